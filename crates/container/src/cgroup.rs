@@ -1,0 +1,90 @@
+//! A container's cgroup: v1, v2 or made by systemd, through libcgroups.
+
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use libcgroups::common::{AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
+use libcontainer::utils::get_cgroup_path;
+use nix::unistd::Pid;
+use workload::Workload;
+
+use crate::mounts::sentence;
+
+/// The cgroup of one container, existing or not.
+pub struct Cgroup {
+    path: PathBuf,
+    tree: AnyCgroupManager,
+}
+
+impl Cgroup {
+    /// The cgroup that the spec and the options name. Nothing is made yet.
+    ///
+    /// # Errors
+    /// When the host's cgroups cannot be read.
+    pub fn of(workload: &Workload) -> anyhow::Result<Self> {
+        let named = workload.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
+        let path = get_cgroup_path(&named, &workload.id);
+        let config = CgroupConfig {
+            cgroup_path: path.clone(),
+            systemd_cgroup: workload.options.systemd_cgroup,
+            container_name: workload.id.clone(),
+        };
+        let tree = create_cgroup_manager(config).map_err(|error| anyhow!("cannot read the host's cgroups: {}", sentence(&error)))?;
+        Ok(Self { path, tree })
+    }
+
+    /// Makes the cgroup where it is not there, moves the process in and sets the spec's limits.
+    ///
+    /// # Errors
+    /// Names the cgroup and what the kernel refused.
+    pub fn admit(&self, pid: i32, workload: &Workload) -> anyhow::Result<()> {
+        self.tree
+            .add_task(Pid::from_raw(pid))
+            .map_err(|error| anyhow!("cannot move process {pid} into cgroup {}: {}", self.path.display(), sentence(&error)))?;
+        let Some(resources) = workload.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) else {
+            return Ok(());
+        };
+        let limits = ControllerOpt {
+            resources,
+            disable_oom_killer: resources.memory().as_ref().and_then(|memory| memory.disable_oom_killer()).unwrap_or(false),
+            oom_score_adj: workload.process().oom_score_adj(),
+            freezer_state: None,
+        };
+        self.tree
+            .apply(&limits)
+            .map_err(|error| anyhow!("cannot set the limits of cgroup {}: {}", self.path.display(), sentence(&error)))
+    }
+
+    /// The processes in it, in the caller's pid namespace; none when it is not there.
+    pub fn pids(&self) -> Vec<i32> {
+        self.tree.get_all_pids().map(|pids| pids.into_iter().map(Pid::as_raw).collect()).unwrap_or_default()
+    }
+
+    /// Kills what is left in it and removes it. Nothing to remove is success.
+    ///
+    /// # Errors
+    /// Names the cgroup that would not go.
+    pub fn remove(&self) -> anyhow::Result<()> {
+        self.kill_all();
+        self.tree.remove().map_err(|error| anyhow!("{}", sentence(&error)))
+            .with_context(|| format!("cannot remove cgroup {}", self.path.display()))
+    }
+
+    /// Kills every process in it until none is born any more.
+    fn kill_all(&self) {
+        const TRIES: u32 = 50;
+        for _ in 0..TRIES {
+            let pids = self.pids();
+            if pids.is_empty() {
+                return;
+            }
+            for pid in pids {
+                // It may have ended by itself since.
+                let _ = nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+            }
+            sleep(Duration::from_millis(2));
+        }
+    }
+}

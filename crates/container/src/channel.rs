@@ -1,0 +1,165 @@
+//! Messages with descriptors attached, between processes of one shim.
+//!
+//! A SEQPACKET socket pair: whole messages or end of file, never a part. What travels is JSON, plain
+//! data; what is too long for a packet goes as a memfd among the descriptors.
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Seek, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::fs::{MemfdFlags, OFlags, SealFlags};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The longest message, in bytes. Longer texts are memfds.
+const LONGEST: usize = 64 << 10;
+/// The most descriptors one message carries.
+const MOST_FDS: usize = 8;
+
+/// One end of a pair.
+#[derive(Debug)]
+pub struct Channel(OwnedFd);
+
+impl Channel {
+    /// Two connected ends, both closed on exec.
+    ///
+    /// # Errors
+    /// When the process may open no more files.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (one, other) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Self(one), Self(other)))
+    }
+
+    /// Sends one message; `fds` are copied to the receiver.
+    ///
+    /// # Errors
+    /// `EPIPE` when the other end is gone, `EMSGSIZE` when the message is too long.
+    pub fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let text = serde_json::to_vec(message)?;
+        if text.len() > LONGEST {
+            return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+        }
+        rustix::io::retry_on_intr(|| {
+            rustix::net::sendmsg(&self.0, &[IoSlice::new(&text)], &mut ancillary, SendFlags::NOSIGNAL)
+        })?;
+        Ok(())
+    }
+
+    /// Receives one message; `None` when the other end is closed.
+    ///
+    /// # Errors
+    /// `WouldBlock` on an end made non-blocking; `InvalidData` for what is not a `T`.
+    pub fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+        let mut text = vec![0; LONGEST];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let received = rustix::io::retry_on_intr(|| {
+            rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        })?;
+        if received.bytes == 0 {
+            return Ok(None);
+        }
+        let rights = ancillary.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        });
+        let fds = rights.flatten().collect();
+        Ok(Some((serde_json::from_slice(&text[..received.bytes])?, fds)))
+    }
+
+    /// Makes this end's calls return `WouldBlock` instead of waiting.
+    ///
+    /// # Errors
+    /// What fcntl says.
+    pub fn set_nonblocking(&self) -> io::Result<()> {
+        let flags = rustix::fs::fcntl_getfl(&self.0)?;
+        Ok(rustix::fs::fcntl_setfl(&self.0, flags | OFlags::NONBLOCK)?)
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Channel {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl From<OwnedFd> for Channel {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+/// An anonymous file in memory, to be filled by another process.
+///
+/// # Errors
+/// When the process may open no more files.
+pub fn memory_file(name: &str) -> io::Result<File> {
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    Ok(fd.into())
+}
+
+/// An anonymous file in memory that holds `value` as JSON and that nobody can change any more.
+///
+/// # Errors
+/// When memory or descriptors run out.
+pub fn sealed_json(name: &str, value: &impl Serialize) -> io::Result<File> {
+    let mut file = memory_file(name)?;
+    let mut buffered = io::BufWriter::new(&mut file);
+    serde_json::to_writer(&mut buffered, value)?;
+    buffered.flush()?;
+    drop(buffered);
+    seal(&file)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Forbids every further change to a file of [`memory_file`].
+///
+/// # Errors
+/// `EBUSY` while somebody has it mapped for writing.
+pub fn seal(file: &File) -> io::Result<()> {
+    let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    Ok(rustix::fs::fcntl_add_seals(file, all)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carries_messages_and_descriptors() {
+        let (one, other) = Channel::pair().unwrap();
+        let file = sealed_json("t", &[1, 2, 3]).unwrap();
+        one.send(&"hello", &[file.as_fd()]).unwrap();
+        let (text, fds): (String, _) = other.receive().unwrap().unwrap();
+        assert_eq!(text, "hello");
+        let numbers: Vec<i32> = serde_json::from_reader(File::from(fds.into_iter().next().unwrap())).unwrap();
+        assert_eq!(numbers, [1, 2, 3]);
+        assert!((&file).write(b"x").is_err(), "sealed");
+    }
+
+    #[test]
+    fn says_when_the_other_end_is_gone_or_the_message_too_long() {
+        let (one, other) = Channel::pair().unwrap();
+        assert!(one.send(&"x".repeat(LONGEST), &[]).is_err());
+        drop(one);
+        assert!(other.receive::<String>().unwrap().is_none());
+    }
+}

@@ -1,0 +1,24 @@
+//! The box: everything between an OCI spec and the kernel.
+//!
+//! Namespaces, mounts, cgroups, privileges, stdio and processes, for Wasm guests ([`wasm_box`]) and
+//! for Linux programs ([`native`]). The only crate that knows libcontainer and libcgroups. It knows
+//! no engine, no ttrpc and starts no thread.
+//!
+//! Unsafe code lives in [`birth`] (clone3), [`ending`] (a signal handler) , `loopback` (an ioctl) and `process` (real-time signals).
+
+pub mod birth;
+pub mod cgroup;
+pub mod channel;
+pub mod ending;
+pub mod hooks;
+mod loopback;
+mod mounts;
+pub mod namespaces;
+pub mod native;
+mod privileges;
+pub mod process;
+mod program;
+pub mod rootfs;
+pub mod seccomp;
+pub mod stdio;
+pub mod wasm_box;

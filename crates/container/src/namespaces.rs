@@ -1,0 +1,156 @@
+//! Which namespaces a box gets: born into new ones, moved into those named by a path.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use nix::sched::{CloneFlags, setns, unshare};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
+use serde::{Deserialize, Serialize};
+
+/// The namespaces of a spec, by how a process comes into them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespaces {
+    /// `CLONE_NEW*` bits to be born with. Never `CLONE_NEWCGROUP`: its root is where the process is
+    /// when it is made, so the process must be in its cgroup first.
+    pub new: i32,
+    /// Namespaces to enter after birth.
+    joined: Vec<Joined>,
+    /// Namespaces that act on children only, or come before all others: to be entered by a process
+    /// that then gives birth to the box.
+    before_birth: Vec<Joined>,
+    new_cgroup: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Joined {
+    flag: i32,
+    path: PathBuf,
+}
+
+impl Namespaces {
+    /// Reads the spec. A spec without namespaces runs in the host's, as OCI says.
+    pub fn of(spec: &Spec) -> Self {
+        let mut all = Self::default();
+        let listed = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+        for namespace in listed.into_iter().flatten() {
+            let flag = flag(namespace.typ()).bits();
+            match namespace.path() {
+                Some(path) => {
+                    let early = flag & (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) != 0;
+                    let list = if early { &mut all.before_birth } else { &mut all.joined };
+                    list.push(Joined { flag, path: path.clone() });
+                }
+                None if flag == libc::CLONE_NEWCGROUP => all.new_cgroup = true,
+                None => all.new |= flag,
+            }
+        }
+        // The user namespace decides what may be done in all others.
+        all.before_birth.sort_by_key(|joined| joined.flag != libc::CLONE_NEWUSER);
+        all
+    }
+
+    /// Whether the box is born in a user namespace of its own, whose ids must be mapped from outside.
+    pub fn new_user(&self) -> bool {
+        self.new & libc::CLONE_NEWUSER != 0
+    }
+
+    /// Whether the box brings a mount namespace of its own. A Wasm box cannot do without.
+    pub fn new_mount(&self) -> bool {
+        self.new & libc::CLONE_NEWNS != 0
+    }
+
+    pub(crate) fn new_network(&self) -> bool {
+        self.new & libc::CLONE_NEWNET != 0
+    }
+
+    /// Whether somebody else must enter namespaces before the box can be born.
+    pub fn need_midwife(&self) -> bool {
+        !self.before_birth.is_empty()
+    }
+
+    /// Enters what must be entered before the box is born. For the process that gives birth.
+    ///
+    /// # Errors
+    /// Names the namespace's file.
+    pub fn enter_before_birth(&self) -> anyhow::Result<()> {
+        enter(&self.before_birth)
+    }
+
+    /// Enters the named namespaces. For the box.
+    ///
+    /// # Errors
+    /// Names the namespace's file.
+    pub fn enter(&self) -> anyhow::Result<()> {
+        enter(&self.joined)
+    }
+
+    /// Writes the spec's id maps for the box `pid`, which was born into a user namespace of its own.
+    ///
+    /// # Errors
+    /// Names the map that was refused.
+    pub fn map_ids(&self, spec: &Spec, pid: i32) -> anyhow::Result<()> {
+        let linux = spec.linux().as_ref();
+        let uids = linux.and_then(|linux| linux.uid_mappings().as_deref()).unwrap_or_default();
+        let gids = linux.and_then(|linux| linux.gid_mappings().as_deref()).unwrap_or_default();
+        for (file, maps) in [("uid_map", uids), ("gid_map", gids)] {
+            let line = |map: &LinuxIdMapping| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size());
+            let text: String = maps.iter().map(line).collect();
+            std::fs::write(format!("/proc/{pid}/{file}"), &text)
+                .with_context(|| format!("cannot map the user namespace's ids: {file} {text:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the cgroup namespace, once the process is in its cgroup.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn enter_new_cgroup(&self) -> anyhow::Result<()> {
+        if self.new_cgroup {
+            unshare(CloneFlags::CLONE_NEWCGROUP).context("cannot make a cgroup namespace")?;
+        }
+        Ok(())
+    }
+}
+
+fn enter(list: &[Joined]) -> anyhow::Result<()> {
+    for Joined { flag, path } in list {
+        let file = File::open(path).with_context(|| format!("cannot open the namespace {}", path.display()))?;
+        setns(file, CloneFlags::from_bits_retain(*flag))
+            .with_context(|| format!("cannot enter the namespace {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn flag(kind: LinuxNamespaceType) -> CloneFlags {
+    match kind {
+        LinuxNamespaceType::Mount => CloneFlags::CLONE_NEWNS,
+        LinuxNamespaceType::Cgroup => CloneFlags::CLONE_NEWCGROUP,
+        LinuxNamespaceType::Uts => CloneFlags::CLONE_NEWUTS,
+        LinuxNamespaceType::Ipc => CloneFlags::CLONE_NEWIPC,
+        LinuxNamespaceType::User => CloneFlags::CLONE_NEWUSER,
+        LinuxNamespaceType::Pid => CloneFlags::CLONE_NEWPID,
+        LinuxNamespaceType::Network => CloneFlags::CLONE_NEWNET,
+        LinuxNamespaceType::Time => CloneFlags::from_bits_retain(libc::CLONE_NEWTIME),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorts_namespaces_by_how_they_are_entered() {
+        let spec: Spec = serde_json::from_str(
+            r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"pid"},{"type":"mount"},{"type":"cgroup"},
+                {"type":"network","path":"/n"},{"type":"pid","path":"/p"},{"type":"user","path":"/u"}]}}"#,
+        )
+        .unwrap();
+        let all = Namespaces::of(&spec);
+        assert_eq!(all.new, libc::CLONE_NEWPID | libc::CLONE_NEWNS);
+        assert!(all.new_mount() && !all.new_user() && all.new_cgroup && all.need_midwife());
+        assert_eq!(all.joined[0].path, PathBuf::from("/n"));
+        assert_eq!(all.before_birth[0].path, PathBuf::from("/u"));
+    }
+}

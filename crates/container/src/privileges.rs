@@ -1,0 +1,97 @@
+//! Giving up power, step by step, each step while the one before still allows it.
+
+use anyhow::Context;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+/// Sets the spec's resource limits. While still root: raising a hard limit needs CAP_SYS_RESOURCE.
+///
+/// # Errors
+/// Names the limit.
+pub(crate) fn limit(process: &Process) -> anyhow::Result<()> {
+    for limit in process.rlimits().iter().flatten() {
+        let (soft, hard) = (limit.soft(), limit.hard());
+        setrlimit(resource(limit)?, soft, hard)
+            .with_context(|| format!("cannot set the limit {:?} to {soft} (soft) and {hard} (hard)", limit.typ()))?;
+    }
+    Ok(())
+}
+
+/// Becomes the spec's user, for good, with no capability left to come back by.
+///
+/// # Errors
+/// Names the step the kernel refused.
+pub(crate) fn drop_to(process: &Process) -> anyhow::Result<()> {
+    forget_bounding_set()?;
+    become_user(process)?;
+    // Last: changing ids needs CAP_SETUID and CAP_SETGID; and a root user keeps all it had until here.
+    rustix::thread::clear_ambient_capability_set().context("cannot clear the ambient capabilities")?;
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+        .context("cannot drop the capabilities")?;
+    // Nothing is ever executed from here; if something were, it could gain nothing.
+    rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")
+}
+
+/// Becomes root of the caller's user namespace, keeping the capabilities it was born with.
+///
+/// # Errors
+/// When the namespace maps no root.
+pub(crate) fn become_root() -> nix::Result<()> {
+    let (root, wheel) = (Uid::from_raw(0), Gid::from_raw(0));
+    setgroups(&[])?;
+    setresgid(wheel, wheel, wheel)?;
+    setresuid(root, root, root)
+}
+
+/// Takes every capability from the bounding set. First, since it needs CAP_SETPCAP.
+fn forget_bounding_set() -> anyhow::Result<()> {
+    for number in 0..u64::BITS {
+        match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+            Ok(()) => {}
+            // The kernel knows no capability of this number, nor any above.
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot drop capability {number} from the bounding set"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Groups before the group, the group before the user: each needs what the next gives up.
+fn become_user(process: &Process) -> anyhow::Result<()> {
+    let user = process.user();
+    let groups: Vec<Gid> = user.additional_gids().iter().flatten().copied().map(Gid::from_raw).collect();
+    setgroups(&groups).context("cannot set the additional groups")?;
+    let gid = Gid::from_raw(user.gid());
+    setresgid(gid, gid, gid).with_context(|| format!("cannot become group {gid}"))?;
+    let uid = Uid::from_raw(user.uid());
+    setresuid(uid, uid, uid).with_context(|| format!("cannot become user {uid}"))?;
+    umask(Mode::from_bits_truncate(user.umask().unwrap_or(0o022)));
+    Ok(())
+}
+
+fn resource(limit: &PosixRlimit) -> anyhow::Result<Resource> {
+    Ok(match limit.typ() {
+        PosixRlimitType::RlimitCpu => Resource::RLIMIT_CPU,
+        PosixRlimitType::RlimitFsize => Resource::RLIMIT_FSIZE,
+        PosixRlimitType::RlimitData => Resource::RLIMIT_DATA,
+        PosixRlimitType::RlimitStack => Resource::RLIMIT_STACK,
+        PosixRlimitType::RlimitCore => Resource::RLIMIT_CORE,
+        PosixRlimitType::RlimitRss => Resource::RLIMIT_RSS,
+        PosixRlimitType::RlimitNproc => Resource::RLIMIT_NPROC,
+        PosixRlimitType::RlimitNofile => Resource::RLIMIT_NOFILE,
+        PosixRlimitType::RlimitMemlock => Resource::RLIMIT_MEMLOCK,
+        PosixRlimitType::RlimitAs => Resource::RLIMIT_AS,
+        PosixRlimitType::RlimitLocks => Resource::RLIMIT_LOCKS,
+        PosixRlimitType::RlimitSigpending => Resource::RLIMIT_SIGPENDING,
+        PosixRlimitType::RlimitMsgqueue => Resource::RLIMIT_MSGQUEUE,
+        PosixRlimitType::RlimitNice => Resource::RLIMIT_NICE,
+        PosixRlimitType::RlimitRtprio => Resource::RLIMIT_RTPRIO,
+        PosixRlimitType::RlimitRttime => Resource::RLIMIT_RTTIME,
+    })
+}

@@ -1,0 +1,179 @@
+//! The root file system in the bundle, before the box is built: finding the entrypoint in it without
+//! leaving it, and letting go of it afterwards.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::mount::{UnmountFlags, unmount};
+use workload::{Format, Workload};
+
+/// The file a container starts from.
+#[derive(Debug)]
+pub struct Found {
+    /// The file, open for reading at its beginning.
+    pub file: File,
+    /// What it is.
+    pub format: Format,
+}
+
+/// Finds the entrypoint as `execvp` would in the finished box: in the root file system, or in the
+/// mount that will lie over it.
+///
+/// # Errors
+/// A sentence that names the file and what is wrong with it.
+pub fn find_entrypoint(workload: &Workload) -> anyhow::Result<Found> {
+    let name = &workload.entrypoint.path;
+    for candidate in workload.entrypoint_candidates() {
+        let (base, rest) = workload.locate(&candidate);
+        match open_in(&base, &rest) {
+            Ok(file) => return read_head(file).with_context(|| format!("cannot run {name:?}")),
+            Err(error) if is_absence(&error) => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot open {name:?} in {}", base.display())),
+        }
+    }
+    let search = if name.contains('/') { "" } else { ", nor in its PATH" };
+    bail!("cannot run {name:?}: there is no such file in the container's root file system{search}")
+}
+
+/// Checks that what the spec wants to bind is there, so that the error names it.
+///
+/// # Errors
+/// Names the first source that is missing.
+pub fn check_mount_sources(workload: &Workload) -> anyhow::Result<()> {
+    for mount in workload.spec.mounts().iter().flatten() {
+        let options = mount.options().as_deref().unwrap_or_default();
+        let bound = options.iter().any(|option| option == "bind" || option == "rbind");
+        let Some(source) = mount.source().as_ref().filter(|_| bound) else { continue };
+        let source = workload.bundle.join(source);
+        source.symlink_metadata().with_context(|| {
+            format!("cannot mount {} at {}", source.display(), mount.destination().display())
+        })?;
+    }
+    Ok(())
+}
+
+/// Detaches everything mounted at `target`, which may be nothing.
+///
+/// # Errors
+/// Names the folder that would not let go.
+pub fn unmount_all(target: &Path) -> anyhow::Result<()> {
+    loop {
+        match unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error).with_context(|| format!("cannot unmount {}", target.display())),
+        }
+    }
+}
+
+/// Opens `path` below `base`, following symbolic links as if `base` were the root.
+fn open_in(base: &Path, path: &Path) -> io::Result<File> {
+    // NONBLOCK: a fifo in the image must not hold the shim up.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    if path.as_os_str().is_empty() {
+        return Ok(rustix::fs::openat(CWD, base, flags, Mode::empty())?.into());
+    }
+    let base = rustix::fs::openat(CWD, base, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    Ok(rustix::fs::openat2(base, path, flags, Mode::empty(), resolve)?.into())
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn read_head(mut file: File) -> anyhow::Result<Found> {
+    let metadata = file.metadata()?;
+    let kind = metadata.file_type();
+    if !kind.is_file() {
+        let what = match () {
+            () if kind.is_dir() => "a directory",
+            () if kind.is_fifo() || kind.is_socket() => "a fifo or a socket",
+            () => "a device",
+        };
+        bail!("it is {what}; the entrypoint must be a file");
+    }
+    if metadata.len() == 0 {
+        bail!("it is empty (0 bytes)");
+    }
+    let mut head = Vec::with_capacity(Format::HEAD);
+    file.by_ref().take(Format::HEAD as u64).read_to_end(&mut head)?;
+    file.rewind()?;
+    let Some(format) = Format::sniff(&head) else {
+        bail!("it is neither Wasm (a module, a component or their text) nor a Linux program (ELF or #!)");
+    };
+    Ok(Found { file, format })
+}
+
+/// The home folder that the image's `/etc/passwd` gives `uid`, as runc looks it up: by reading the
+/// file, never by asking a C library that would follow the image's own configuration.
+pub fn home_of(rootfs: &Path, uid: u32) -> PathBuf {
+    const ENOUGH: u64 = 1 << 20;
+    let mut text = String::new();
+    let read = open_in(rootfs, Path::new("etc/passwd")).and_then(|file| file.take(ENOUGH).read_to_string(&mut text));
+    let home = read.ok().and_then(|_| {
+        text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find_map(|fields| match fields[..] {
+            [_, _, id, _, _, home, ..] if id.parse() == Ok(uid) && !home.is_empty() => Some(home.to_owned()),
+            _ => None,
+        })
+    });
+    home.unwrap_or_else(|| "/".into()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    fn workload(bundle: &Path, arg0: &str) -> Workload {
+        let json = format!(
+            r#"{{"ociVersion":"1.0.2","root":{{"path":"rootfs"}},
+                "process":{{"user":{{"uid":0,"gid":0}},"cwd":"/","args":["{arg0}"]}},
+                "mounts":[{{"destination":"/vol","source":"volume","options":["rbind"]}}]}}"#
+        );
+        Workload::read("c", bundle, json.as_bytes(), workload::Options::default()).unwrap()
+    }
+
+    #[test]
+    fn finds_files_without_leaving_the_root() {
+        let bundle = tempfile::tempdir().unwrap();
+        let at = |path: &str| bundle.path().join(path);
+        fs::create_dir_all(at("rootfs/dir")).unwrap();
+        fs::create_dir_all(at("volume")).unwrap();
+        fs::write(at("rootfs/app.wasm"), b"\0asm\x01\0\0\0").unwrap();
+        fs::write(at("volume/v.wasm"), b"\0asm\x01\0\0\0").unwrap();
+        fs::write(at("outside"), b"\x7fELF").unwrap();
+        fs::write(at("rootfs/empty"), b"").unwrap();
+        fs::write(at("rootfs/text"), b"hello").unwrap();
+        symlink("../../outside", at("rootfs/escape")).unwrap();
+        symlink("/app.wasm", at("rootfs/link")).unwrap();
+        let find = |arg0: &str| find_entrypoint(&workload(bundle.path(), arg0));
+        for good in ["/app.wasm", "app.wasm", "/link", "/vol/v.wasm"] {
+            assert_eq!(find(good).unwrap().format, Format::Module, "{good}");
+        }
+        let check = |arg0: &str, words: &str| {
+            let error = format!("{:#}", find(arg0).unwrap_err());
+            assert!(error.contains(words) && error.contains(arg0), "{error}");
+        };
+        check("/escape", "no such file");
+        check("nope", "nor in its PATH");
+        check("/dir", "a directory");
+        check("/empty", "0 bytes");
+        check("/text", "neither Wasm");
+    }
+
+    #[test]
+    fn reads_home_from_the_image() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("etc")).unwrap();
+        fs::write(root.path().join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nbad\nu:x:7:7::/home/u:\n").unwrap();
+        assert_eq!(home_of(root.path(), 0), Path::new("/root"));
+        assert_eq!(home_of(root.path(), 7), Path::new("/home/u"));
+        assert_eq!(home_of(root.path(), 8), Path::new("/"));
+    }
+}

@@ -1,0 +1,116 @@
+//! The box of a Wasm guest, built from inside by the process that will be the guest.
+//!
+//! Read top down it is the list of what the kernel is asked, in the order that leaves the least
+//! power: namespaces and mounts as root, then the user, then no capability, then the filters.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use nix::unistd::{chdir, sethostname};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use workload::Workload;
+
+use crate::namespaces::Namespaces;
+use crate::seccomp::Filters;
+use crate::{ending, hooks, loopback, mounts, privileges};
+
+/// Comes into the namespaces of other processes, before anybody outside looks at this one.
+///
+/// # Errors
+/// Names the namespace.
+pub fn join(namespaces: &Namespaces) -> anyhow::Result<()> {
+    if !namespaces.new_mount() {
+        bail!("the spec has no mount namespace of its own; a Wasm guest's root cannot be the host's");
+    }
+    namespaces.enter()
+}
+
+/// Builds the box around the process: everything that needs root.
+///
+/// # Errors
+/// A sentence that names the step and what it was tried on.
+pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<()> {
+    let process = workload.process();
+    if namespaces.new_user() {
+        // Mapped since the daemon's order: whatever is made from here belongs to the namespace.
+        privileges::become_root().context("cannot become root of the user namespace")?;
+    }
+    // While the host's /proc is still in sight.
+    if let Some(score) = process.oom_score_adj() {
+        fs::write("/proc/self/oom_score_adj", score.to_string())
+            .with_context(|| format!("cannot set the OOM score to {score}"))?;
+    }
+    set_sysctls(workload)?;
+    // The process is in its cgroup now, which becomes the root of what it sees.
+    namespaces.enter_new_cgroup()?;
+    if namespaces.new_network() {
+        loopback::up().context("cannot bring up the loopback interface")?;
+    }
+    if let Some(name) = workload.spec.hostname() {
+        sethostname(name).with_context(|| format!("cannot set the host name to {name:?}"))?;
+    }
+    let rootfs = fs::canonicalize(workload.rootfs())
+        .with_context(|| format!("cannot find the root file system {}", workload.rootfs().display()))?;
+    mounts::build(workload, &rootfs)?;
+    hooks::create_container(workload)?;
+    mounts::pivot(&rootfs)?;
+    if workload.readonly_rootfs() {
+        mounts::make_root_readonly()?;
+    }
+    privileges::limit(process)
+}
+
+/// Becomes the guest's user without any capability, in its working directory, deaf to all but the
+/// signals that end it.
+///
+/// # Errors
+/// Names the step.
+pub fn give_up_power(workload: &Workload, filters: &Filters) -> anyhow::Result<()> {
+    let process = workload.process();
+    privileges::drop_to(process)?;
+    // As the user: a folder the user may not enter is refused, as for a native program.
+    enter_folder(process.cwd())?;
+    ending::on_signals().context("cannot install the signal handlers")?;
+    // A set-id change clears it, so it comes after: no guest outlives its daemon unnoticed.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .context("cannot tie the guest's life to the daemon's")?;
+    filters.before_loading()
+}
+
+/// Gives up what only loading needed. From here the guest may run.
+///
+/// # Errors
+/// When the kernel refuses the filter.
+pub fn seal(filters: &Filters) -> anyhow::Result<()> {
+    filters.before_running()
+}
+
+/// Makes the three descriptors the process's standard input, output and error.
+///
+/// # Errors
+/// When a descriptor is not one.
+pub fn take_stdio([stdin, stdout, stderr]: [OwnedFd; 3]) -> anyhow::Result<()> {
+    dup2_stdin(stdin)?;
+    dup2_stdout(stdout)?;
+    dup2_stderr(stderr)?;
+    Ok(())
+}
+
+fn enter_folder(cwd: &Path) -> anyhow::Result<()> {
+    chdir(cwd).with_context(|| format!("cannot enter the working directory {}", cwd.display()))
+}
+
+/// Sysctls of the new namespaces, written through the host's /proc, which shows each process its own.
+fn set_sysctls(workload: &Workload) -> anyhow::Result<()> {
+    let sysctls = workload.spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref());
+    for (key, value) in sysctls.into_iter().flatten() {
+        if key.contains("..") || key.contains('/') {
+            bail!("cannot set the sysctl {key:?}: it is not a name");
+        }
+        fs::write(Path::new("/proc/sys").join(key.replace('.', "/")), value)
+            .with_context(|| format!("cannot set the sysctl {key} to {value:?}"))?;
+    }
+    Ok(())
+}

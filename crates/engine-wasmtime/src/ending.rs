@@ -1,0 +1,44 @@
+//! How a run begins and ends: the event loop around it, and what Wasmtime's errors mean for the task.
+
+use std::future::Future;
+
+use anyhow::{Context, anyhow};
+use engine::Exit;
+use tokio::runtime::{Builder, Runtime};
+use wasmtime::{Error, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+/// An event loop on the calling thread and no other.
+///
+/// # Errors
+/// When the kernel gives no epoll.
+pub fn event_loop() -> anyhow::Result<Runtime> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build();
+    runtime.context("cannot set up the guest's event loop")
+}
+
+/// Runs a guest to its end; what it answers is its exit code unless it called exit or trapped.
+pub fn run(runtime: &Runtime, guest: impl Future<Output = wasmtime::Result<u8>>) -> Exit {
+    match runtime.block_on(guest) {
+        Ok(code) => Exit::Code(code),
+        Err(error) => match error.downcast_ref::<I32Exit>() {
+            // As the kernel does: the low eight bits.
+            Some(I32Exit(code)) => Exit::Code(code.to_le_bytes()[0]),
+            None => Exit::Trap(story(&error)),
+        },
+    }
+}
+
+/// The reason, then the Wasm frames on lines of their own.
+fn story(error: &Error) -> String {
+    let frames = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
+    let reasons: Vec<_> = error.chain().map(ToString::to_string).filter(|reason| *reason != frames).collect();
+    let frames = frames.trim_start_matches("error while executing at ");
+    format!("{}\n{frames}", reasons.join(": ")).trim_end().to_owned()
+}
+
+/// An error of Wasmtime's with its causes, on one line.
+pub fn sentence(error: Error) -> anyhow::Error {
+    let words = format!("{error:#}");
+    anyhow!(words.split_whitespace().collect::<Vec<_>>().join(" "))
+}

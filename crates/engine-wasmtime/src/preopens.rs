@@ -1,0 +1,40 @@
+//! The folders a guest may look into, opened with its user's rights while it is loaded.
+
+use std::io::{self, ErrorKind};
+
+use anyhow::{Context, anyhow};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use workload::{Access, Preopen};
+
+use crate::ending::sentence;
+
+/// Opens each of `preopens` for the guest under its own path.
+///
+/// A path that is a file (a bind-mounted one) is left out: the guest reaches it through the folder
+/// that holds it.
+///
+/// # Errors
+/// Names the first path that cannot be opened.
+pub fn open(preopens: &[Preopen], builder: &mut WasiCtxBuilder) -> anyhow::Result<()> {
+    for preopen in preopens {
+        let shown = preopen.path.display();
+        let name = preopen.path.to_str().with_context(|| format!("the path {shown} is not UTF-8"))?;
+        let perms = match preopen.access {
+            Access::ReadOnly => FsPerms::ReadOnly,
+            Access::ReadWrite => FsPerms::ReadWrite,
+        };
+        match builder.preopened_dir(&preopen.path, name, perms) {
+            Ok(_) => {}
+            Err(error) if kind(&error) == Some(ErrorKind::NotADirectory) => {}
+            Err(error) if kind(&error) == Some(ErrorKind::PermissionDenied) => {
+                return Err(anyhow!("cannot open {shown} for the guest: its user may not read that folder"));
+            }
+            Err(error) => return Err(sentence(error).context(format!("cannot open {shown} for the guest"))),
+        }
+    }
+    Ok(())
+}
+
+fn kind(error: &wasmtime::Error) -> Option<ErrorKind> {
+    error.downcast_ref::<io::Error>().map(io::Error::kind)
+}

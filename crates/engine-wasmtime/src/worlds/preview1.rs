@@ -1,0 +1,98 @@
+//! Core modules on WASI preview 1: commands and reactors.
+
+use anyhow::Context;
+use engine::{Exit, Loaded};
+use tokio::runtime::Runtime;
+use wasmtime::{Engine, InstancePre, Linker, Module, Store, Val};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use workload::{Entry, Guest};
+
+use crate::ending::{self, sentence};
+use crate::limits::MemoryBound;
+use crate::wasi;
+use crate::worlds::takes_parameters;
+
+/// The world's host functions, linked once.
+pub struct Preview1 {
+    linker: Linker<Host>,
+}
+
+/// What the host functions of one guest work on.
+struct Host {
+    wasi: WasiP1Ctx,
+    memory: MemoryBound,
+}
+
+/// A module at its gate.
+struct Waiting {
+    module: InstancePre<Host>,
+    store: Store<Host>,
+    runtime: Runtime,
+    entry: Entry,
+}
+
+impl Preview1 {
+    /// Links the world's functions.
+    ///
+    /// # Errors
+    /// When Wasmtime defines one of them twice.
+    pub fn link(engine: &Engine) -> wasmtime::Result<Self> {
+        let mut linker = Linker::new(engine);
+        p1::add_to_linker_async(&mut linker, |host: &mut Host| &mut host.wasi)?;
+        linker.allow_shadowing(true);
+        // Wasmtime's own traps on codes from 126 on.
+        linker.func_wrap("wasi_snapshot_preview1", "proc_exit", |code: i32| -> wasmtime::Result<()> {
+            Err(I32Exit(code).into())
+        })?;
+        linker.allow_shadowing(false);
+        Ok(Self { linker })
+    }
+
+    /// Brings a guest to its gate.
+    ///
+    /// # Errors
+    /// Names the import, the entrypoint or the folder that is not there.
+    pub fn load(&self, module: Module, guest: &Guest) -> anyhow::Result<Box<dyn Loaded>> {
+        check_entry(&module, &guest.world.entry)?;
+        let memory = MemoryBound::new(guest.memory);
+        memory.admit(Some(&module.resources_required()))?;
+        let linked = self.linker.instantiate_pre(&module).map_err(sentence).context("cannot link the module")?;
+        let host = Host { wasi: wasi::provide(guest)?.build_p1(), memory };
+        let mut store = Store::new(self.linker.engine(), host);
+        store.limiter(|host| &mut host.memory);
+        let entry = guest.world.entry.clone();
+        Ok(Box::new(Waiting { module: linked, store, runtime: ending::event_loop()?, entry }))
+    }
+}
+
+/// The export that a guest begins with.
+fn export(entry: &Entry) -> &str {
+    match entry {
+        Entry::Command => "_start",
+        Entry::Function(name) => name,
+    }
+}
+
+fn check_entry(module: &Module, entry: &Entry) -> anyhow::Result<()> {
+    let name = export(entry);
+    let function = module.get_export(name).and_then(|export| export.func().cloned());
+    let parameters = function.with_context(|| format!("it exports no function {name:?}"))?.params().len();
+    if parameters == 0 { Ok(()) } else { Err(takes_parameters(name, parameters)) }
+}
+
+impl Loaded for Waiting {
+    fn run(self: Box<Self>) -> Exit {
+        let Self { module, mut store, runtime, entry } = *self;
+        ending::run(&runtime, async {
+            let module = module.instantiate_async(&mut store).await?;
+            let reactor = matches!(entry, Entry::Function(_)).then_some("_initialize");
+            for name in reactor.into_iter().chain([export(&entry)]) {
+                let Some(function) = module.get_func(&mut store, name) else { continue };
+                let mut ignored = vec![Val::I32(0); function.ty(&store).results().len()];
+                function.call_async(&mut store, &[], &mut ignored).await?;
+            }
+            Ok(0)
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! Components on WASI 0.2: commands, and functions without parameters.
+
+use anyhow::{Context, bail};
+use engine::{Exit, Loaded};
+use tokio::runtime::Runtime;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable, Val};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use workload::{Entry, Guest};
+
+use crate::ending::{self, sentence};
+use crate::limits::MemoryBound;
+use crate::worlds::takes_parameters;
+use crate::{files, wasi};
+
+/// The world's host functions, linked once.
+pub struct Wasi02 {
+    linker: Linker<Host>,
+}
+
+/// What the host functions of one guest work on.
+struct Host {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    memory: MemoryBound,
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// A component at its gate.
+struct Waiting {
+    start: Start,
+    store: Store<Host>,
+    runtime: Runtime,
+}
+
+/// Where it begins.
+enum Start {
+    Command(CommandPre<Host>),
+    Function { component: InstancePre<Host>, export: ComponentExportIndex, results: usize },
+}
+
+impl Wasi02 {
+    /// Links the world's functions.
+    ///
+    /// # Errors
+    /// When Wasmtime defines one of them twice.
+    pub fn link(engine: &Engine) -> wasmtime::Result<Self> {
+        let mut linker = Linker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        files::link(&mut linker)?;
+        Ok(Self { linker })
+    }
+
+    /// Brings a guest to its gate.
+    ///
+    /// # Errors
+    /// Names the import, the entrypoint or the folder that is not there.
+    pub fn load(&self, component: Component, guest: &Guest) -> anyhow::Result<Box<dyn Loaded>> {
+        let memory = MemoryBound::new(guest.memory);
+        memory.admit(component.resources_required().as_ref())?;
+        let linked = self.linker.instantiate_pre(&component).map_err(sentence).context("cannot link the component")?;
+        let start = match &guest.world.entry {
+            Entry::Command => Start::Command(CommandPre::new(linked).map_err(sentence)?),
+            Entry::Function(name) => function(&component, linked, name)?,
+        };
+        let host = Host { wasi: wasi::provide(guest)?.build(), table: ResourceTable::new(), memory };
+        let mut store = Store::new(self.linker.engine(), host);
+        store.limiter(|host| &mut host.memory);
+        Ok(Box::new(Waiting { start, store, runtime: ending::event_loop()? }))
+    }
+}
+
+fn function(component: &Component, linked: InstancePre<Host>, name: &str) -> anyhow::Result<Start> {
+    let found = component.get_export(None, name);
+    let Some((ComponentItem::ComponentFunc(ty), export)) = found else {
+        bail!("it exports no function {name:?}");
+    };
+    match ty.params().len() {
+        0 => Ok(Start::Function { component: linked, export, results: ty.results().len() }),
+        parameters => Err(takes_parameters(name, parameters)),
+    }
+}
+
+impl Loaded for Waiting {
+    fn run(self: Box<Self>) -> Exit {
+        let Self { start, store, runtime } = *self;
+        ending::run(&runtime, start.run(store))
+    }
+}
+
+impl Start {
+    /// Runs it; a `result` that is an error makes exit code 1.
+    async fn run(self, mut store: Store<Host>) -> wasmtime::Result<u8> {
+        match self {
+            Self::Command(command) => {
+                let command = command.instantiate_async(&mut store).await?;
+                let result = command.wasi_cli_run().call_run(&mut store).await?;
+                Ok(u8::from(result.is_err()))
+            }
+            Self::Function { component, export, results } => {
+                let component = component.instantiate_async(&mut store).await?;
+                let function = component.get_func(&mut store, export);
+                let function = function.ok_or_else(|| wasmtime::format_err!("the export is not a function"))?;
+                let mut answers = vec![Val::Bool(false); results];
+                function.call_async(&mut store, &[], &mut answers).await?;
+                Ok(u8::from(matches!(answers.first(), Some(Val::Result(Err(_))))))
+            }
+        }
+    }
+}

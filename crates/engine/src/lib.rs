@@ -1,0 +1,88 @@
+//! How a guest runs: the contract between the shim and every Wasm engine.
+//!
+//! An engine is peer to the others and sees none of them; the shim picks one, once, by name and by
+//! the worlds it supports. It is built in a process without threads, used by children forked from
+//! that process, and must therefore start no thread before [`Engine::load`].
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use workload::{Guest, World};
+
+/// A Wasm runtime, set up and ready to be forked.
+pub trait Engine {
+    /// The name users choose it by, as in `lighter.wasm/engine`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can run a guest of `world`.
+    fn supports(&self, world: &World) -> bool;
+
+    /// Turns validated Wasm (binary form) into this engine's own code. Runs in a process of its own,
+    /// outside the container; may use every core.
+    ///
+    /// # Errors
+    /// A sentence that tells what of the module is not valid.
+    fn compile(&self, wasm: &[u8]) -> anyhow::Result<Vec<u8>>;
+
+    /// Maps the code, links it against the guest's world and opens its preopens. No instruction of
+    /// the guest runs yet. Called in the guest's box, as the guest's user.
+    ///
+    /// # Errors
+    /// A sentence that names what could not be linked, mapped or opened.
+    fn load(&self, code: Compiled, guest: Guest) -> anyhow::Result<Box<dyn Loaded>>;
+}
+
+/// A guest at its gate.
+pub trait Loaded {
+    /// Runs it to its end. Standard input, output and error are the process's own.
+    fn run(self: Box<Self>) -> Exit;
+}
+
+/// How a guest ended by itself; signals end the process and are the kernel's to report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned or called exit.
+    Code(u8),
+    /// It trapped: the reason and the Wasm backtrace, for people.
+    Trap(String),
+}
+
+impl Exit {
+    /// What a task reports for a trap: 128 + SIGABRT, as for a native program that aborts.
+    pub const TRAP: u8 = 134;
+
+    /// The exit status the task reports.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Code(code) => *code,
+            Self::Trap(_) => Self::TRAP,
+        }
+    }
+}
+
+/// Machine code that this program's own compiler made.
+#[derive(Debug)]
+pub struct Compiled(File);
+
+impl Compiled {
+    /// Vouches for `code`: a file whose bytes some [`Engine::compile`] of this very build returned.
+    ///
+    /// # Safety
+    /// The bytes will be run as native code. They must come from `Engine::compile` of the same
+    /// engine and build, through channels that nobody but root can write to, and must not change.
+    #[expect(unsafe_code, reason = "the one door by which bytes become code")]
+    pub unsafe fn vouched(code: File) -> Self {
+        Self(code)
+    }
+
+    /// The file, for mapping.
+    pub fn into_file(self) -> File {
+        self.0
+    }
+}
+
+impl AsFd for Compiled {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,19 @@
+//! Descriptors that the runtime waits for.
+
+#![expect(unsafe_code, reason = "tokio asks its caller to keep a registered descriptor open")]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Registers `inner` to be awaited until it can be read.
+///
+/// # Errors
+/// When the descriptor cannot be polled.
+pub fn readable<T: AsFd + AsRawFd>(inner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: a type with AsFd owns or borrows one open descriptor for as long as it lives, and the
+    // AsyncFd keeps it until it is dropped.
+    Ok(unsafe { AsyncFd::register_with_interest(inner, Interest::READABLE) }?)
+}

@@ -1,0 +1,105 @@
+//! The daemon of a pod: one thread, one ttrpc server, one nursery, the pod's tasks.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use containerd_shim_protos::shim_async::create_task;
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use tokio::sync::Notify;
+use ttrpc::asynchronous::{Server, Service};
+
+use crate::events::Events;
+use crate::nursery::{self, Nursery};
+use crate::rpc::TaskApi;
+use crate::task::Tasks;
+use crate::log_fifo;
+
+/// Where a daemon is at home.
+pub struct Place {
+    /// The file of its socket.
+    pub socket: PathBuf,
+    /// The bundle of the pod's first container, whose log it writes to.
+    pub bundle: PathBuf,
+    /// containerd's namespace.
+    pub namespace: String,
+    /// Whether to log in detail.
+    pub debug: bool,
+}
+
+/// What every RPC works on.
+pub struct Daemon {
+    pub nursery: Nursery,
+    pub tasks: Tasks,
+    pub events: Events,
+    pub shutdown: Notify,
+}
+
+/// Serves the pod until it is shut down.
+///
+/// # Errors
+/// When a part of it could not be set up.
+pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
+    detach()?;
+    log_fifo::open(&place.bundle, place.debug);
+    // Before the runtime: a fork is only sound while there is one thread.
+    let forked = nursery::fork()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        // What must block shares one thread, and that one leaves when it has nothing to do.
+        .max_blocking_threads(1)
+        .build()
+        .context("cannot make the daemon's runtime")?;
+    let served = runtime.block_on(async {
+        let nursery = Nursery::adopt(forked).context("cannot await the nursery")?;
+        let events = Events::to_containerd(place.namespace.clone());
+        serve(listener, Daemon { nursery, tasks: Tasks::default(), events, shutdown: Notify::new() }).await
+    });
+    // The next daemon of this pod would else wait for an answer from a socket that nobody reads.
+    let removed = std::fs::remove_file(&place.socket);
+    served.and(removed.context("cannot remove the socket"))
+}
+
+/// Leaves everything of `start` behind: its session, its folder, and its output, whose end
+/// containerd waits for.
+fn detach() -> anyhow::Result<()> {
+    rustix::process::setsid().context("cannot make a session")?;
+    std::env::set_current_dir("/").context("cannot leave the bundle's folder")?;
+    let null = File::options().read(true).write(true).open("/dev/null").context("cannot open /dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    Ok(())
+}
+
+async fn serve(listener: UnixListener, daemon: Daemon) -> anyhow::Result<()> {
+    let daemon = Arc::new(daemon);
+    listener.set_nonblocking(true)?;
+    #[expect(unsafe_code, reason = "ttrpc takes the listener as a number")]
+    // SAFETY: the number comes from a listener that gave up its ownership just now.
+    let server = unsafe { Server::new().add_unix_listener(listener.into_raw_fd()) };
+    let mut server = server.map_err(io::Error::other)?.register_service(services(&daemon));
+    server.start().await.map_err(io::Error::other).context("cannot serve ttrpc")?;
+    daemon.shutdown.notified().await;
+    daemon.events.flush().await;
+    server.shutdown().await.map_err(io::Error::other).context("cannot stop the server")
+}
+
+/// The task service under the names of both its versions, which have the same messages. Services
+/// that containerd probes for are there without methods, so that it hears UNIMPLEMENTED; for a
+/// service it does not know ttrpc would answer INVALID_ARGUMENT.
+fn services(daemon: &Arc<Daemon>) -> HashMap<String, Service> {
+    const TASK_V2: &str = "containerd.task.v2.Task";
+    const PROBED: [&str; 2] = ["containerd.runtime.sandbox.v1.Sandbox", "containerd.services.streaming.v1.Streaming"];
+    let api = Arc::new(TaskApi(Arc::clone(daemon)));
+    let mut all = create_task(Arc::clone(&api) as Arc<_>);
+    all.extend(create_task(api as Arc<_>).into_values().map(|service| (TASK_V2.to_owned(), service)));
+    all.extend(PROBED.map(|name| (name.to_owned(), Service { methods: HashMap::new(), streams: HashMap::new() })));
+    all
+}

@@ -1,0 +1,35 @@
+//! The back-ends of this build, and which of them runs a guest. The only file that names an engine.
+
+use anyhow::bail;
+use engine::Engine;
+use workload::World;
+
+/// The engines, set up once in the nursery and inherited by every guest.
+pub struct Engines(Vec<Box<dyn Engine>>);
+
+impl Engines {
+    /// Sets up every engine that was compiled in, in order of preference.
+    ///
+    /// # Errors
+    /// When an engine cannot run on this machine at all.
+    pub fn set_up() -> anyhow::Result<Self> {
+        Ok(Self(vec![
+            #[cfg(feature = "wasmtime")]
+            Box::new(engine_wasmtime::Wasmtime::new()?),
+        ]))
+    }
+
+    /// The first engine that runs `world`.
+    ///
+    /// # Errors
+    /// Names the engines there are.
+    pub fn for_world(&self, world: &World) -> anyhow::Result<&dyn Engine> {
+        match self.0.iter().find(|engine| engine.supports(world)) {
+            Some(engine) => Ok(engine.as_ref()),
+            None => {
+                let names: Vec<_> = self.0.iter().map(|engine| engine.name()).collect();
+                bail!("no engine runs {world:?}; this shim has {}", names.join(", "))
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Events to containerd: in order, each until it arrived, without anybody waiting for it.
+
+use std::time::Duration;
+
+use containerd_shim_protos::api::{ForwardRequest, Empty};
+use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use containerd_shim_protos::protobuf::{MessageDyn, MessageField};
+use containerd_shim_protos::shim::event::Envelope;
+use containerd_shim_protos::shim_async::{Client, EventsClient};
+use containerd_shim_protos::topics;
+use tokio::sync::{mpsc, oneshot};
+use ttrpc::context::with_timeout;
+
+use crate::task::now;
+
+/// How long one attempt may take before containerd counts as away.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// How long to wait before the next attempt.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a daemon that has nothing else to do tries to deliver the rest.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The queue's end that takes events.
+pub struct Events {
+    namespace: String,
+    queue: mpsc::UnboundedSender<Item>,
+}
+
+enum Item {
+    Event(Box<Envelope>),
+    Flush(oneshot::Sender<()>),
+}
+
+impl Events {
+    /// Starts the queue to the containerd that the environment names.
+    pub fn to_containerd(namespace: String) -> Self {
+        let (queue, items) = mpsc::unbounded_channel();
+        let address = std::env::var("TTRPC_ADDRESS").unwrap_or_default();
+        tokio::spawn(deliver(address, items));
+        Self { namespace, queue }
+    }
+
+    /// Queues one event. Its topic follows from its type.
+    pub fn publish(&self, event: &dyn MessageDyn) {
+        let name = event.descriptor_dyn().full_name().to_owned();
+        let Some(topic) = topic_of(&name) else { return log::error!("no topic for the event {name}") };
+        let value = match event.write_to_bytes_dyn() {
+            Ok(value) => value,
+            Err(error) => return log::error!("cannot encode the event {name}: {error}"),
+        };
+        let mut envelope = Envelope::new();
+        envelope.topic = topic.to_owned();
+        envelope.namespace.clone_from(&self.namespace);
+        envelope.timestamp = MessageField::some(now());
+        envelope.event = MessageField::some(Any { type_url: name, value, ..Any::default() });
+        // The receiver lives as long as the runtime does.
+        let _ = self.queue.send(Item::Event(Box::new(envelope)));
+    }
+
+    /// Waits, within reason, until what was queued has arrived.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.queue.send(Item::Flush(done)).is_ok() && tokio::time::timeout(LAST_WORDS, flushed).await.is_err() {
+            log::warn!("containerd does not take the last events");
+        }
+    }
+}
+
+fn topic_of(name: &str) -> Option<&'static str> {
+    Some(match name.rsplit('.').next()? {
+        "TaskCreate" => topics::TASK_CREATE_EVENT_TOPIC,
+        "TaskStart" => topics::TASK_START_EVENT_TOPIC,
+        "TaskExit" => topics::TASK_EXIT_EVENT_TOPIC,
+        "TaskDelete" => topics::TASK_DELETE_EVENT_TOPIC,
+        _ => return None,
+    })
+}
+
+async fn deliver(address: String, mut items: mpsc::UnboundedReceiver<Item>) {
+    let mut client = None;
+    while let Some(item) = items.recv().await {
+        match item {
+            Item::Event(envelope) => {
+                let request = ForwardRequest { envelope: MessageField::some(*envelope), ..ForwardRequest::default() };
+                while let Err(error) = attempt(&address, &mut client, &request).await {
+                    log::debug!("containerd did not take an event: {error}");
+                    client = None;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+            // Nobody waits any more if this fails.
+            Item::Flush(done) => drop(done.send(())),
+        }
+    }
+}
+
+async fn attempt(address: &str, client: &mut Option<EventsClient>, request: &ForwardRequest) -> ttrpc::Result<Empty> {
+    let connected = match client {
+        Some(client) => client,
+        None => client.insert(EventsClient::new(Client::connect(&format!("unix://{address}")).await?)),
+    };
+    let timeout = i64::try_from(ATTEMPT.as_nanos()).unwrap_or(i64::MAX);
+    connected.forward(with_timeout(timeout), request).await
+}

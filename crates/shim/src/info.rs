@@ -1,0 +1,66 @@
+//! `-version` and `-info`: what this shim is and what it can do.
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use containerd_shim_protos::protobuf::{Message, MessageField};
+use containerd_shim_protos::types::introspection::{RuntimeInfo, RuntimeVersion};
+use serde_json::json;
+
+/// The name containerd knows the runtime by.
+const NAME: &str = "io.containerd.lighter.v1";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The type containerd looks for among the features.
+const FEATURES: &str = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
+
+/// Prints name and version for people.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn print_version() -> anyhow::Result<()> {
+    writeln!(io::stdout(), "containerd-shim-lighter-v1:\n  Version: {VERSION}\n  Engines: wasmtime")
+        .context("cannot print the version")
+}
+
+/// Prints a `RuntimeInfo` message. Options on standard input change nothing of it, so they are not read.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn print_runtime_info() -> anyhow::Result<()> {
+    let info = RuntimeInfo {
+        name: NAME.into(),
+        version: MessageField::some(RuntimeVersion { version: VERSION.into(), ..RuntimeVersion::default() }),
+        features: MessageField::some(Any {
+            type_url: FEATURES.into(),
+            value: serde_json::to_vec(&features())?,
+            ..Any::default()
+        }),
+        ..RuntimeInfo::default()
+    };
+    let bytes = info.write_to_bytes().context("cannot encode the runtime's info")?;
+    io::stdout().write_all(&bytes).context("cannot print the runtime's info")
+}
+
+/// OCI features, the JSON of runtime-spec's `features.md`. Only what both kinds of container have.
+fn features() -> serde_json::Value {
+    json!({
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": "1.2.0",
+        "hooks": ["prestart", "createRuntime", "createContainer", "poststart", "poststop"],
+        "mountOptions": [
+            "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion", "mand",
+            "noatime", "nodev", "nodiratime", "noexec", "nomand", "norelatime", "nostrictatime", "nosuid",
+            "private", "rbind", "relatime", "remount", "ro", "rprivate", "rshared", "rslave", "runbindable", "rw",
+            "shared", "slave", "strictatime", "suid", "sync", "unbindable"
+        ],
+        "linux": {
+            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
+            "capabilities": [],
+            "cgroup": { "v1": true, "v2": true, "systemd": true, "systemdUser": false },
+            "seccomp": { "enabled": true },
+            "apparmor": { "enabled": true },
+            "selinux": { "enabled": false }
+        }
+    })
+}

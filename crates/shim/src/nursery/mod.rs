@@ -1,0 +1,131 @@
+//! The nursery, seen from the daemon: requests go in, processes come out as the daemon's children.
+
+mod births;
+mod serve;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use anyhow::{Context, bail};
+use container::birth::{self, Born};
+use container::channel::Channel;
+use serde::de::DeserializeOwned;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Mutex;
+
+use crate::awaited;
+use crate::payload::{Reply, Report, Request};
+
+/// The forked process that gives birth to every other. Dropping this ends it.
+pub struct Nursery(Mutex<Line>);
+
+/// A channel whose other end is in another process, awaited by this runtime.
+pub struct Line(AsyncFd<Channel>);
+
+/// The nursery's process before there is a runtime to await it with.
+pub struct Forked(Channel);
+
+/// Forks the nursery. To be called while the process has one thread.
+///
+/// # Errors
+/// When there can be no further process, or no engine could be set up.
+pub fn fork() -> anyhow::Result<Forked> {
+    let (ours, theirs) = Channel::pair().context("cannot make the nursery's channel")?;
+    match birth::child().context("cannot fork the nursery")? {
+        Some(_) => Ok(Forked(ours)),
+        None => {
+            drop(ours);
+            serve::serve(theirs)
+        }
+    }
+}
+
+impl Nursery {
+    /// Adopts the forked process, inside the runtime.
+    ///
+    /// # Errors
+    /// When the channel cannot be awaited.
+    pub fn adopt(Forked(channel): Forked) -> io::Result<Self> {
+        Ok(Self(Mutex::new(Line::new(channel)?)))
+    }
+
+    /// Gives birth to a process and returns it with a line to it.
+    ///
+    /// # Errors
+    /// A sentence from the nursery, or that it is gone.
+    pub async fn birth(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> anyhow::Result<(Born, Line)> {
+        let (ours, theirs) = Channel::pair().context("cannot make a channel")?;
+        let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(fds.iter().copied()).collect();
+        let nursery = self.0.lock().await;
+        nursery.0.get_ref().send(request, &fds).context("the nursery is gone; the pod must be restarted")?;
+        let (reply, mut fds) = nursery.receive().await.context("the nursery is gone; the pod must be restarted")?;
+        match (reply, fds.pop()) {
+            (Reply::Born(pid), Some(pidfd)) => Ok((Born { pid, pidfd }, Line::new(ours)?)),
+            (Reply::Failed(sentence), _) => bail!(sentence),
+            (Reply::Born(_), None) => bail!("the nursery sent no descriptor"),
+        }
+    }
+
+    /// Has a short-lived process do one thing, and returns what it reports.
+    ///
+    /// # Errors
+    /// The process's own sentence, or how it ended without one.
+    pub async fn errand(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> anyhow::Result<Report> {
+        let (born, line) = self.birth(request, fds).await?;
+        let report = line.report().await;
+        let status = ended(&born.pidfd).await.context("cannot wait for a child")?;
+        match report? {
+            Some((report, _)) => Ok(report),
+            None => bail!("the process that did it ended with status {status} and said nothing"),
+        }
+    }
+}
+
+impl Line {
+    fn new(channel: Channel) -> io::Result<Self> {
+        channel.set_nonblocking()?;
+        Ok(Self(awaited::readable(channel)?))
+    }
+
+    /// Sends one message. It fits the socket's buffer: nothing waits.
+    ///
+    /// # Errors
+    /// When the other end is gone.
+    pub fn send(&self, message: &impl serde::Serialize) -> io::Result<()> {
+        self.0.get_ref().send(message, &[])
+    }
+
+    /// The next report; `None` when the process ended without one.
+    ///
+    /// # Errors
+    /// The sentence of a [`Report::Failed`].
+    pub async fn report(&self) -> anyhow::Result<Option<(Report, Vec<OwnedFd>)>> {
+        match self.receive().await {
+            Ok((Report::Failed(sentence), _)) => bail!(sentence),
+            Ok(report) => Ok(Some(report)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error).context("cannot hear from a child"),
+        }
+    }
+
+    async fn receive<T: DeserializeOwned>(&self) -> io::Result<(T, Vec<OwnedFd>)> {
+        let received = self.0.async_io(Interest::READABLE, Channel::receive).await?;
+        received.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// Waits for a child's end and reaps it: its exit code, or 128 plus its signal.
+///
+/// # Errors
+/// When it is not a child.
+pub async fn ended(pidfd: &OwnedFd) -> io::Result<u32> {
+    let readable = awaited::readable(pidfd.as_fd())?;
+    loop {
+        let mut ready = readable.readable().await?;
+        match container::process::reap(pidfd.as_fd())? {
+            Some(status) => return Ok(status),
+            None => ready.clear_ready(),
+        }
+    }
+}

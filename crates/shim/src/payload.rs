@@ -1,0 +1,92 @@
+//! What crosses the nursery's socket: plain data, never a pointer to code.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use container::hooks::Moment;
+use container::namespaces::Namespaces;
+use serde::{Deserialize, Serialize};
+use workload::{Format, Guest, Workload, World};
+
+/// What the daemon asks the nursery to give birth to. The first descriptor with each is the new
+/// process's end of a channel to the daemon; the others are listed.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// A process that reads Wasm, finds its world and compiles it. Descriptors: Wasm, output.
+    Prepare {
+        /// What the file's first bytes say it is.
+        format: Format,
+        /// The function named after `#`.
+        function: Option<String>,
+    },
+    /// A Wasm container. Descriptors: [`WasmPayload`] as JSON, code, stdin, stdout, stderr.
+    Wasm(Namespaces),
+    /// A process that makes a native container. Descriptors: [`Workload`] as JSON, stdin, stdout, stderr.
+    NativeCreate,
+    /// A process that starts a native container. Descriptors: [`Workload`] as JSON.
+    NativeStart,
+    /// A process that removes a native container. Descriptors: [`Workload`] as JSON.
+    NativeDelete,
+    /// A process that runs hooks. Descriptors: [`Workload`] as JSON.
+    Hooks {
+        /// Which.
+        moment: Moment,
+        /// The container's first process.
+        pid: i32,
+    },
+}
+
+/// The nursery's answer; on success the new process's pidfd is attached.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// The process's id in the host's pid namespace.
+    Born(i32),
+    /// Why there is none.
+    Failed(String),
+}
+
+/// What a new process tells the daemon.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Report {
+    /// A midwife gave birth: the box's id. Its pidfd is attached.
+    Delivered(i32),
+    /// The Wasm is compiled.
+    Prepared(World),
+    /// The native container waits to be started: the id of its first process.
+    Created(i32),
+    /// The box is in its namespaces and waits for [`Order::Enter`].
+    Joined,
+    /// The guest is loaded and waits for [`Order::Go`].
+    Ready,
+    /// The errand is done.
+    Done,
+    /// Why not: one sentence.
+    Failed(String),
+}
+
+/// What the daemon tells a box.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// The cgroup, the id maps and the hooks outside are in place: build the box.
+    Enter,
+    /// Run the guest.
+    Go,
+}
+
+/// All that a Wasm box needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WasmPayload {
+    /// The container.
+    pub workload: Workload,
+    /// The guest in it.
+    pub guest: Guest,
+}
+
+/// Reads a sealed JSON file back.
+///
+/// # Errors
+/// When it is not the JSON of a `T`.
+pub fn read<T: serde::de::DeserializeOwned>(fd: OwnedFd) -> io::Result<T> {
+    Ok(serde_json::from_reader(io::BufReader::new(File::from(fd)))?)
+}

@@ -1,0 +1,62 @@
+//! What the shim writes into a bundle, for a `delete` that finds the daemon gone.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use container::process::Identity;
+use serde::{Deserialize, Serialize};
+use workload::{Options, Workload};
+
+/// The file's name in the bundle.
+const FILE: &str = "lighter.json";
+
+/// Everything about a container that its `config.json` does not say.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The runtime's options, as Create got them.
+    pub options: Options,
+    /// Whether libcontainer made it.
+    pub native: bool,
+    /// Its first process, once there is one.
+    pub process: Option<Identity>,
+}
+
+impl Record {
+    /// Writes the record whole or not at all.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn write(&self, bundle: &Path) -> anyhow::Result<()> {
+        let path = bundle.join(FILE);
+        let fresh = bundle.join(format!(".{FILE}"));
+        let text = serde_json::to_vec(self)?;
+        fs::write(&fresh, text)
+            .and_then(|()| fs::rename(&fresh, &path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Reads the record; `None` when Create never came so far.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn read(bundle: &Path) -> anyhow::Result<Option<Self>> {
+        let path = bundle.join(FILE);
+        match fs::read(&path) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+}
+
+/// Reads the bundle's `config.json`.
+///
+/// # Errors
+/// Names the file or the part of the spec that is wrong.
+pub fn read_workload(id: &str, bundle: &Path, options: Options) -> anyhow::Result<Workload> {
+    let path: PathBuf = bundle.join("config.json");
+    let json = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Workload::read(id, bundle, &json, options)?)
+}

@@ -1,0 +1,66 @@
+//! Delete: takes away what Create made.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use anyhow::Context;
+use container::cgroup::Cgroup;
+use container::hooks::Moment;
+use container::{channel, process, rootfs};
+use containerd_shim_protos::api::DeleteResponse;
+use containerd_shim_protos::events::task::TaskDelete;
+use containerd_shim_protos::protobuf::MessageField;
+use ttrpc::{Code, Result};
+use workload::Workload;
+
+use super::{StatusOf, create, status};
+use crate::daemon::Daemon;
+use crate::payload::Request;
+use crate::task::{Event, Kind, State, Task};
+
+/// Removes a task that has ended, or that never ran.
+pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteResponse> {
+    if task.state() == State::Created {
+        // It may end by itself between the question and the signal.
+        let _ = process::signal(&task.pidfd, libc::SIGKILL);
+        task.wait().await;
+    }
+    task.advance(Event::Delete).map_err(StatusOf::from)?;
+    let Some(ended) = task.ended() else { return Err(status(Code::INTERNAL, "the task stopped without an end".into())) };
+    let workload = &task.workload;
+    let removed = remove(&daemon, workload, matches!(task.kind, Kind::Native), task.pid).await;
+    // The task is gone for containerd whatever is left of it: a Delete that fails would be asked for
+    // again and find a state that refuses it.
+    daemon.tasks.free(&workload.id);
+    let response = DeleteResponse {
+        pid: task.pid.cast_unsigned(),
+        exit_status: ended.status,
+        exited_at: MessageField::some(ended.at),
+        ..DeleteResponse::default()
+    };
+    daemon.events.publish(&TaskDelete {
+        container_id: workload.id.clone(),
+        pid: response.pid,
+        exit_status: response.exit_status,
+        exited_at: response.exited_at.clone(),
+        ..TaskDelete::default()
+    });
+    removed.map_err(StatusOf::from)?;
+    Ok(response)
+}
+
+/// Removes the cgroup, the mounts and libcontainer's state, and runs the `poststop` hooks. Every step
+/// is tried; the first failure is told.
+pub async fn remove(daemon: &Daemon, workload: &Workload, native: bool, pid: i32) -> anyhow::Result<()> {
+    let container = if native {
+        let payload = channel::sealed_json("workload", workload)?;
+        daemon.nursery.errand(&Request::NativeDelete, &[payload.as_fd()]).await.map(drop)
+    } else {
+        match Cgroup::of(workload).and_then(|cgroup| cgroup.remove()) {
+            Ok(()) => create::run_hooks(daemon, workload, Moment::Stopped, pid).await,
+            Err(error) => Err(error),
+        }
+    };
+    let unmounted = rootfs::unmount_all(&workload.rootfs()).context("cannot let go of the root file system");
+    container.and(unmounted)
+}

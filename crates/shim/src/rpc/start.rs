@@ -1,0 +1,46 @@
+//! Start: opens the gate.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use anyhow::Context;
+use container::channel;
+use container::hooks::Moment;
+use containerd_shim_protos::api::StartResponse;
+use containerd_shim_protos::events::task::TaskStart;
+use ttrpc::Result;
+
+use super::{StatusOf, create};
+use crate::daemon::Daemon;
+use crate::payload::{Order, Request};
+use crate::task::{Event, Kind, Task};
+
+/// Lets the container's process go on, and announces it before its end can be.
+pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse> {
+    let _turn = task.turn.lock().await;
+    task.check(Event::Start).map_err(StatusOf::from)?;
+    open_gate(&daemon, &task).await.map_err(StatusOf::from)?;
+    task.advance(Event::Start).map_err(StatusOf::from)?;
+    daemon.events.publish(&TaskStart {
+        container_id: task.workload.id.clone(),
+        pid: task.pid.cast_unsigned(),
+        ..TaskStart::default()
+    });
+    if let Kind::Wasm(_) = task.kind
+        && let Err(error) = create::run_hooks(&daemon, &task.workload, Moment::Started, task.pid).await
+    {
+        // OCI: a failing poststart hook is logged and the lifecycle goes on.
+        log::warn!("container {}: {error:#}", task.workload.id);
+    }
+    Ok(StartResponse { pid: task.pid.cast_unsigned(), ..StartResponse::default() })
+}
+
+async fn open_gate(daemon: &Daemon, task: &Task) -> anyhow::Result<()> {
+    match &task.kind {
+        Kind::Wasm(line) => line.send(&Order::Go).context("the container's process is gone"),
+        Kind::Native => {
+            let payload = channel::sealed_json("workload", &task.workload)?;
+            daemon.nursery.errand(&Request::NativeStart, &[payload.as_fd()]).await.map(drop)
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a Wasm guest is given: arguments, environment, folders and a bound on its memory.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Mount;
+use serde::{Deserialize, Serialize};
+
+use crate::{Workload, World};
+
+/// A guest as every engine must present it to the Wasm code; nothing else of the host is visible.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    /// The ABI it expects and where it begins.
+    pub world: World,
+    /// `argv`, the first being the entrypoint as written.
+    pub args: Vec<String>,
+    /// The spec's environment, in its order; entries without `=` are dropped as libc would.
+    pub env: Vec<(String, String)>,
+    /// The working directory, for worlds that know one.
+    pub cwd: String,
+    /// Folders it may open, `/` first, then each mount of the spec under its own path.
+    pub preopens: Vec<Preopen>,
+    /// Most bytes of linear memory, all memories together; `None` is unbounded.
+    pub memory: Option<u64>,
+}
+
+/// One folder a guest may look into.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preopen {
+    /// Its absolute path, the same in the box and for the guest.
+    pub path: PathBuf,
+    /// What the guest may do below it.
+    pub access: Access,
+}
+
+/// The rights of a preopen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Look, never change.
+    ReadOnly,
+    /// Whatever the file system and the user's permissions allow.
+    ReadWrite,
+}
+
+impl Guest {
+    /// The guest that `workload` describes, once its module's `world` is known.
+    pub fn of(workload: &Workload, world: World) -> Self {
+        let process = workload.process();
+        let env = process.env().as_deref().unwrap_or_default();
+        let split = |pair: &String| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
+        Self {
+            world,
+            args: process.args().clone().unwrap_or_default(),
+            env: env.iter().filter_map(split).collect(),
+            cwd: process.cwd().to_string_lossy().into_owned(),
+            preopens: preopens(workload),
+            memory: memory_limit(workload),
+        }
+    }
+}
+
+/// `/`, then every mount that is a volume of the user's.
+fn preopens(workload: &Workload) -> Vec<Preopen> {
+    let access = |readonly| if readonly { Access::ReadOnly } else { Access::ReadWrite };
+    let root = Preopen { path: "/".into(), access: access(workload.readonly_rootfs()) };
+    let mounts = workload.spec.mounts().as_deref().unwrap_or_default();
+    let volumes = mounts.iter().filter(|mount| is_volume(mount));
+    let volumes = volumes.map(|mount| Preopen {
+        path: Path::new("/").join(mount.destination()),
+        access: access(has_option(mount, &["ro", "rro"])),
+    });
+    std::iter::once(root).chain(volumes).collect()
+}
+
+/// Whether a mount carries a user's data, rather than a view of the kernel that a guest has no use for.
+pub(crate) fn is_volume(mount: &Mount) -> bool {
+    const KERNEL: [&str; 7] = ["proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "devtmpfs"];
+    let kernel = mount.typ().as_deref().is_some_and(|kind| KERNEL.contains(&kind));
+    let path = mount.destination();
+    !kernel && path != Path::new("/dev") && path != Path::new("/dev/shm")
+}
+
+fn has_option(mount: &Mount, names: &[&str]) -> bool {
+    let options = mount.options().as_deref().unwrap_or_default();
+    options.iter().any(|option| names.contains(&option.as_str()))
+}
+
+fn memory_limit(workload: &Workload) -> Option<u64> {
+    let memory = workload.spec.linux().as_ref()?.resources().as_ref()?.memory().as_ref()?;
+    memory.limit().and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0)
+}
+
+impl Workload {
+    /// Where `path` (relative to the root) is on the host before the box is built: below the root
+    /// file system, or below the source of the bind mount that will cover it.
+    pub fn locate(&self, path: &Path) -> (PathBuf, PathBuf) {
+        let mounts = self.spec.mounts().as_deref().unwrap_or_default();
+        let covering = mounts.iter().rev().find_map(|mount| {
+            let below = mount.destination().strip_prefix("/").unwrap_or(mount.destination());
+            let source = mount.source().as_ref().filter(|_| has_option(mount, &["bind", "rbind"]))?;
+            let rest = path.strip_prefix(below).ok()?;
+            Some((self.bundle.join(source), rest.to_owned()))
+        });
+        covering.unwrap_or_else(|| (self.rootfs(), path.to_owned()))
+    }
+
+    /// The spec's mounts that a Wasm box gets, in the spec's order.
+    pub fn volumes(&self) -> impl Iterator<Item = &Mount> {
+        self.spec.mounts().as_deref().unwrap_or_default().iter().filter(|mount| is_volume(mount))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Abi, Entry, Options};
+
+    #[test]
+    fn a_guest_sees_the_spec_and_nothing_else() {
+        let json = r#"{"ociVersion":"1.0.2","root":{"path":"rootfs"},
+            "process":{"user":{"uid":0,"gid":0},"cwd":"/w","args":["a.wasm","x"],"env":["A=b=c","odd"]},
+            "mounts":[{"destination":"/proc","type":"proc","source":"proc"},
+                      {"destination":"/dev","type":"tmpfs","source":"tmpfs"},
+                      {"destination":"/data","type":"bind","source":"/s","options":["rbind","ro"]},
+                      {"destination":"/tmp","type":"tmpfs","source":"tmpfs"}],
+            "linux":{"resources":{"memory":{"limit":1048576}}}}"#;
+        let workload = Workload::read("c", Path::new("/b"), json.as_bytes(), Options::default()).unwrap();
+        let guest = Guest::of(&workload, World { abi: Abi::Preview1, entry: Entry::Start });
+        assert_eq!(guest.args, ["a.wasm", "x"]);
+        assert_eq!(guest.env, [("A".to_owned(), "b=c".to_owned())]);
+        let preopens: Vec<_> = guest.preopens.iter().map(|p| (p.path.to_str().unwrap(), p.access)).collect();
+        assert_eq!(preopens, [("/", Access::ReadWrite), ("/data", Access::ReadOnly), ("/tmp", Access::ReadWrite)]);
+        assert_eq!(guest.memory, Some(1 << 20));
+    }
+}

@@ -1,0 +1,23 @@
+//! What to run: an OCI spec, its annotations and the runtime's options become a [`Workload`].
+//!
+//! Everything here is pure: no file is opened, no clock is read, nothing is unsafe. The crates that
+//! touch the machine hand bytes in and carry the answers out.
+
+mod entrypoint;
+mod format;
+mod guest;
+mod options;
+mod pod;
+mod preview1;
+mod spec;
+mod text;
+mod world;
+
+pub use entrypoint::{Entrypoint, EntrypointError};
+pub use format::Format;
+pub use guest::{Access, Guest, Preopen};
+pub use options::{Options, OptionsError};
+pub use pod::{Pod, Role};
+pub use spec::{SpecError, Workload};
+pub use text::{TextError, binary_of};
+pub use world::{Abi, Entry, World, WorldError};

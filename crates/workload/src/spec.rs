@@ -1,0 +1,154 @@
+//! The OCI spec of a container, checked once: what follows never asks again whether a part is there.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{Process, Spec};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Entrypoint, EntrypointError, Options, Pod, Role};
+
+/// A container to be, before anybody looked at its root file system.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Workload {
+    /// The container's id, as containerd named it.
+    pub id: String,
+    /// The bundle folder: `config.json`, `rootfs`, the shim's own files.
+    pub bundle: PathBuf,
+    /// What the runtime's configuration asks for.
+    pub options: Options,
+    /// The spec; `process` and `root` are known to be there.
+    pub spec: Spec,
+    /// The first argument, read.
+    pub entrypoint: Entrypoint,
+    process: Process,
+}
+
+/// What a spec lacks.
+#[derive(Debug, Error)]
+pub enum SpecError {
+    /// Not JSON, or not the JSON of a runtime spec.
+    #[error("config.json is not an OCI runtime spec: {0}")]
+    NotASpec(#[from] serde_json::Error),
+    /// No `process` object.
+    #[error("config.json has no \"process\": there is nothing to run")]
+    NoProcess,
+    /// No arguments, or an empty list.
+    #[error("config.json has no \"process.args\": give the image an entrypoint or name a file to run")]
+    NoArgs,
+    /// No `root` object.
+    #[error("config.json has no \"root\": there is no file system to find {0:?} in")]
+    NoRoot(String),
+    /// The working directory must be absolute.
+    #[error("config.json says \"process.cwd\" is {0:?}; it must be an absolute path")]
+    RelativeCwd(PathBuf),
+    /// The first argument cannot be looked up.
+    #[error(transparent)]
+    Entrypoint(#[from] EntrypointError),
+}
+
+impl Workload {
+    /// Reads `config.json` of the bundle of container `id`.
+    ///
+    /// # Errors
+    /// [`SpecError`] names the part that is missing or wrong.
+    pub fn read(id: &str, bundle: &Path, json: &[u8], options: Options) -> Result<Self, SpecError> {
+        let spec: Spec = serde_json::from_slice(json)?;
+        let process = spec.process().clone().ok_or(SpecError::NoProcess)?;
+        let arg0 = process.args().as_ref().and_then(|args| args.first()).ok_or(SpecError::NoArgs)?;
+        if spec.root().is_none() {
+            return Err(SpecError::NoRoot(arg0.clone()));
+        }
+        if !process.cwd().is_absolute() {
+            return Err(SpecError::RelativeCwd(process.cwd().clone()));
+        }
+        let entrypoint = Entrypoint::parse(arg0)?;
+        Ok(Self { id: id.into(), bundle: bundle.into(), options, spec, entrypoint, process })
+    }
+
+    /// The process to run.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The root file system's folder. Relative paths are the bundle's.
+    pub fn rootfs(&self) -> PathBuf {
+        let path = self.spec.root().as_ref().map_or(Path::new("rootfs"), |root| root.path());
+        self.bundle.join(path)
+    }
+
+    /// Whether the spec wants the root file system read-only.
+    pub fn readonly_rootfs(&self) -> bool {
+        self.spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false)
+    }
+
+    /// `PATH` of the container's own environment.
+    pub fn search_path(&self) -> Option<&str> {
+        let env = self.process.env().as_deref().unwrap_or_default();
+        env.iter().find_map(|pair| pair.strip_prefix("PATH="))
+    }
+
+    /// Where in the root file system the entrypoint may be, in the order to try.
+    pub fn entrypoint_candidates(&self) -> Vec<PathBuf> {
+        self.entrypoint.candidates(self.process.cwd(), self.search_path())
+    }
+
+    /// The annotations, empty when there are none.
+    pub fn annotations(&self) -> HashMap<String, String> {
+        self.spec.annotations().clone().unwrap_or_default()
+    }
+
+    /// The pod the container belongs to.
+    pub fn pod(&self) -> Pod {
+        Pod::of(&self.id, &self.annotations())
+    }
+
+    /// What the container is to its pod.
+    pub fn role(&self) -> Role {
+        Role::of(&self.annotations())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Workload, SpecError> {
+        Workload::read("c1", Path::new("/b"), json.as_bytes(), Options::default())
+    }
+
+    #[test]
+    fn a_whole_spec_is_read() {
+        let workload = read(
+            r#"{"ociVersion":"1.0.2","root":{"path":"rootfs","readonly":true},
+                "process":{"user":{"uid":0,"gid":0},"cwd":"/w","args":["app.wasm#go"],"env":["PATH=/x"]}}"#,
+        )
+        .unwrap();
+        assert_eq!(workload.rootfs(), Path::new("/b/rootfs"));
+        assert!(workload.readonly_rootfs());
+        assert_eq!(workload.entrypoint_candidates(), [Path::new("x/app.wasm"), Path::new("w/app.wasm")]);
+        assert_eq!(workload.pod(), Pod("c1".into()));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let check = |json: &str, words: &str| {
+            let error = read(json).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        };
+        let process = r#"{"user":{"uid":0,"gid":0},"cwd":"/","args":["a"]}"#;
+        check("{", "not an OCI runtime spec");
+        check(r#"{"ociVersion":"1.0.2"}"#, "no \"process\"");
+        check(r#"{"ociVersion":"1.0.2","process":{"user":{"uid":0,"gid":0},"cwd":"/"}}"#, "no \"process.args\"");
+        check(&format!(r#"{{"ociVersion":"1.0.2","process":{process}}}"#), "no \"root\"");
+        check(
+            &format!(r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"process":{}}}"#, process.replace("\"/\"", "\"w\"")),
+            "absolute",
+        );
+        check(
+            &format!(r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"process":{}}}"#, process.replace("\"a\"", "\"#a\"")),
+            "names no file",
+        );
+    }
+}

@@ -1,0 +1,326 @@
+//! Which ABI a module expects, decided by what it imports and exports and by nothing else.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use wasmparser::{ComponentExternalKind, Encoding, ExternalKind, Parser, Payload, TypeRef};
+
+use crate::preview1;
+
+/// The ABI a guest expects of its host, and where it begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct World {
+    /// What the host must offer.
+    pub abi: Abi,
+    /// What the host calls.
+    pub entry: Entry,
+}
+
+/// A set of imports that an engine offers as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Abi {
+    /// A core module on `wasi_snapshot_preview1`.
+    Preview1,
+    /// A component on WASI 0.2.
+    Wasi02,
+}
+
+/// Where a guest begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// The command's own start: `_start` of a module, `wasi:cli/run` of a component.
+    Command,
+    /// An export without parameters, after `_initialize` where there is one.
+    Function(String),
+}
+
+/// Why no world fits a module.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum WorldError {
+    /// Not valid Wasm; the parser's sentence tells where.
+    #[error("it is not a valid Wasm module: {0}")]
+    Malformed(String),
+    /// Imports that nobody offers, as `module::name`.
+    #[error("it imports what no world offers: {}", .0.join(", "))]
+    UnknownImports(Vec<String>),
+    /// No start, and no function was named.
+    #[error("it has no {wanted} to start from; name one of its functions with PATH#FUNCTION (it exports {exports})")]
+    NoStart {
+        /// What a command would export.
+        wanted: &'static str,
+        /// What this one exports.
+        exports: Exports,
+    },
+    /// The named function is not there.
+    #[error("it exports no function {name:?} (it exports {exports})")]
+    NoFunction {
+        /// The name after `#`.
+        name: String,
+        /// What it exports.
+        exports: Exports,
+    },
+    /// The function wants arguments that nobody can give.
+    #[error("its function {name:?} takes {parameters} parameters; only functions without any can be an entrypoint")]
+    TakesParameters {
+        /// The function's name.
+        name: String,
+        /// How many it wants.
+        parameters: usize,
+    },
+}
+
+/// Names of exported functions, for a sentence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exports(Vec<String>);
+
+impl fmt::Display for Exports {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        match self.0.len() {
+            0 => out.write_str("no functions"),
+            n if n <= SHOWN => out.write_str(&self.0.join(", ")),
+            n => write!(out, "{}, and {} more", self.0[..SHOWN].join(", "), n - SHOWN),
+        }
+    }
+}
+
+impl World {
+    /// Reads the imports and exports of the binary `wasm`; `function` is what the user put after `#`.
+    ///
+    /// The code itself is not looked at: validating it is the engine's work.
+    ///
+    /// # Errors
+    /// [`WorldError`], a clause that continues "cannot run FILE: …".
+    pub fn detect(wasm: &[u8], function: Option<&str>) -> Result<Self, WorldError> {
+        let outline = Outline::of(wasm).map_err(|error| WorldError::Malformed(error.to_string()))?;
+        if !outline.unknown_imports.is_empty() {
+            return Err(WorldError::UnknownImports(outline.unknown_imports));
+        }
+        let abi = if outline.is_component { Abi::Wasi02 } else { Abi::Preview1 };
+        let entry = match function {
+            Some(name) => outline.function(name)?,
+            None => outline.command()?,
+        };
+        Ok(Self { abi, entry })
+    }
+}
+
+/// What the outside of a module shows.
+#[derive(Default)]
+struct Outline {
+    is_component: bool,
+    unknown_imports: Vec<String>,
+    /// Exported functions and their numbers of parameters, where a core module tells.
+    functions: Vec<(String, Option<usize>)>,
+    /// Exported interfaces of a component.
+    interfaces: Vec<String>,
+}
+
+impl Outline {
+    fn function(self, name: &str) -> Result<Entry, WorldError> {
+        match self.functions.iter().find(|(exported, _)| exported == name) {
+            None => Err(WorldError::NoFunction { name: name.into(), exports: self.exports() }),
+            Some((_, Some(parameters @ 1..))) => {
+                Err(WorldError::TakesParameters { name: name.into(), parameters: *parameters })
+            }
+            Some(_) => Ok(Entry::Function(name.into())),
+        }
+    }
+
+    fn command(self) -> Result<Entry, WorldError> {
+        if self.is_component {
+            let runs = self.interfaces.iter().any(|name| name.starts_with("wasi:cli/run@0.2."));
+            let missing = WorldError::NoStart { wanted: "wasi:cli/run", exports: self.exports() };
+            return if runs { Ok(Entry::Command) } else { Err(missing) };
+        }
+        match self.functions.iter().find(|(exported, _)| exported == "_start") {
+            None => Err(WorldError::NoStart { wanted: "_start", exports: self.exports() }),
+            Some((name, Some(parameters @ 1..))) => {
+                Err(WorldError::TakesParameters { name: name.clone(), parameters: *parameters })
+            }
+            Some(_) => Ok(Entry::Command),
+        }
+    }
+
+    fn exports(&self) -> Exports {
+        Exports(self.functions.iter().map(|(name, _)| name.clone()).chain(self.interfaces.clone()).collect())
+    }
+
+    fn of(wasm: &[u8]) -> Result<Self, wasmparser::BinaryReaderError> {
+        let mut outline = Self::default();
+        let mut core = CoreIndex::default();
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(wasm) {
+            let payload = payload?;
+            // Modules and components nested in a component speak to it, not to the host.
+            match payload {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                _ if depth > 0 => {}
+                Payload::Version { encoding, .. } => outline.is_component = encoding == Encoding::Component,
+                Payload::ComponentImportSection(_) | Payload::ComponentExportSection(_) => {
+                    outline.read_component(payload)?;
+                }
+                _ => outline.read_core(payload, &mut core)?,
+            }
+        }
+        Ok(outline)
+    }
+
+    fn read_component(&mut self, payload: Payload<'_>) -> Result<(), wasmparser::BinaryReaderError> {
+        match payload {
+            Payload::ComponentImportSection(imports) => {
+                for import in imports {
+                    let name = import?.name.name;
+                    if !wasi02_offers(name) {
+                        self.unknown_imports.push(name.into());
+                    }
+                }
+            }
+            Payload::ComponentExportSection(exports) => {
+                for export in exports {
+                    let export = export?;
+                    let name = export.name.name.to_owned();
+                    match export.kind {
+                        ComponentExternalKind::Func => self.functions.push((name, None)),
+                        ComponentExternalKind::Instance => self.interfaces.push(name),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn read_core(&mut self, payload: Payload<'_>, core: &mut CoreIndex) -> Result<(), wasmparser::BinaryReaderError> {
+        match payload {
+            Payload::TypeSection(types) => {
+                for group in types {
+                    core.types.extend(group?.types().map(|ty| match &ty.composite_type.inner {
+                        wasmparser::CompositeInnerType::Func(func) => Some(func.params().len()),
+                        _ => None,
+                    }));
+                }
+            }
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    let import = import?;
+                    if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import.ty {
+                        core.functions.push(ty);
+                    }
+                    if !preview1::offers(import.module, import.name) {
+                        self.unknown_imports.push(format!("{}::{}", import.module, import.name));
+                    }
+                }
+            }
+            Payload::FunctionSection(functions) => {
+                for ty in functions {
+                    core.functions.push(ty?);
+                }
+            }
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    let export = export?;
+                    if matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact) {
+                        self.functions.push((export.name.into(), core.parameters(export.index)));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Just enough of a core module's index spaces to know an export's parameters.
+#[derive(Default)]
+struct CoreIndex {
+    types: Vec<Option<usize>>,
+    functions: Vec<u32>,
+}
+
+impl CoreIndex {
+    fn parameters(&self, function: u32) -> Option<usize> {
+        let ty = *self.functions.get(usize::try_from(function).ok()?)?;
+        *self.types.get(usize::try_from(ty).ok()?)?
+    }
+}
+
+/// Whether a WASI 0.2 host offers the interface `name` (`namespace:package/interface@version`).
+fn wasi02_offers(name: &str) -> bool {
+    const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+    let Some((path, version)) = name.strip_prefix("wasi:").and_then(|name| name.split_once('@')) else {
+        return false;
+    };
+    version.starts_with("0.2.") && path.split_once('/').is_some_and(|(package, _)| PACKAGES.contains(&package))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detect(text: &str, function: Option<&str>) -> Result<World, WorldError> {
+        World::detect(&wat::parse_str(text).unwrap(), function)
+    }
+
+    #[test]
+    fn a_world_for_what_can_run() {
+        let check = |text: &str, function, abi, entry| {
+            assert_eq!(detect(text, function), Ok(World { abi, entry }), "{text}");
+        };
+        check("(module (func (export \"_start\")))", None, Abi::Preview1, Entry::Command);
+        check(
+            "(module (func (export \"_initialize\")) (func (export \"go\") (result i32) i32.const 1))",
+            Some("go"),
+            Abi::Preview1,
+            Entry::Function("go".into()),
+        );
+        check(
+            "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func (param i32))) (func (export \"_start\")))",
+            None,
+            Abi::Preview1,
+            Entry::Command,
+        );
+        check(
+            "(component (import \"wasi:io/poll@0.2.3\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))",
+            None,
+            Abi::Wasi02,
+            Entry::Command,
+        );
+    }
+
+    #[test]
+    fn a_sentence_for_what_cannot() {
+        let check = |text: &str, function, words: &str| {
+            let error = detect(text, function).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        };
+        check("(module (import \"env\" \"f\" (func)) (func (export \"_start\")))", None, "env::f");
+        check("(module (import \"env\" \"mem\" (memory 1)) (func (export \"_start\")))", None, "env::mem");
+        check("(module (func (export \"run\")))", None, "no _start to start from; name one of its functions with PATH#FUNCTION (it exports run)");
+        check("(module)", None, "exports no functions");
+        check("(module (func (export \"_start\") (param i32)))", None, "takes 1 parameters");
+        check("(module (func (export \"f\")))", Some("g"), "no function \"g\" (it exports f)");
+        check("(component)", None, "no wasi:cli/run");
+        check("(component (import \"my:own/thing@1.0.0\" (instance)))", None, "my:own/thing@1.0.0");
+    }
+
+    proptest::proptest! {
+        /// Whatever bytes an image holds, detection answers.
+        #[test]
+        fn never_panics(bytes: Vec<u8>, component: bool) {
+            let head = if component { *b"\0asm\x0d\0\x01\0" } else { *b"\0asm\x01\0\0\0" };
+            let _ = World::detect(&[&head[..], &bytes].concat(), None);
+        }
+    }
+
+    #[test]
+    fn every_cut_of_a_module_is_refused_or_read() {
+        let whole = wat::parse_str("(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func (result i32))) (func (export \"_start\")))").unwrap();
+        for end in 0..whole.len() {
+            assert!(World::detect(&whole[..end], None).is_err(), "cut at {end}");
+        }
+    }
+}

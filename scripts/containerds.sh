@@ -1,0 +1,123 @@
+#!/bin/sh
+# Brings the containerds that the tests run on into DIR, each under its own major.minor.
+#
+#   scripts/containerds.sh [DIR]          (default: target/containerds)
+#
+# One is the system's; the others are Debian's packages, unpacked and never installed: apt works on
+# a state of its own under DIR. The mirror is the one this system's apt uses; set DEBIAN_MIRROR
+# where that one carries no Debian. What cannot be had is said in one sentence and left out, and
+# the tests skip it. Run again, it fetches only what is missing. Afterwards:
+#   DIR/VERSION/bin      containerd, ctr and the shims that came with them
+#   DIR/versions         one line each: VERSION, where it is from, what `containerd --version` says
+#   DIR/missing          one sentence for each one that could not be had
+set -eu
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+dir=${1:-$here/target/containerds}
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+touch "$dir/versions"
+: >"$dir/missing"
+
+missing() {
+    echo "$1" | tee -a "$dir/missing"
+}
+
+# is_here ORIGIN: whether an earlier run brought it and it still runs.
+is_here() {
+    version=$(sed -n "s|^\([^ ]*\) $1 .*|\1|p" "$dir/versions" | head -n 1)
+    [ -n "$version" ] && "$dir/$version/bin/containerd" --version >/dev/null 2>&1 && says "$1"
+}
+
+# says ORIGIN: prints the recorded line.
+says() {
+    grep "^[^ ]* $1 " "$dir/versions"
+}
+
+# keep ORIGIN BIN: names the containerd in folder BIN by what it says of itself, and records it.
+# Fails when another origin already brought the same major.minor.
+keep() {
+    said=$("$2/containerd" --version)
+    version=$(echo "$said" | awk '{ sub("^v", "", $3); split($3, part, "."); print part[1] "." part[2] }')
+    if grep -q "^$version " "$dir/versions" && ! grep -q "^$version $1 " "$dir/versions"; then
+        return 1
+    fi
+    rm -rf "${dir:?}/$version"
+    mkdir "$dir/$version"
+    case $2 in
+    "$dir"/*) mv "${2%/usr/bin}/usr" "$dir/$version/usr" && ln -s usr/bin "$dir/$version/bin" ;;
+    *)
+        mkdir "$dir/$version/bin"
+        for name in containerd ctr containerd-shim-runc-v2; do
+            ln -s "$2/$name" "$dir/$version/bin/$name"
+        done
+        ;;
+    esac
+    sed -i "\|^[^ ]* $1 |d" "$dir/versions"
+    echo "$version $1 $said" >>"$dir/versions"
+    says "$1"
+}
+
+# private SUITE COMMAND ARG...: apt with sources, lists, cache and package status of its own.
+private() {
+    apt=$dir/apt/$1
+    command=$2
+    shift 2
+    "$command" -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+        -o Dir::Etc::PreferencesParts=/dev/null -o Dir::State="$apt" \
+        -o Dir::State::Lists="$apt/lists" -o Dir::State::status="$apt/status" \
+        -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none \
+        -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 "$@"
+}
+
+# fetch SUITE: downloads and unpacks the suite's containerd; says why when it cannot.
+fetch() {
+    apt=$dir/apt/$1
+    rm -rf "$apt"
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/root"
+    echo "deb [signed-by=$keyring] $mirror $1 main" >"$apt/sources.list"
+    : >"$apt/status"
+    # apt calls an unreachable mirror a warning and goes on with nothing: the download then fails.
+    if ! (cd "$apt" && private "$1" apt-get -qq update && private "$1" apt-get -qq download containerd) \
+        >"$apt/log" 2>&1; then
+        grep "^[EW]:" "$apt/log" | head -n 1
+        return 1
+    fi
+    dpkg-deb -x "$apt"/containerd_*.deb "$apt/root"
+    "$apt/root/usr/bin/containerd" --version >/dev/null
+}
+
+# from_debian SUITE...: the first suite that has one this folder does not hold yet.
+from_debian() {
+    for suite in "$@"; do
+        is_here "$suite" && return
+    done
+    if [ -z "$mirror" ] || [ ! -e "$keyring" ]; then
+        missing "containerd of Debian $1: apt's sources name no Debian mirror (set DEBIAN_MIRROR), or $keyring is missing"
+        return
+    fi
+    reasons=
+    for suite in "$@"; do
+        if why=$(fetch "$suite" 2>&1); then
+            keep "$suite" "$dir/apt/$suite/root/usr/bin" && return
+            why="the same version is here already"
+        fi
+        reasons="$reasons; $suite: ${why:-does not run here}"
+    done
+    missing "containerd of Debian $1 cannot be had${reasons}"
+}
+
+mirror=${DEBIAN_MIRROR:-$(apt-get --print-uris update 2>/dev/null |
+    sed -n "s|^'\(.*/debian\)/dists/.*|\1|p" | head -n 1)}
+
+if ! is_here system; then
+    if bin=$(command -v containerd) && command -v ctr >/dev/null; then
+        keep system "$(dirname "$bin")"
+    else
+        missing "the system has no containerd: apt-get install containerd runc"
+    fi
+fi
+from_debian trixie
+from_debian sid forky
+rm -rf "$dir/apt"

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Rebuilds the committed .wasm files of test/guests, all of them or the named ones.
+#
+#   scripts/guest-toolchain.sh DIR           once
+#   GUEST_TOOLCHAIN=DIR scripts/guests.sh [NAME...]
+#
+# DIR defaults to .cache/guest-toolchain. A name ending in -p1 is built for wasm32-wasip1, any other
+# for wasm32-wasip2, whose linker turns the module into a component. Paths of this machine are
+# remapped, so that the result does not tell where it was built.
+set -eu
+
+repo=$(cd "$(dirname "$0")/.." && pwd)
+tools=$(cd "${GUEST_TOOLCHAIN:-$repo/.cache/guest-toolchain}" && pwd) ||
+    { echo "$0: run scripts/guest-toolchain.sh first" >&2; exit 1; }
+remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates --remap-path-prefix=$repo/test/guests=guests"
+
+export RUSTC="$tools/rustc"
+export CARGO_TARGET_DIR="${GUEST_TARGET_DIR:-$tools/target}"
+export CARGO_TARGET_WASM32_WASIP1_LINKER="$tools/rust-lld"
+export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$remap"
+export CARGO_TARGET_WASM32_WASIP2_LINKER="$tools/bin/wasm-component-ld"
+export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS="$remap -Clink-arg=--wasm-ld-path=$tools/bin/wasm-ld"
+
+cd "$repo/test/guests"
+[ $# -gt 0 ] || set -- */
+for name; do
+    name=${name%/}
+    case $name in
+    *-p1) target=wasm32-wasip1 ;;
+    *) target=wasm32-wasip2 ;;
+    esac
+    locked=--locked
+    [ -e "$name/Cargo.lock" ] || locked=
+    (cd "$name" && cargo build --release --quiet $locked --target "$target")
+    built=$CARGO_TARGET_DIR/$target/release/$name.wasm
+    [ -e "$built" ] || built=$CARGO_TARGET_DIR/$target/release/$(echo "$name" | tr - _).wasm
+    # Not cargo's own permissions: the file is data.
+    install -m 644 "$built" "$name/$name.wasm"
+    echo "$name.wasm $(wc -c <"$name/$name.wasm")"
+done

@@ -1,0 +1,37 @@
+;; A preopen is no way out: `..` does not lead from a mount into the root file system above it.
+;; MOUNT: rw /vol
+;; EXIT: 0
+(module
+  (import "wasi_snapshot_preview1" "fd_prestat_get"
+    (func $fd_prestat_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_prestat_dir_name"
+    (func $fd_prestat_dir_name (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  ;; Memory: 0 prestat (its name's length at 4), 24 descriptor, 32 name of the file, 64 name of the
+  ;; preopen.
+  (data (i32.const 32) "../cases")
+  (func (export "_start") (local $errno i32)
+    (local.set $errno (call $path_open
+      (call $preopen) (i32.const 0) (i32.const 32) (i32.const 8)
+      (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 24)))
+    (if (i32.eq (local.get $errno) (i32.const 63)) (then (return))) ;; PERM
+    (if (i32.eq (local.get $errno) (i32.const 76)) (then (return))) ;; NOTCAPABLE
+    (call $proc_exit (i32.add (local.get $errno) (i32.const 1))))
+  ;; The descriptor of the preopen /vol.
+  (func $preopen (result i32) (local $fd i32)
+    (local.set $fd (i32.const 3))
+    (loop $next
+      (if (call $fd_prestat_get (local.get $fd) (i32.const 0)) (then (unreachable)))
+      (i32.store (i32.const 64) (i32.const 0))
+      (drop (call $fd_prestat_dir_name
+        (local.get $fd) (i32.const 64) (i32.load (i32.const 4))))
+      (if (i32.and
+            (i32.eq (i32.load (i32.const 4)) (i32.const 4))
+            (i32.eq (i32.load (i32.const 64)) (i32.const 0x6c6f762f)))
+        (then (return (local.get $fd))))
+      (local.set $fd (i32.add (local.get $fd) (i32.const 1)))
+      (br $next))
+    (unreachable)))

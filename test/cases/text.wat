@@ -1,0 +1,12 @@
+;; WebAssembly text runs as it is: no build step, no other name.
+;; ENTRY: /cases/text.wat
+;; EXIT: 0
+;; STDOUT: hello from text
+(module
+  (import "wasi_snapshot_preview1" "fd_write"
+    (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\10\00\00\00") ;; iovec: 16 bytes at 16
+  (data (i32.const 16) "hello from text\n")
+  (func (export "_start")
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))

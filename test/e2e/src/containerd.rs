@@ -1,0 +1,182 @@
+//! One private containerd: its folder, its configuration, its life. Whatever differs between
+//! containerd's versions is here and nowhere else.
+
+use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use std::{env, process};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::process::{poll, run};
+use crate::scope::{MARK, Scope};
+use crate::versions::{Install, Shim};
+use crate::{image, interrupt};
+
+/// Plug-ins that would reach out of the folder, or cost time, and serve no test. Each version knows
+/// some of the names and ignores the others.
+const DISABLED: [&str; 10] = [
+    "io.containerd.cri.v1.images",
+    "io.containerd.cri.v1.runtime",
+    "io.containerd.grpc.v1.cri",
+    "io.containerd.internal.v1.tracing",
+    "io.containerd.nri.v1.nri",
+    "io.containerd.snapshotter.v1.aufs",
+    "io.containerd.snapshotter.v1.blockfile",
+    "io.containerd.snapshotter.v1.btrfs",
+    "io.containerd.snapshotter.v1.devmapper",
+    "io.containerd.snapshotter.v1.zfs",
+];
+
+/// A private containerd that runs; dropped, it is gone without a trace.
+pub struct Containerd {
+    /// Which one it is.
+    pub install: Install,
+    /// The shim it is told to use.
+    pub shim: Shim,
+    /// What belongs to it.
+    pub scope: Scope,
+    child: Mutex<Option<Child>>,
+    /// Shim sockets that were dead already when it started: not its business.
+    others: Vec<PathBuf>,
+}
+
+impl Containerd {
+    /// Starts `install` in a folder of its own.
+    ///
+    /// # Errors
+    /// When it does not come up, with what it logged.
+    pub fn start(install: &Install, shim: &Shim) -> Result<Self> {
+        let scope = Scope::of(process::id(), &install.version.replace('.', ""));
+        interrupt::sweep_later(&scope);
+        for folder in ["bin", "log", "fifo", "tmp"] {
+            fs::create_dir_all(scope.dir.join(folder))?;
+        }
+        if let Some(binary) = &shim.binary {
+            std::os::unix::fs::symlink(binary, scope.dir.join("bin/containerd-shim-lighter-v1"))?;
+        }
+        fs::write(scope.dir.join("config.toml"), config(&scope.dir))?;
+        let (install, shim, others) = (install.clone(), shim.clone(), scope.dead_sockets());
+        let daemon = Self { install, shim, scope, child: Mutex::default(), others };
+        daemon.resume()?;
+        Ok(daemon)
+    }
+
+    /// `ctr` of the same version, pointed at this containerd.
+    pub fn ctr<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(self.install.bin.join("ctr"));
+        command.arg("--address").arg(self.socket()).args(["--namespace", &self.scope.tag]).args(args);
+        command
+    }
+
+    /// Imports an image archive.
+    ///
+    /// # Errors
+    /// What `ctr` said.
+    pub fn import(&self, archive: &Path) -> Result<()> {
+        let args = ["images", "import", "--platform", image::PLATFORM];
+        run(self.ctr(args).arg(archive))?.ok().context("import of the test image")?;
+        Ok(())
+    }
+
+    /// Ends containerd with `signal` and leaves everything it runs alone.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop(&self, signal: Signal) -> Result<()> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut running) = child.take() else { bail!("containerd does not run") };
+        kill(Pid::from_raw(i32::try_from(running.id())?), signal)?;
+        poll("containerd's end", Duration::from_secs(20), || Ok(running.try_wait()?.map(drop)))
+    }
+
+    /// Starts it, for the first time or again.
+    ///
+    /// # Errors
+    /// When it does not answer, with what it logged.
+    pub fn resume(&self) -> Result<()> {
+        let log = File::options().create(true).append(true).open(self.log_path())?;
+        let bin = &self.install.bin;
+        let mut path = env::join_paths([&self.scope.dir.join("bin"), bin])?;
+        path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let mut child = Command::new(bin.join("containerd"))
+            .arg("--config")
+            .arg(self.scope.dir.join("config.toml"))
+            .env("PATH", path)
+            .env(MARK, &self.scope.tag)
+            .env("TMPDIR", self.scope.dir.join("tmp"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}/containerd", bin.display()))?;
+        let up = poll("containerd to answer", Duration::from_secs(20), || {
+            if let Some(status) = child.try_wait()? {
+                bail!("containerd ended at once: {status}");
+            }
+            // It listens before it serves; only an answer counts.
+            let listens = UnixStream::connect(self.socket()).is_ok();
+            Ok((listens && run(&mut self.ctr(["version"]))?.code == 0).then_some(()))
+        });
+        *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        up.with_context(|| self.log_tail(0))
+    }
+
+    /// How long containerd's log is by now.
+    pub fn log_mark(&self) -> usize {
+        fs::metadata(self.log_path()).map_or(0, |log| usize::try_from(log.len()).unwrap_or(usize::MAX))
+    }
+
+    /// The last lines that containerd logged after `mark`, its small talk aside.
+    pub fn log_tail(&self, mark: usize) -> String {
+        let log = fs::read(self.log_path()).unwrap_or_default();
+        let text = String::from_utf8_lossy(log.get(mark..).unwrap_or_default()).into_owned();
+        let chatty = |line: &str| ["level=debug", "level=info"].iter().any(|level| line.contains(level));
+        let lines: Vec<&str> = text.lines().filter(|line| !chatty(line)).collect();
+        lines[lines.len().saturating_sub(12)..].join("\n")
+    }
+
+    /// containerd's gRPC socket.
+    pub fn socket(&self) -> PathBuf {
+        self.scope.dir.join("c.sock")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.scope.dir.join("containerd.log")
+    }
+}
+
+impl Drop for Containerd {
+    fn drop(&mut self) {
+        if let Err(error) = self.scope.sweep() {
+            eprintln!("cleaning up after containerd {}: {error:#}", self.install.version);
+        }
+        // Killed by the sweep; only its zombie is left to collect.
+        if let Some(mut child) = self.child.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(child.wait());
+        }
+        let dead = self.scope.dead_sockets().into_iter().filter(|socket| !self.others.contains(socket));
+        dead.for_each(|socket| drop(fs::remove_file(socket)));
+        interrupt::swept(&self.scope);
+    }
+}
+
+/// The configuration: everything below `dir`. All versions read version 2 of it.
+fn config(dir: &Path) -> String {
+    let at = |name: &str| dir.join(name).display().to_string();
+    format!(
+        "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = {DISABLED:?}\n\
+         [grpc]\naddress = {:?}\n[ttrpc]\naddress = {:?}\n\
+         [plugins.\"io.containerd.internal.v1.opt\"]\npath = {:?}\n",
+        at("root"),
+        at("state"),
+        at("c.sock"),
+        at("t.sock"),
+        at("opt"),
+    )
+}

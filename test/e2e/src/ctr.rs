@@ -1,0 +1,122 @@
+//! `ctr run`, as a user types it: what to run, with which flags, in the foreground or detached.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use cases::User;
+
+use crate::containerd::Containerd;
+use crate::image;
+use crate::output::Output;
+use crate::process::{LIMIT, Running, poll, run};
+
+/// One `ctr run`, not started yet.
+pub struct Run<'a> {
+    daemon: &'a Containerd,
+    id: String,
+    flags: Vec<String>,
+    /// What stands before the id: an image, or nothing when a spec file says it all.
+    image: Option<String>,
+    args: Vec<String>,
+}
+
+impl Containerd {
+    /// A container `id` of the test image.
+    pub fn run(&self, id: &str) -> Run<'_> {
+        Run { daemon: self, id: id.into(), flags: vec![], image: Some(image::name(None)), args: vec![] }
+    }
+
+    /// A container `id` as the spec file says.
+    pub fn run_spec(&self, id: &str, spec: &Path) -> Run<'_> {
+        Run { image: None, ..self.run(id) }.flag("--config", &spec.display().to_string())
+    }
+
+    /// Where a detached container's output goes.
+    pub fn output_of(&self, id: &str) -> PathBuf {
+        self.scope.dir.join("log").join(id)
+    }
+}
+
+impl Run<'_> {
+    /// The entrypoint and its arguments.
+    pub fn args(mut self, args: &[impl AsRef<str>]) -> Self {
+        self.args.extend(args.iter().map(|arg| arg.as_ref().into()));
+        self
+    }
+
+    /// `--flag value`.
+    pub fn flag(mut self, flag: &str, value: &str) -> Self {
+        self.flags.extend([flag.into(), value.into()]);
+        self
+    }
+
+    /// An environment variable, `NAME=value`.
+    pub fn env(self, pair: &str) -> Self {
+        self.flag("--env", pair)
+    }
+
+    /// The working folder.
+    pub fn cwd(self, path: &str) -> Self {
+        self.flag("--cwd", path)
+    }
+
+    /// An annotation of the spec.
+    pub fn annotation(self, key: &str, value: &str) -> Self {
+        self.flag("--annotation", &format!("{key}={value}"))
+    }
+
+    /// A bind mount.
+    pub fn bind(self, source: &Path, path: &str, writable: bool) -> Self {
+        let rights = if writable { "rw" } else { "ro" };
+        self.flag("--mount", &format!("type=bind,src={},dst={path},options=rbind:{rights}", source.display()))
+    }
+
+    /// A read-only root file system.
+    pub fn read_only(mut self) -> Self {
+        self.flags.push("--read-only".into());
+        self
+    }
+
+    /// The user, as the image says it.
+    pub fn user(mut self, user: Option<User>) -> Self {
+        self.image = Some(image::name(user));
+        self
+    }
+
+    /// Starts it in the foreground; it is removed when it ends.
+    ///
+    /// # Errors
+    /// When `ctr` cannot be started.
+    pub fn start(self) -> Result<Running> {
+        Running::start(&mut self.command(&["--rm"]))
+    }
+
+    /// Runs it in the foreground with an empty stdin, to its end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn finish(self) -> Result<Output> {
+        run(&mut self.command(&["--rm"]))
+    }
+
+    /// Starts it in the background and waits until it says `ready`.
+    ///
+    /// # Errors
+    /// When `ctr` fails or the guest is not ready in time.
+    pub fn detach(self) -> Result<()> {
+        let log = self.daemon.output_of(&self.id);
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        let uri = format!("file://{}", log.display());
+        run(&mut self.command(&["--detach", "--log-uri", &uri]))?.ok().context("ctr run --detach")?;
+        poll("the guest to say `ready`", LIMIT, || Ok(said().contains("ready").then_some(())))
+            .with_context(|| format!("it said {:?}", said()))
+    }
+
+    fn command(&self, how: &[&str]) -> std::process::Command {
+        let mut command = self.daemon.ctr(["run", "--runtime", &self.daemon.shim.runtime]);
+        command.arg("--fifo-dir").arg(self.daemon.scope.dir.join("fifo")).args(how).args(&self.flags);
+        command.args(&self.image).arg(&self.id).args(&self.args);
+        command
+    }
+}

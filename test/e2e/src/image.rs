@@ -1,0 +1,101 @@
+//! The test image as an OCI archive that `ctr images import` of every version reads: one layer,
+//! and one name for each user the cases want, since not every `ctr run` can be told a user.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use cases::User;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tar::{Builder, EntryType, Header};
+
+use crate::rootfs::{Kind, Node};
+
+/// The platform the image says it is for, whatever it holds.
+pub const PLATFORM: &str = "linux/amd64";
+/// Bytes of a tar file's fixed permissions.
+const PLAIN: u32 = 0o644;
+
+/// The name of the image whose containers run as `user`.
+pub fn name(user: Option<User>) -> String {
+    match user {
+        None => "localhost/e2e:root".into(),
+        Some(user) => format!("localhost/e2e:{}-{}", user.uid, user.gid),
+    }
+}
+
+/// Writes the archive with `nodes` as the only layer, named once for root and once for each user.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(nodes: &[Node], users: &[User], archive: &Path) -> Result<()> {
+    let mut tar = Builder::new(std::fs::File::create(archive)?);
+    let layer = layer(nodes)?;
+    let unpacked = digest(&layer);
+    let layer = blob(&mut tar, "application/vnd.oci.image.layer.v1.tar", &layer)?;
+    let mut manifests = Vec::new();
+    for user in [None].into_iter().chain(users.iter().copied().map(Some)) {
+        let config = json!({
+            "architecture": "amd64",
+            "os": "linux",
+            "config": { "User": user.map(|user| user.to_string()).unwrap_or_default(), "Env": ["PATH=/bin"] },
+            "rootfs": { "type": "layers", "diff_ids": [unpacked] },
+        });
+        let config =
+            blob(&mut tar, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes())?;
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer] });
+        let mut manifest = blob(&mut tar, kind, manifest.to_string().as_bytes())?;
+        manifest["annotations"] = json!({ "io.containerd.image.name": name(user) });
+        manifest["platform"] = json!({ "architecture": "amd64", "os": "linux" });
+        manifests.push(manifest);
+    }
+    let index = json!({ "schemaVersion": 2, "manifests": manifests });
+    append(&mut tar, "index.json", index.to_string().as_bytes())?;
+    append(&mut tar, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    tar.into_inner()?.flush()?;
+    Ok(())
+}
+
+fn layer(nodes: &[Node]) -> Result<Vec<u8>> {
+    let mut tar = Builder::new(Vec::new());
+    for node in nodes {
+        let mut header = Header::new_gnu();
+        header.set_mode(node.mode);
+        match &node.kind {
+            Kind::Folder => {
+                header.set_entry_type(EntryType::Directory);
+                tar.append_data(&mut header, format!("{}/", node.path), std::io::empty())?;
+            }
+            Kind::File(bytes) => {
+                header.set_size(bytes.len() as u64);
+                tar.append_data(&mut header, &node.path, bytes.as_slice())?;
+            }
+            Kind::Link(target) => {
+                header.set_entry_type(EntryType::Symlink);
+                tar.append_link(&mut header, &node.path, target)?;
+            }
+        }
+    }
+    Ok(tar.into_inner()?)
+}
+
+/// Stores `bytes` under their digest and describes them as OCI does.
+fn blob(tar: &mut Builder<std::fs::File>, kind: &str, bytes: &[u8]) -> Result<Value> {
+    let digest = digest(bytes);
+    append(tar, &format!("blobs/{}", digest.replace(':', "/")), bytes)?;
+    Ok(json!({ "mediaType": kind, "digest": digest, "size": bytes.len() }))
+}
+
+fn append(tar: &mut Builder<std::fs::File>, path: &str, bytes: &[u8]) -> Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_mode(PLAIN);
+    header.set_size(bytes.len() as u64);
+    Ok(tar.append_data(&mut header, path, bytes)?)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let sum = Sha256::digest(bytes);
+    format!("sha256:{}", sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}

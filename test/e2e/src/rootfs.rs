@@ -1,0 +1,111 @@
+//! The files of the test image: busybox, every case's module, the scenarios' guests, bad files.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use anyhow::{Context as _, Result};
+use cases::{Case, Source};
+
+use crate::guests;
+
+const APPLETS: [&str; 12] =
+    ["cat", "echo", "env", "false", "id", "nc", "pwd", "sh", "sleep", "touch", "true", "wc"];
+
+/// One file of the image.
+pub struct Node {
+    /// Path without a leading `/`.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a file of the image is.
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A file with these bytes.
+    File(Vec<u8>),
+    /// A symbolic link to there.
+    Link(String),
+}
+
+/// Every file of the image, folders before what is in them. All of them are root's.
+///
+/// # Errors
+/// When busybox is missing, a module is no valid text or a guest was not built.
+pub fn nodes(cases: &[Case], guests_folder: &Path) -> Result<Vec<Node>> {
+    let mut nodes = Vec::new();
+    for name in ["bin", "cases", "guests", "bad", "bad/folder.wasm", "etc", "dev", "proc", "sys"] {
+        nodes.push(folder(name, 0o755));
+    }
+    nodes.push(folder("tmp", 0o1777));
+    nodes.push(file("bin/busybox", 0o755, busybox()?));
+    for name in APPLETS {
+        let kind = Kind::Link("busybox".into());
+        nodes.push(Node { path: format!("bin/{name}"), mode: 0o777, kind });
+    }
+    nodes.push(file("bin/hello.sh", 0o755, "#!/bin/sh\necho \"hello from $0 $*\"\n"));
+    nodes.push(file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\n"));
+    nodes.push(file("etc/group", 0o644, "root:x:0:\nextra:x:77:root\n"));
+    nodes.push(file("secret", 0o400, "only root reads this\n"));
+    for case in cases {
+        let bytes = match &case.source {
+            Source::Text(text) => {
+                nodes.push(file(&format!("cases/{}.wat", case.name), 0o644, text.as_bytes()));
+                wat::parse_str(text).with_context(|| format!("{}.wat", case.name))?
+            }
+            Source::Guest(path) => {
+                let path = guests_folder.join(path);
+                fs::read(&path).with_context(|| format!("{}.case: {}", case.name, path.display()))?
+            }
+        };
+        nodes.push(file(&format!("cases/{}.wasm", case.name), 0o644, bytes));
+    }
+    for (name, bytes) in guests::all(guests_folder)? {
+        nodes.push(file(&format!("guests/{name}.wasm"), 0o644, bytes));
+    }
+    let whole = guests::hello()?;
+    nodes.push(file("bad/empty.wasm", 0o755, ""));
+    nodes.push(file("bad/truncated.wasm", 0o755, &whole[..whole.len() / 2]));
+    Ok(nodes)
+}
+
+/// Writes the files below `root`, for containers that bring a root file system of their own.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn unpack(nodes: &[Node], root: &Path) -> Result<()> {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    fs::create_dir_all(root)?;
+    for node in nodes {
+        let path = root.join(&node.path);
+        match &node.kind {
+            Kind::Folder => fs::create_dir(&path)?,
+            Kind::File(bytes) => fs::write(&path, bytes)?,
+            Kind::Link(target) => {
+                symlink(target, &path)?;
+                continue;
+            }
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(node.mode))?;
+    }
+    Ok(())
+}
+
+fn folder(path: &str, mode: u32) -> Node {
+    Node { path: path.into(), mode, kind: Kind::Folder }
+}
+
+fn file(path: &str, mode: u32, bytes: impl AsRef<[u8]>) -> Node {
+    Node { path: path.into(), mode, kind: Kind::File(bytes.as_ref().into()) }
+}
+
+/// The system's busybox, which needs no library of the image when it is Debian's busybox-static.
+fn busybox() -> Result<Vec<u8>> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(["/bin", "/usr/bin"].map(PathBuf::from));
+    let found = folders.map(|folder| folder.join("busybox")).find(|candidate| candidate.is_file());
+    Ok(fs::read(found.context("no busybox on this machine: apt-get install busybox-static")?)?)
+}

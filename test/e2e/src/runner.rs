@@ -1,0 +1,177 @@
+//! Runs scenarios on each containerd: one line each, a census around each, a verdict at the end.
+
+use std::any::Any;
+use std::io::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use anyhow::{Error, Result, anyhow};
+
+use crate::census::Census;
+use crate::containerd::Containerd;
+use crate::versions::{Install, Shim};
+
+/// What runs on each containerd.
+pub struct Scenario {
+    /// Its name on the line.
+    pub name: String,
+    /// Whether it only makes sense on our shim: it runs Wasm or asks what only ours answers.
+    pub ours: bool,
+    /// What it does; an error is a failure.
+    pub check: Check,
+}
+
+/// What a scenario does on one containerd.
+pub type Check = Box<dyn Fn(&Containerd) -> Result<()>>;
+
+/// Which versions and scenarios to run; empty means all.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    versions: Vec<String>,
+    names: Vec<String>,
+}
+
+/// How many scenarios ended how.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Scenario {
+    /// A scenario for any runtime.
+    pub fn any(name: impl Into<String>, check: impl Fn(&Containerd) -> Result<()> + 'static) -> Self {
+        Self { name: name.into(), ours: false, check: Box::new(check) }
+    }
+
+    /// A scenario for our shim only.
+    pub fn ours(name: impl Into<String>, check: impl Fn(&Containerd) -> Result<()> + 'static) -> Self {
+        Self { ours: true, ..Self::any(name, check) }
+    }
+}
+
+impl Filter {
+    /// Reads the words after `--`: versions such as `1.7`, parts of names such as `hello`.
+    ///
+    /// # Errors
+    /// An option: there are none.
+    pub fn parse(words: impl Iterator<Item = String>) -> Result<Self> {
+        let mut filter = Self::default();
+        for word in words {
+            if word.starts_with('-') {
+                return Err(anyhow!("{word}: there are no options; give versions and parts of names"));
+            }
+            let version = word.contains('.') && word.split('.').all(|part| part.parse::<u32>().is_ok());
+            if version { filter.versions.push(word) } else { filter.names.push(word) }
+        }
+        Ok(filter)
+    }
+
+    /// Whether it lets `version` through.
+    pub fn version(&self, version: &str) -> bool {
+        self.versions.is_empty() || self.versions.iter().any(|wanted| wanted == version)
+    }
+
+    /// Whether it lets `name` through.
+    pub fn name(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|part| name.contains(part.as_str()))
+    }
+}
+
+impl Verdict {
+    /// Runs every scenario the filter lets through on one containerd, which `prepare` brings up.
+    pub fn run(
+        &mut self,
+        install: &Install,
+        shim: &Shim,
+        scenarios: &[&Scenario],
+        prepare: impl Fn(&Install) -> Result<Containerd>,
+    ) {
+        let (fit, unfit): (Vec<_>, Vec<_>) =
+            scenarios.iter().partition(|scenario| shim.is_ours() || !scenario.ours);
+        self.skipped += unfit.len();
+        if fit.is_empty() {
+            return;
+        }
+        let daemon = match prepare(install) {
+            Ok(daemon) => daemon,
+            Err(error) => {
+                self.failed += fit.len();
+                say(&format!("{} cannot be tested: {error:#}", install.version));
+                return;
+            }
+        };
+        for scenario in fit {
+            let (start, mark) = (Instant::now(), daemon.log_mark());
+            let result = guarded(scenario, &daemon);
+            let took = start.elapsed().as_secs_f64();
+            let head = format!("{} {} …", install.version, scenario.name);
+            match result {
+                Ok(()) => {
+                    self.passed += 1;
+                    say(&format!("{head} ok ({took:.2} s)"));
+                }
+                Err(error) => {
+                    self.failed += 1;
+                    let log = daemon.log_tail(mark);
+                    say(&format!("{head} FAILED ({took:.2} s)\n{}", indent(&format!("{error:#}\n{log}"))));
+                }
+            }
+        }
+    }
+
+    /// Counts scenarios of a containerd that is not here.
+    pub fn skip(&mut self, version: &str, count: usize) {
+        self.skipped += count;
+        say(version);
+    }
+
+    /// Prints the last line; whether all is well.
+    pub fn end(self) -> bool {
+        say(&format!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped));
+        // A filter that fits nothing must not look like success.
+        self.failed == 0 && self.passed > 0
+    }
+}
+
+/// Prints one line at once, however stdout is buffered.
+pub fn say(line: &str) {
+    let mut out = io::stdout().lock();
+    // A reader that went away must not end the tests before they cleaned up.
+    drop(writeln!(out, "{line}").and_then(|()| out.flush()));
+}
+
+/// The scenario between two censuses; whatever it did, the next one starts clean.
+fn guarded(scenario: &Scenario, daemon: &Containerd) -> Result<()> {
+    let before = Census::take(daemon)?;
+    let checked = catch_unwind(AssertUnwindSafe(|| (scenario.check)(daemon)))
+        .unwrap_or_else(|panic| Err(words(panic.as_ref())));
+    let held = checked.and_then(|()| before.settled(daemon));
+    daemon.clear()?;
+    held
+}
+
+fn words(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    anyhow!("panicked: {}", text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words"))
+}
+
+fn indent(text: &str) -> String {
+    text.trim_end().lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_and_names_are_told_apart() {
+        let filter = Filter::parse(["1.7", "hello"].map(String::from).into_iter()).unwrap();
+        assert!(filter.version("1.7") && !filter.version("1.6"));
+        assert!(filter.name("wasm-hello") && !filter.name("exit"));
+        let all = Filter::default();
+        assert!(all.version("1.6") && all.name("anything"));
+        assert!(Filter::parse(["--list"].map(String::from).into_iter()).is_err());
+    }
+}

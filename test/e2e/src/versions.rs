@@ -1,0 +1,111 @@
+//! What the tests run on: the containerds that scripts/containerds.sh brought, and one shim.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The runtime under test unless `LIGHTER_E2E_RUNTIME` names another.
+const RUNTIME: &str = "io.containerd.lighter.v1";
+
+/// One containerd, unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Install {
+    /// Its major.minor.
+    pub version: String,
+    /// The folder with containerd, ctr and the shims that came with it.
+    pub bin: PathBuf,
+}
+
+/// The shim that containerd is told to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shim {
+    /// The name given to `ctr run --runtime`.
+    pub runtime: String,
+    /// The binary of ours; `None` when another runtime is tested, by which the tests test themselves.
+    pub binary: Option<PathBuf>,
+}
+
+/// Every containerd there is, oldest first, and a sentence for each one that is missing.
+///
+/// # Errors
+/// When there is none at all.
+pub fn installed() -> Result<(Vec<Install>, Vec<String>)> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let folder = target()?.join("containerds");
+    let script = project.join("scripts/containerds.sh");
+    let status = Command::new(&script).arg(&folder).stdout(std::process::Stdio::null()).status();
+    if !status.with_context(|| format!("cannot run {}", script.display()))?.success() {
+        bail!("{} failed", script.display());
+    }
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read_to_string(&path).with_context(|| path.display().to_string())
+    };
+    let mut installs: Vec<Install> = read("versions")?
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(|version| Install { version: version.into(), bin: folder.join(version).join("bin") })
+        .collect();
+    installs.sort_by_key(|install| number(&install.version));
+    let missing: Vec<String> = read("missing")?.lines().map(Into::into).collect();
+    if installs.is_empty() {
+        bail!("no containerd to test with: {}", missing.join("; "));
+    }
+    Ok((installs, missing))
+}
+
+impl Shim {
+    /// The shim of the environment, else the one built beside this test.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn find() -> Result<Self> {
+        if let Ok(runtime) = env::var("LIGHTER_E2E_RUNTIME") {
+            return Ok(Self { runtime, binary: None });
+        }
+        let binary = match env::var_os("LIGHTER_SHIM") {
+            Some(path) => PathBuf::from(path),
+            None => profile()?.join("containerd-shim-lighter-v1"),
+        };
+        let found = binary.canonicalize().with_context(|| {
+            format!("{}: no shim; `cargo build --release`, or set LIGHTER_SHIM", binary.display())
+        })?;
+        Ok(Self { runtime: RUNTIME.into(), binary: Some(found) })
+    }
+
+    /// Whether it runs Wasm.
+    pub fn is_ours(&self) -> bool {
+        self.binary.is_some()
+    }
+}
+
+/// The folder of this test's build profile, TARGET/TRIPLE/PROFILE: the test lies in its `deps`.
+fn profile() -> Result<PathBuf> {
+    let test = env::current_exe()?;
+    let folder = test.ancestors().nth(2).with_context(|| format!("{} lies nowhere", test.display()))?;
+    Ok(folder.into())
+}
+
+/// The `target` folder above it, which cargo marks.
+fn target() -> Result<PathBuf> {
+    let profile = profile()?;
+    let marked = profile.ancestors().skip(1).find(|folder| folder.join("CACHEDIR.TAG").exists());
+    Ok(marked.with_context(|| format!("{} is not in a target folder", profile.display()))?.into())
+}
+
+fn number(version: &str) -> Vec<u32> {
+    version.split('.').filter_map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered_as_numbers() {
+        assert!(number("1.6") < number("1.10"));
+        assert!(number("1.7") < number("2.1"));
+    }
+}

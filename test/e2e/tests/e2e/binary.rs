@@ -1,0 +1,50 @@
+//! The shim's binary as containerd and people ask it about itself: no stdin, no log.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::runner::Scenario;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("binary-info", |daemon| {
+            let printed = ask(daemon, "-info")?;
+            // RuntimeInfo is a protobuf message; these stand in it as they are.
+            for part in ["lighter", "features.Features"] {
+                ensure!(
+                    contains(&printed, part.as_bytes()),
+                    "RuntimeInfo does not contain {part:?}: {printed:?}"
+                );
+            }
+            Ok(())
+        }),
+        Scenario::ours("binary-v", |daemon| version(daemon, "-v")),
+        Scenario::ours("binary-version", |daemon| version(daemon, "-version")),
+    ]
+}
+
+fn version(daemon: &Containerd, flag: &str) -> Result<()> {
+    let printed = String::from_utf8(ask(daemon, flag)?)?;
+    ensure!(printed.contains("containerd-shim-lighter-v1"), "{flag} prints {printed:?}");
+    ensure!(printed.contains(|char: char| char.is_ascii_digit()), "{flag} names no version: {printed:?}");
+    Ok(())
+}
+
+fn ask(daemon: &Containerd, flag: &str) -> Result<Vec<u8>> {
+    let binary = daemon.shim.binary.as_ref().context("the shim under test has no binary of ours")?;
+    let empty = daemon.scope.dir.join("tmp");
+    let output = Command::new(binary).arg(flag).current_dir(empty).stdin(Stdio::null()).output()?;
+    ensure!(
+        output.status.success(),
+        "{flag}: {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    ensure!(!output.stdout.is_empty(), "{flag} prints nothing");
+    Ok(output.stdout)
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}

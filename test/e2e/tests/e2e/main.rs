@@ -1,0 +1,93 @@
+//! End-to-end tests on every containerd there is. Needs root.
+//!
+//! ```text
+//! cargo test --release -p e2e                    everything
+//! cargo test --release -p e2e -- 1.7 hello       one version, names that contain `hello`
+//! LIGHTER_SHIM=path …                            another binary than the one built beside it
+//! LIGHTER_E2E_RUNTIME=io.containerd.runc.v2 …    tests the tests: what runc does must pass
+//! ```
+
+mod bad;
+mod binary;
+mod crash;
+mod data;
+mod honoured;
+mod jail;
+mod lifecycle;
+mod load;
+mod native;
+mod pod;
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use e2e::containerd::Containerd;
+use e2e::rootfs::{self, Node};
+use e2e::runner::{Filter, Scenario, Verdict, say};
+use e2e::scope::Scope;
+use e2e::versions::{self, Install, Shim};
+use e2e::{image, interrupt};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("e2e: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs what the words after `--` choose; whether all of it passed.
+fn run() -> Result<bool> {
+    let filter = Filter::parse(env::args().skip(1))?;
+    if !nix::unistd::geteuid().is_root() {
+        bail!("containers need root: run the end-to-end tests as root");
+    }
+    let test = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cases = cases::load_all(&test.join("cases"))?;
+    let nodes = rootfs::nodes(&cases, &test.join("guests"))?;
+    let users = data::users(&cases);
+    let scenarios = scenarios(cases);
+    let chosen: Vec<&Scenario> = scenarios.iter().filter(|scenario| filter.name(&scenario.name)).collect();
+    let (installs, missing) = versions::installed()?;
+    let shim = Shim::find()?;
+    interrupt::listen()?;
+    Scope::stale()?.iter().try_for_each(Scope::sweep)?;
+
+    let mut verdict = Verdict::default();
+    missing.iter().for_each(|why| verdict.skip(&format!("skipped: {why}"), chosen.len()));
+    for install in installs.iter().filter(|install| filter.version(&install.version)) {
+        verdict.run(install, &shim, &chosen, |install| prepare(install, &shim, &nodes, &users));
+    }
+    Ok(verdict.end())
+}
+
+/// Everything there is to check, the quick things first.
+fn scenarios(cases: Vec<cases::Case>) -> Vec<Scenario> {
+    let mut scenarios: Vec<Scenario> = cases.into_iter().map(data::scenario).collect();
+    scenarios.extend(binary::scenarios());
+    scenarios.extend(native::scenarios());
+    scenarios.extend(jail::scenarios());
+    scenarios.extend(honoured::scenarios());
+    scenarios.extend(lifecycle::scenarios());
+    scenarios.extend(bad::scenarios());
+    scenarios.extend(pod::scenarios());
+    scenarios.extend(crash::scenarios());
+    scenarios.extend(load::scenarios());
+    scenarios
+}
+
+/// A containerd with the test image in it, and the image's files beside it.
+fn prepare(install: &Install, shim: &Shim, nodes: &[Node], users: &[cases::User]) -> Result<Containerd> {
+    let daemon = Containerd::start(install, shim)?;
+    rootfs::unpack(nodes, &daemon.rootfs()).context("unpacking the test image")?;
+    let archive = daemon.scope.dir.join("image.tar");
+    image::write(nodes, users, &archive)?;
+    daemon.import(&archive)?;
+    say(&format!("containerd {} with {}", install.version, shim.runtime));
+    Ok(daemon)
+}

@@ -1,0 +1,26 @@
+//! The working directory that the host gives, which the standard library does not ask for.
+
+/// `option<string>` as the canonical ABI returns it: its tag, then the string's place and length.
+#[repr(C)]
+struct OptionalString {
+    is_some: u8,
+    bytes: *mut u8,
+    length: usize,
+}
+
+#[link(wasm_import_module = "wasi:cli/environment@0.2.12")]
+unsafe extern "C" {
+    #[link_name = "initial-cwd"]
+    fn initial_cwd(answer: *mut OptionalString);
+}
+
+/// The working directory of the spec, if the host gives one.
+pub fn cwd() -> Option<String> {
+    let mut answer = OptionalString { is_some: 0, bytes: std::ptr::null_mut(), length: 0 };
+    // SAFETY: the host fills in the structure as the canonical ABI says, and has allocated the
+    // string with the guest's own `cabi_realloc`, so that it is a String's to free.
+    unsafe {
+        initial_cwd(&mut answer);
+        (answer.is_some == 1).then(|| String::from_raw_parts(answer.bytes, answer.length, answer.length))
+    }
+}
