@@ -1,15 +1,20 @@
-//! The root file system in the bundle, before the box is built: finding the entrypoint in it without
-//! leaving it, and letting go of it afterwards.
+//! The root file system in the bundle, before the box is built: mounting it as containerd asks, finding
+//! the entrypoint in it without leaving it, and letting go of it afterwards.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use libcontainer::rootfs::utils::parse_mount;
+use nix::mount::{MsFlags, mount};
+use oci_spec::runtime::MountBuilder;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{UnmountFlags, unmount};
 use workload::{Format, Workload};
+
+use crate::mounts::sentence;
 
 /// The file a container starts from.
 #[derive(Debug)]
@@ -37,6 +42,71 @@ pub fn find_entrypoint(workload: &Workload) -> anyhow::Result<Found> {
     }
     let search = if name.contains('/') { "" } else { ", nor in its PATH" };
     bail!("cannot run {name:?}: there is no such file in the container's root file system{search}")
+}
+
+/// One mount of the snapshot that containerd made, in the words of its own API.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    /// The type of file system, `overlay` or `bind` mostly.
+    pub kind: &'a str,
+    /// What is mounted.
+    pub source: &'a str,
+    /// Flags and data as fstab writes them.
+    pub options: &'a [String],
+}
+
+/// Mounts a snapshot at `target`, which is made where it is missing.
+///
+/// # Errors
+/// Names the snapshot and what the kernel said.
+pub fn mount_snapshot(snapshot: Snapshot<'_>, target: &Path) -> anyhow::Result<()> {
+    let Snapshot { kind, source, options } = snapshot;
+    let failed = || format!("cannot mount the root file system ({kind} {source}) at {}", target.display());
+    std::fs::create_dir_all(target).with_context(failed)?;
+    let spec = MountBuilder::default().destination(target).typ(kind).source(source).options(options).build()?;
+    let parsed = parse_mount(&spec).map_err(|error| anyhow!("{}: {}", failed(), sentence(&error)))?;
+    let (folder, data) = shorten(parsed.data);
+    if let Some(folder) = &folder {
+        // The kernel takes one page of options; from the layers' own folder their names are short.
+        std::env::set_current_dir(folder).with_context(failed)?;
+    }
+    let kind = (!parsed.flags.contains(MsFlags::MS_BIND)).then_some(kind);
+    let data = Some(data.join(",")).filter(|data| !data.is_empty());
+    let mounted = mount(Some(source), target, kind, parsed.flags, data.as_deref());
+    if folder.is_some() {
+        std::env::set_current_dir("/").with_context(failed)?;
+    }
+    mounted.with_context(failed)?;
+    if parsed.flags.contains(MsFlags::MS_BIND | MsFlags::MS_RDONLY) {
+        let flags = parsed.flags | MsFlags::MS_REMOUNT;
+        mount(None::<&str>, target, None::<&str>, flags, None::<&str>).with_context(failed)?;
+    }
+    Ok(())
+}
+
+/// Overlay options that fit the kernel's one page: with many layers, the names of all become relative
+/// to the folder that is returned, which holds them all.
+fn shorten(data: Vec<String>) -> (Option<PathBuf>, Vec<String>) {
+    const PAGE: usize = 4096;
+    const LAYERS: &str = "lowerdir=";
+    if data.iter().map(|option| option.len() + 1).sum::<usize>() < PAGE {
+        return (None, data);
+    }
+    let lower = data.iter().find_map(|option| option.strip_prefix(LAYERS)).unwrap_or_default();
+    let Some(shared) = lower.split(':').map(PathBuf::from).reduce(|one, other| {
+        one.components().zip(other.components()).take_while(|(a, b)| a == b).map(|(part, _)| part).collect()
+    }) else {
+        return (None, data);
+    };
+    let relative = |path: &str| {
+        Path::new(path).strip_prefix(&shared).map_or(path.to_owned(), |short| short.display().to_string())
+    };
+    let data = data.iter().map(|option| match option.strip_prefix(LAYERS) {
+        Some(layers) => format!("{LAYERS}{}", layers.split(':').map(relative).collect::<Vec<_>>().join(":")),
+        None => option.clone(),
+    });
+    let data = data.collect();
+    (Some(shared), data)
 }
 
 /// Checks that what the spec wants to bind is there, so that the error names it.
@@ -165,6 +235,16 @@ mod tests {
         check("/dir", "a directory");
         check("/empty", "0 bytes");
         check("/text", "neither Wasm");
+    }
+
+    #[test]
+    fn many_layers_become_relative() {
+        let layers: Vec<_> = (0..100).map(|n| format!("/var/lib/containerd/overlayfs/snapshots/{n}/fs")).collect();
+        let data = vec![format!("lowerdir={}", layers.join(":")), "index=off".to_owned()];
+        let (folder, short) = shorten(data);
+        assert_eq!(folder.unwrap(), Path::new("/var/lib/containerd/overlayfs/snapshots"));
+        assert!(short[0].starts_with("lowerdir=0/fs:1/fs:2/fs") && short[1] == "index=off");
+        assert_eq!(shorten(vec!["lowerdir=/a:/b".into()]), (None, vec!["lowerdir=/a:/b".into()]));
     }
 
     #[test]

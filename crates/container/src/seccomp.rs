@@ -1,7 +1,9 @@
 //! What an engine with a guest may ask of the kernel; everything else is refused with EPERM.
 //!
-//! Two filters, compiled to BPF once, in the nursery: one before the guest is loaded, one after, from
-//! where on nothing becomes executable any more and no further filter can be read or changed.
+//! Compiled to BPF once, in the nursery. Installed when the guest's code is mapped already: from there
+//! on nothing becomes executable any more, no process is made and none is replaced.
+
+use std::collections::BTreeMap;
 
 use anyhow::Context;
 use libc::c_long;
@@ -9,12 +11,9 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
-/// The compiled filters of a Wasm box.
+/// The compiled filter of a Wasm box.
 #[derive(Clone, Debug)]
-pub struct Filters {
-    loading: BpfProgram,
-    running: BpfProgram,
-}
+pub struct Filter(BpfProgram);
 
 /// System calls without conditions: files, memory, time, waiting, sockets once made, ending.
 #[rustfmt::skip]
@@ -59,59 +58,40 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_readlink,
 ];
 
-impl Filters {
-    /// Compiles both filters.
+impl Filter {
+    /// Compiles the filter.
     ///
     /// # Errors
     /// On an architecture without a seccomp back-end.
     pub fn compile() -> anyhow::Result<Self> {
-        Ok(Self { loading: program(true)?, running: program(false)? })
+        let refuse = SeccompAction::Errno(libc::EPERM.cast_unsigned());
+        let filter = SeccompFilter::new(rules()?, refuse, SeccompAction::Allow, arch()?)?;
+        Ok(Self(BpfProgram::try_from(filter)?))
     }
 
-    /// Narrows the process to what loading a guest takes.
+    /// Narrows the process to the filter, for good.
     ///
     /// # Errors
     /// When the kernel has no seccomp.
-    pub(crate) fn before_loading(&self) -> anyhow::Result<()> {
-        seccompiler::apply_filter(&self.loading).context("cannot install the seccomp filter")
-    }
-
-    /// Narrows the process further to what a running guest takes.
-    ///
-    /// # Errors
-    /// See [`Filters::before_loading`].
-    pub(crate) fn before_running(&self) -> anyhow::Result<()> {
-        seccompiler::apply_filter(&self.running).context("cannot tighten the seccomp filter")
+    pub(crate) fn install(&self) -> anyhow::Result<()> {
+        seccompiler::apply_filter(&self.0).context("cannot install the seccomp filter")
     }
 }
 
-fn program(loading: bool) -> anyhow::Result<BpfProgram> {
-    let mut rules: Vec<(c_long, Vec<SeccompRule>)> = ALLOWED.iter().map(|call| (*call, vec![])).collect();
+fn rules() -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
+    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, vec![])).collect();
     for family in [libc::AF_INET, libc::AF_INET6, libc::AF_UNIX] {
         let rule = SeccompRule::new(vec![equals(0, family)?])?;
-        match rules.iter_mut().find(|(call, _)| *call == libc::SYS_socket) {
-            Some((_, families)) => families.push(rule),
-            None => rules.push((libc::SYS_socket, vec![rule])),
-        }
+        rules.entry(libc::SYS_socket).or_default().push(rule);
     }
     for request in [libc::FIONREAD, libc::FIONBIO, libc::TCGETS, libc::TIOCGWINSZ] {
-        // The request is an unsigned int to the kernel; its upper half is not looked at.
         let rule = SeccompRule::new(vec![equals(1, i32::try_from(request)?)?])?;
-        match rules.iter_mut().find(|(call, _)| *call == libc::SYS_ioctl) {
-            Some((_, requests)) => requests.push(rule),
-            None => rules.push((libc::SYS_ioctl, vec![rule])),
-        }
+        rules.entry(libc::SYS_ioctl).or_default().push(rule);
     }
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        let unless_code = vec![SeccompRule::new(vec![without_exec()?])?];
-        rules.push((call, if loading { vec![] } else { unless_code }));
+        rules.insert(call, vec![SeccompRule::new(vec![without_exec()?])?]);
     }
-    if loading {
-        rules.extend([libc::SYS_seccomp, libc::SYS_prctl].map(|call| (call, vec![])));
-    }
-    let refuse = SeccompAction::Errno(libc::EPERM.cast_unsigned());
-    let filter = SeccompFilter::new(rules.into_iter().collect(), refuse, SeccompAction::Allow, arch()?)?;
-    Ok(BpfProgram::try_from(filter)?)
+    Ok(rules)
 }
 
 fn equals(argument: u8, value: i32) -> anyhow::Result<SeccompCondition> {
@@ -134,9 +114,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_filters_compile_and_the_second_is_not_the_first() {
-        let filters = Filters::compile().unwrap();
-        assert!(!filters.loading.is_empty());
-        assert_ne!(filters.loading, filters.running);
+    fn the_filter_compiles_for_this_machine() {
+        assert!(!Filter::compile().unwrap().0.is_empty());
+    }
+
+    /// What would let a guest's process become or make another one, or change the kernel's mind.
+    #[test]
+    fn what_must_never_be_asked_is_not_allowed() {
+        let rules = rules().unwrap();
+        let never = [libc::SYS_execve, libc::SYS_clone, libc::SYS_clone3, libc::SYS_ptrace, libc::SYS_mount];
+        let never = never.into_iter().chain([libc::SYS_seccomp, libc::SYS_prctl, libc::SYS_setuid, libc::SYS_bpf]);
+        never.for_each(|call| assert!(!rules.contains_key(&call), "{call}"));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing copies. The daemon only holds the fifos open, as runc's shim does, so that a restart of
 //! containerd breaks no pipe; it lets go when the process has ended, and the readers see the end.
+//! Standard input ends when its client closes it, or says so by CloseIO, whichever comes first.
 
 use std::fs::File;
 use std::io;
@@ -10,6 +11,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{CWD, Mode, OFlags, Uid};
 
 /// What containerd asked for, each a path, a URI or empty for nothing.
@@ -30,6 +32,9 @@ pub struct Stdio {
     pub process: [OwnedFd; 3],
     /// What the daemon keeps until the process has ended.
     pub hold: Hold,
+    /// Where standard input is a fifo: can be read once the client has closed its end. Then it is
+    /// time for [`Hold::close_stdin`].
+    pub stdin_closed: Option<OwnedFd>,
 }
 
 /// Fifos held open at both ends, so that neither side sees the other leave.
@@ -53,13 +58,26 @@ impl Hold {
 /// Names the path that is missing, or a scheme that is not known.
 pub fn open(paths: &Paths, uid: u32) -> anyhow::Result<Stdio> {
     let mut hold = Hold::default();
+    let stdin_closed = watch_client(&paths.stdin).context("cannot watch standard input")?;
     let (stdin, held) = open_one(&paths.stdin, OFlags::RDONLY, uid).context("cannot open standard input")?;
     hold.stdin = held;
     let (stdout, held) = open_one(&paths.stdout, OFlags::WRONLY, uid).context("cannot open standard output")?;
     hold.outputs.extend(held);
     let (stderr, held) = open_one(&paths.stderr, OFlags::WRONLY, uid).context("cannot open standard error")?;
     hold.outputs.extend(held);
-    Ok(Stdio { process: [stdin, stdout, stderr], hold })
+    Ok(Stdio { process: [stdin, stdout, stderr], hold, stdin_closed })
+}
+
+/// Watches for the client's leaving. To be called before the fifo is opened here: until then the
+/// client waits for a reader and cannot have come and gone.
+fn watch_client(path: &str) -> anyhow::Result<Option<OwnedFd>> {
+    let path = path.strip_prefix("fifo://").unwrap_or(path);
+    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+        return Ok(None);
+    }
+    let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+    inotify::add_watch(&watch, path, WatchFlags::CLOSE_WRITE | WatchFlags::ONESHOT)?;
+    Ok(Some(watch))
 }
 
 /// The descriptor for the process and, for a fifo, one for the daemon.
@@ -109,7 +127,7 @@ mod tests {
         let path = folder.path().join("out");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let paths = Paths { stdout: path.display().to_string(), ..Paths::default() };
-        let Stdio { process: [_, stdout, _], hold } = open(&paths, 0).unwrap();
+        let Stdio { process: [_, stdout, _], hold, .. } = open(&paths, 0).unwrap();
         let mut reader = File::open(&path).unwrap();
         File::from(stdout).write_all(b"hello").unwrap();
         drop(hold);
@@ -124,8 +142,12 @@ mod tests {
         let path = folder.path().join("in");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let paths = Paths { stdin: path.display().to_string(), ..Paths::default() };
-        let Stdio { process: [stdin, ..], mut hold } = open(&paths, 0).unwrap();
+        let Stdio { process: [stdin, ..], mut hold, stdin_closed } = open(&paths, 0).unwrap();
+        let closed = stdin_closed.unwrap();
+        let mut event = [0; 64];
+        assert!(rustix::io::read(&closed, &mut event).is_err(), "nobody came yet");
         File::options().write(true).open(&path).unwrap().write_all(b"line").unwrap();
+        assert!(rustix::io::read(&closed, &mut event).is_ok(), "the client has left");
         hold.close_stdin();
         let mut text = String::new();
         File::from(stdin).read_to_string(&mut text).unwrap();

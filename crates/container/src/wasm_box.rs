@@ -1,7 +1,7 @@
 //! The box of a Wasm guest, built from inside by the process that will be the guest.
 //!
 //! Read top down it is the list of what the kernel is asked, in the order that leaves the least
-//! power: namespaces and mounts as root, then the user, then no capability, then the filters.
+//! power: namespaces and mounts as root, then the user, then no capability, then the filter.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use workload::Workload;
 
 use crate::namespaces::Namespaces;
-use crate::seccomp::Filters;
+use crate::seccomp::Filter;
 use crate::{ending, hooks, loopback, mounts, privileges};
 
 /// Comes into the namespaces of other processes, before anybody outside looks at this one.
@@ -67,7 +67,7 @@ pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<()>
 ///
 /// # Errors
 /// Names the step.
-pub fn give_up_power(workload: &Workload, filters: &Filters) -> anyhow::Result<()> {
+pub fn give_up_power(workload: &Workload, filter: &Filter) -> anyhow::Result<()> {
     let process = workload.process();
     privileges::drop_to(process)?;
     // As the user: a folder the user may not enter is refused, as for a native program.
@@ -76,15 +76,7 @@ pub fn give_up_power(workload: &Workload, filters: &Filters) -> anyhow::Result<(
     // A set-id change clears it, so it comes after: no guest outlives its daemon unnoticed.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("cannot tie the guest's life to the daemon's")?;
-    filters.before_loading()
-}
-
-/// Gives up what only loading needed. From here the guest may run.
-///
-/// # Errors
-/// When the kernel refuses the filter.
-pub fn seal(filters: &Filters) -> anyhow::Result<()> {
-    filters.before_running()
+    filter.install()
 }
 
 /// Makes the three descriptors the process's standard input, output and error.

@@ -1,5 +1,9 @@
-//! Compiled bytes become code. The only unsafe code of this crate.
+//! Compiled bytes become code.
 
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use anyhow::ensure;
 use engine::Compiled;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
@@ -15,13 +19,16 @@ pub fn module(engine: &Engine, code: Compiled) -> anyhow::Result<Module> {
     unsafe { Module::deserialize_open_file(engine, code.into_file()) }.map_err(unusable)
 }
 
-/// Maps a component.
+/// Maps a component. Wasmtime 48 opens a component's file only by a path, so /proc must be in sight.
 ///
 /// # Errors
 /// See [`module`].
 pub fn component(engine: &Engine, code: Compiled) -> anyhow::Result<Component> {
-    // SAFETY: as for `module`.
-    unsafe { Component::deserialize_open_file(engine, code.into_file()) }.map_err(unusable)
+    let file = code.into_file();
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    ensure!(Path::new(&path).exists(), "cannot map the compiled code: /proc is out of sight");
+    // SAFETY: as for `module`; the path is the open file itself, whatever it is called.
+    unsafe { Component::deserialize_file(engine, path) }.map_err(unusable)
 }
 
 fn unusable(error: wasmtime::Error) -> anyhow::Error {

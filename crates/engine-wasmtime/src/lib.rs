@@ -4,21 +4,23 @@
 //! reaches through them. Never starts a thread, except to compile: [`Wasmtime::new`] runs in a
 //! process that is forked for each guest, and a guest's process has one thread.
 //!
-//! Unsafe code: `code` only.
+//! Unsafe code: `code` and `polled` only.
 
-#[allow(unsafe_code, reason = "bytes that the engine vouches for become code")]
+#[expect(unsafe_code, reason = "bytes that the engine vouches for become code")]
 mod code;
 mod ending;
 mod files;
 mod limits;
+#[expect(unsafe_code, reason = "a descriptor is watched that nobody owns")]
+mod polled;
 mod preopens;
 mod settings;
 mod stdio;
 mod wasi;
 mod worlds;
 
-use engine::{Compiled, Engine, Loaded};
-use workload::{Abi, Guest, World};
+use engine::{Compiled, Engine, Mapped};
+use workload::{Abi, World};
 
 use crate::ending::sentence;
 use crate::worlds::{Preview1, Wasi02};
@@ -63,11 +65,11 @@ impl Engine for Wasmtime {
         compiled.map_err(sentence)
     }
 
-    fn load(&self, code: Compiled, guest: Guest) -> anyhow::Result<Box<dyn Loaded>> {
-        match guest.world.abi {
-            Abi::Preview1 => self.preview1.load(code::module(&self.engine, code)?, &guest),
-            Abi::Wasi02 => self.wasi02.load(code::component(&self.engine, code)?, &guest),
-        }
+    fn map(&self, code: Compiled, world: &World) -> anyhow::Result<Box<dyn Mapped + '_>> {
+        Ok(match world.abi {
+            Abi::Preview1 => Box::new(self.preview1.of(code::module(&self.engine, code)?)),
+            Abi::Wasi02 => Box::new(self.wasi02.of(code::component(&self.engine, code)?)),
+        })
     }
 }
 

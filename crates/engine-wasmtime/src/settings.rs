@@ -17,15 +17,16 @@ pub fn config() -> Config {
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     config.native_unwind_info(false);
     config.memory_init_cow(true);
-    config.memory_reservation(reservation());
+    reserve(&mut config);
     config
 }
 
-/// The address space for each memory; under a limit too low for it, none beyond what is used, at
-/// the price of a check at each access.
-fn reservation() -> u64 {
-    match getrlimit(Resource::As).current {
-        Some(limit) if limit < 4 * WHOLE_RANGE => 0,
-        _ => WHOLE_RANGE,
+/// Sets the address space taken for each memory. Under a limit too low for the whole range little
+/// beyond what is used, at the price of a check at each access.
+fn reserve(config: &mut Config) {
+    if getrlimit(Resource::As).current.is_some_and(|limit| limit < 4 * WHOLE_RANGE) {
+        config.memory_reservation(0).memory_reservation_for_growth(16 << 20);
+    } else {
+        config.memory_reservation(WHOLE_RANGE);
     }
 }

@@ -14,9 +14,11 @@ use bytes::{Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wasmtime_wasi::cli::{self, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
+
+use crate::polled;
 
 /// The most that one read or write is asked to carry.
 const CHUNK: usize = 64 * 1024;
@@ -36,10 +38,7 @@ enum Source {
 impl Stdin {
     /// Looked at on first use, which is inside the event loop.
     fn source(&self) -> &Source {
-        self.0.get_or_init(|| {
-            let polled = AsyncFd::with_interest(rustix::stdio::stdin(), Interest::READABLE);
-            polled.map_or(Source::Ready, Source::Polled)
-        })
+        self.0.get_or_init(|| polled::stdin().map_or(Source::Ready, Source::Polled))
     }
 
     /// Whether a read would return at once: with bytes, the end or an error.

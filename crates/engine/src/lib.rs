@@ -2,7 +2,7 @@
 //!
 //! An engine is peer to the others and sees none of them; the shim picks one, once, by name and by
 //! the worlds it supports. It is built in a process without threads, used by children forked from
-//! that process, and must therefore start no thread before [`Engine::load`].
+//! that process, and must therefore start no thread before [`Engine::map`].
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -24,12 +24,30 @@ pub trait Engine {
     /// A sentence that tells what of the module is not valid.
     fn compile(&self, wasm: &[u8]) -> anyhow::Result<Vec<u8>>;
 
-    /// Maps the code, links it against the guest's world and opens its preopens. No instruction of
-    /// the guest runs yet. Called in the guest's box, as the guest's user.
+    /// Makes the code executable, before the box is built around the process: /proc is still in
+    /// sight, and once this is done nothing needs to become executable any more.
     ///
     /// # Errors
-    /// A sentence that names what could not be linked, mapped or opened.
-    fn load(&self, code: Compiled, guest: Guest) -> anyhow::Result<Box<dyn Loaded>>;
+    /// A sentence that tells why the code cannot be used.
+    fn map(&self, code: Compiled, world: &World) -> anyhow::Result<Box<dyn Mapped + '_>>;
+
+    /// Both steps at once, for callers that build no box between them.
+    ///
+    /// # Errors
+    /// See [`Engine::map`] and [`Mapped::load`].
+    fn load(&self, code: Compiled, guest: Guest) -> anyhow::Result<Box<dyn Loaded>> {
+        self.map(code, &guest.world)?.load(guest)
+    }
+}
+
+/// Code in memory, not yet a guest.
+pub trait Mapped {
+    /// Links it against its world and opens the guest's preopens. No instruction of the guest runs
+    /// yet. Called in the guest's box, as the guest's user.
+    ///
+    /// # Errors
+    /// A sentence that names what could not be linked or opened.
+    fn load(self: Box<Self>, guest: Guest) -> anyhow::Result<Box<dyn Loaded>>;
 }
 
 /// A guest at its gate.

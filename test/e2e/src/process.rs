@@ -1,6 +1,6 @@
 //! One child process of the tests: what it said, and how long it may take. Never waits for ever.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -75,14 +75,16 @@ impl Running {
         Ok(Self { child, name, stdin, stdout, stderr, readers: readers.into_iter().flatten().collect() })
     }
 
-    /// Writes `text` to its stdin and closes it.
+    /// Writes `text` to its stdin and closes it. One that ended before it read has its own reasons,
+    /// which its exit code and its stderr tell.
     ///
     /// # Errors
-    /// When the process no longer reads what it is given.
+    /// When the text cannot be written to one that still reads.
     pub fn feed(&mut self, text: &str) -> Result<()> {
-        match self.stdin.take() {
-            Some(mut stdin) if !text.is_empty() => {
-                stdin.write_all(text.as_bytes()).with_context(|| format!("stdin of {}", self.name))
+        let Some(mut stdin) = self.stdin.take() else { bail!("{}: stdin is closed", self.name) };
+        match stdin.write_all(text.as_bytes()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(error).with_context(|| format!("stdin of {}", self.name))
             }
             _ => Ok(()),
         }
@@ -158,8 +160,16 @@ impl Drop for Running {
 fn collect(mut pipe: impl Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut block = [0; 8192];
-        while let Ok(count @ 1..) = pipe.read(&mut block) {
-            lock(&into).extend_from_slice(&block[..count]);
+        loop {
+            match pipe.read(&mut block) {
+                Ok(0) => break,
+                Ok(count) => lock(&into).extend_from_slice(&block[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    lock(&into).extend_from_slice(format!("\n[the pipe broke: {error}]\n").as_bytes());
+                    break;
+                }
+            }
         }
     })
 }

@@ -88,10 +88,10 @@ fn profile() -> Result<PathBuf> {
     Ok(folder.into())
 }
 
-/// The `target` folder above it, which cargo marks.
+/// The `target` folder above it; cargo marks it, and the folder of each triple in it too.
 fn target() -> Result<PathBuf> {
     let profile = profile()?;
-    let marked = profile.ancestors().skip(1).find(|folder| folder.join("CACHEDIR.TAG").exists());
+    let marked = profile.ancestors().filter(|folder| folder.join("CACHEDIR.TAG").exists()).last();
     Ok(marked.with_context(|| format!("{} is not in a target folder", profile.display()))?.into())
 }
 

@@ -1,7 +1,7 @@
 //! Core modules on WASI preview 1: commands and reactors.
 
 use anyhow::Context;
-use engine::{Exit, Loaded};
+use engine::{Exit, Loaded, Mapped};
 use tokio::runtime::Runtime;
 use wasmtime::{Engine, InstancePre, Linker, Module, Store, Val};
 use wasmtime_wasi::I32Exit;
@@ -22,6 +22,12 @@ pub struct Preview1 {
 struct Host {
     wasi: WasiP1Ctx,
     memory: MemoryBound,
+}
+
+/// A module in memory, with the world it is for.
+pub struct MappedModule<'a> {
+    module: Module,
+    world: &'a Preview1,
 }
 
 /// A module at its gate.
@@ -49,20 +55,23 @@ impl Preview1 {
         Ok(Self { linker })
     }
 
-    /// Brings a guest to its gate.
-    ///
-    /// # Errors
-    /// Names the import, the entrypoint or the folder that is not there.
-    pub fn load(&self, module: Module, guest: &Guest) -> anyhow::Result<Box<dyn Loaded>> {
+    /// A module that was compiled for this world.
+    pub fn of(&self, module: Module) -> MappedModule<'_> {
+        MappedModule { module, world: self }
+    }
+}
+
+impl Mapped for MappedModule<'_> {
+    fn load(self: Box<Self>, guest: Guest) -> anyhow::Result<Box<dyn Loaded>> {
+        let Self { module, world: Preview1 { linker } } = *self;
         check_entry(&module, &guest.world.entry)?;
         let memory = MemoryBound::new(guest.memory);
         memory.admit(Some(&module.resources_required()))?;
-        let linked = self.linker.instantiate_pre(&module).map_err(sentence).context("cannot link the module")?;
-        let host = Host { wasi: wasi::provide(guest)?.build_p1(), memory };
-        let mut store = Store::new(self.linker.engine(), host);
+        let module = linker.instantiate_pre(&module).map_err(sentence).context("cannot link the module")?;
+        let host = Host { wasi: wasi::provide(&guest)?.build_p1(), memory };
+        let mut store = Store::new(linker.engine(), host);
         store.limiter(|host| &mut host.memory);
-        let entry = guest.world.entry.clone();
-        Ok(Box::new(Waiting { module: linked, store, runtime: ending::event_loop()?, entry }))
+        Ok(Box::new(Waiting { module, store, runtime: ending::event_loop()?, entry: guest.world.entry }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Components on WASI 0.2: commands, and functions without parameters.
 
 use anyhow::{Context, bail};
-use engine::{Exit, Loaded};
+use engine::{Exit, Loaded, Mapped};
 use tokio::runtime::Runtime;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable, Val};
@@ -33,6 +33,12 @@ impl WasiView for Host {
     }
 }
 
+/// A component in memory, with the world it is for.
+pub struct MappedComponent<'a> {
+    component: Component,
+    world: &'a Wasi02,
+}
+
 /// A component at its gate.
 struct Waiting {
     start: Start,
@@ -58,20 +64,24 @@ impl Wasi02 {
         Ok(Self { linker })
     }
 
-    /// Brings a guest to its gate.
-    ///
-    /// # Errors
-    /// Names the import, the entrypoint or the folder that is not there.
-    pub fn load(&self, component: Component, guest: &Guest) -> anyhow::Result<Box<dyn Loaded>> {
+    /// A component that was compiled for this world.
+    pub fn of(&self, component: Component) -> MappedComponent<'_> {
+        MappedComponent { component, world: self }
+    }
+}
+
+impl Mapped for MappedComponent<'_> {
+    fn load(self: Box<Self>, guest: Guest) -> anyhow::Result<Box<dyn Loaded>> {
+        let Self { component, world: Wasi02 { linker } } = *self;
         let memory = MemoryBound::new(guest.memory);
         memory.admit(component.resources_required().as_ref())?;
-        let linked = self.linker.instantiate_pre(&component).map_err(sentence).context("cannot link the component")?;
+        let linked = linker.instantiate_pre(&component).map_err(sentence).context("cannot link the component")?;
         let start = match &guest.world.entry {
             Entry::Command => Start::Command(CommandPre::new(linked).map_err(sentence)?),
             Entry::Function(name) => function(&component, linked, name)?,
         };
-        let host = Host { wasi: wasi::provide(guest)?.build(), table: ResourceTable::new(), memory };
-        let mut store = Store::new(self.linker.engine(), host);
+        let host = Host { wasi: wasi::provide(&guest)?.build(), table: ResourceTable::new(), memory };
+        let mut store = Store::new(linker.engine(), host);
         store.limiter(|host| &mut host.memory);
         Ok(Box::new(Waiting { start, store, runtime: ending::event_loop()? }))
     }

@@ -121,15 +121,14 @@ fn box_and_load(
     wasm_box::join(namespaces)?;
     line.send(&Report::Joined, &[])?;
     let Some((Order::Enter, _)) = line.receive()? else { bail!("the container was given up") };
-    wasm_box::build(&workload, namespaces)?;
-    wasm_box::give_up_power(&workload, &inheritance.filters)?;
     #[expect(unsafe_code, reason = "bytes become code here")]
     // SAFETY: the daemon sealed this file after our own compiler had written it in this nursery's
     // other child, and it reached us through a socket that only the two hold.
     let code = unsafe { Compiled::vouched(code) };
-    let loaded = inheritance.engines.for_world(&guest.world)?.load(code, guest)?;
-    wasm_box::seal(&inheritance.filters)?;
-    Ok(loaded)
+    let mapped = inheritance.engines.for_world(&guest.world)?.map(code, &guest.world)?;
+    wasm_box::build(&workload, namespaces)?;
+    wasm_box::give_up_power(&workload, &inheritance.filter)?;
+    mapped.load(guest)
 }
 
 /// Tells people why a guest trapped: on its standard error and where `kubectl describe` looks.

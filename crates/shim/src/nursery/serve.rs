@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use anyhow::Context;
 use container::birth::{self, Born};
 use container::channel::Channel;
-use container::seccomp::Filters;
+use container::seccomp::Filter;
 
 use super::births;
 use crate::engines::Engines;
@@ -15,7 +15,7 @@ use crate::payload::{Reply, Request};
 /// What every process born here inherits, set up before the first request.
 pub struct Inheritance {
     pub engines: Engines,
-    pub filters: Filters,
+    pub filter: Filter,
 }
 
 /// Serves requests until the daemon is gone; in each process born, lives that process's life.
@@ -43,7 +43,7 @@ fn set_up() -> anyhow::Result<Inheritance> {
     // A nursery without its daemon serves nobody.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("cannot tie the nursery's life to the daemon's")?;
-    Ok(Inheritance { engines: Engines::set_up()?, filters: Filters::compile()? })
+    Ok(Inheritance { engines: Engines::set_up()?, filter: Filter::compile()? })
 }
 
 /// Without engines there is nothing to bear; each Create says why.

@@ -11,7 +11,7 @@ use container::channel;
 use container::hooks::{self, Moment};
 use container::namespaces::Namespaces;
 use container::process::{self, Identity};
-use container::rootfs::{self, Found};
+use container::rootfs::{self, Found, Snapshot};
 use container::stdio::{self, Paths};
 use containerd_shim_protos::api::{CreateTaskRequest, CreateTaskResponse, Mount};
 use containerd_shim_protos::events::task::{TaskCreate, TaskExit, TaskIO};
@@ -20,6 +20,7 @@ use ttrpc::{Code, Result};
 use workload::{Guest, Role, Workload, World};
 
 use super::{StatusOf, delete, options, status};
+use crate::awaited;
 use crate::daemon::Daemon;
 use crate::nursery::{Line, ended};
 use crate::payload::{Order, Report, Request, WasmPayload};
@@ -32,8 +33,8 @@ pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<C
     if !daemon.tasks.reserve(&id) {
         return Err(status(Code::ALREADY_EXISTS, format!("container {id} exists already")));
     }
-    let task = match make(&daemon, &request).await {
-        Ok(task) => Arc::new(task),
+    let (task, stdin_closed) = match make(&daemon, &request).await {
+        Ok((task, stdin_closed)) => (Arc::new(task), stdin_closed),
         Err(error) => {
             let sentence = format!("{error:#}");
             undo(&daemon, &request).await;
@@ -44,10 +45,13 @@ pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<C
     daemon.tasks.fill(Arc::clone(&task));
     daemon.events.publish(&announcement(&request, task.pid));
     tokio::spawn(watch(Arc::clone(&daemon), Arc::clone(&task)));
+    if let Some(closed) = stdin_closed {
+        tokio::spawn(pass_on_end_of_input(closed, Arc::clone(&task)));
+    }
     Ok(CreateTaskResponse { pid: task.pid.cast_unsigned(), ..CreateTaskResponse::default() })
 }
 
-async fn make(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<Task> {
+async fn make(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<(Task, Option<OwnedFd>)> {
     if request.terminal {
         bail!("this version of the Lighter shim has no terminals; run the container without -t");
     }
@@ -56,7 +60,9 @@ async fn make(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<Ta
     let mut record = Record { options: options.clone(), native: false, process: None };
     record.write(bundle)?;
     let workload = read_workload(&request.id, bundle, options)?;
-    mount_rootfs(&request.rootfs, &workload.rootfs())?;
+    for Mount { type_: kind, source, options, .. } in &request.rootfs {
+        rootfs::mount_snapshot(Snapshot { kind, source, options }, &workload.rootfs())?;
+    }
     rootfs::check_mount_sources(&workload)?;
     let paths = Paths { stdin: request.stdin.clone(), stdout: request.stdout.clone(), stderr: request.stderr.clone() };
     let stdio = stdio::open(&paths, workload.process().user().uid())?;
@@ -75,7 +81,7 @@ async fn make(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<Ta
     };
     record.process = Some(Identity::of(born.pid).context("the container's process ended at once")?);
     record.write(bundle)?;
-    Ok(Task::new(workload, kind, born.pid, born.pidfd, paths, stdio.hold))
+    Ok((Task::new(workload, kind, born.pid, born.pidfd, paths, stdio.hold), stdio.stdin_closed))
 }
 
 async fn make_native(daemon: &Daemon, workload: &Workload, stdio: [OwnedFd; 3]) -> anyhow::Result<Born> {
@@ -177,18 +183,6 @@ pub async fn run_hooks(daemon: &Daemon, workload: &Workload, moment: Moment, pid
     daemon.nursery.errand(&Request::Hooks { moment, pid }, &[payload.as_fd()]).await.map(drop)
 }
 
-fn mount_rootfs(mounts: &[Mount], target: &Path) -> anyhow::Result<()> {
-    for mount in mounts {
-        std::fs::create_dir_all(target).with_context(|| format!("cannot make {}", target.display()))?;
-        let some = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
-        let (kind, source) = (some(&mount.type_), some(&mount.source));
-        containerd_shim::mount::mount_rootfs(kind.as_deref(), source.as_deref(), &mount.options, target)
-            .with_context(|| format!("cannot mount the root file system ({}) at {}", mount.type_, target.display()))?;
-    }
-    // Long lists of layers make the library change the folder.
-    std::env::set_current_dir("/").context("cannot go back to /")
-}
-
 /// Takes back whatever a failed Create had done. What cannot be taken back is logged: the sentence
 /// that the user needs is the one that made Create fail.
 async fn undo(daemon: &Daemon, request: &CreateTaskRequest) {
@@ -228,6 +222,15 @@ async fn watch(daemon: Arc<Daemon>, task: Arc<Task>) {
         ..TaskExit::default()
     });
     task.end(ended);
+}
+
+/// Lets go of standard input when the client has: some clients never send CloseIO.
+async fn pass_on_end_of_input(closed: OwnedFd, task: Arc<Task>) {
+    let Ok(closed) = awaited::readable(closed) else { return };
+    tokio::select! {
+        _ = closed.readable() => task.close_stdin(),
+        _ = task.wait() => {}
+    }
 }
 
 fn announcement(request: &CreateTaskRequest, pid: i32) -> TaskCreate {

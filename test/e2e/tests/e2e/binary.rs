@@ -11,7 +11,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("binary-info", |daemon| {
             let printed = ask(daemon, "-info")?;
             // RuntimeInfo is a protobuf message; these stand in it as they are.
-            for part in ["lighter", "features.Features"] {
+            for part in ["lighter", "opencontainers/runtime-spec/1/features/Features"] {
                 ensure!(
                     contains(&printed, part.as_bytes()),
                     "RuntimeInfo does not contain {part:?}: {printed:?}"

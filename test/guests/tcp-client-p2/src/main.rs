@@ -12,7 +12,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> std::io::Result<()> {
     let mut args = std::env::args().skip(1);
-    let port = args.next().and_then(|port| port.parse().ok()).expect("usage: tcp-client-p2 PORT WORD...");
+    let port = args
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("usage: tcp-client-p2 PORT WORD...");
     let mut server = connect(port)?;
     writeln!(server, "{}", args.collect::<Vec<_>>().join(" "))?;
     let mut answer = String::new();

@@ -11,7 +11,10 @@ use std::net::{TcpListener, TcpStream};
 const QUIT: u8 = 7;
 
 fn main() -> std::io::Result<()> {
-    let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).expect("usage: tcp-echo-p2 PORT");
+    let port = std::env::args()
+        .nth(1)
+        .and_then(|port| port.parse().ok())
+        .expect("usage: tcp-echo-p2 PORT");
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     println!("ready");
     for client in listener.incoming() {

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# One table of ratios from one run. PEER_SHIM=path adds another shim, RUNS=n changes the number.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=(); [ "$(id -u)" = 0 ] || root=(sudo -E env "PATH=$PATH")
+"${root[@]}" "$(scripts/target-dir.sh)/bench"

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what building and testing take and what is missing: a C compiler's linker, libseccomp's
+# static library, containerd 1.6 with runc, a static busybox for the test image. The other
+# containerds are brought by scripts/containerds.sh, into the build folder.
+set -euo pipefail
+packages=()
+need() { "${@:2}" >/dev/null 2>&1 || packages+=("$1"); }
+need gcc command -v gcc
+need libc6-dev test -e /usr/include/stdlib.h
+need libseccomp-dev test -e /usr/include/seccomp.h
+need pkg-config command -v pkg-config
+need containerd command -v containerd
+need runc command -v runc
+need busybox-static test -x /bin/busybox
+need iproute2 command -v ip
+[ ${#packages[@]} -eq 0 ] && exit 0
+if ! command -v apt-get >/dev/null; then
+  echo "scripts/provision.sh: install these by your package manager: ${packages[*]}" >&2
+  exit 1
+fi
+root=(); [ "$(id -u)" = 0 ] || root=(sudo)
+echo "installing ${packages[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${root[@]}" apt-get update -qq
+"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null

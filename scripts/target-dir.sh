@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Prints the folder that holds the release binaries.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+triple=$(rustc -vV | sed -n 's/^host: //p')
+echo "${CARGO_TARGET_DIR:-$PWD/target}/$triple/release"

@@ -1,0 +1,166 @@
+//! The picture of the house: which crate may import which. Anything absent is forbidden.
+
+use crate::finding;
+use crate::metadata::{Need, Package};
+use crate::tokens;
+use crate::tree::File;
+
+/// Importer → imported. A name that ends in `*` stands for all that begin so.
+const ARROWS: [(&str, &[&str]); 13] = [
+    ("workload", &[]),
+    ("cache", &[]),
+    ("worlds", &[]),
+    ("engine", &["workload"]),
+    ("image", &["workload"]),
+    ("container", &["workload"]),
+    ("engine-*", &["engine", "workload", "worlds"]),
+    ("shim", &["workload", "engine", "image", "cache", "container", "engine-*"]),
+    ("cli", &["workload", "image"]),
+    ("cases", &[]),
+    ("e2e", &["cases"]),
+    ("bench", &["cases", "e2e"]),
+    ("tidy", &[]),
+];
+/// What the tests of a crate may import besides.
+const FOR_TESTS: [&str; 1] = ["cases"];
+/// Packages from outside that only one of ours may know.
+const OWNED: [(&str, &str); 7] = [
+    ("libcontainer", "container"),
+    ("libcgroups", "container"),
+    ("wasmtime*", "engine-*"),
+    ("cranelift*", "engine-*"),
+    ("wasmedge*", "engine-*"),
+    ("wasmparser", "workload"),
+    ("containerd-client", "image"),
+];
+
+/// Every arrow between our crates is one of the picture's.
+pub fn are_drawn(packages: &[Package], files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for package in packages {
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| fits(name, &package.name)) else {
+            found.push(finding(
+                &package.manifest,
+                1,
+                format!("{} is not in the picture of test/tidy", package.name),
+            ));
+            continue;
+        };
+        for need in package.needs.iter().filter(|need| need.in_tree) {
+            let besides: &[&str] = if need.for_tests { &FOR_TESTS } else { &[] };
+            if !allowed.iter().chain(besides).any(|name| fits(name, &need.name)) {
+                found.push(at(
+                    package,
+                    need,
+                    files,
+                    format!("{} must not import {}", package.name, need.name),
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// A package from outside that has an owner is imported by nobody else.
+pub fn owners_are_alone(packages: &[Package], files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for package in packages {
+        for need in &package.needs {
+            let owned = OWNED.iter().find(|(name, _)| fits(name, &need.name));
+            if let Some((_, owner)) = owned.filter(|(_, owner)| !fits(owner, &package.name)) {
+                found.push(at(package, need, files, format!("only {owner} may import {}", need.name)));
+            }
+        }
+    }
+    found
+}
+
+/// The shim takes each engine behind a feature, and names it in one file.
+pub fn engines_are_behind_one_door(packages: &[Package], files: &[File]) -> Vec<String> {
+    const DOOR: &str = "crates/shim/src/engines.rs";
+    let mut found = Vec::new();
+    let shim = packages.iter().filter(|package| package.name == "shim");
+    for (package, need) in shim.flat_map(|shim| shim.needs.iter().map(move |need| (shim, need))) {
+        if !fits("engine-*", &need.name) {
+            continue;
+        }
+        if !need.optional {
+            found.push(at(package, need, files, format!("{} must be behind a feature", need.name)));
+        }
+        let word = need.name.replace('-', "_");
+        for file in files.iter().filter(|file| file.is_rust_in("crates/shim/") && file.path != DOOR) {
+            let lines = tokens::lines_of(&tokens::of(file.text()), &[&word]);
+            found.extend(
+                lines.iter().map(|line| finding(&file.path, *line, format!("only {DOOR} names {word}"))),
+            );
+        }
+    }
+    found
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
+}
+
+/// The finding at the dependency's line in the manifest.
+fn at(package: &Package, need: &Need, files: &[File], sentence: String) -> String {
+    let manifest = files.iter().find(|file| file.path == package.manifest).map_or("", File::text);
+    let line = manifest
+        .lines()
+        .position(|line| line.strip_prefix(&need.name).is_some_and(|rest| rest.starts_with(['.', ' ', '='])));
+    finding(&package.manifest, line.unwrap_or_default() + 1, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, need: Need) -> [Package; 1] {
+        [Package { name: name.into(), manifest: format!("crates/{name}/Cargo.toml"), needs: vec![need] }]
+    }
+
+    fn ours(name: &str) -> Need {
+        Need { name: name.into(), in_tree: true, optional: true, ..Need::default() }
+    }
+
+    fn check(name: &str, need: Need, expected: &[&str]) {
+        let (packages, files) =
+            (package(name, need), [File::new("crates/shim/src/main.rs", "use engine_wasmtime as e;\n")]);
+        let mut found = are_drawn(&packages, &files);
+        found.extend(owners_are_alone(&packages, &files));
+        found.extend(engines_are_behind_one_door(&packages, &files));
+        assert_eq!(found, expected, "{name}");
+    }
+
+    #[test]
+    fn what_is_absent_is_forbidden() {
+        check("engine", ours("workload"), &[]);
+        check("workload", ours("engine"), &["crates/workload/Cargo.toml:1: workload must not import engine"]);
+        check("engine-wasmtime", Need { for_tests: true, ..ours("cases") }, &[]);
+        check(
+            "engine-wasmtime",
+            ours("cases"),
+            &["crates/engine-wasmtime/Cargo.toml:1: engine-wasmtime must not import cases"],
+        );
+        check(
+            "extra",
+            ours("workload"),
+            &["crates/extra/Cargo.toml:1: extra is not in the picture of test/tidy"],
+        );
+    }
+
+    #[test]
+    fn owners_and_the_door_are_kept() {
+        let outside = |name: &str| Need { name: name.into(), ..Need::default() };
+        check("engine-wasmtime", outside("wasmtime-wasi"), &[]);
+        check("cli", outside("wasmtime"), &["crates/cli/Cargo.toml:1: only engine-* may import wasmtime"]);
+        check(
+            "shim",
+            Need { optional: false, ..ours("engine-wasmtime") },
+            &[
+                "crates/shim/Cargo.toml:1: engine-wasmtime must be behind a feature",
+                "crates/shim/src/main.rs:1: only crates/shim/src/engines.rs names engine_wasmtime",
+            ],
+        );
+    }
+}

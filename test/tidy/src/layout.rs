@@ -1,0 +1,84 @@
+//! Where things lie: the names at the top, and a source beside every built guest.
+
+use crate::finding;
+use crate::tree::File;
+
+const TOP: [&str; 8] =
+    ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "Makefile", "crates", "test", "scripts"];
+
+/// The top holds what design.md draws, dot-files (they configure tools) and cargo's `target`, no more.
+pub fn top_is_bare(names: &[String]) -> Vec<String> {
+    let known = |name: &&String| TOP.contains(&name.as_str()) || name.starts_with('.') || *name == "target";
+    names
+        .iter()
+        .filter(|name| !known(name))
+        .map(|name| finding(name, 1, "does not belong at the top"))
+        .collect()
+}
+
+/// Every `.wasm` lies in test/guests/NAME as NAME.wasm beside its sources, or in test/cases beside
+/// its text.
+pub fn wasm_has_sources(files: &[File]) -> Vec<String> {
+    let there = |path: &String| files.iter().any(|file| file.path == *path);
+    let mut found = Vec::new();
+    for path in files.iter().map(|file| &file.path).filter(|path| path.ends_with(".wasm")) {
+        let missing = match path.split('/').collect::<Vec<_>>().as_slice() {
+            ["test", "guests", name, wasm] if wasm.strip_suffix(".wasm") == Some(name) => {
+                let below = |file: &str| format!("test/guests/{name}/{file}");
+                let sources = [below("src/main.rs"), below("src/lib.rs")];
+                let beside = [below("Cargo.toml"), below("Cargo.lock")];
+                let mut missing: Vec<String> = beside.into_iter().filter(|path| !there(path)).collect();
+                missing.extend((!sources.iter().any(there)).then(|| sources.join(" or ")));
+                missing
+            }
+            ["test", "cases", _] => {
+                [path.replace(".wasm", ".wat")].into_iter().filter(|path| !there(path)).collect()
+            }
+            _ => {
+                found.push(finding(
+                    path,
+                    1,
+                    "a .wasm lies in test/guests/NAME as NAME.wasm, or in test/cases",
+                ));
+                continue;
+            }
+        };
+        found.extend(missing.iter().map(|file| finding(path, 1, format!("no {file} to build it from"))));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(paths: &[&str], expected: &[&str]) {
+        let files: Vec<File> = paths.iter().map(|path| File::new(path, "")).collect();
+        assert_eq!(wasm_has_sources(&files), expected, "{paths:?}");
+    }
+
+    #[test]
+    fn a_guest_without_sources_is_found() {
+        check(&["test/cases/a.wasm", "test/cases/a.wat"], &[]);
+        check(&["test/cases/a.wasm"], &["test/cases/a.wasm:1: no test/cases/a.wat to build it from"]);
+        let whole = [
+            "test/guests/a/a.wasm",
+            "test/guests/a/Cargo.toml",
+            "test/guests/a/Cargo.lock",
+            "test/guests/a/src/lib.rs",
+        ];
+        check(&whole, &[]);
+        let bare = "test/guests/a/a.wasm:1: no test/guests/a/src/main.rs or test/guests/a/src/lib.rs to build it from";
+        check(&whole[..3], &[bare]);
+        check(
+            &["crates/a.wasm"],
+            &["crates/a.wasm:1: a .wasm lies in test/guests/NAME as NAME.wasm, or in test/cases"],
+        );
+    }
+
+    #[test]
+    fn a_stranger_at_the_top_is_found() {
+        let top = ["Makefile", ".ci", "target", "notes.txt"].map(String::from);
+        assert_eq!(top_is_bare(&top), ["notes.txt:1: does not belong at the top"]);
+    }
+}

@@ -1,0 +1,72 @@
+//! The files of the repository, read once.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// Folders that hold nothing of ours: what git, cargo and the guests' toolchain keep.
+const FOREIGN: [&str; 3] = [".git", ".cache", "target"];
+
+/// A file, its path relative to the repository, with `/`.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// As in `crates/shim/src/main.rs`.
+    pub path: String,
+    /// All of it.
+    pub bytes: Vec<u8>,
+}
+
+impl File {
+    /// A file that exists nowhere, for tests.
+    pub fn new(path: &str, text: &str) -> Self {
+        Self { path: path.into(), bytes: text.into() }
+    }
+
+    /// Its text; nothing when it is not text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
+    }
+
+    /// Whether it is Rust, and below `folder`.
+    pub fn is_rust_in(&self, folder: &str) -> bool {
+        self.path.starts_with(folder) && self.path.ends_with(".rs")
+    }
+}
+
+/// The repository's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("/")).into()
+}
+
+/// Every file of the repository, sorted by path.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn files() -> io::Result<Vec<File>> {
+    let root = root();
+    let mut files = Vec::new();
+    collect(&root, &root, &mut files)?;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// The names at the top.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn top() -> io::Result<Vec<String>> {
+    fs::read_dir(root())?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+fn collect(folder: &Path, root: &Path, into: &mut Vec<File>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+        let foreign = FOREIGN.iter().any(|name| path.ends_with(name));
+        if kind.is_dir() && !foreign {
+            collect(&path, root, into)?;
+        } else if kind.is_file() {
+            let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            into.push(File { path: relative, bytes: fs::read(&path)? });
+        }
+    }
+    Ok(())
+}

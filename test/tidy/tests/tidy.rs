@@ -1,0 +1,82 @@
+//! What is true of this repository, one line each.
+
+use std::sync::LazyLock;
+
+use tidy::metadata::{self, Package};
+use tidy::tree::{self, File};
+use tidy::{arrows, layout, names, text, unsafety};
+
+static FILES: LazyLock<Vec<File>> = LazyLock::new(|| tree::files().expect("every file can be read"));
+static PACKAGES: LazyLock<Vec<Package>> =
+    LazyLock::new(|| metadata::packages().expect("cargo tells the packages"));
+
+fn none(found: Vec<String>) {
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+#[test]
+fn crates_import_only_what_the_picture_shows() {
+    none(arrows::are_drawn(&PACKAGES, &FILES));
+}
+
+#[test]
+fn each_outside_library_has_one_owner() {
+    none(arrows::owners_are_alone(&PACKAGES, &FILES));
+}
+
+#[test]
+fn only_one_file_of_the_shim_names_an_engine() {
+    none(arrows::engines_are_behind_one_door(&PACKAGES, &FILES));
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    none(text::opens_with_docs(&FILES));
+}
+
+#[test]
+fn no_file_of_a_crate_is_long() {
+    none(text::is_short(&FILES));
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    none(text::is_finished(&FILES));
+    none(text::has_no_notes(&FILES));
+}
+
+#[test]
+fn nothing_names_the_machine_it_was_made_on() {
+    none(text::is_portable(&FILES));
+    none(text::guests_are_portable(&FILES));
+}
+
+#[test]
+fn names_say_something() {
+    none(names::say_something(&FILES));
+}
+
+#[test]
+fn unsafe_code_is_declared() {
+    none(unsafety::is_declared(&FILES));
+}
+
+#[test]
+fn unsafe_code_is_named_in_its_crate_root() {
+    none(unsafety::is_named(&FILES));
+}
+
+#[test]
+fn every_unsafe_block_has_its_reason() {
+    none(unsafety::is_justified(&FILES));
+}
+
+#[test]
+fn the_top_holds_only_what_belongs_there() {
+    none(layout::top_is_bare(&tree::top().unwrap()));
+}
+
+#[test]
+fn every_built_guest_has_its_source() {
+    none(layout::wasm_has_sources(&FILES));
+}
