@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
@@ -26,7 +27,12 @@ impl Executor for Program {
         let env = strings(process.env().as_deref().unwrap_or_default())?;
         match execve(&path, &args, &env) {
             Ok(never) => match never {},
-            Err(error) => Err(ExecutorError::Other(format!("exec {path:?}: {}", error.desc()))),
+            Err(error) => {
+                // Start has been answered by now: like runc's, the reason goes where the logs go.
+                let sentence = format!("exec {path:?}: {}", error.desc().to_lowercase());
+                let _ = std::io::stderr().write_all(format!("{sentence}\n").as_bytes());
+                Err(ExecutorError::Other(sentence))
+            }
         }
     }
 

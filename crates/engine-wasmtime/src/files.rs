@@ -8,13 +8,13 @@ use std::pin::pin;
 use bytes::Bytes;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::WasiView;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor};
 use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, FsResult, InputStream, OutputStream, Pollable, StreamError, StreamResult,
 };
 use wasmtime_wasi::runtime::poll_noop;
-use wasmtime_wasi::WasiView;
 
 /// The interface as wasmtime-wasi 48 names it.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
@@ -115,4 +115,77 @@ impl OutputStream for InPlace<DynOutputStream> {
 /// The blocking twins are futures that never wait, since this thread may block.
 fn at_once<R>(twin: impl Future<Output = StreamResult<R>>) -> StreamResult<R> {
     poll_noop(pin!(twin)).unwrap_or_else(|| Err(StreamError::trap("a file stream waited for another thread")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use wasmtime::component::ResourceTable;
+    use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
+    use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
+    use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView};
+
+    use super::*;
+
+    struct Host(WasiCtx, ResourceTable);
+
+    impl WasiView for Host {
+        fn ctx(&mut self) -> WasiCtxView<'_> {
+            WasiCtxView { ctx: &mut self.0, table: &mut self.1 }
+        }
+    }
+
+    #[test]
+    fn they_take_the_place_of_functions_that_are_there() {
+        let engine = wasmtime::Engine::default();
+        for name in ["read-via-stream", "write-via-stream", "append-via-stream"] {
+            let mut linker = Linker::<Host>::new(&engine);
+            wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+            let mut types = linker.instance(TYPES).unwrap();
+            let twice = types.func_wrap(&format!("[method]descriptor.{name}"), |_, (): ()| Ok(()));
+            assert!(twice.is_err(), "{TYPES} has no {name}");
+        }
+    }
+
+    #[test]
+    fn reading_writing_and_polling_start_no_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let started = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&started);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .on_thread_start(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            })
+            .build()
+            .unwrap();
+        runtime.block_on(write_then_read(folder.path()));
+        assert_eq!(started.load(Ordering::Relaxed), 0);
+    }
+
+    async fn write_then_read(folder: &std::path::Path) {
+        let mut wasi = WasiCtx::builder();
+        wasi.allow_blocking_current_thread(true).preopened_dir(folder, "/", FsPerms::ReadWrite).unwrap();
+        let mut host = Host(wasi.build(), ResourceTable::new());
+        let (root, _) = host.filesystem().get_directories().unwrap().remove(0);
+        let flags = DescriptorFlags::READ | DescriptorFlags::WRITE;
+        let open = (PathFlags::empty(), "a".to_owned(), OpenFlags::CREATE, flags);
+        let file = host.filesystem().open_at(root, open.0, open.1, open.2, open.3).await.unwrap();
+
+        let output = host.filesystem().write_via_stream(Resource::new_borrow(file.rep()), 0).unwrap();
+        let output = in_place_output(&mut host, output).unwrap();
+        let output = host.1.get_mut(&output).unwrap();
+        output.ready().await;
+        output.write(Bytes::from_static(b"hello")).unwrap();
+        assert!(output.check_write().unwrap() > 0);
+
+        let input = host.filesystem().read_via_stream(file, 1).unwrap();
+        let input = in_place_input(&mut host, input).unwrap();
+        let input = host.1.get_mut(&input).unwrap();
+        input.ready().await;
+        assert_eq!(input.read(3).unwrap(), "ell");
+        assert_eq!(input.read(3).unwrap(), "o");
+        assert!(matches!(input.read(3), Err(StreamError::Closed)));
+    }
 }

@@ -34,7 +34,12 @@ impl ResourceLimiter for MemoryBound {
     /// Counts what is granted. A growth that fails later for want of memory stays counted: Wasmtime
     /// reports that failure in the same way as one that was never granted, and a guest could
     /// provoke those to be counted down.
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let held = self.held.saturating_add(desired.saturating_sub(current));
         let grant = held <= self.most && maximum.is_none_or(|maximum| desired <= maximum);
         if grant {
@@ -43,7 +48,12 @@ impl ResourceLimiter for MemoryBound {
         Ok(grant)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(maximum.is_none_or(|maximum| desired <= maximum))
     }
 }

@@ -24,6 +24,8 @@ pub fn provide(guest: &Guest) -> anyhow::Result<WasiCtxBuilder> {
         // Preopens remember it, so it comes before them.
         .allow_blocking_current_thread(true)
         .inherit_network()
+        .allow_tcp(true)
+        .allow_udp(true)
         // It would ask the image's glibc and nsswitch.
         .allow_ip_name_lookup(false);
     preopens::open(&guest.preopens, &mut builder)?;

@@ -28,7 +28,8 @@ fn main() -> ExitCode {
         return be_guest(&case_named(name), Path::new(folder));
     }
     let wanted = arguments.get(1).filter(|word| !word.starts_with('-'));
-    let cases = all_cases().into_iter().filter(|case| wanted.is_none_or(|word| case.name.contains(word.as_str())));
+    let cases =
+        all_cases().into_iter().filter(|case| wanted.is_none_or(|word| case.name.contains(word.as_str())));
     let failures = cases.map(|case| report(&case)).filter(|passed| !passed).count();
     println!("{failures} failed");
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -64,8 +65,14 @@ fn report(case: &Case) -> bool {
     outcome.is_ok()
 }
 
+/// With each kind of stdin where it matters: a pipe is watched, a file is always ready.
 fn check(case: &Case) -> anyhow::Result<()> {
-    let outcome = attempt(case)?;
+    check_with(case, pipe)?;
+    if case.stdin.is_some() { check_with(case, file).context("with a file for stdin") } else { Ok(()) }
+}
+
+fn check_with(case: &Case, stdin: Input) -> anyhow::Result<()> {
+    let outcome = attempt(case, stdin)?;
     match (&case.expected, outcome) {
         (Expected::Refused(words), Outcome::Refused(sentence)) => {
             ensure!(!sentence.contains('\n'), "not one sentence: {sentence}");
@@ -91,7 +98,7 @@ enum Outcome {
 }
 
 /// Compiles as the shim does, then runs the guest in a child.
-fn attempt(case: &Case) -> anyhow::Result<Outcome> {
+fn attempt(case: &Case, stdin: Input) -> anyhow::Result<Outcome> {
     let wasm = match &case.source {
         Source::Text(text) => wat::parse_str(text)?,
         Source::Guest(path) => fs::read(test_folder().join("guests").join(path))?,
@@ -110,7 +117,7 @@ fn attempt(case: &Case) -> anyhow::Result<Outcome> {
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("code"), code)?;
     prepare_root(case, &folder.path().join("root"))?;
-    let (status, out, err) = child(case, folder.path())?;
+    let (status, out, err) = child(case, folder.path(), stdin)?;
     match fs::read_to_string(folder.path().join("root/refused")) {
         Ok(sentence) => Ok(Outcome::Refused(sentence)),
         Err(_) => Ok(Outcome::Ended { code: status, out, err }),
@@ -125,8 +132,14 @@ fn prepare_root(case: &Case, root: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(root.join("dev"))?;
     for (name, minor) in [("random", 8), ("urandom", 9)] {
         let device = rustix::fs::makedev(1, minor);
-        rustix::fs::mknodat(CWD, root.join("dev").join(name), FileType::CharacterDevice, Mode::from(0o666), device)
-            .context("cannot make a device; this test wants root's rights")?;
+        rustix::fs::mknodat(
+            CWD,
+            root.join("dev").join(name),
+            FileType::CharacterDevice,
+            Mode::from(0o666),
+            device,
+        )
+        .context("cannot make a device; this test wants root's rights")?;
     }
     for mount in &case.mounts {
         let folder = root.join(mount.path.trim_start_matches('/'));
@@ -136,16 +149,28 @@ fn prepare_root(case: &Case, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes an stdin that holds a text; the folder is scratch.
+type Input = fn(&str, &Path) -> anyhow::Result<Stdio>;
+
+fn pipe(text: &str, _folder: &Path) -> anyhow::Result<Stdio> {
+    // The texts of cases fit in a pipe.
+    let (reader, mut writer) = std::io::pipe()?;
+    writer.write_all(text.as_bytes())?;
+    Ok(reader.into())
+}
+
+fn file(text: &str, folder: &Path) -> anyhow::Result<Stdio> {
+    let path = folder.join("stdin");
+    fs::write(&path, text)?;
+    Ok(File::open(path)?.into())
+}
+
 /// The exit code, stdout and stderr of the child that becomes the guest.
-fn child(case: &Case, folder: &Path) -> anyhow::Result<(u8, String, String)> {
+fn child(case: &Case, folder: &Path, stdin: Input) -> anyhow::Result<(u8, String, String)> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--guest", &case.name]).arg(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.stdin(if case.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
-    let mut child = command.spawn()?;
-    if let (Some(text), Some(mut stdin)) = (&case.stdin, child.stdin.take()) {
-        stdin.write_all(text.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
+    command.stdin(case.stdin.as_deref().map_or(Ok(Stdio::null()), |text| stdin(text, folder))?);
+    let output = command.output()?;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let code = output.status.code().with_context(|| format!("ended by {}", output.status))?;
     Ok((u8::try_from(code)?, text(&output.stdout), text(&output.stderr)))
@@ -188,7 +213,8 @@ fn load_and_run(case: &Case, folder: &Path, refused: &mut PathBuf) -> anyhow::Re
     // SAFETY: the parent wrote them with Wasmtime::compile of this very program.
     let code = unsafe { Compiled::vouched(code) };
     let mapped = engine.map(code, &world)?;
-    std::os::unix::fs::chroot(folder.join("root")).context("cannot change the root; this test wants root's rights")?;
+    std::os::unix::fs::chroot(folder.join("root"))
+        .context("cannot change the root; this test wants root's rights")?;
     std::env::set_current_dir("/")?;
     *refused = "/refused".into();
     Ok(mapped.load(guest(case, world))?.run())

@@ -1,7 +1,9 @@
 //! `delete`: what containerd runs when a daemon is gone, to leave nothing of its container behind.
 
+use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use container::cgroup::Cgroup;
@@ -12,7 +14,7 @@ use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::{Message, MessageField};
 use workload::Workload;
 
-use crate::record::{Record, read_workload};
+use crate::record::{self, Record, read_workload};
 use crate::task::now;
 
 /// Kills the container's processes, removes what was made for it and prints a `DeleteResponse`.
@@ -33,6 +35,7 @@ pub fn delete(flags: &Flags) -> anyhow::Result<()> {
         let workload = read_workload(&flags.id, &bundle, record.options)?;
         remove(&workload, record.native, pid)?;
     }
+    remove_dead_socket(&bundle)?;
     let response = DeleteResponse {
         pid: pid.cast_unsigned(),
         exit_status: 128 + libc::SIGKILL.cast_unsigned(),
@@ -56,5 +59,16 @@ fn remove(workload: &Workload, native: bool, pid: i32) -> anyhow::Result<()> {
         hooks::run(workload, Moment::Stopped, pid)?;
     }
     let unmounted = rootfs::unmount_all(&workload.rootfs());
-    container.and(cgroup).and(unmounted)
+    container.and(cgroup).and(unmounted).and_then(|()| record::forget(&workload.bundle))
+}
+
+/// Removes the pod's socket when nobody answers on it any more: the daemon that was killed could not.
+fn remove_dead_socket(bundle: &Path) -> anyhow::Result<()> {
+    let Ok(address) = fs::read_to_string(bundle.join("address")) else { return Ok(()) };
+    let socket = PathBuf::from(address.trim().trim_start_matches("unix://"));
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if UnixStream::connect(&socket).is_err_and(refused) {
+        fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
+    }
+    Ok(())
 }

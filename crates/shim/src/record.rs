@@ -51,6 +51,20 @@ impl Record {
     }
 }
 
+/// Notes that nothing of the container is left, so that a later `delete` does nothing twice.
+///
+/// # Errors
+/// Names the file.
+pub fn forget(bundle: &Path) -> anyhow::Result<()> {
+    let path = bundle.join(FILE);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads the bundle's `config.json`.
 ///
 /// # Errors

@@ -43,9 +43,32 @@ pub enum SpecError {
     /// The working directory must be absolute.
     #[error("config.json says \"process.cwd\" is {0:?}; it must be an absolute path")]
     RelativeCwd(PathBuf),
+    /// More than the kernel would hand to a program.
+    #[error(
+        "argument list too long: arguments and environment take {total} bytes, the longest {longest}; \
+         at most {} and {} are passed on", MOST_TOTAL, MOST_EACH
+    )]
+    TooLong {
+        /// Bytes of all strings with their ends.
+        total: usize,
+        /// Bytes of the longest.
+        longest: usize,
+    },
     /// The first argument cannot be looked up.
     #[error(transparent)]
     Entrypoint(#[from] EntrypointError),
+}
+
+/// The kernel's own bound for all strings with the usual stack, see execve(2).
+const MOST_TOTAL: usize = 2 << 20;
+/// The kernel's bound for one string, `MAX_ARG_STRLEN`.
+const MOST_EACH: usize = 128 << 10;
+
+/// A Wasm guest is handed what a program would be: what works in one works in the other.
+fn check_length(process: &Process) -> Result<(), SpecError> {
+    let strings = process.args().iter().chain(process.env()).flatten().map(|text| text.len() + 1);
+    let (total, longest) = strings.fold((0, 0), |(sum, most), len| (sum + len, len.max(most)));
+    if total > MOST_TOTAL || longest > MOST_EACH { Err(SpecError::TooLong { total, longest }) } else { Ok(()) }
 }
 
 impl Workload {
@@ -63,6 +86,7 @@ impl Workload {
         if !process.cwd().is_absolute() {
             return Err(SpecError::RelativeCwd(process.cwd().clone()));
         }
+        check_length(&process)?;
         let entrypoint = Entrypoint::parse(arg0)?;
         Ok(Self { id: id.into(), bundle: bundle.into(), options, spec, entrypoint, process })
     }
@@ -149,6 +173,11 @@ mod tests {
         check(
             &format!(r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"process":{}}}"#, process.replace("\"a\"", "\"#a\"")),
             "names no file",
+        );
+        let long = process.replace("\"a\"", &format!("\"a\",\"{}\"", "x".repeat(MOST_EACH)));
+        check(
+            &format!(r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"process":{long}}}"#),
+            "argument list too long",
         );
     }
 }

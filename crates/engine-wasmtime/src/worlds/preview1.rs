@@ -1,4 +1,7 @@
 //! Core modules on WASI preview 1: commands and reactors.
+//!
+//! One gap: `poll_oneoff` for reading on a regular file makes wasmtime-wasi ask for a second thread,
+//! which the box refuses. A read without a poll needs none. A world with sockets must own the call.
 
 use anyhow::Context;
 use engine::{Exit, Loaded, Mapped};

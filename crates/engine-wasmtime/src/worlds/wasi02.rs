@@ -75,7 +75,8 @@ impl Mapped for MappedComponent<'_> {
         let Self { component, world: Wasi02 { linker } } = *self;
         let memory = MemoryBound::new(guest.memory);
         memory.admit(component.resources_required().as_ref())?;
-        let linked = linker.instantiate_pre(&component).map_err(sentence).context("cannot link the component")?;
+        let linked =
+            linker.instantiate_pre(&component).map_err(sentence).context("cannot link the component")?;
         let start = match &guest.world.entry {
             Entry::Command => Start::Command(CommandPre::new(linked).map_err(sentence)?),
             Entry::Function(name) => function(&component, linked, name)?,
@@ -117,7 +118,8 @@ impl Start {
             Self::Function { component, export, results } => {
                 let component = component.instantiate_async(&mut store).await?;
                 let function = component.get_func(&mut store, export);
-                let function = function.ok_or_else(|| wasmtime::format_err!("the export is not a function"))?;
+                let function =
+                    function.ok_or_else(|| wasmtime::format_err!("the export is not a function"))?;
                 let mut answers = vec![Val::Bool(false); results];
                 function.call_async(&mut store, &[], &mut answers).await?;
                 Ok(u8::from(matches!(answers.first(), Some(Val::Result(Err(_))))))

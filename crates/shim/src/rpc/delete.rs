@@ -16,6 +16,7 @@ use workload::Workload;
 use super::{StatusOf, create, status};
 use crate::daemon::Daemon;
 use crate::payload::Request;
+use crate::record;
 use crate::task::{Event, Kind, State, Task};
 
 /// Removes a task that has ended, or that never ran.
@@ -62,5 +63,5 @@ pub async fn remove(daemon: &Daemon, workload: &Workload, native: bool, pid: i32
         }
     };
     let unmounted = rootfs::unmount_all(&workload.rootfs()).context("cannot let go of the root file system");
-    container.and(unmounted)
+    container.and(unmounted).and_then(|()| record::forget(&workload.bundle))
 }
