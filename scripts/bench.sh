@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One table of ratios from one run. PEER_SHIM=path adds another shim, RUNS=n changes the number.
+# One table of ratios from one run. PEER_SHIM=path adds another shim, RUNS=n changes the number of runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=(); [ "$(id -u)" = 0 ] || root=(sudo -E env "PATH=$PATH")
-"${root[@]}" "$(scripts/target-dir.sh)/bench"
+"${root[@]}" cargo bench --workspace --bench bench

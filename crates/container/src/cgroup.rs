@@ -5,7 +5,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use libcgroups::common::{AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
+use libcgroups::common::{
+    AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager,
+};
 use libcontainer::utils::get_cgroup_path;
 use nix::unistd::Pid;
 use workload::Workload;
@@ -31,7 +33,8 @@ impl Cgroup {
             systemd_cgroup: workload.options.systemd_cgroup,
             container_name: workload.id.clone(),
         };
-        let tree = create_cgroup_manager(config).map_err(|error| anyhow!("cannot read the host's cgroups: {}", sentence(&error)))?;
+        let tree = create_cgroup_manager(config)
+            .map_err(|error| anyhow!("cannot read the host's cgroups: {}", sentence(&error)))?;
         Ok(Self { path, tree })
     }
 
@@ -40,21 +43,26 @@ impl Cgroup {
     /// # Errors
     /// Names the cgroup and what the kernel refused.
     pub fn admit(&self, pid: i32, workload: &Workload) -> anyhow::Result<()> {
-        self.tree
-            .add_task(Pid::from_raw(pid))
-            .map_err(|error| anyhow!("cannot move process {pid} into cgroup {}: {}", self.path.display(), sentence(&error)))?;
-        let Some(resources) = workload.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) else {
+        self.tree.add_task(Pid::from_raw(pid)).map_err(|error| {
+            anyhow!("cannot move process {pid} into cgroup {}: {}", self.path.display(), sentence(&error))
+        })?;
+        let Some(resources) = workload.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref())
+        else {
             return Ok(());
         };
         let limits = ControllerOpt {
             resources,
-            disable_oom_killer: resources.memory().as_ref().and_then(|memory| memory.disable_oom_killer()).unwrap_or(false),
+            disable_oom_killer: resources
+                .memory()
+                .as_ref()
+                .and_then(|memory| memory.disable_oom_killer())
+                .unwrap_or(false),
             oom_score_adj: workload.process().oom_score_adj(),
             freezer_state: None,
         };
-        self.tree
-            .apply(&limits)
-            .map_err(|error| anyhow!("cannot set the limits of cgroup {}: {}", self.path.display(), sentence(&error)))
+        self.tree.apply(&limits).map_err(|error| {
+            anyhow!("cannot set the limits of cgroup {}: {}", self.path.display(), sentence(&error))
+        })
     }
 
     /// The processes in it, in the caller's pid namespace; none when it is not there.
@@ -68,7 +76,9 @@ impl Cgroup {
     /// Names the cgroup that would not go.
     pub fn remove(&self) -> anyhow::Result<()> {
         self.kill_all();
-        self.tree.remove().map_err(|error| anyhow!("{}", sentence(&error)))
+        self.tree
+            .remove()
+            .map_err(|error| anyhow!("{}", sentence(&error)))
             .with_context(|| format!("cannot remove cgroup {}", self.path.display()))
     }
 

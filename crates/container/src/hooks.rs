@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use libcontainer::container::{ContainerStatus, State};
 use nix::unistd::Pid;
 use oci_spec::runtime::{Hook, Hooks, Spec};
 use serde::{Deserialize, Serialize};
 use workload::Workload;
 
+use crate::birth;
+use crate::channel::Channel;
 use crate::mounts::sentence;
 
 /// The moments at which hooks run in the runtime's own namespaces.
@@ -40,7 +42,8 @@ pub fn run(workload: &Workload, moment: Moment, pid: i32) -> anyhow::Result<()> 
     };
     let Some(hooks) = workload.spec.hooks() else { return Ok(()) };
     for list in lists(hooks, moment) {
-        run_list(workload, list, status, pid).map_err(|error| anyhow!("a hook ({moment:?}) failed: {error}"))?;
+        run_list(workload, list, status, pid)
+            .map_err(|error| anyhow!("a hook ({moment:?}) failed: {error}"))?;
     }
     Ok(())
 }
@@ -57,11 +60,56 @@ pub(crate) fn create_container(workload: &Workload) -> anyhow::Result<()> {
         .map_err(|error| anyhow!("a createContainer hook failed: {error}"))
 }
 
+/// A process that keeps the power to run the `startContainer` hooks in the container, after the guest's
+/// own has given it up. It ends with its last hook, or when the guest's process does.
+#[derive(Debug)]
+pub struct Starter(Channel);
+
+/// Forks the process for the `startContainer` hooks, where there are any. To be called in the finished
+/// box, before power is given up.
+///
+/// # Errors
+/// When there can be no further process.
+pub(crate) fn prepare_start(workload: &Workload) -> anyhow::Result<Option<Starter>> {
+    let hooks = workload.spec.hooks().as_ref().and_then(|hooks| hooks.start_container().as_ref());
+    let Some(list) = hooks.filter(|list| !list.is_empty()) else { return Ok(None) };
+    let (guest, starter) = Channel::pair()?;
+    let pid = std::process::id().cast_signed();
+    if birth::child()?.is_none() {
+        drop(guest);
+        if let Ok(Some(((), _))) = starter.receive() {
+            let outcome = run_list(workload, list, ContainerStatus::Created, pid);
+            // When the guest's process is gone nobody is left to tell.
+            let _ = starter.send(&outcome.err(), &[]);
+        }
+        birth::exit_now(0);
+    }
+    Ok(Some(Starter(guest)))
+}
+
+impl Starter {
+    /// Runs the hooks, and waits until the last has ended.
+    ///
+    /// # Errors
+    /// A sentence with the hook's end.
+    pub fn run(self) -> anyhow::Result<()> {
+        self.0.send(&(), &[])?;
+        match self.0.receive()? {
+            Some((None, _)) => Ok(()),
+            Some((Some::<String>(sentence), _)) => bail!("a startContainer hook failed: {sentence}"),
+            None => bail!("the process that runs the startContainer hooks is gone"),
+        }
+    }
+}
+
 fn lists(hooks: &Hooks, moment: Moment) -> Vec<&[Hook]> {
     match moment {
         Moment::Created => {
             let prestart = hooks.prestart();
-            vec![prestart.as_deref().unwrap_or_default(), hooks.create_runtime().as_deref().unwrap_or_default()]
+            vec![
+                prestart.as_deref().unwrap_or_default(),
+                hooks.create_runtime().as_deref().unwrap_or_default(),
+            ]
         }
         Moment::Started => vec![hooks.poststart().as_deref().unwrap_or_default()],
         Moment::Stopped => vec![hooks.poststop().as_deref().unwrap_or_default()],

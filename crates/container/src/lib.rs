@@ -4,7 +4,8 @@
 //! for Linux programs ([`native`]). The only crate that knows libcontainer and libcgroups. It knows
 //! no engine, no ttrpc and starts no thread.
 //!
-//! Unsafe code lives in [`birth`] (clone3), [`ending`] (a signal handler) , `loopback` (an ioctl) and `process` (real-time signals).
+//! Unsafe code lives in [`birth`] (clone3), [`ending`] (a signal handler), `loopback` (an ioctl) and
+//! [`process`] (real-time signals).
 
 pub mod birth;
 pub mod cgroup;

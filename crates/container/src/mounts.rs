@@ -8,7 +8,9 @@ use anyhow::Context;
 use libcontainer::rootfs::{Device, RootFS};
 use libcontainer::syscall::syscall::create_syscall;
 use nix::mount::{MsFlags, mount};
-use oci_spec::runtime::{LinuxBuilder, LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType, Mount, MountBuilder, Spec};
+use oci_spec::runtime::{
+    LinuxBuilder, LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType, Mount, MountBuilder, Spec,
+};
 use workload::Workload;
 
 /// Mounts everything below `rootfs`, in a mount namespace that is the caller's alone.
@@ -18,9 +20,9 @@ use workload::Workload;
 pub(crate) fn build(workload: &Workload, rootfs: &Path) -> anyhow::Result<()> {
     let spec = reduced(workload)?;
     let linux = spec.linux().as_ref().context("the reduced spec has a linux part")?;
-    RootFS::new()
-        .mount_to_rootfs(linux, &spec, rootfs, false)
-        .map_err(|error| anyhow::anyhow!("cannot mount the container's file systems: {}", sentence(&error)))?;
+    RootFS::new().mount_to_rootfs(linux, &spec, rootfs, false).map_err(|error| {
+        anyhow::anyhow!("cannot mount the container's file systems: {}", sentence(&error))
+    })?;
     let in_user_namespace = crate::namespaces::Namespaces::of(&workload.spec).new_user();
     Device::new()
         .create_devices(rootfs, &devices()?, in_user_namespace)
@@ -32,7 +34,9 @@ pub(crate) fn build(workload: &Workload, rootfs: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// When `rootfs` is not a mount point, or the kernel refuses.
 pub(crate) fn pivot(rootfs: &Path) -> anyhow::Result<()> {
-    create_syscall().pivot_rootfs(rootfs).with_context(|| format!("cannot make {} the root", rootfs.display()))
+    create_syscall()
+        .pivot_rootfs(rootfs)
+        .with_context(|| format!("cannot make {} the root", rootfs.display()))
 }
 
 /// Makes the new root itself read-only; volumes keep their own rights.
@@ -43,8 +47,10 @@ pub(crate) fn make_root_readonly() -> anyhow::Result<()> {
     let kept = nix::sys::statvfs::statvfs("/").context("cannot read the root's mount flags")?.flags();
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
     // A remount that leaves out a flag which is locked in a user namespace is refused.
-    let kept = MsFlags::from_bits_truncate(kept.bits()) & (MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC);
-    mount(None::<&str>, "/", None::<&str>, flags | kept, None::<&str>).context("cannot make the root read-only")
+    let kept = MsFlags::from_bits_truncate(kept.bits())
+        & (MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC);
+    mount(None::<&str>, "/", None::<&str>, flags | kept, None::<&str>)
+        .context("cannot make the root read-only")
 }
 
 /// The spec with only what a Wasm box mounts: a /dev of its own, then the volumes.

@@ -94,7 +94,8 @@ impl Namespaces {
         let uids = linux.and_then(|linux| linux.uid_mappings().as_deref()).unwrap_or_default();
         let gids = linux.and_then(|linux| linux.gid_mappings().as_deref()).unwrap_or_default();
         for (file, maps) in [("uid_map", uids), ("gid_map", gids)] {
-            let line = |map: &LinuxIdMapping| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size());
+            let line =
+                |map: &LinuxIdMapping| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size());
             let text: String = maps.iter().map(line).collect();
             std::fs::write(format!("/proc/{pid}/{file}"), &text)
                 .with_context(|| format!("cannot map the user namespace's ids: {file} {text:?}"))?;
@@ -116,7 +117,8 @@ impl Namespaces {
 
 fn enter(list: &[Joined]) -> anyhow::Result<()> {
     for Joined { flag, path } in list {
-        let file = File::open(path).with_context(|| format!("cannot open the namespace {}", path.display()))?;
+        let file =
+            File::open(path).with_context(|| format!("cannot open the namespace {}", path.display()))?;
         setns(file, CloneFlags::from_bits_retain(*flag))
             .with_context(|| format!("cannot enter the namespace {}", path.display()))?;
     }

@@ -97,7 +97,8 @@ fn write_bundle(workload: &Workload, folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join("config.json");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    serde_json::to_writer(std::io::BufWriter::new(file), &spec).with_context(|| format!("cannot write {}", path.display()))
+    serde_json::to_writer(std::io::BufWriter::new(file), &spec)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// For the last act of this short-lived process: it does not come back from the namespace.

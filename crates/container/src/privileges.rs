@@ -14,8 +14,9 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 pub(crate) fn limit(process: &Process) -> anyhow::Result<()> {
     for limit in process.rlimits().iter().flatten() {
         let (soft, hard) = (limit.soft(), limit.hard());
-        setrlimit(resource(limit)?, soft, hard)
-            .with_context(|| format!("cannot set the limit {:?} to {soft} (soft) and {hard} (hard)", limit.typ()))?;
+        setrlimit(resource(limit)?, soft, hard).with_context(|| {
+            format!("cannot set the limit {:?} to {soft} (soft) and {hard} (hard)", limit.typ())
+        })?;
     }
     Ok(())
 }
@@ -30,8 +31,11 @@ pub(crate) fn drop_to(process: &Process) -> anyhow::Result<()> {
     // Last: changing ids needs CAP_SETUID and CAP_SETGID; and a root user keeps all it had until here.
     rustix::thread::clear_ambient_capability_set().context("cannot clear the ambient capabilities")?;
     let none = CapabilitySet::empty();
-    rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
-        .context("cannot drop the capabilities")?;
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets { effective: none, permitted: none, inheritable: none },
+    )
+    .context("cannot drop the capabilities")?;
     // Nothing is ever executed from here; if something were, it could gain nothing.
     rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")
 }
@@ -50,12 +54,15 @@ pub(crate) fn become_root() -> nix::Result<()> {
 /// Takes every capability from the bounding set. First, since it needs CAP_SETPCAP.
 fn forget_bounding_set() -> anyhow::Result<()> {
     for number in 0..u64::BITS {
-        match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+        match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(
+            1 << number,
+        )) {
             Ok(()) => {}
             // The kernel knows no capability of this number, nor any above.
             Err(rustix::io::Errno::INVAL) => break,
             Err(error) => {
-                return Err(error).with_context(|| format!("cannot drop capability {number} from the bounding set"));
+                return Err(error)
+                    .with_context(|| format!("cannot drop capability {number} from the bounding set"));
             }
         }
     }

@@ -22,7 +22,8 @@ pub(crate) struct Program;
 impl Executor for Program {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let (path, process) = find(spec).map_err(ExecutorError::Other)?;
-        let path = CString::new(path.into_os_string().into_encoded_bytes()).map_err(|_| ExecutorError::InvalidArg)?;
+        let path = CString::new(path.into_os_string().into_encoded_bytes())
+            .map_err(|_| ExecutorError::InvalidArg)?;
         let args = strings(process.args().as_deref().unwrap_or_default())?;
         let env = strings(process.env().as_deref().unwrap_or_default())?;
         match execve(&path, &args, &env) {
@@ -52,7 +53,9 @@ fn find(spec: &Spec) -> Result<(PathBuf, &Process), String> {
     let name = process.args().as_ref().and_then(|args| args.first()).ok_or("the spec has no arguments")?;
     if name.contains('/') {
         let path = process.cwd().join(name);
-        return check(&path).map(|()| (path, process)).map_err(|error| format!("exec {name:?}: {}", error.desc()));
+        return check(&path)
+            .map(|()| (path, process))
+            .map_err(|error| format!("exec {name:?}: {}", error.desc()));
     }
     let env = process.env().as_deref().unwrap_or_default();
     let search = env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);

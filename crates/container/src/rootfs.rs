@@ -37,7 +37,9 @@ pub fn find_entrypoint(workload: &Workload) -> anyhow::Result<Found> {
         match open_in(&base, &rest) {
             Ok(file) => return read_head(file).with_context(|| format!("cannot run {name:?}")),
             Err(error) if is_absence(&error) => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot open {name:?} in {}", base.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot open {name:?} in {}", base.display()));
+            }
         }
     }
     let search = if name.contains('/') { "" } else { ", nor in its PATH" };
@@ -63,7 +65,8 @@ pub fn mount_snapshot(snapshot: Snapshot<'_>, target: &Path) -> anyhow::Result<(
     let Snapshot { kind, source, options } = snapshot;
     let failed = || format!("cannot mount the root file system ({kind} {source}) at {}", target.display());
     std::fs::create_dir_all(target).with_context(failed)?;
-    let spec = MountBuilder::default().destination(target).typ(kind).source(source).options(options).build()?;
+    let spec =
+        MountBuilder::default().destination(target).typ(kind).source(source).options(options).build()?;
     let parsed = parse_mount(&spec).map_err(|error| anyhow!("{}: {}", failed(), sentence(&error)))?;
     let (folder, data) = shorten(parsed.data);
     if let Some(folder) = &folder {
@@ -147,7 +150,8 @@ fn open_in(base: &Path, path: &Path) -> io::Result<File> {
     if path.as_os_str().is_empty() {
         return Ok(rustix::fs::openat(CWD, base, flags, Mode::empty())?.into());
     }
-    let base = rustix::fs::openat(CWD, base, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let base =
+        rustix::fs::openat(CWD, base, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     Ok(rustix::fs::openat2(base, path, flags, Mode::empty(), resolve)?.into())
 }
@@ -184,7 +188,8 @@ fn read_head(mut file: File) -> anyhow::Result<Found> {
 pub fn home_of(rootfs: &Path, uid: u32) -> PathBuf {
     const ENOUGH: u64 = 1 << 20;
     let mut text = String::new();
-    let read = open_in(rootfs, Path::new("etc/passwd")).and_then(|file| file.take(ENOUGH).read_to_string(&mut text));
+    let read =
+        open_in(rootfs, Path::new("etc/passwd")).and_then(|file| file.take(ENOUGH).read_to_string(&mut text));
     let home = read.ok().and_then(|_| {
         text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find_map(|fields| match fields[..] {
             [_, _, id, _, _, home, ..] if id.parse() == Ok(uid) && !home.is_empty() => Some(home.to_owned()),
@@ -239,7 +244,8 @@ mod tests {
 
     #[test]
     fn many_layers_become_relative() {
-        let layers: Vec<_> = (0..100).map(|n| format!("/var/lib/containerd/overlayfs/snapshots/{n}/fs")).collect();
+        let layers: Vec<_> =
+            (0..100).map(|n| format!("/var/lib/containerd/overlayfs/snapshots/{n}/fs")).collect();
         let data = vec![format!("lowerdir={}", layers.join(":")), "index=off".to_owned()];
         let (folder, short) = shorten(data);
         assert_eq!(folder.unwrap(), Path::new("/var/lib/containerd/overlayfs/snapshots"));
@@ -251,7 +257,8 @@ mod tests {
     fn reads_home_from_the_image() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("etc")).unwrap();
-        fs::write(root.path().join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nbad\nu:x:7:7::/home/u:\n").unwrap();
+        fs::write(root.path().join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nbad\nu:x:7:7::/home/u:\n")
+            .unwrap();
         assert_eq!(home_of(root.path(), 0), Path::new("/root"));
         assert_eq!(home_of(root.path(), 7), Path::new("/home/u"));
         assert_eq!(home_of(root.path(), 8), Path::new("/"));

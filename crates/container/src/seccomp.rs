@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use libc::c_long;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
 };
 
 /// The compiled filter of a Wasm box.
@@ -123,7 +124,8 @@ mod tests {
     fn what_must_never_be_asked_is_not_allowed() {
         let rules = rules().unwrap();
         let never = [libc::SYS_execve, libc::SYS_clone, libc::SYS_clone3, libc::SYS_ptrace, libc::SYS_mount];
-        let never = never.into_iter().chain([libc::SYS_seccomp, libc::SYS_prctl, libc::SYS_setuid, libc::SYS_bpf]);
+        let never =
+            never.into_iter().chain([libc::SYS_seccomp, libc::SYS_prctl, libc::SYS_setuid, libc::SYS_bpf]);
         never.for_each(|call| assert!(!rules.contains_key(&call), "{call}"));
     }
 }

@@ -61,9 +61,11 @@ pub fn open(paths: &Paths, uid: u32) -> anyhow::Result<Stdio> {
     let stdin_closed = watch_client(&paths.stdin).context("cannot watch standard input")?;
     let (stdin, held) = open_one(&paths.stdin, OFlags::RDONLY, uid).context("cannot open standard input")?;
     hold.stdin = held;
-    let (stdout, held) = open_one(&paths.stdout, OFlags::WRONLY, uid).context("cannot open standard output")?;
+    let (stdout, held) =
+        open_one(&paths.stdout, OFlags::WRONLY, uid).context("cannot open standard output")?;
     hold.outputs.extend(held);
-    let (stderr, held) = open_one(&paths.stderr, OFlags::WRONLY, uid).context("cannot open standard error")?;
+    let (stderr, held) =
+        open_one(&paths.stderr, OFlags::WRONLY, uid).context("cannot open standard error")?;
     hold.outputs.extend(held);
     Ok(Stdio { process: [stdin, stdout, stderr], hold, stdin_closed })
 }
@@ -89,7 +91,9 @@ fn open_one(uri: &str, direction: OFlags, uid: u32) -> anyhow::Result<(OwnedFd, 
         None => PathBuf::from(uri),
         Some(("fifo", path)) => PathBuf::from(path),
         Some(("file", path)) => return Ok((create_log(path).with_context(|| path.to_owned())?, None)),
-        Some((scheme, _)) => bail!("{uri}: this shim writes to paths, fifo:// and file://, not to {scheme}://"),
+        Some((scheme, _)) => {
+            bail!("{uri}: this shim writes to paths, fifo:// and file://, not to {scheme}://")
+        }
     };
     let kind = path.metadata().with_context(|| path.display().to_string())?.file_type();
     if !kind.is_fifo() {
@@ -99,7 +103,8 @@ fn open_one(uri: &str, direction: OFlags, uid: u32) -> anyhow::Result<(OwnedFd, 
     let hold = open_path(&path, OFlags::RDWR).with_context(|| path.display().to_string())?;
     let end = open_path(&path, direction).with_context(|| path.display().to_string())?;
     if uid != 0 {
-        rustix::fs::fchown(&end, Some(Uid::from_raw(uid)), None).with_context(|| path.display().to_string())?;
+        rustix::fs::fchown(&end, Some(Uid::from_raw(uid)), None)
+            .with_context(|| path.display().to_string())?;
     }
     Ok((end, Some(hold)))
 }

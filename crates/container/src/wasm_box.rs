@@ -12,6 +12,7 @@ use nix::unistd::{chdir, sethostname};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use workload::Workload;
 
+use crate::hooks::Starter;
 use crate::namespaces::Namespaces;
 use crate::seccomp::Filter;
 use crate::{ending, hooks, loopback, mounts, privileges};
@@ -27,11 +28,12 @@ pub fn join(namespaces: &Namespaces) -> anyhow::Result<()> {
     namespaces.enter()
 }
 
-/// Builds the box around the process: everything that needs root.
+/// Builds the box around the process: everything that needs root. Returns who runs the hooks that are
+/// due when the guest starts.
 ///
 /// # Errors
 /// A sentence that names the step and what it was tried on.
-pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<()> {
+pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<Option<Starter>> {
     let process = workload.process();
     if namespaces.new_user() {
         // Mapped since the daemon's order: whatever is made from here belongs to the namespace.
@@ -59,7 +61,8 @@ pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<()>
     if workload.readonly_rootfs() {
         mounts::make_root_readonly()?;
     }
-    privileges::limit(process)
+    privileges::limit(process)?;
+    hooks::prepare_start(workload)
 }
 
 /// Becomes the guest's user without any capability, in its working directory, deaf to all but the

@@ -3,6 +3,8 @@
 //! An engine is peer to the others and sees none of them; the shim picks one, once, by name and by
 //! the worlds it supports. It is built in a process without threads, used by children forked from
 //! that process, and must therefore start no thread before [`Engine::map`].
+//!
+//! Unsafe code: `Compiled::vouched` is declared here; whoever calls it says why it may.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};

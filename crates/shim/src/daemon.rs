@@ -15,10 +15,10 @@ use tokio::sync::Notify;
 use ttrpc::asynchronous::{Server, Service};
 
 use crate::events::Events;
+use crate::log_fifo;
 use crate::nursery::{self, Nursery};
 use crate::rpc::TaskApi;
 use crate::task::Tasks;
-use crate::log_fifo;
 
 /// Where a daemon is at home.
 pub struct Place {
@@ -96,10 +96,13 @@ async fn serve(listener: UnixListener, daemon: Daemon) -> anyhow::Result<()> {
 /// service it does not know ttrpc would answer INVALID_ARGUMENT.
 fn services(daemon: &Arc<Daemon>) -> HashMap<String, Service> {
     const TASK_V2: &str = "containerd.task.v2.Task";
-    const PROBED: [&str; 2] = ["containerd.runtime.sandbox.v1.Sandbox", "containerd.services.streaming.v1.Streaming"];
+    const PROBED: [&str; 2] =
+        ["containerd.runtime.sandbox.v1.Sandbox", "containerd.services.streaming.v1.Streaming"];
     let api = Arc::new(TaskApi(Arc::clone(daemon)));
     let mut all = create_task(Arc::clone(&api) as Arc<_>);
     all.extend(create_task(api as Arc<_>).into_values().map(|service| (TASK_V2.to_owned(), service)));
-    all.extend(PROBED.map(|name| (name.to_owned(), Service { methods: HashMap::new(), streams: HashMap::new() })));
+    all.extend(
+        PROBED.map(|name| (name.to_owned(), Service { methods: HashMap::new(), streams: HashMap::new() })),
+    );
     all
 }

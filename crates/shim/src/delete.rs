@@ -48,11 +48,7 @@ pub fn delete(flags: &Flags) -> anyhow::Result<()> {
 
 /// As the daemon would: this process has one thread, so it needs nobody to do it.
 fn remove(workload: &Workload, native: bool, pid: i32) -> anyhow::Result<()> {
-    let container = if native {
-        native::delete(workload)
-    } else {
-        Ok(())
-    };
+    let container = if native { native::delete(workload) } else { Ok(()) };
     // Also for a native container whose making was cut short, before libcontainer knew of it.
     let cgroup = Cgroup::of(workload).and_then(|cgroup| cgroup.remove());
     if !native {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use containerd_shim_protos::api::{ForwardRequest, Empty};
+use containerd_shim_protos::api::{Empty, ForwardRequest};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::protobuf::{MessageDyn, MessageField};
 use containerd_shim_protos::shim::event::Envelope;
@@ -60,7 +60,9 @@ impl Events {
     /// Waits, within reason, until what was queued has arrived.
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
-        if self.queue.send(Item::Flush(done)).is_ok() && tokio::time::timeout(LAST_WORDS, flushed).await.is_err() {
+        if self.queue.send(Item::Flush(done)).is_ok()
+            && tokio::time::timeout(LAST_WORDS, flushed).await.is_err()
+        {
             log::warn!("containerd does not take the last events");
         }
     }
@@ -81,7 +83,8 @@ async fn deliver(address: String, mut items: mpsc::UnboundedReceiver<Item>) {
     while let Some(item) = items.recv().await {
         match item {
             Item::Event(envelope) => {
-                let request = ForwardRequest { envelope: MessageField::some(*envelope), ..ForwardRequest::default() };
+                let request =
+                    ForwardRequest { envelope: MessageField::some(*envelope), ..ForwardRequest::default() };
                 while let Err(error) = attempt(&address, &mut client, &request).await {
                     log::debug!("containerd did not take an event: {error}");
                     client = None;
@@ -94,7 +97,11 @@ async fn deliver(address: String, mut items: mpsc::UnboundedReceiver<Item>) {
     }
 }
 
-async fn attempt(address: &str, client: &mut Option<EventsClient>, request: &ForwardRequest) -> ttrpc::Result<Empty> {
+async fn attempt(
+    address: &str,
+    client: &mut Option<EventsClient>,
+    request: &ForwardRequest,
+) -> ttrpc::Result<Empty> {
     let connected = match client {
         Some(client) => client,
         None => client.insert(EventsClient::new(Client::connect(&format!("unix://{address}")).await?)),

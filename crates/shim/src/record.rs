@@ -44,7 +44,9 @@ impl Record {
     pub fn read(bundle: &Path) -> anyhow::Result<Option<Self>> {
         let path = bundle.join(FILE);
         match fs::read(&path) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))?)),
+            Ok(text) => Ok(Some(
+                serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))?,
+            )),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }

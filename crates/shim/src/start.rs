@@ -24,7 +24,8 @@ pub fn start(flags: &Flags) -> anyhow::Result<()> {
     let address = containerd_shim::socket_address(&flags.address, &flags.namespace, &pod.0);
     let socket = PathBuf::from(address.strip_prefix("unix://").unwrap_or(&address));
     if let Some(listener) = listen(&socket)? {
-        let place = Place { socket, bundle: bundle.clone(), namespace: flags.namespace.clone(), debug: flags.debug };
+        let place =
+            Place { socket, bundle: bundle.clone(), namespace: flags.namespace.clone(), debug: flags.debug };
         become_two(listener, place)?;
     }
     // containerd reads it when the shim is gone; the name is a convention of all shims.
@@ -57,11 +58,15 @@ fn listen(socket: &Path) -> anyhow::Result<Option<UnixListener>> {
         match UnixListener::bind(socket) {
             Ok(listener) => return Ok(Some(listener)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot listen on {}", socket.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot listen on {}", socket.display()));
+            }
         }
         match UnixStream::connect(socket) {
             Ok(_) => return Ok(None),
-            Err(_) => fs::remove_file(socket).or_else(gone).with_context(|| format!("cannot remove {}", socket.display()))?,
+            Err(_) => fs::remove_file(socket)
+                .or_else(gone)
+                .with_context(|| format!("cannot remove {}", socket.display()))?,
         }
     }
     bail!("cannot listen on {}: others keep taking and leaving it", socket.display())

@@ -17,7 +17,9 @@ pub struct Options {
 
 /// The TOML body does not say what it should.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("the runtime options are not what the shim understands: {0}; see the runtime's options table in containerd's config.toml")]
+#[error(
+    "the runtime options are not what the shim understands: {0}; see the runtime's options table in containerd's config.toml"
+)]
 pub struct OptionsError(String);
 
 impl Options {

@@ -46,7 +46,9 @@ pub enum SpecError {
     /// More than the kernel would hand to a program.
     #[error(
         "argument list too long: arguments and environment take {total} bytes, the longest {longest}; \
-         at most {} and {} are passed on", MOST_TOTAL, MOST_EACH
+         at most {} and {} are passed on",
+        MOST_TOTAL,
+        MOST_EACH
     )]
     TooLong {
         /// Bytes of all strings with their ends.
@@ -68,7 +70,11 @@ const MOST_EACH: usize = 128 << 10;
 fn check_length(process: &Process) -> Result<(), SpecError> {
     let strings = process.args().iter().chain(process.env()).flatten().map(|text| text.len() + 1);
     let (total, longest) = strings.fold((0, 0), |(sum, most), len| (sum + len, len.max(most)));
-    if total > MOST_TOTAL || longest > MOST_EACH { Err(SpecError::TooLong { total, longest }) } else { Ok(()) }
+    if total > MOST_TOTAL || longest > MOST_EACH {
+        Err(SpecError::TooLong { total, longest })
+    } else {
+        Ok(())
+    }
 }
 
 impl Workload {
@@ -164,14 +170,23 @@ mod tests {
         let process = r#"{"user":{"uid":0,"gid":0},"cwd":"/","args":["a"]}"#;
         check("{", "not an OCI runtime spec");
         check(r#"{"ociVersion":"1.0.2"}"#, "no \"process\"");
-        check(r#"{"ociVersion":"1.0.2","process":{"user":{"uid":0,"gid":0},"cwd":"/"}}"#, "no \"process.args\"");
+        check(
+            r#"{"ociVersion":"1.0.2","process":{"user":{"uid":0,"gid":0},"cwd":"/"}}"#,
+            "no \"process.args\"",
+        );
         check(&format!(r#"{{"ociVersion":"1.0.2","process":{process}}}"#), "no \"root\"");
         check(
-            &format!(r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"process":{}}}"#, process.replace("\"/\"", "\"w\"")),
+            &format!(
+                r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"process":{}}}"#,
+                process.replace("\"/\"", "\"w\"")
+            ),
             "absolute",
         );
         check(
-            &format!(r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"process":{}}}"#, process.replace("\"a\"", "\"#a\"")),
+            &format!(
+                r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"process":{}}}"#,
+                process.replace("\"a\"", "\"#a\"")
+            ),
             "names no file",
         );
         let long = process.replace("\"a\"", &format!("\"a\",\"{}\"", "x".repeat(MOST_EACH)));

@@ -45,7 +45,9 @@ pub enum WorldError {
     #[error("it imports what no world offers: {}", .0.join(", "))]
     UnknownImports(Vec<String>),
     /// No start, and no function was named.
-    #[error("it has no {wanted} to start from; name one of its functions with PATH#FUNCTION (it exports {exports})")]
+    #[error(
+        "it has no {wanted} to start from; name one of its functions with PATH#FUNCTION (it exports {exports})"
+    )]
     NoStart {
         /// What a command would export.
         wanted: &'static str,
@@ -61,7 +63,9 @@ pub enum WorldError {
         exports: Exports,
     },
     /// The function wants arguments that nobody can give.
-    #[error("its function {name:?} takes {parameters} parameters; only functions without any can be an entrypoint")]
+    #[error(
+        "its function {name:?} takes {parameters} parameters; only functions without any can be an entrypoint"
+    )]
     TakesParameters {
         /// The function's name.
         name: String,
@@ -194,7 +198,11 @@ impl Outline {
         Ok(())
     }
 
-    fn read_core(&mut self, payload: Payload<'_>, core: &mut CoreIndex) -> Result<(), wasmparser::BinaryReaderError> {
+    fn read_core(
+        &mut self,
+        payload: Payload<'_>,
+        core: &mut CoreIndex,
+    ) -> Result<(), wasmparser::BinaryReaderError> {
         match payload {
             Payload::TypeSection(types) => {
                 for group in types {
@@ -254,7 +262,8 @@ fn wasi02_offers(name: &str) -> bool {
     let Some((path, version)) = name.strip_prefix("wasi:").and_then(|name| name.split_once('@')) else {
         return false;
     };
-    version.starts_with("0.2.") && path.split_once('/').is_some_and(|(package, _)| PACKAGES.contains(&package))
+    version.starts_with("0.2.")
+        && path.split_once('/').is_some_and(|(package, _)| PACKAGES.contains(&package))
 }
 
 #[cfg(test)]
@@ -299,7 +308,11 @@ mod tests {
         };
         check("(module (import \"env\" \"f\" (func)) (func (export \"_start\")))", None, "env::f");
         check("(module (import \"env\" \"mem\" (memory 1)) (func (export \"_start\")))", None, "env::mem");
-        check("(module (func (export \"run\")))", None, "no _start to start from; name one of its functions with PATH#FUNCTION (it exports run)");
+        check(
+            "(module (func (export \"run\")))",
+            None,
+            "no _start to start from; name one of its functions with PATH#FUNCTION (it exports run)",
+        );
         check("(module)", None, "exports no functions");
         check("(module (func (export \"_start\") (param i32)))", None, "takes 1 parameters");
         check("(module (func (export \"f\")))", Some("g"), "no function \"g\" (it exports f)");

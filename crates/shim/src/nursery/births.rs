@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use anyhow::{Context, bail};
 use container::birth;
 use container::channel::Channel;
+use container::hooks::Starter;
 use container::namespaces::Namespaces;
 use container::{hooks, native, wasm_box};
 use engine::{Compiled, Exit, Loaded};
@@ -30,16 +31,24 @@ pub fn live(request: &Request, line: Channel, fds: VecDeque<OwnedFd>, inheritanc
 /// The status of a process that ended by a fault of this program: EX_SOFTWARE.
 const PANICKED: i32 = 70;
 
+/// The status of a container whose `startContainer` hook failed: what libcontainer ends with.
+const HOOK_FAILED: i32 = 1;
+
 fn errand(request: &Request, line: &Channel, fds: VecDeque<OwnedFd>, inheritance: &Inheritance) -> i32 {
     let report = do_errand(request, fds, inheritance).unwrap_or_else(failed);
     // When the daemon is gone nobody is left to tell.
     line.send(&report, &[]).map_or(1, |()| 0)
 }
 
-fn do_errand(request: &Request, mut fds: VecDeque<OwnedFd>, inheritance: &Inheritance) -> anyhow::Result<Report> {
+fn do_errand(
+    request: &Request,
+    mut fds: VecDeque<OwnedFd>,
+    inheritance: &Inheritance,
+) -> anyhow::Result<Report> {
     if let Request::Prepare { format, function } = request {
         let (wasm, output) = (take(&mut fds)?, take(&mut fds)?);
-        return compile(*format, function.as_deref(), wasm.into(), output.into(), inheritance).map(Report::Prepared);
+        return compile(*format, function.as_deref(), wasm.into(), output.into(), inheritance)
+            .map(Report::Prepared);
     }
     let workload: Workload = read(take(&mut fds)?)?;
     match request {
@@ -87,14 +96,16 @@ fn wasm(namespaces: &Namespaces, line: Channel, fds: VecDeque<OwnedFd>, inherita
 /// Enters what must be entered first and gives birth to the box. `false` in the box.
 fn deliver(namespaces: &Namespaces, line: &Channel) -> anyhow::Result<bool> {
     namespaces.enter_before_birth()?;
-    let Some(born) = birth::sibling(namespaces.new).context("cannot make a process")? else { return Ok(false) };
+    let Some(born) = birth::sibling(namespaces.new).context("cannot make a process")? else {
+        return Ok(false);
+    };
     line.send(&Report::Delivered(born.pid), &[born.pidfd.as_fd()])?;
     Ok(true)
 }
 
 fn guest(namespaces: &Namespaces, line: Channel, fds: VecDeque<OwnedFd>, inheritance: &Inheritance) -> i32 {
-    let loaded = match box_and_load(namespaces, &line, fds, inheritance) {
-        Ok(loaded) => loaded,
+    let (loaded, starter) = match box_and_load(namespaces, &line, fds, inheritance) {
+        Ok(ready) => ready,
         Err(error) => return report_failure(&line, error),
     };
     if line.send(&Report::Ready, &[]).is_err() || !matches!(line.receive(), Ok(Some((Order::Go, _)))) {
@@ -102,6 +113,10 @@ fn guest(namespaces: &Namespaces, line: Channel, fds: VecDeque<OwnedFd>, inherit
         return 128 + libc::SIGKILL;
     }
     drop(line);
+    if let Some(Err(error)) = starter.map(Starter::run) {
+        explain(&format!("{error:#}"));
+        return HOOK_FAILED;
+    }
     let exit = loaded.run();
     if let Exit::Trap(message) = &exit {
         explain(message);
@@ -114,7 +129,7 @@ fn box_and_load(
     line: &Channel,
     mut fds: VecDeque<OwnedFd>,
     inheritance: &Inheritance,
-) -> anyhow::Result<Box<dyn Loaded>> {
+) -> anyhow::Result<(Box<dyn Loaded>, Option<Starter>)> {
     let WasmPayload { workload, guest } = read(take(&mut fds)?)?;
     let code = File::from(take(&mut fds)?);
     wasm_box::take_stdio([take(&mut fds)?, take(&mut fds)?, take(&mut fds)?])?;
@@ -126,9 +141,9 @@ fn box_and_load(
     // other child, and it reached us through a socket that only the two hold.
     let code = unsafe { Compiled::vouched(code) };
     let mapped = inheritance.engines.for_world(&guest.world)?.map(code, &guest.world)?;
-    wasm_box::build(&workload, namespaces)?;
+    let starter = wasm_box::build(&workload, namespaces)?;
     wasm_box::give_up_power(&workload, &inheritance.filter)?;
-    mapped.load(guest)
+    Ok((mapped.load(guest)?, starter))
 }
 
 /// Tells people why a guest trapped: on its standard error and where `kubectl describe` looks.

@@ -59,7 +59,8 @@ impl Nursery {
         let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(fds.iter().copied()).collect();
         let nursery = self.0.lock().await;
         nursery.0.get_ref().send(request, &fds).context("the nursery is gone; the pod must be restarted")?;
-        let (reply, mut fds) = nursery.receive().await.context("the nursery is gone; the pod must be restarted")?;
+        let (reply, mut fds) =
+            nursery.receive().await.context("the nursery is gone; the pod must be restarted")?;
         match (reply, fds.pop()) {
             (Reply::Born(pid), Some(pidfd)) => Ok((Born { pid, pidfd }, Line::new(ours)?)),
             (Reply::Failed(sentence), _) => bail!(sentence),

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use container::birth::Born;
@@ -64,7 +65,11 @@ async fn make(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<(T
         rootfs::mount_snapshot(Snapshot { kind, source, options }, &workload.rootfs())?;
     }
     rootfs::check_mount_sources(&workload)?;
-    let paths = Paths { stdin: request.stdin.clone(), stdout: request.stdout.clone(), stderr: request.stderr.clone() };
+    let paths = Paths {
+        stdin: request.stdin.clone(),
+        stdout: request.stdout.clone(),
+        stderr: request.stderr.clone(),
+    };
     let stdio = stdio::open(&paths, workload.process().user().uid())?;
     let wasm = match workload.role() {
         Role::Sandbox => None,
@@ -90,7 +95,9 @@ async fn make_native(daemon: &Daemon, workload: &Workload, stdio: [OwnedFd; 3]) 
     let fds = [payload.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
     match daemon.nursery.errand(&Request::NativeCreate, &fds).await? {
         // It is our child, so its id is its own until we reap it.
-        Report::Created(pid) => Ok(Born { pid, pidfd: process::open(pid).context("the container's process ended at once")? }),
+        Report::Created(pid) => {
+            Ok(Born { pid, pidfd: process::open(pid).context("the container's process ended at once")? })
+        }
         other => bail!("the process that makes native containers said {other:?}"),
     }
 }
@@ -108,12 +115,21 @@ async fn make_wasm(
     let payload = channel::sealed_json("workload", &payload)?;
     let [stdin, stdout, stderr] = &stdio;
     let fds = [payload.as_fd(), code.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    let asked = Instant::now();
     let (born, line) = daemon.nursery.birth(&Request::Wasm(namespaces.clone()), &fds).await?;
+    log::debug!("container {}: born {:?} after it was asked for", workload.id, asked.elapsed());
     let born = if namespaces.need_midwife() { delivered(born, &line).await? } else { born };
     record.process = Identity::of(born.pid).ok();
     record.write(&workload.bundle)?;
     match bring_to_gate(daemon, workload, &namespaces, &born, &line).await {
-        Ok(()) => Ok((line, born)),
+        Ok(()) => {
+            log::debug!(
+                "container {}: at its gate {:?} after it was asked for",
+                workload.id,
+                asked.elapsed()
+            );
+            Ok((line, born))
+        }
         Err(error) => {
             // It may have ended by itself: then only the reaping is left.
             let _ = process::signal(&born.pidfd, libc::SIGKILL);
@@ -124,11 +140,17 @@ async fn make_wasm(
 }
 
 /// Has the Wasm read, judged and compiled by a process of its own.
-async fn compile(daemon: &Daemon, workload: &Workload, found: Found) -> anyhow::Result<(World, std::fs::File)> {
+async fn compile(
+    daemon: &Daemon,
+    workload: &Workload,
+    found: Found,
+) -> anyhow::Result<(World, std::fs::File)> {
     let entrypoint = &workload.entrypoint;
     let code = channel::memory_file("code")?;
     let request = Request::Prepare { format: found.format, function: entrypoint.function.clone() };
+    let asked = Instant::now();
     let report = daemon.nursery.errand(&request, &[found.file.as_fd(), code.as_fd()]).await;
+    log::debug!("container {}: compiled {:?} after it was asked for", workload.id, asked.elapsed());
     match report.with_context(|| format!("cannot run {:?}", entrypoint.path))? {
         Report::Prepared(world) => {
             channel::seal(&code).context("cannot seal the compiled code")?;
@@ -157,11 +179,13 @@ async fn bring_to_gate(
     line: &Line,
 ) -> anyhow::Result<()> {
     expect(line, |report| matches!(report, Report::Joined)).await?;
+    let joined = Instant::now();
     Cgroup::of(workload)?.admit(born.pid, workload)?;
     if namespaces.new_user() {
         namespaces.map_ids(&workload.spec, born.pid)?;
     }
     run_hooks(daemon, workload, Moment::Created, born.pid).await?;
+    log::debug!("container {}: cgroup and hooks took {:?}", workload.id, joined.elapsed());
     line.send(&Order::Enter).context("the container's process is gone")?;
     expect(line, |report| matches!(report, Report::Ready)).await
 }
@@ -170,7 +194,9 @@ async fn expect(line: &Line, is_it: impl Fn(&Report) -> bool) -> anyhow::Result<
     match line.report().await? {
         Some((report, _)) if is_it(&report) => Ok(()),
         Some((other, _)) => bail!("the container's process said {other:?} out of turn"),
-        None => bail!("the container's process ended while its box was built; was it killed, or out of memory?"),
+        None => {
+            bail!("the container's process ended while its box was built; was it killed, or out of memory?")
+        }
     }
 }
 

@@ -27,7 +27,9 @@ pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteRespon
         task.wait().await;
     }
     task.advance(Event::Delete).map_err(StatusOf::from)?;
-    let Some(ended) = task.ended() else { return Err(status(Code::INTERNAL, "the task stopped without an end".into())) };
+    let Some(ended) = task.ended() else {
+        return Err(status(Code::INTERNAL, "the task stopped without an end".into()));
+    };
     let workload = &task.workload;
     let removed = remove(&daemon, workload, matches!(task.kind, Kind::Native), task.pid).await;
     // The task is gone for containerd whatever is left of it: a Delete that fails would be asked for

@@ -14,9 +14,14 @@ pub fn kill(task: &Task, signal: u32, all: bool) -> Result<Empty> {
     let number = i32::try_from(signal).unwrap_or(i32::MAX);
     match process::signal(&task.pidfd, number) {
         Ok(()) => {}
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(StatusOf::from(Refusal::Finished).into()),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
+            return Err(StatusOf::from(Refusal::Finished).into());
+        }
         Err(error) => {
-            return Err(status(Code::INVALID_ARGUMENT, format!("cannot send signal {signal} to process {}: {error}", task.pid)));
+            return Err(status(
+                Code::INVALID_ARGUMENT,
+                format!("cannot send signal {signal} to process {}: {error}", task.pid),
+            ));
         }
     }
     if all {

@@ -1,7 +1,9 @@
 //! What may be asked of a task without changing it: state, wait, pids, connect.
 
 use container::cgroup::Cgroup;
-use containerd_shim_protos::api::{ConnectResponse, PidsResponse, ProcessInfo, StateResponse, Status, WaitResponse};
+use containerd_shim_protos::api::{
+    ConnectResponse, PidsResponse, ProcessInfo, StateResponse, Status, WaitResponse,
+};
 use containerd_shim_protos::protobuf::MessageField;
 use ttrpc::{Code, Result};
 
@@ -31,8 +33,14 @@ pub fn state(task: &Task) -> StateResponse {
 
 /// Answers when the task has ended.
 pub async fn wait(task: &Task) -> Result<WaitResponse> {
-    let Some(ended) = task.wait().await else { return Err(status(Code::INTERNAL, "the task vanished".into())) };
-    Ok(WaitResponse { exit_status: ended.status, exited_at: MessageField::some(ended.at), ..WaitResponse::default() })
+    let Some(ended) = task.wait().await else {
+        return Err(status(Code::INTERNAL, "the task vanished".into()));
+    };
+    Ok(WaitResponse {
+        exit_status: ended.status,
+        exited_at: MessageField::some(ended.at),
+        ..WaitResponse::default()
+    })
 }
 
 /// Every process of the container. containerd takes an empty answer for a shim that leaked.
@@ -41,7 +49,10 @@ pub fn pids(task: &Task) -> Result<PidsResponse> {
     if pids.is_empty() {
         pids.push(task.pid);
     }
-    let processes = pids.into_iter().map(|pid| ProcessInfo { pid: pid.cast_unsigned(), ..ProcessInfo::default() }).collect();
+    let processes = pids
+        .into_iter()
+        .map(|pid| ProcessInfo { pid: pid.cast_unsigned(), ..ProcessInfo::default() })
+        .collect();
     Ok(PidsResponse { processes, ..PidsResponse::default() })
 }
 

@@ -26,15 +26,21 @@ impl TaskApi {
     fn task(&self, id: &str, exec_id: &str) -> Result<Arc<Task>> {
         match (self.0.tasks.find(id), exec_id) {
             (Some(task), "") => Ok(task),
-            (Some(_), exec_id) => Err(status(Code::NOT_FOUND, format!("there is no exec {exec_id} in container {id}"))),
+            (Some(_), exec_id) => {
+                Err(status(Code::NOT_FOUND, format!("there is no exec {exec_id} in container {id}")))
+            }
             (None, _) => Err(status(Code::NOT_FOUND, format!("there is no container {id} in this pod"))),
         }
     }
 
     /// Runs what must come to its end even if the client goes away in the middle.
-    async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    async fn to_the_end<T: Send + 'static>(
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
         let done = tokio::spawn(work).await;
-        done.unwrap_or_else(|error| Err(status(Code::INTERNAL, format!("the request failed inside the shim: {error}"))))
+        done.unwrap_or_else(|error| {
+            Err(status(Code::INTERNAL, format!("the request failed inside the shim: {error}")))
+        })
     }
 }
 

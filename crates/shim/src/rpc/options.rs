@@ -14,11 +14,14 @@ pub fn read(any: Option<&Any>) -> anyhow::Result<Options> {
     let Some(any) = any.filter(|any| !any.type_url.is_empty()) else { return Ok(Options::default()) };
     match any.type_url.trim_start_matches('/') {
         "containerd.runc.v1.Options" => {
-            let runc = RuncOptions::parse_from_bytes(&any.value).context("cannot read containerd.runc.v1.Options")?;
+            let runc = RuncOptions::parse_from_bytes(&any.value)
+                .context("cannot read containerd.runc.v1.Options")?;
             Ok(Options { systemd_cgroup: runc.systemd_cgroup, io_uid: runc.io_uid, io_gid: runc.io_gid })
         }
         "runtimeoptions.v1.Options" => generic(&any.value),
-        other => bail!("the runtime's options are a {other}; this shim reads runtimeoptions.v1.Options and containerd.runc.v1.Options"),
+        other => bail!(
+            "the runtime's options are a {other}; this shim reads runtimeoptions.v1.Options and containerd.runc.v1.Options"
+        ),
     }
 }
 
@@ -31,7 +34,8 @@ fn generic(bytes: &[u8]) -> anyhow::Result<Options> {
     if path.is_empty() {
         return Ok(Options::default());
     }
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the runtime's options from {path}"))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read the runtime's options from {path}"))?;
     Ok(Options::from_toml(&text)?)
 }
 

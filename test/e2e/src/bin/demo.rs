@@ -1,0 +1,54 @@
+//! A demonstration: one image that holds nothing but a Wasm file, run by a private containerd with the
+//! shim just built. Needs root; leaves nothing behind.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use e2e::containerd::Containerd;
+use e2e::rootfs::{Kind, Node};
+use e2e::versions::{self, Shim};
+use e2e::{image, interrupt};
+
+fn main() -> ExitCode {
+    match demo() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo() -> Result<()> {
+    ensure!(nix::unistd::geteuid().is_root(), "containers need root: run the demo as root");
+    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/hello-p1/hello-p1.wasm");
+    let wasm = std::fs::read(&guest).with_context(|| guest.display().to_string())?;
+    let size = wasm.len();
+    interrupt::listen()?;
+    let (installs, _) = versions::installed()?;
+    let install = installs.last().context("no containerd to run it with")?;
+    let shim = Shim::find()?;
+    let daemon = Containerd::start(install, &shim)?;
+    let archive = daemon.scope.dir.join("image.tar");
+    image::write(&[Node { path: "app.wasm".into(), mode: 0o644, kind: Kind::File(wasm) }], &[], &archive)?;
+    daemon.import(&archive)?;
+    let image = image::name(None);
+    say(&format!(
+        "containerd {}; the image {image} holds one file: /app.wasm, {size} bytes",
+        install.version
+    ))?;
+    let args = ["run", "--rm", "--runtime", &shim.runtime, "--env", "GREETING=hello"];
+    let words = [&image, "demo", "/app.wasm", "0", "/"];
+    say(&format!("$ ctr {} {}", args.join(" "), words.join(" ")))?;
+    let status = daemon.ctr(args.iter().copied().chain(words)).status().context("cannot run ctr")?;
+    if !status.success() {
+        bail!("the guest ended with {status}");
+    }
+    say("and it left nothing behind")
+}
+
+fn say(line: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
