@@ -81,10 +81,12 @@ impl Shim {
     }
 }
 
-/// The folder of this test's build profile, TARGET/TRIPLE/PROFILE: the test lies in its `deps`.
+/// The folder of this program's build profile, TARGET/TRIPLE/PROFILE: a test lies in its `deps`, a
+/// binary in itself.
 fn profile() -> Result<PathBuf> {
-    let test = env::current_exe()?;
-    let folder = test.ancestors().nth(2).with_context(|| format!("{} lies nowhere", test.display()))?;
+    let program = env::current_exe()?;
+    let folder = program.parent().with_context(|| format!("{} lies nowhere", program.display()))?;
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     Ok(folder.into())
 }
 

@@ -43,6 +43,8 @@ fn set_up() -> anyhow::Result<Inheritance> {
     // A nursery without its daemon serves nobody.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("cannot tie the nursery's life to the daemon's")?;
+    // What goes wrong here or in a child is told to the daemon, who logs; a compiler's small talk is not.
+    log::set_max_level(log::LevelFilter::Off);
     Ok(Inheritance { engines: Engines::set_up()?, filter: Filter::compile()? })
 }
 

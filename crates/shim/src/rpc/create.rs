@@ -233,6 +233,7 @@ async fn watch(daemon: Arc<Daemon>, task: Arc<Task>) {
         Ok(status) => status,
         Err(error) => return log::error!("container {}: cannot wait for its end: {error}", task.workload.id),
     };
+    log::debug!("container {}: its process ended with status {status}", task.workload.id);
     let ended = Ended { status, at: now() };
     // A Start that is on its way announces itself first.
     let _turn = task.turn.lock().await;

@@ -20,6 +20,7 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse
     let _turn = task.turn.lock().await;
     task.check(Event::Start).map_err(StatusOf::from)?;
     open_gate(&daemon, &task).await.map_err(StatusOf::from)?;
+    log::debug!("container {}: its gate is open", task.workload.id);
     task.advance(Event::Start).map_err(StatusOf::from)?;
     daemon.events.publish(&TaskStart {
         container_id: task.workload.id.clone(),
