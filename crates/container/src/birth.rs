@@ -61,6 +61,34 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// The numbers of all descriptors of this process. Needs /proc.
+///
+/// # Errors
+/// When /proc is out of sight.
+pub(crate) fn open_numbers() -> io::Result<Vec<RawFd>> {
+    let listed = std::fs::read_dir("/proc/self/fd")?;
+    let number = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+    Ok(listed.filter_map(number).collect())
+}
+
+/// Closes every descriptor but standard input, output and error and those of `kept`.
+///
+/// Descriptors go that other values of this process own; it is for processes just forked, which
+/// never use those values again.
+pub fn close_all_but(kept: &[RawFd]) {
+    let mut kept: Vec<u32> =
+        kept.iter().map(|number| number.cast_unsigned()).filter(|number| *number > 2).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for last in kept.iter().map(|number| number - 1).chain([u32::MAX]) {
+        if first <= last {
+            // SAFETY: close_range takes integers; who owned what it closes is gone, see above.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+        first = last.saturating_add(2);
+    }
+}
+
 fn is_single_threaded() -> bool {
     std::fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.count() == 1)
 }

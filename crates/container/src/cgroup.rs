@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use libcgroups::common::{
     AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager,
 };
@@ -28,6 +28,10 @@ impl Cgroup {
     pub fn of(workload: &Workload) -> anyhow::Result<Self> {
         let named = workload.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
         let path = get_cgroup_path(&named, &workload.id);
+        ensure!(
+            !matches!(path.to_str(), Some("" | "/")),
+            "the spec's cgroup is {path:?}: a container needs one of its own"
+        );
         let config = CgroupConfig {
             cgroup_path: path.clone(),
             systemd_cgroup: workload.options.systemd_cgroup,
@@ -36,6 +40,16 @@ impl Cgroup {
         let tree = create_cgroup_manager(config)
             .map_err(|error| anyhow!("cannot read the host's cgroups: {}", sentence(&error)))?;
         Ok(Self { path, tree })
+    }
+
+    /// Checks that nobody is in the cgroup: whoever is would be limited, and killed, with the container.
+    ///
+    /// # Errors
+    /// Names the cgroup and the processes in it.
+    pub fn check_free(&self) -> anyhow::Result<()> {
+        let taken = self.pids();
+        ensure!(taken.is_empty(), "cgroup {} holds processes of others: {taken:?}", self.path.display());
+        Ok(())
     }
 
     /// Makes the cgroup where it is not there, moves the process in and sets the spec's limits.
@@ -83,7 +97,7 @@ impl Cgroup {
     }
 
     /// Kills every process in it until none is born any more.
-    fn kill_all(&self) {
+    pub fn kill_all(&self) {
         const TRIES: u32 = 50;
         for _ in 0..TRIES {
             let pids = self.pids();

@@ -39,6 +39,15 @@ pub fn on_signals() -> nix::Result<()> {
     SigSet::all().thread_unblock()
 }
 
+/// Lets SIGPIPE end the process again: this program ignores it, and what it executes would inherit that.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn default_sigpipe() -> nix::Result<()> {
+    // SAFETY: the default action runs no code of ours.
+    unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
+}
+
 extern "C" fn end(signal: libc::c_int) {
     // SAFETY: _exit takes an integer and does not return.
     unsafe { libc::_exit(128 + signal) }

@@ -1,5 +1,6 @@
 //! OCI hooks, run by libcontainer: each once, in order, with the container's state on stdin.
 
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use anyhow::{anyhow, bail};
@@ -12,6 +13,7 @@ use workload::Workload;
 use crate::birth;
 use crate::channel::Channel;
 use crate::mounts::sentence;
+use crate::privileges;
 
 /// The moments at which hooks run in the runtime's own namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +62,8 @@ pub(crate) fn create_container(workload: &Workload) -> anyhow::Result<()> {
         .map_err(|error| anyhow!("a createContainer hook failed: {error}"))
 }
 
-/// A process that keeps the power to run the `startContainer` hooks in the container, after the guest's
-/// own has given it up. It ends with its last hook, or when the guest's process does.
+/// A process that may still execute files, to run the `startContainer` hooks in the container as the
+/// guest's user, after the guest's own process can no more. It ends with its last hook, or when the guest's process does.
 #[derive(Debug)]
 pub struct Starter(Channel);
 
@@ -76,9 +78,11 @@ pub(crate) fn prepare_start(workload: &Workload) -> anyhow::Result<Option<Starte
     let (guest, starter) = Channel::pair()?;
     let pid = std::process::id().cast_signed();
     if birth::child()?.is_none() {
-        drop(guest);
+        birth::close_all_but(&[starter.as_raw_fd()]);
+        // A hook's file comes from the image: it gets no more than the guest's own process has.
+        let dropped = privileges::drop_to(workload.process()).map_err(|error| format!("{error:#}"));
         if let Ok(Some(((), _))) = starter.receive() {
-            let outcome = run_list(workload, list, ContainerStatus::Created, pid);
+            let outcome = dropped.and_then(|()| run_list(workload, list, ContainerStatus::Created, pid));
             // When the guest's process is gone nobody is left to tell.
             let _ = starter.send(&outcome.err(), &[]);
         }

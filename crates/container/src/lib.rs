@@ -16,7 +16,7 @@ mod loopback;
 mod mounts;
 pub mod namespaces;
 pub mod native;
-mod privileges;
+pub mod privileges;
 pub mod process;
 mod program;
 pub mod rootfs;

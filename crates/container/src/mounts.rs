@@ -23,7 +23,7 @@ pub(crate) fn build(workload: &Workload, rootfs: &Path) -> anyhow::Result<()> {
     RootFS::new().mount_to_rootfs(linux, &spec, rootfs, false).map_err(|error| {
         anyhow::anyhow!("cannot mount the container's file systems: {}", sentence(&error))
     })?;
-    let in_user_namespace = crate::namespaces::Namespaces::of(&workload.spec).new_user();
+    let in_user_namespace = crate::namespaces::Namespaces::of(&workload.spec).in_user();
     Device::new()
         .create_devices(rootfs, &devices()?, in_user_namespace)
         .map_err(|error| anyhow::anyhow!("cannot make the container's devices: {}", sentence(&error)))

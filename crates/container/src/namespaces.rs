@@ -60,6 +60,16 @@ impl Namespaces {
         self.new & libc::CLONE_NEWNS != 0
     }
 
+    /// Whether the box is in a user namespace other than the daemon's.
+    pub(crate) fn in_user(&self) -> bool {
+        self.has(libc::CLONE_NEWUSER)
+    }
+
+    /// Whether the box has a namespace of the kind `flag`, new or joined, apart from the host's.
+    pub(crate) fn has(&self, flag: i32) -> bool {
+        self.new & flag != 0 || self.joined.iter().chain(&self.before_birth).any(|joined| joined.flag == flag)
+    }
+
     pub(crate) fn new_network(&self) -> bool {
         self.new & libc::CLONE_NEWNET != 0
     }

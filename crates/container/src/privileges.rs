@@ -28,6 +28,25 @@ pub(crate) fn limit(process: &Process) -> anyhow::Result<()> {
 pub(crate) fn drop_to(process: &Process) -> anyhow::Result<()> {
     forget_bounding_set()?;
     become_user(process)?;
+    forget_capabilities()
+}
+
+/// Becomes a user that owns nothing, without capabilities, and the first to go when memory runs out:
+/// for a process that reads what nobody trusts.
+///
+/// # Errors
+/// Names the step the kernel refused.
+pub fn become_nobody() -> anyhow::Result<()> {
+    const NOBODY: u32 = 65_534;
+    std::fs::write("/proc/self/oom_score_adj", "1000").context("cannot offer itself to the OOM killer")?;
+    forget_bounding_set()?;
+    setgroups(&[]).context("cannot leave the groups")?;
+    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    setresgid(gid, gid, gid).and_then(|()| setresuid(uid, uid, uid)).context("cannot become nobody")?;
+    forget_capabilities()
+}
+
+fn forget_capabilities() -> anyhow::Result<()> {
     // Last: changing ids needs CAP_SETUID and CAP_SETGID; and a root user keeps all it had until here.
     rustix::thread::clear_ambient_capability_set().context("cannot clear the ambient capabilities")?;
     let none = CapabilitySet::empty();

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::sys::wait::{Id, WaitPidFlag};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
@@ -40,6 +41,17 @@ pub fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<u32>> {
     let Some(ended) = waitid(WaitId::PidFd(pidfd), options)? else { return Ok(None) };
     let code = ended.exit_status().or_else(|| ended.terminating_signal().map(|signal| 128 + signal));
     Ok(code.map(i32::cast_unsigned))
+}
+
+/// Reaps ended children that nobody waits for: what libcontainer forked as this process's children.
+/// Stops at the first that is `awaited`, whose own waiter comes soon.
+pub fn reap_strangers(awaited: impl Fn(i32) -> bool) {
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while let Some(pid) = nix::sys::wait::waitid(Id::All, peek).ok().and_then(|status| status.pid()) {
+        if awaited(pid.as_raw()) || nix::sys::wait::waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_err() {
+            return;
+        }
+    }
 }
 
 /// A process that can be told from a later one with the same id.

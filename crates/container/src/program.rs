@@ -11,6 +11,8 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access, execve};
 use oci_spec::runtime::{Process, Spec};
 
+use crate::ending;
+
 /// What runc searches when the image sets no `PATH`.
 pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -26,6 +28,7 @@ impl Executor for Program {
             .map_err(|_| ExecutorError::InvalidArg)?;
         let args = strings(process.args().as_deref().unwrap_or_default())?;
         let env = strings(process.env().as_deref().unwrap_or_default())?;
+        ending::default_sigpipe().map_err(|error| ExecutorError::Other(error.to_string()))?;
         match execve(&path, &args, &env) {
             Ok(never) => match never {},
             Err(error) => {

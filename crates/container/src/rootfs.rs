@@ -156,6 +156,9 @@ fn open_in(base: &Path, path: &Path) -> io::Result<File> {
     Ok(rustix::fs::openat2(base, path, flags, Mode::empty(), resolve)?.into())
 }
 
+/// The largest Wasm file, in bytes: far above what anybody ships, far below what would hurt a node.
+const LARGEST_WASM: u64 = 1 << 30;
+
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
@@ -177,6 +180,9 @@ fn read_head(mut file: File) -> anyhow::Result<Found> {
     let mut head = Vec::with_capacity(Format::HEAD);
     file.by_ref().take(Format::HEAD as u64).read_to_end(&mut head)?;
     file.rewind()?;
+    if metadata.len() > LARGEST_WASM && Format::sniff(&head).is_some_and(Format::is_wasm) {
+        bail!("it is {} bytes long; Wasm may be {LARGEST_WASM} at most", metadata.len());
+    }
     let Some(format) = Format::sniff(&head) else {
         bail!("it is neither Wasm (a module, a component or their text) nor a Linux program (ELF or #!)");
     };

@@ -25,7 +25,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_openat, libc::SYS_openat2, libc::SYS_close, libc::SYS_close_range, libc::SYS_lseek,
     libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_fstatfs, libc::SYS_faccessat, libc::SYS_faccessat2,
     libc::SYS_getdents64, libc::SYS_readlinkat, libc::SYS_unlinkat, libc::SYS_mkdirat, libc::SYS_linkat,
-    libc::SYS_symlinkat, libc::SYS_renameat2, libc::SYS_utimensat, libc::SYS_ftruncate, libc::SYS_fallocate,
+    libc::SYS_symlinkat, libc::SYS_renameat, libc::SYS_renameat2, libc::SYS_utimensat, libc::SYS_ftruncate, libc::SYS_fallocate,
     libc::SYS_fadvise64, libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_sync_file_range,
     libc::SYS_copy_file_range, libc::SYS_fcntl, libc::SYS_flock, libc::SYS_dup, libc::SYS_dup3, libc::SYS_getcwd,
     // Memory.

@@ -2,7 +2,7 @@
 //!
 //! Nothing copies. The daemon only holds the fifos open, as runc's shim does, so that a restart of
 //! containerd breaks no pipe; it lets go when the process has ended, and the readers see the end.
-//! Standard input ends when its client closes it, or says so by CloseIO, whichever comes first.
+//! Standard input ends when a CloseIO has come and the clients have closed it.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,6 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{CWD, Mode, OFlags, Uid};
 
 /// What containerd asked for, each a path, a URI or empty for nothing.
@@ -32,9 +31,6 @@ pub struct Stdio {
     pub process: [OwnedFd; 3],
     /// What the daemon keeps until the process has ended.
     pub hold: Hold,
-    /// Where standard input is a fifo: can be read once the client has closed its end. Then it is
-    /// time for [`Hold::close_stdin`].
-    pub stdin_closed: Option<OwnedFd>,
 }
 
 /// Fifos held open at both ends, so that neither side sees the other leave.
@@ -58,7 +54,6 @@ impl Hold {
 /// Names the path that is missing, or a scheme that is not known.
 pub fn open(paths: &Paths, uid: u32) -> anyhow::Result<Stdio> {
     let mut hold = Hold::default();
-    let stdin_closed = watch_client(&paths.stdin).context("cannot watch standard input")?;
     let (stdin, held) = open_one(&paths.stdin, OFlags::RDONLY, uid).context("cannot open standard input")?;
     hold.stdin = held;
     let (stdout, held) =
@@ -67,19 +62,7 @@ pub fn open(paths: &Paths, uid: u32) -> anyhow::Result<Stdio> {
     let (stderr, held) =
         open_one(&paths.stderr, OFlags::WRONLY, uid).context("cannot open standard error")?;
     hold.outputs.extend(held);
-    Ok(Stdio { process: [stdin, stdout, stderr], hold, stdin_closed })
-}
-
-/// Watches for the client's leaving. To be called before the fifo is opened here: until then the
-/// client waits for a reader and cannot have come and gone.
-fn watch_client(path: &str) -> anyhow::Result<Option<OwnedFd>> {
-    let path = path.strip_prefix("fifo://").unwrap_or(path);
-    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
-        return Ok(None);
-    }
-    let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-    inotify::add_watch(&watch, path, WatchFlags::CLOSE_WRITE | WatchFlags::ONESHOT)?;
-    Ok(Some(watch))
+    Ok(Stdio { process: [stdin, stdout, stderr], hold })
 }
 
 /// The descriptor for the process and, for a fifo, one for the daemon.
@@ -147,12 +130,8 @@ mod tests {
         let path = folder.path().join("in");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let paths = Paths { stdin: path.display().to_string(), ..Paths::default() };
-        let Stdio { process: [stdin, ..], mut hold, stdin_closed } = open(&paths, 0).unwrap();
-        let closed = stdin_closed.unwrap();
-        let mut event = [0; 64];
-        assert!(rustix::io::read(&closed, &mut event).is_err(), "nobody came yet");
+        let Stdio { process: [stdin, ..], mut hold } = open(&paths, 0).unwrap();
         File::options().write(true).open(&path).unwrap().write_all(b"line").unwrap();
-        assert!(rustix::io::read(&closed, &mut event).is_ok(), "the client has left");
         hold.close_stdin();
         let mut text = String::new();
         File::from(stdin).read_to_string(&mut text).unwrap();

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use nix::unistd::{chdir, sethostname};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use workload::Workload;
@@ -15,7 +15,7 @@ use workload::Workload;
 use crate::hooks::Starter;
 use crate::namespaces::Namespaces;
 use crate::seccomp::Filter;
-use crate::{ending, hooks, loopback, mounts, privileges};
+use crate::{birth, ending, hooks, loopback, mounts, privileges};
 
 /// Comes into the namespaces of other processes, before anybody outside looks at this one.
 ///
@@ -35,22 +35,23 @@ pub fn join(namespaces: &Namespaces) -> anyhow::Result<()> {
 /// A sentence that names the step and what it was tried on.
 pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<Option<Starter>> {
     let process = workload.process();
-    if namespaces.new_user() {
+    let inherited = birth::open_numbers().context("cannot list the open files")?;
+    if namespaces.in_user() {
         // Mapped since the daemon's order: whatever is made from here belongs to the namespace.
         privileges::become_root().context("cannot become root of the user namespace")?;
     }
     // While the host's /proc is still in sight.
-    if let Some(score) = process.oom_score_adj() {
-        fs::write("/proc/self/oom_score_adj", score.to_string())
-            .with_context(|| format!("cannot set the OOM score to {score}"))?;
-    }
-    set_sysctls(workload)?;
+    set_sysctls(workload, namespaces)?;
     // The process is in its cgroup now, which becomes the root of what it sees.
     namespaces.enter_new_cgroup()?;
     if namespaces.new_network() {
         loopback::up().context("cannot bring up the loopback interface")?;
     }
     if let Some(name) = workload.spec.hostname() {
+        ensure!(
+            namespaces.has(libc::CLONE_NEWUTS),
+            "cannot set the host name to {name:?}: the container has the host's"
+        );
         sethostname(name).with_context(|| format!("cannot set the host name to {name:?}"))?;
     }
     let rootfs = fs::canonicalize(workload.rootfs())
@@ -58,6 +59,8 @@ pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<Opt
     mounts::build(workload, &rootfs)?;
     hooks::create_container(workload)?;
     mounts::pivot(&rootfs)?;
+    // Libraries keep a /proc open for their next call; there is none, and the guest must not find it.
+    birth::close_all_but(&inherited);
     if workload.readonly_rootfs() {
         mounts::make_root_readonly()?;
     }
@@ -76,6 +79,9 @@ pub fn give_up_power(workload: &Workload, filter: &Filter) -> anyhow::Result<()>
     // As the user: a folder the user may not enter is refused, as for a native program.
     enter_folder(process.cwd())?;
     ending::on_signals().context("cannot install the signal handlers")?;
+    // Neighbours in a shared pid namespace may not look into it, even as the same user.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .context("cannot forbid looking into the process")?;
     // A set-id change clears it, so it comes after: no guest outlives its daemon unnoticed.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("cannot tie the guest's life to the daemon's")?;
@@ -97,14 +103,21 @@ fn enter_folder(cwd: &Path) -> anyhow::Result<()> {
     chdir(cwd).with_context(|| format!("cannot enter the working directory {}", cwd.display()))
 }
 
-/// Sysctls of the new namespaces, written through the host's /proc, which shows each process its own.
-fn set_sysctls(workload: &Workload) -> anyhow::Result<()> {
+/// Sysctls of the container's namespaces, written through the host's /proc, which shows each process its
+/// own. Those of the whole host are refused, as runc does.
+fn set_sysctls(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<()> {
+    const IPC: [&str; 6] =
+        ["kernel.msg", "kernel.sem", "kernel.shm", "kernel.auto_msgmni", "kernel.msgmni", "fs.mqueue."];
     let sysctls = workload.spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref());
     for (key, value) in sysctls.into_iter().flatten() {
-        if key.contains("..") || key.contains('/') {
-            bail!("cannot set the sysctl {key:?}: it is not a name");
-        }
-        fs::write(Path::new("/proc/sys").join(key.replace('.', "/")), value)
+        let name = key.replace('/', ".");
+        let own = (name.starts_with("net.") && namespaces.has(libc::CLONE_NEWNET))
+            || (IPC.iter().any(|prefix| name.starts_with(prefix)) && namespaces.has(libc::CLONE_NEWIPC));
+        ensure!(
+            own && !name.contains(".."),
+            "cannot set the sysctl {key}: it is the host's, not the container's"
+        );
+        fs::write(Path::new("/proc/sys").join(name.replace('.', "/")), value)
             .with_context(|| format!("cannot set the sysctl {key} to {value:?}"))?;
     }
     Ok(())

@@ -3,22 +3,24 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::IntoRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use container::birth;
 use containerd_shim_protos::shim_async::create_task;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use tokio::sync::Notify;
 use ttrpc::asynchronous::{Server, Service};
 
 use crate::events::Events;
-use crate::log_fifo;
 use crate::nursery::{self, Nursery};
 use crate::rpc::TaskApi;
 use crate::task::Tasks;
+use crate::{log_fifo, start};
 
 /// Where a daemon is at home.
 pub struct Place {
@@ -37,7 +39,27 @@ pub struct Daemon {
     pub nursery: Nursery,
     pub tasks: Tasks,
     pub events: Events,
-    pub shutdown: Notify,
+    shutdown: Notify,
+    shutdown_asked: AtomicBool,
+}
+
+impl Daemon {
+    /// Ends the daemon when its pod is empty. Other containers may still need it, `now` or not: as with
+    /// runc's shim. A Create at work, whose client has left, ends it when it has cleaned up.
+    pub fn ask_to_shut_down(&self) {
+        self.shutdown_asked.store(true, Ordering::Relaxed);
+        if self.tasks.is_empty() {
+            self.shutdown.notify_one();
+        }
+    }
+
+    /// Frees an id after a failed Create.
+    pub fn free(&self, id: &str) {
+        self.tasks.free(id);
+        if self.shutdown_asked.load(Ordering::Relaxed) {
+            self.ask_to_shut_down();
+        }
+    }
 }
 
 /// Serves the pod until it is shut down.
@@ -45,6 +67,7 @@ pub struct Daemon {
 /// # Errors
 /// When a part of it could not be set up.
 pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
+    birth::close_all_but(&[listener.as_raw_fd()]);
     detach()?;
     log_fifo::open(&place.bundle, place.debug);
     // Before the runtime: a fork is only sound while there is one thread.
@@ -52,18 +75,25 @@ pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        // What must block shares one thread, and that one leaves when it has nothing to do.
-        .max_blocking_threads(1)
         .build()
         .context("cannot make the daemon's runtime")?;
     let served = runtime.block_on(async {
         let nursery = Nursery::adopt(forked).context("cannot await the nursery")?;
         let events = Events::to_containerd(place.namespace.clone());
-        serve(listener, Daemon { nursery, tasks: Tasks::default(), events, shutdown: Notify::new() }).await
+        serve(
+            listener,
+            place,
+            Daemon {
+                nursery,
+                tasks: Tasks::default(),
+                events,
+                shutdown: Notify::new(),
+                shutdown_asked: AtomicBool::new(false),
+            },
+        )
+        .await
     });
-    // The next daemon of this pod would else wait for an answer from a socket that nobody reads.
-    let removed = std::fs::remove_file(&place.socket);
-    served.and(removed.context("cannot remove the socket"))
+    served
 }
 
 /// Leaves everything of `start` behind: its session, its folder, and its output, whose end
@@ -78,7 +108,7 @@ fn detach() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(listener: UnixListener, daemon: Daemon) -> anyhow::Result<()> {
+async fn serve(listener: UnixListener, place: &Place, daemon: Daemon) -> anyhow::Result<()> {
     let daemon = Arc::new(daemon);
     listener.set_nonblocking(true)?;
     #[expect(unsafe_code, reason = "ttrpc takes the listener as a number")]
@@ -87,6 +117,9 @@ async fn serve(listener: UnixListener, daemon: Daemon) -> anyhow::Result<()> {
     let mut server = server.map_err(io::Error::other)?.register_service(services(&daemon));
     server.start().await.map_err(io::Error::other).context("cannot serve ttrpc")?;
     daemon.shutdown.notified().await;
+    // First, so that a `start` from here on makes a daemon of its own instead of finding a dying one.
+    start::with_lock(&place.socket, || std::fs::remove_file(&place.socket))
+        .context("cannot remove the socket")?;
     daemon.events.flush().await;
     server.shutdown().await.map_err(io::Error::other).context("cannot stop the server")
 }

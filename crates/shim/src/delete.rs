@@ -14,7 +14,8 @@ use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::{Message, MessageField};
 use workload::Workload;
 
-use crate::record::{self, Record, read_workload};
+use crate::record::{self, Record, SNAPSHOT, read_workload};
+use crate::start;
 use crate::task::now;
 
 /// Kills the container's processes, removes what was made for it and prints a `DeleteResponse`.
@@ -27,15 +28,18 @@ pub fn delete(flags: &Flags) -> anyhow::Result<()> {
         bundle => PathBuf::from(bundle),
     };
     let mut pid = 0;
-    if let Some(record) = Record::read(&bundle)? {
-        if let Some(process) = record.process {
-            process.kill();
-            pid = process.pid;
+    match Record::read(&bundle) {
+        Ok(Some(record)) => {
+            pid = record.process.map_or(0, |process| process.pid);
+            tell(
+                read_workload(&flags.id, &bundle, record.options.clone())
+                    .map(|workload| remove(&workload, &record)),
+            );
         }
-        let workload = read_workload(&flags.id, &bundle, record.options)?;
-        remove(&workload, record.native, pid)?;
+        Ok(None) => {}
+        Err(error) => tell(Err(error)),
     }
-    remove_dead_socket(&bundle)?;
+    tell(remove_dead_socket(&bundle));
     let response = DeleteResponse {
         pid: pid.cast_unsigned(),
         exit_status: 128 + libc::SIGKILL.cast_unsigned(),
@@ -46,25 +50,47 @@ pub fn delete(flags: &Flags) -> anyhow::Result<()> {
     io::stdout().write_all(&bytes).context("cannot print the answer")
 }
 
-/// As the daemon would: this process has one thread, so it needs nobody to do it.
-fn remove(workload: &Workload, native: bool, pid: i32) -> anyhow::Result<()> {
-    let container = if native { native::delete(workload) } else { Ok(()) };
-    // Also for a native container whose making was cut short, before libcontainer knew of it.
-    let cgroup = Cgroup::of(workload).and_then(|cgroup| cgroup.remove());
-    if !native {
-        hooks::run(workload, Moment::Stopped, pid)?;
+/// As the daemon would, in a process that needs no other to do it. Each step is tried, whatever
+/// becomes of the others.
+fn remove(workload: &Workload, record: &Record) {
+    if let Some(process) = record.process {
+        process.kill();
     }
-    let unmounted = rootfs::unmount_all(&workload.rootfs());
-    container.and(cgroup).and(unmounted).and_then(|()| record::forget(&workload.bundle))
+    if record.entered {
+        if record.native {
+            tell(native::delete(workload));
+        }
+        // Also for a native container whose making was cut short, before libcontainer knew of it.
+        tell(Cgroup::of(workload).and_then(|cgroup| cgroup.remove()));
+    }
+    if record.mounted {
+        tell(rootfs::unmount_all(&workload.bundle.join(SNAPSHOT)));
+    }
+    if record.entered && !record.native {
+        let pid = record.process.map_or(0, |process| process.pid);
+        tell(hooks::run(workload, Moment::Stopped, pid));
+    }
+    tell(record::forget(&workload.bundle));
+}
+
+/// Says on standard error, which containerd logs, what went wrong. The answer on standard output is due
+/// all the same: without it containerd keeps the bundle for ever.
+fn tell(step: anyhow::Result<()>) {
+    if let Err(error) = step {
+        eprintln!("containerd-shim-lighter-v1 delete: {error:#}");
+    }
 }
 
 /// Removes the pod's socket when nobody answers on it any more: the daemon that was killed could not.
 fn remove_dead_socket(bundle: &Path) -> anyhow::Result<()> {
     let Ok(address) = fs::read_to_string(bundle.join("address")) else { return Ok(()) };
     let socket = PathBuf::from(address.trim().trim_start_matches("unix://"));
-    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    if UnixStream::connect(&socket).is_err_and(refused) {
-        fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
+    if !socket.exists() {
+        return Ok(());
     }
-    Ok(())
+    let removed = start::with_lock(&socket, || match UnixStream::connect(&socket) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(&socket),
+        _ => Ok(()),
+    });
+    removed.with_context(|| format!("cannot remove {}", socket.display()))
 }

@@ -86,6 +86,13 @@ async fn deliver(address: String, mut items: mpsc::UnboundedReceiver<Item>) {
                 let request =
                     ForwardRequest { envelope: MessageField::some(*envelope), ..ForwardRequest::default() };
                 while let Err(error) = attempt(&address, &mut client, &request).await {
+                    if let ttrpc::Error::RpcStatus(status) = &error
+                        && status.code() != ttrpc::Code::DEADLINE_EXCEEDED
+                    {
+                        // It was heard and refused; again would be the same, and hold up all others.
+                        log::warn!("containerd refused an event: {}", status.message);
+                        break;
+                    }
                     log::debug!("containerd did not take an event: {error}");
                     client = None;
                     tokio::time::sleep(PAUSE).await;

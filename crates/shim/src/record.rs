@@ -12,18 +12,30 @@ use workload::{Options, Workload};
 /// The file's name in the bundle.
 const FILE: &str = "lighter.json";
 
-/// Everything about a container that its `config.json` does not say.
+/// Where containerd's snapshot is mounted, in the bundle.
+pub const SNAPSHOT: &str = "rootfs";
+
+/// Everything about a container that its `config.json` does not say, and what was begun for it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Record {
     /// The runtime's options, as Create got them.
     pub options: Options,
-    /// Whether libcontainer made it.
+    /// Whether libcontainer makes it.
     pub native: bool,
+    /// Whether the shim mounted its root file system; else that is somebody else's to unmount.
+    pub mounted: bool,
+    /// Whether it may have a cgroup of its own, and hooks that ran.
+    pub entered: bool,
     /// Its first process, once there is one.
     pub process: Option<Identity>,
 }
 
 impl Record {
+    /// Nothing begun yet.
+    pub fn new(options: Options) -> Self {
+        Self { options, native: false, mounted: false, entered: false, process: None }
+    }
+
     /// Writes the record whole or not at all.
     ///
     /// # Errors

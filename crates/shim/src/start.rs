@@ -1,15 +1,16 @@
 //! `start`: the address of the pod's daemon on standard output, the daemon itself where there is none.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use container::birth;
 use containerd_shim::Flags;
+use rustix::fs::{FlockOperation, Mode};
 use serde::Deserialize;
-use std::collections::HashMap;
 use workload::Pod;
 
 use crate::daemon::{self, Place};
@@ -23,13 +24,12 @@ pub fn start(flags: &Flags) -> anyhow::Result<()> {
     let pod = pod_of(&bundle, &flags.id)?;
     let address = containerd_shim::socket_address(&flags.address, &flags.namespace, &pod.0);
     let socket = PathBuf::from(address.strip_prefix("unix://").unwrap_or(&address));
-    if let Some(listener) = listen(&socket)? {
-        let place =
-            Place { socket, bundle: bundle.clone(), namespace: flags.namespace.clone(), debug: flags.debug };
-        become_two(listener, place)?;
-    }
     // containerd reads it when the shim is gone; the name is a convention of all shims.
     fs::write(bundle.join("address"), &address).context("cannot write the address file")?;
+    let place = Place { socket, bundle, namespace: flags.namespace.clone(), debug: flags.debug };
+    if let Some(listener) = listen(&place.socket)? {
+        become_two(listener, place)?;
+    }
     io::stdout().write_all(address.as_bytes()).context("cannot print the address")
 }
 
@@ -50,30 +50,35 @@ fn pod_of(bundle: &Path, id: &str) -> anyhow::Result<Pod> {
 /// The pod's socket, unless a daemon listens on it already. A socket nobody listens on any more is
 /// replaced.
 fn listen(socket: &Path) -> anyhow::Result<Option<UnixListener>> {
-    const TRIES: u32 = 3;
     if let Some(folder) = socket.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    for _ in 0..TRIES {
+    // For root alone from its first moment.
+    let before = rustix::process::umask(Mode::from(0o177));
+    let listener = with_lock(socket, || {
         match UnixListener::bind(socket) {
-            Ok(listener) => return Ok(Some(listener)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot listen on {}", socket.display()));
-            }
+            made => return made.map(Some),
         }
-        match UnixStream::connect(socket) {
-            Ok(_) => return Ok(None),
-            Err(_) => fs::remove_file(socket)
-                .or_else(gone)
-                .with_context(|| format!("cannot remove {}", socket.display()))?,
+        if UnixStream::connect(socket).is_ok() {
+            return Ok(None);
         }
-    }
-    bail!("cannot listen on {}: others keep taking and leaving it", socket.display())
+        fs::remove_file(socket)?;
+        UnixListener::bind(socket).map(Some)
+    });
+    rustix::process::umask(before);
+    listener.with_context(|| format!("cannot listen on {}", socket.display()))
 }
 
-fn gone(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+/// Does something to a pod's socket while no other `start`, `delete` or ending daemon does: between
+/// finding a socket dead and replacing it, somebody else could have brought it to life.
+///
+/// # Errors
+/// Those of `act`, and when the folder of the sockets cannot be locked.
+pub fn with_lock<T>(socket: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let folder = File::open(socket.parent().unwrap_or(Path::new("/")))?;
+    rustix::fs::flock(&folder, FlockOperation::LockExclusive)?;
+    act()
 }
 
 /// Forks the daemon. It needs no exec: all it is made of is mapped already.

@@ -102,6 +102,30 @@ const MAKE: &str = r#"(module
     (call $exit (call $open (local.get $fd) (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 1)
       (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 16)))))"#;
 
+/// Prints `etc/hosts` below the first preopen, `/`, then writes it back with an `X` at its
+/// beginning; ends with the error number of the first opening that fails.
+const HOSTS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\40\00\00\00\40\00\00\00") (; 64 bytes at 64 ;)
+  (data (i32.const 16) "etc/hosts")
+  (func $open (param $rights i64) (local $error i32)
+    (local.set $error (call $path_open (i32.const 3) (i32.const 1) (i32.const 16) (i32.const 9)
+      (i32.const 0) (local.get $rights) (i64.const 0) (i32.const 0) (i32.const 12)))
+    (if (local.get $error) (then (call $exit (local.get $error)))))
+  (func (export "_start")
+    (call $open (i64.const 2))
+    (drop (call $read (i32.load (i32.const 12)) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (i32.store (i32.const 4) (i32.load (i32.const 8)))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (call $open (i64.const 64))
+    (i32.store8 (i32.const 64) (i32.const 88))
+    (drop (call $write (i32.load (i32.const 12)) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
 const IMPORT: &str = r#"(module
   (import "no_such_world" "no_such_function" (func $none))
   (memory (export "memory") 1)
@@ -127,6 +151,7 @@ pub fn hello() -> Result<Vec<u8>> {
 pub fn all(folder: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let texts = [
         ("hello", HELLO),
+        ("hosts", HOSTS),
         ("import", IMPORT),
         ("make", MAKE),
         ("ready", READY),

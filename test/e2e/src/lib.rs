@@ -1,8 +1,8 @@
 //! End-to-end tests on real, private containerds: what they need, not what they check.
 //!
 //! `versions` finds the containerds and the shim, `containerd` runs one of them on an `image`,
-//! `ctr` drives it, `census` counts what is left behind, `runner` turns scenarios into lines. The
-//! scenarios themselves are in `tests/e2e`. Nothing here knows how the shim is built.
+//! `ctr` drives it, `kernel` says what became of a process, `census` counts what is left behind,
+//! `runner` turns scenarios into lines. The scenarios themselves are in `tests/e2e`. Nothing here knows how the shim is built.
 
 pub mod census;
 pub mod containerd;
@@ -10,6 +10,7 @@ pub mod ctr;
 pub mod guests;
 pub mod image;
 pub mod interrupt;
+pub mod kernel;
 pub mod output;
 pub mod process;
 pub mod rootfs;

@@ -17,12 +17,12 @@ pub struct Scenario {
     pub name: String,
     /// Whether it only makes sense on our shim: it runs Wasm or asks what only ours answers.
     pub ours: bool,
-    /// What it does; an error is a failure.
+    /// What it does and what it measured, which may be nothing; an error is a failure.
     pub check: Check,
 }
 
 /// What a scenario does on one containerd.
-pub type Check = Box<dyn Fn(&Containerd) -> Result<()>>;
+pub type Check = Box<dyn Fn(&Containerd) -> Result<String>>;
 
 /// Which versions and scenarios to run; empty means all.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -42,12 +42,21 @@ pub struct Verdict {
 impl Scenario {
     /// A scenario for any runtime.
     pub fn any(name: impl Into<String>, check: impl Fn(&Containerd) -> Result<()> + 'static) -> Self {
+        let check = move |daemon: &Containerd| check(daemon).map(|()| String::new());
         Self { name: name.into(), ours: false, check: Box::new(check) }
     }
 
     /// A scenario for our shim only.
     pub fn ours(name: impl Into<String>, check: impl Fn(&Containerd) -> Result<()> + 'static) -> Self {
         Self { ours: true, ..Self::any(name, check) }
+    }
+
+    /// A scenario for our shim only, whose line says what it measured.
+    pub fn measured(
+        name: impl Into<String>,
+        check: impl Fn(&Containerd) -> Result<String> + 'static,
+    ) -> Self {
+        Self { name: name.into(), ours: true, check: Box::new(check) }
     }
 }
 
@@ -108,9 +117,10 @@ impl Verdict {
             let took = start.elapsed().as_secs_f64();
             let head = format!("{} {} …", install.version, scenario.name);
             match result {
-                Ok(()) => {
+                Ok(measured) => {
                     self.passed += 1;
-                    say(&format!("{head} ok ({took:.2} s)"));
+                    let measured = if measured.is_empty() { measured } else { format!(": {measured}") };
+                    say(&format!("{head} ok ({took:.2} s){measured}"));
                 }
                 Err(error) => {
                     self.failed += 1;
@@ -143,11 +153,11 @@ pub fn say(line: &str) {
 }
 
 /// The scenario between two censuses; whatever it did, the next one starts clean.
-fn guarded(scenario: &Scenario, daemon: &Containerd) -> Result<()> {
+fn guarded(scenario: &Scenario, daemon: &Containerd) -> Result<String> {
     let before = Census::take(daemon)?;
     let checked = catch_unwind(AssertUnwindSafe(|| (scenario.check)(daemon)))
         .unwrap_or_else(|panic| Err(words(panic.as_ref())));
-    let held = checked.and_then(|()| before.settled(daemon));
+    let held = checked.and_then(|measured| before.settled(daemon).map(|()| measured));
     daemon.clear()?;
     held
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context, bail};
@@ -11,7 +12,7 @@ use container::birth;
 use container::channel::Channel;
 use container::hooks::Starter;
 use container::namespaces::Namespaces;
-use container::{hooks, native, wasm_box};
+use container::{hooks, native, privileges, wasm_box};
 use engine::{Compiled, Exit, Loaded};
 use workload::{Format, Workload, World};
 
@@ -71,6 +72,7 @@ fn compile(
     mut output: File,
     inheritance: &Inheritance,
 ) -> anyhow::Result<World> {
+    privileges::become_nobody()?;
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut wasm, &mut bytes).context("cannot read it")?;
     if format == Format::Text {
@@ -151,7 +153,9 @@ fn explain(message: &str) {
     let text = format!("{}\n", message.trim_end());
     // Nobody is left to tell if these fail; the exit status still says it trapped.
     let _ = std::io::stderr().write_all(text.as_bytes());
-    if let Ok(mut log) = File::options().append(true).open("/dev/termination-log") {
+    // A fifo that the guest put there must not hold its own end up.
+    let log = File::options().append(true).custom_flags(libc::O_NONBLOCK).open("/dev/termination-log");
+    if let Ok(mut log) = log {
         let _ = log.write_all(text.as_bytes());
     }
 }

@@ -3,12 +3,15 @@
 mod births;
 mod serve;
 
+use std::collections::HashSet;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::PoisonError;
 
 use anyhow::{Context, bail};
 use container::birth::{self, Born};
 use container::channel::Channel;
+use container::process;
 use serde::de::DeserializeOwned;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -18,7 +21,11 @@ use crate::awaited;
 use crate::payload::{Reply, Report, Request};
 
 /// The forked process that gives birth to every other. Dropping this ends it.
-pub struct Nursery(Mutex<Line>);
+pub struct Nursery {
+    line: Mutex<Line>,
+    /// The children that somebody here waits for. Others are reaped as they are found.
+    awaited: std::sync::Mutex<HashSet<i32>>,
+}
 
 /// A channel whose other end is in another process, awaited by this runtime.
 pub struct Line(AsyncFd<Channel>);
@@ -35,7 +42,8 @@ pub fn fork() -> anyhow::Result<Forked> {
     match birth::child().context("cannot fork the nursery")? {
         Some(_) => Ok(Forked(ours)),
         None => {
-            drop(ours);
+            // Not the pod's socket, not the log: whoever is born here must hold nothing of the daemon's.
+            birth::close_all_but(&[theirs.as_raw_fd()]);
             serve::serve(theirs)
         }
     }
@@ -47,7 +55,7 @@ impl Nursery {
     /// # Errors
     /// When the channel cannot be awaited.
     pub fn adopt(Forked(channel): Forked) -> io::Result<Self> {
-        Ok(Self(Mutex::new(Line::new(channel)?)))
+        Ok(Self { line: Mutex::new(Line::new(channel)?), awaited: std::sync::Mutex::default() })
     }
 
     /// Gives birth to a process and returns it with a line to it.
@@ -57,12 +65,15 @@ impl Nursery {
     pub async fn birth(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> anyhow::Result<(Born, Line)> {
         let (ours, theirs) = Channel::pair().context("cannot make a channel")?;
         let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(fds.iter().copied()).collect();
-        let nursery = self.0.lock().await;
+        let nursery = self.line.lock().await;
         nursery.0.get_ref().send(request, &fds).context("the nursery is gone; the pod must be restarted")?;
         let (reply, mut fds) =
             nursery.receive().await.context("the nursery is gone; the pod must be restarted")?;
         match (reply, fds.pop()) {
-            (Reply::Born(pid), Some(pidfd)) => Ok((Born { pid, pidfd }, Line::new(ours)?)),
+            (Reply::Born(pid), Some(pidfd)) => {
+                self.await_end_of(pid);
+                Ok((Born { pid, pidfd }, Line::new(ours)?))
+            }
             (Reply::Failed(sentence), _) => bail!(sentence),
             (Reply::Born(_), None) => bail!("the nursery sent no descriptor"),
         }
@@ -74,12 +85,50 @@ impl Nursery {
     /// The process's own sentence, or how it ended without one.
     pub async fn errand(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> anyhow::Result<Report> {
         let (born, line) = self.birth(request, fds).await?;
-        let report = line.report().await;
-        let status = ended(&born.pidfd).await.context("cannot wait for a child")?;
+        // Its own end counts too: a container it made may hold the line open after it was killed.
+        let (report, status) = tokio::select! {
+            biased;
+            report = line.report() => (report, self.ended(&born).await),
+            status = self.ended(&born) => (line.reported(), status),
+        };
+        let status = status.context("cannot wait for a child")?;
+        if let Ok(Some((Report::Created(pid), _))) = &report {
+            self.await_end_of(*pid);
+        }
+        process::reap_strangers(|pid| self.awaited().contains(&pid));
         match report? {
             Some((report, _)) => Ok(report),
             None => bail!("the process that did it ended with status {status} and said nothing"),
         }
+    }
+}
+
+impl Nursery {
+    /// Waits for a child's end and reaps it: its exit code, or 128 plus its signal.
+    ///
+    /// # Errors
+    /// When it is not a child.
+    pub async fn ended(&self, born: &Born) -> io::Result<u32> {
+        let readable = awaited::readable(born.pidfd.as_fd())?;
+        loop {
+            let mut ready = readable.readable().await?;
+            match process::reap(born.pidfd.as_fd())? {
+                Some(status) => {
+                    self.awaited().remove(&born.pid);
+                    return Ok(status);
+                }
+                None => ready.clear_ready(),
+            }
+        }
+    }
+
+    /// Notes that somebody here will wait for the child `pid`.
+    pub fn await_end_of(&self, pid: i32) {
+        self.awaited().insert(pid);
+    }
+
+    fn awaited(&self) -> std::sync::MutexGuard<'_, HashSet<i32>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -110,23 +159,20 @@ impl Line {
         }
     }
 
+    /// The report that is there already, if any.
+    ///
+    /// # Errors
+    /// See [`Line::report`].
+    fn reported(&self) -> anyhow::Result<Option<(Report, Vec<OwnedFd>)>> {
+        match self.0.get_ref().receive() {
+            Ok(Some((Report::Failed(sentence), _))) => bail!(sentence),
+            Ok(report) => Ok(report),
+            Err(_) => Ok(None),
+        }
+    }
+
     async fn receive<T: DeserializeOwned>(&self) -> io::Result<(T, Vec<OwnedFd>)> {
         let received = self.0.async_io(Interest::READABLE, Channel::receive).await?;
         received.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-    }
-}
-
-/// Waits for a child's end and reaps it: its exit code, or 128 plus its signal.
-///
-/// # Errors
-/// When it is not a child.
-pub async fn ended(pidfd: &OwnedFd) -> io::Result<u32> {
-    let readable = awaited::readable(pidfd.as_fd())?;
-    loop {
-        let mut ready = readable.readable().await?;
-        match container::process::reap(pidfd.as_fd())? {
-            Some(status) => return Ok(status),
-            None => ready.clear_ready(),
-        }
     }
 }

@@ -20,6 +20,8 @@ pub struct Inheritance {
 
 /// Serves requests until the daemon is gone; in each process born, lives that process's life.
 pub fn serve(daemon: Channel) -> ! {
+    // The log's descriptor is closed. What goes wrong is told to the daemon, who logs.
+    log::set_max_level(log::LevelFilter::Off);
     let inheritance = match set_up() {
         Ok(inheritance) => inheritance,
         Err(error) => refuse_all(&daemon, &format!("{error:#}")),
@@ -27,7 +29,14 @@ pub fn serve(daemon: Channel) -> ! {
     let (request, line, fds) = loop {
         let (request, fds) = next(&daemon);
         let mut fds = VecDeque::from(fds);
-        let Some(line) = fds.pop_front().map(Channel::from) else { continue };
+        let Some(line) = fds.pop_front().map(Channel::from) else {
+            answer(
+                &daemon,
+                &Reply::Failed("a request lost its descriptors; are too many files open?".into()),
+                None,
+            );
+            continue;
+        };
         match bear(&request) {
             Ok(None) => break (request, line, fds),
             Ok(Some(born)) => answer(&daemon, &Reply::Born(born.pid), Some(born.pidfd)),
@@ -43,8 +52,6 @@ fn set_up() -> anyhow::Result<Inheritance> {
     // A nursery without its daemon serves nobody.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("cannot tie the nursery's life to the daemon's")?;
-    // What goes wrong here or in a child is told to the daemon, who logs; a compiler's small talk is not.
-    log::set_max_level(log::LevelFilter::Off);
     Ok(Inheritance { engines: Engines::set_up()?, filter: Filter::compile()? })
 }
 

@@ -21,11 +21,10 @@ use ttrpc::{Code, Result};
 use workload::{Guest, Role, Workload, World};
 
 use super::{StatusOf, delete, options, status};
-use crate::awaited;
 use crate::daemon::Daemon;
-use crate::nursery::{Line, ended};
+use crate::nursery::Line;
 use crate::payload::{Order, Report, Request, WasmPayload};
-use crate::record::{Record, read_workload};
+use crate::record::{Record, SNAPSHOT, read_workload};
 use crate::task::{Ended, Event, Kind, Task, now};
 
 /// Makes the container and announces it.
@@ -34,35 +33,31 @@ pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<C
     if !daemon.tasks.reserve(&id) {
         return Err(status(Code::ALREADY_EXISTS, format!("container {id} exists already")));
     }
-    let (task, stdin_closed) = match make(&daemon, &request).await {
-        Ok((task, stdin_closed)) => (Arc::new(task), stdin_closed),
+    let task = match make(&daemon, &request).await.and_then(|task| daemon.tasks.fill(task)) {
+        Ok(task) => task,
         Err(error) => {
-            let sentence = format!("{error:#}");
             undo(&daemon, &request).await;
-            daemon.tasks.free(&id);
-            return Err(StatusOf::from(anyhow::anyhow!(sentence)).into());
+            daemon.free(&id);
+            return Err(StatusOf::from(error).into());
         }
     };
-    daemon.tasks.fill(Arc::clone(&task));
-    daemon.events.publish(&announcement(&request, task.pid));
+    daemon.events.publish(&announcement(&request, task.process.pid));
     tokio::spawn(watch(Arc::clone(&daemon), Arc::clone(&task)));
-    if let Some(closed) = stdin_closed {
-        tokio::spawn(pass_on_end_of_input(closed, Arc::clone(&task)));
-    }
-    Ok(CreateTaskResponse { pid: task.pid.cast_unsigned(), ..CreateTaskResponse::default() })
+    Ok(CreateTaskResponse { pid: task.process.pid.cast_unsigned(), ..CreateTaskResponse::default() })
 }
 
-async fn make(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<(Task, Option<OwnedFd>)> {
+async fn make(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<Task> {
     if request.terminal {
         bail!("this version of the Lighter shim has no terminals; run the container without -t");
     }
     let bundle = Path::new(&request.bundle);
-    let options = options::read(request.options.as_ref())?;
-    let mut record = Record { options: options.clone(), native: false, process: None };
+    let mut record = Record::new(options::read(request.options.as_ref())?);
+    let workload = read_workload(&request.id, bundle, record.options.clone())?;
+    // Each note is written before what it tells of, so that `delete` finds it whenever the daemon goes.
+    record.mounted = !request.rootfs.is_empty();
     record.write(bundle)?;
-    let workload = read_workload(&request.id, bundle, options)?;
     for Mount { type_: kind, source, options, .. } in &request.rootfs {
-        rootfs::mount_snapshot(Snapshot { kind, source, options }, &workload.rootfs())?;
+        rootfs::mount_snapshot(Snapshot { kind, source, options }, &bundle.join(SNAPSHOT))?;
     }
     rootfs::check_mount_sources(&workload)?;
     let paths = Paths {
@@ -76,20 +71,26 @@ async fn make(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<(T
         Role::Application => Some(rootfs::find_entrypoint(&workload)?).filter(|found| found.format.is_wasm()),
     };
     record.native = wasm.is_none();
-    record.write(bundle)?;
     let (kind, born) = match wasm {
         Some(found) => {
             let (line, born) = make_wasm(daemon, &workload, found, stdio.process, &mut record).await?;
             (Kind::Wasm(line), born)
         }
-        None => (Kind::Native, make_native(daemon, &workload, stdio.process).await?),
+        None => (Kind::Native, make_native(daemon, &workload, stdio.process, &mut record).await?),
     };
-    record.process = Some(Identity::of(born.pid).context("the container's process ended at once")?);
+    record.process = Identity::of(born.pid).ok();
     record.write(bundle)?;
-    Ok((Task::new(workload, kind, born.pid, born.pidfd, paths, stdio.hold), stdio.stdin_closed))
+    Ok(Task::new(workload, record, kind, born, paths, stdio.hold))
 }
 
-async fn make_native(daemon: &Daemon, workload: &Workload, stdio: [OwnedFd; 3]) -> anyhow::Result<Born> {
+async fn make_native(
+    daemon: &Daemon,
+    workload: &Workload,
+    stdio: [OwnedFd; 3],
+    record: &mut Record,
+) -> anyhow::Result<Born> {
+    record.entered = true;
+    record.write(&workload.bundle)?;
     let payload = channel::sealed_json("workload", workload)?;
     let [stdin, stdout, stderr] = &stdio;
     let fds = [payload.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
@@ -118,10 +119,10 @@ async fn make_wasm(
     let asked = Instant::now();
     let (born, line) = daemon.nursery.birth(&Request::Wasm(namespaces.clone()), &fds).await?;
     log::debug!("container {}: born {:?} after it was asked for", workload.id, asked.elapsed());
-    let born = if namespaces.need_midwife() { delivered(born, &line).await? } else { born };
+    let born = if namespaces.need_midwife() { delivered(daemon, born, &line).await? } else { born };
     record.process = Identity::of(born.pid).ok();
     record.write(&workload.bundle)?;
-    match bring_to_gate(daemon, workload, &namespaces, &born, &line).await {
+    match bring_to_gate(daemon, workload, &namespaces, &born, &line, record).await {
         Ok(()) => {
             log::debug!(
                 "container {}: at its gate {:?} after it was asked for",
@@ -133,7 +134,7 @@ async fn make_wasm(
         Err(error) => {
             // It may have ended by itself: then only the reaping is left.
             let _ = process::signal(&born.pidfd, libc::SIGKILL);
-            let _ = ended(&born.pidfd).await;
+            let _ = daemon.nursery.ended(&born).await;
             Err(error)
         }
     }
@@ -161,11 +162,14 @@ async fn compile(
 }
 
 /// Lets the midwife go and returns whom it gave birth to.
-async fn delivered(midwife: Born, line: &Line) -> anyhow::Result<Born> {
+async fn delivered(daemon: &Daemon, midwife: Born, line: &Line) -> anyhow::Result<Born> {
     let report = line.report().await;
-    ended(&midwife.pidfd).await.context("cannot wait for a child")?;
+    daemon.nursery.ended(&midwife).await.context("cannot wait for a child")?;
     match report?.map(|(report, mut fds)| (report, fds.pop())) {
-        Some((Report::Delivered(pid), Some(pidfd))) => Ok(Born { pid, pidfd }),
+        Some((Report::Delivered(pid), Some(pidfd))) => {
+            daemon.nursery.await_end_of(pid);
+            Ok(Born { pid, pidfd })
+        }
         other => bail!("the process that enters the pod's namespaces said {other:?}"),
     }
 }
@@ -177,10 +181,16 @@ async fn bring_to_gate(
     namespaces: &Namespaces,
     born: &Born,
     line: &Line,
+    record: &mut Record,
 ) -> anyhow::Result<()> {
     expect(line, |report| matches!(report, Report::Joined)).await?;
     let joined = Instant::now();
-    Cgroup::of(workload)?.admit(born.pid, workload)?;
+    let cgroup = Cgroup::of(workload)?;
+    cgroup.check_free()?;
+    record.entered = true;
+    record.write(&workload.bundle)?;
+    cgroup.admit(born.pid, workload)?;
+    set_oom_score(workload, born.pid);
     if namespaces.new_user() {
         namespaces.map_ids(&workload.spec, born.pid)?;
     }
@@ -188,6 +198,15 @@ async fn bring_to_gate(
     log::debug!("container {}: cgroup and hooks took {:?}", workload.id, joined.elapsed());
     line.send(&Order::Enter).context("the container's process is gone")?;
     expect(line, |report| matches!(report, Report::Ready)).await
+}
+
+/// Sets the spec's OOM score from outside, where it does not need the box's cooperation. Hosts that do
+/// not let the daemon lower it run the container with what it has: it is no reason not to run.
+fn set_oom_score(workload: &Workload, pid: i32) {
+    let Some(score) = workload.process().oom_score_adj() else { return };
+    if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()) {
+        log::warn!("container {}: cannot set the OOM score to {score}: {error}", workload.id);
+    }
 }
 
 async fn expect(line: &Line, is_it: impl Fn(&Report) -> bool) -> anyhow::Result<()> {
@@ -214,13 +233,12 @@ pub async fn run_hooks(daemon: &Daemon, workload: &Workload, moment: Moment, pid
 async fn undo(daemon: &Daemon, request: &CreateTaskRequest) {
     let bundle = Path::new(&request.bundle);
     let undone = async {
-        let record = Record::read(bundle)?;
-        let options = record.map(|record| (record.options, record.native));
-        match options.map(|(options, native)| (read_workload(&request.id, bundle, options), native)) {
-            Some((Ok(workload), native)) => delete::remove(daemon, &workload, native, 0).await,
-            // Without a spec nothing of it was made.
-            Some((Err(_), _)) | None => Ok(()),
+        let Some(record) = Record::read(bundle)? else { return Ok(()) };
+        let workload = read_workload(&request.id, bundle, record.options.clone())?;
+        if let Some(process) = record.process {
+            process.kill();
         }
+        delete::remove(daemon, &workload, &record).await
     };
     if let Err(error) = undone.await {
         log::warn!("container {}: after a failed Create: {error:#}", request.id);
@@ -229,7 +247,7 @@ async fn undo(daemon: &Daemon, request: &CreateTaskRequest) {
 
 /// Waits for the process's end and tells everybody.
 async fn watch(daemon: Arc<Daemon>, task: Arc<Task>) {
-    let status = match ended(&task.pidfd).await {
+    let status = match daemon.nursery.ended(&task.process).await {
         Ok(status) => status,
         Err(error) => return log::error!("container {}: cannot wait for its end: {error}", task.workload.id),
     };
@@ -237,13 +255,18 @@ async fn watch(daemon: Arc<Daemon>, task: Arc<Task>) {
     let ended = Ended { status, at: now() };
     // A Start that is on its way announces itself first.
     let _turn = task.turn.lock().await;
+    if let Kind::Native = task.kind
+        && let Err(error) = end_the_rest(&task.workload)
+    {
+        log::warn!("container {}: {error:#}", task.workload.id);
+    }
     if let Err(refusal) = task.advance(Event::Exit) {
         log::error!("container {}: {refusal}", task.workload.id);
     }
     daemon.events.publish(&TaskExit {
         container_id: task.workload.id.clone(),
         id: task.workload.id.clone(),
-        pid: task.pid.cast_unsigned(),
+        pid: task.process.pid.cast_unsigned(),
         exit_status: ended.status,
         exited_at: MessageField::some(ended.at.clone()),
         ..TaskExit::default()
@@ -251,13 +274,13 @@ async fn watch(daemon: Arc<Daemon>, task: Arc<Task>) {
     task.end(ended);
 }
 
-/// Lets go of standard input when the client has: some clients never send CloseIO.
-async fn pass_on_end_of_input(closed: OwnedFd, task: Arc<Task>) {
-    let Ok(closed) = awaited::readable(closed) else { return };
-    tokio::select! {
-        _ = closed.readable() => task.close_stdin(),
-        _ = task.wait() => {}
+/// With its first process a container is over. The kernel sees to that in a pid namespace of its own;
+/// in a shared one the others are killed here, or they would keep its pipes open.
+fn end_the_rest(workload: &Workload) -> anyhow::Result<()> {
+    if Namespaces::of(&workload.spec).new & libc::CLONE_NEWPID == 0 {
+        Cgroup::of(workload)?.kill_all();
     }
+    Ok(())
 }
 
 fn announcement(request: &CreateTaskRequest, pid: i32) -> TaskCreate {

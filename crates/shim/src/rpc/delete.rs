@@ -3,7 +3,6 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use anyhow::Context;
 use container::cgroup::Cgroup;
 use container::hooks::Moment;
 use container::{channel, process, rootfs};
@@ -16,14 +15,14 @@ use workload::Workload;
 use super::{StatusOf, create, status};
 use crate::daemon::Daemon;
 use crate::payload::Request;
-use crate::record;
-use crate::task::{Event, Kind, State, Task};
+use crate::record::{self, Record, SNAPSHOT};
+use crate::task::{Event, State, Task};
 
 /// Removes a task that has ended, or that never ran.
 pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteResponse> {
     if task.state() == State::Created {
         // It may end by itself between the question and the signal.
-        let _ = process::signal(&task.pidfd, libc::SIGKILL);
+        let _ = process::signal(&task.process.pidfd, libc::SIGKILL);
         task.wait().await;
     }
     task.advance(Event::Delete).map_err(StatusOf::from)?;
@@ -31,12 +30,12 @@ pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteRespon
         return Err(status(Code::INTERNAL, "the task stopped without an end".into()));
     };
     let workload = &task.workload;
-    let removed = remove(&daemon, workload, matches!(task.kind, Kind::Native), task.pid).await;
+    let removed = remove(&daemon, workload, &task.record).await;
     // The task is gone for containerd whatever is left of it: a Delete that fails would be asked for
     // again and find a state that refuses it.
     daemon.tasks.free(&workload.id);
     let response = DeleteResponse {
-        pid: task.pid.cast_unsigned(),
+        pid: task.process.pid.cast_unsigned(),
         exit_status: ended.status,
         exited_at: MessageField::some(ended.at),
         ..DeleteResponse::default()
@@ -53,17 +52,27 @@ pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteRespon
 }
 
 /// Removes the cgroup, the mounts and libcontainer's state, and runs the `poststop` hooks. Every step
-/// is tried; the first failure is told.
-pub async fn remove(daemon: &Daemon, workload: &Workload, native: bool, pid: i32) -> anyhow::Result<()> {
-    let container = if native {
-        let payload = channel::sealed_json("workload", workload)?;
-        daemon.nursery.errand(&Request::NativeDelete, &[payload.as_fd()]).await.map(drop)
-    } else {
-        match Cgroup::of(workload).and_then(|cgroup| cgroup.remove()) {
-            Ok(()) => create::run_hooks(daemon, workload, Moment::Stopped, pid).await,
-            Err(error) => Err(error),
-        }
+/// is tried, the hooks last; the first failure is told.
+pub async fn remove(daemon: &Daemon, workload: &Workload, record: &Record) -> anyhow::Result<()> {
+    let container = match record {
+        Record { entered: false, .. } => Ok(()),
+        Record { native: true, .. } => delete_native(daemon, workload).await,
+        Record { .. } => Cgroup::of(workload).and_then(|cgroup| cgroup.remove()),
     };
-    let unmounted = rootfs::unmount_all(&workload.rootfs()).context("cannot let go of the root file system");
-    container.and(unmounted).and_then(|()| record::forget(&workload.bundle))
+    let unmounted =
+        if record.mounted { rootfs::unmount_all(&workload.bundle.join(SNAPSHOT)) } else { Ok(()) };
+    let stopped = if record.entered && !record.native {
+        let pid = record.process.map_or(0, |process| process.pid);
+        create::run_hooks(daemon, workload, Moment::Stopped, pid).await
+    } else {
+        Ok(())
+    };
+    // Also after a failure: what could not be removed now is told now, and hooks run once.
+    let forgotten = record::forget(&workload.bundle);
+    container.and(unmounted).and(stopped).and(forgotten)
+}
+
+async fn delete_native(daemon: &Daemon, workload: &Workload) -> anyhow::Result<()> {
+    let payload = channel::sealed_json("workload", workload)?;
+    daemon.nursery.errand(&Request::NativeDelete, &[payload.as_fd()]).await.map(drop)
 }

@@ -12,7 +12,7 @@ use crate::task::{Event, Refusal, Task};
 pub fn kill(task: &Task, signal: u32, all: bool) -> Result<Empty> {
     task.check(Event::Kill).map_err(StatusOf::from)?;
     let number = i32::try_from(signal).unwrap_or(i32::MAX);
-    match process::signal(&task.pidfd, number) {
+    match process::signal(&task.process.pidfd, number) {
         Ok(()) => {}
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
             return Err(StatusOf::from(Refusal::Finished).into());
@@ -20,13 +20,13 @@ pub fn kill(task: &Task, signal: u32, all: bool) -> Result<Empty> {
         Err(error) => {
             return Err(status(
                 Code::INVALID_ARGUMENT,
-                format!("cannot send signal {signal} to process {}: {error}", task.pid),
+                format!("cannot send signal {signal} to process {}: {error}", task.process.pid),
             ));
         }
     }
     if all {
         let others = Cgroup::of(&task.workload).map_err(StatusOf::from)?.pids();
-        for pid in others.into_iter().filter(|pid| *pid != task.pid) {
+        for pid in others.into_iter().filter(|pid| *pid != task.process.pid) {
             // One that ended since has nothing to be told.
             let _ = process::open(pid).and_then(|pidfd| process::signal(pidfd, number));
         }

@@ -16,7 +16,7 @@ pub fn state(task: &Task) -> StateResponse {
     StateResponse {
         id: task.workload.id.clone(),
         bundle: task.workload.bundle.display().to_string(),
-        pid: task.pid.cast_unsigned(),
+        pid: task.process.pid.cast_unsigned(),
         status: match task.state() {
             State::Created => Status::CREATED.into(),
             State::Running => Status::RUNNING.into(),
@@ -47,7 +47,7 @@ pub async fn wait(task: &Task) -> Result<WaitResponse> {
 pub fn pids(task: &Task) -> Result<PidsResponse> {
     let mut pids = Cgroup::of(&task.workload).map_err(StatusOf::from)?.pids();
     if pids.is_empty() {
-        pids.push(task.pid);
+        pids.push(task.process.pid);
     }
     let processes = pids
         .into_iter()
@@ -60,7 +60,7 @@ pub fn pids(task: &Task) -> Result<PidsResponse> {
 pub fn connect(task: Option<&Task>) -> ConnectResponse {
     ConnectResponse {
         shim_pid: std::process::id(),
-        task_pid: task.map_or(0, |task| task.pid.cast_unsigned()),
+        task_pid: task.map_or(0, |task| task.process.pid.cast_unsigned()),
         version: env!("CARGO_PKG_VERSION").into(),
         ..ConnectResponse::default()
     }

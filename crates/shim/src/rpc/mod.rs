@@ -61,6 +61,7 @@ impl TaskService for TaskApi {
     }
 
     async fn delete(&self, _: &TtrpcContext, request: DeleteRequest) -> Result<DeleteResponse> {
+        self.0.tasks.give_up(&request.id);
         let task = self.task(&request.id, &request.exec_id)?;
         Self::to_the_end(delete::delete(Arc::clone(&self.0), task)).await
     }
@@ -90,10 +91,7 @@ impl TaskService for TaskApi {
     }
 
     async fn shutdown(&self, _: &TtrpcContext, _: ShutdownRequest) -> Result<Empty> {
-        // Other containers of the pod may still need their daemon, `now` or not: as runc's shim.
-        if self.0.tasks.is_empty() {
-            self.0.shutdown.notify_one();
-        }
+        self.0.ask_to_shut_down();
         Ok(Empty::new())
     }
 

@@ -24,16 +24,17 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse
     task.advance(Event::Start).map_err(StatusOf::from)?;
     daemon.events.publish(&TaskStart {
         container_id: task.workload.id.clone(),
-        pid: task.pid.cast_unsigned(),
+        pid: task.process.pid.cast_unsigned(),
         ..TaskStart::default()
     });
     if let Kind::Wasm(_) = task.kind
-        && let Err(error) = create::run_hooks(&daemon, &task.workload, Moment::Started, task.pid).await
+        && let Err(error) =
+            create::run_hooks(&daemon, &task.workload, Moment::Started, task.process.pid).await
     {
         // OCI: a failing poststart hook is logged and the lifecycle goes on.
         log::warn!("container {}: {error:#}", task.workload.id);
     }
-    Ok(StartResponse { pid: task.pid.cast_unsigned(), ..StartResponse::default() })
+    Ok(StartResponse { pid: task.process.pid.cast_unsigned(), ..StartResponse::default() })
 }
 
 async fn open_gate(daemon: &Daemon, task: &Task) -> anyhow::Result<()> {

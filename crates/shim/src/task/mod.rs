@@ -3,10 +3,11 @@
 mod state;
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::bail;
+use container::birth::Born;
 use container::stdio::{Hold, Paths};
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use tokio::sync::watch;
@@ -15,14 +16,17 @@ use workload::Workload;
 pub use state::{Event, Refusal, State};
 
 use crate::nursery::Line;
+use crate::record::Record;
 
 /// The tasks of the pod by container id.
 #[derive(Default)]
 pub struct Tasks(Mutex<HashMap<String, Slot>>);
 
 enum Slot {
-    /// A Create is at work; the id is taken.
-    Reserved,
+    /// A Create is at work; the id is taken. Whoever asked may have given it up since.
+    Reserved {
+        given_up: bool,
+    },
     Filled(Arc<Task>),
 }
 
@@ -30,10 +34,10 @@ enum Slot {
 pub struct Task {
     /// What it was made from.
     pub workload: Workload,
-    /// Its first process, in the host's pid namespace.
-    pub pid: i32,
-    /// The same, as long as it has not been reaped and after.
-    pub pidfd: OwnedFd,
+    /// What was begun for it.
+    pub record: Record,
+    /// Its first process, by its id in the host's pid namespace and by descriptor.
+    pub process: Born,
     /// How it is started.
     pub kind: Kind,
     /// The paths containerd gave, to be told again.
@@ -64,11 +68,11 @@ pub struct Ended {
 
 impl Task {
     /// A task just created.
-    pub fn new(workload: Workload, kind: Kind, pid: i32, pidfd: OwnedFd, paths: Paths, hold: Hold) -> Self {
+    pub fn new(workload: Workload, record: Record, kind: Kind, born: Born, paths: Paths, hold: Hold) -> Self {
         Self {
             workload,
-            pid,
-            pidfd,
+            record,
+            process: born,
             kind,
             paths,
             turn: tokio::sync::Mutex::new(()),
@@ -133,14 +137,32 @@ impl Tasks {
         let mut tasks = lock(&self.0);
         let free = !tasks.contains_key(id);
         if free {
-            tasks.insert(id.to_owned(), Slot::Reserved);
+            tasks.insert(id.to_owned(), Slot::Reserved { given_up: false });
         }
         free
     }
 
     /// Puts the task that Create made under its id.
-    pub fn fill(&self, task: Arc<Task>) {
-        lock(&self.0).insert(task.workload.id.clone(), Slot::Filled(task));
+    ///
+    /// # Errors
+    /// When it was given up while it was made.
+    pub fn fill(&self, task: Task) -> anyhow::Result<Arc<Task>> {
+        let mut tasks = lock(&self.0);
+        let id = task.workload.id.clone();
+        if let Some(Slot::Reserved { given_up: true }) = tasks.get(&id) {
+            bail!("container {id} was deleted while it was created");
+        }
+        let task = Arc::new(task);
+        tasks.insert(id, Slot::Filled(Arc::clone(&task)));
+        Ok(task)
+    }
+
+    /// Notes that nobody wants what is being created under an id any more: containerd deletes what it
+    /// stopped waiting for.
+    pub fn give_up(&self, id: &str) {
+        if let Some(Slot::Reserved { given_up }) = lock(&self.0).get_mut(id) {
+            *given_up = true;
+        }
     }
 
     /// Frees an id.
@@ -152,7 +174,7 @@ impl Tasks {
     pub fn find(&self, id: &str) -> Option<Arc<Task>> {
         match lock(&self.0).get(id) {
             Some(Slot::Filled(task)) => Some(Arc::clone(task)),
-            Some(Slot::Reserved) | None => None,
+            Some(Slot::Reserved { .. }) | None => None,
         }
     }
 

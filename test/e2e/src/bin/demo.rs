@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::containerd::Containerd;
@@ -42,7 +42,8 @@ fn demo() -> Result<()> {
     let args = ["run", "--rm", "--runtime", &shim.runtime, "--env", "GREETING=hello"];
     let words = [&image, "demo", "/app.wasm", "0", "/"];
     say(&format!("$ ctr {} {}", args.join(" "), words.join(" ")))?;
-    let status = daemon.ctr(args.iter().copied().chain(words)).status().context("cannot run ctr")?;
+    let mut ctr = daemon.ctr(args.iter().copied().chain(words));
+    let status = ctr.stdin(Stdio::null()).status().context("cannot run ctr")?;
     if !status.success() {
         bail!("the guest ended with {status}");
     }

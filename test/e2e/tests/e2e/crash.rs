@@ -1,19 +1,28 @@
 //! What is left when a shim's daemon or containerd itself dies in the middle of a run.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::census::Census;
 use e2e::containerd::Containerd;
 use e2e::guests::Guest;
-use e2e::process::poll;
+use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
+use e2e::scope::Process;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::lifecycle::both;
 
+/// How often a daemon is killed while it creates.
+const TRIES: u32 = 10;
+/// A guest that takes its time to compile.
+const BIG: &str = "/cases/big.wasm";
+
 pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::from(both("shim-killed", shim_killed));
+    scenarios.push(Scenario::ours("shim-killed-in-create", killed_in_create));
     scenarios.extend(both("containerd-restarted", |daemon, guest| restarted(daemon, guest, Signal::SIGTERM)));
     scenarios.extend(both("containerd-killed", |daemon, guest| restarted(daemon, guest, Signal::SIGKILL)));
     scenarios
@@ -33,6 +42,38 @@ fn shim_killed(daemon: &Containerd, guest: Guest) -> Result<()> {
         Ok((!alive).then_some(()))
     })?;
     daemon.delete_container("orphan")
+}
+
+/// At random moments of a Create that takes long: `ctr` hears of it, and nothing is left.
+fn killed_in_create(daemon: &Containerd) -> Result<()> {
+    let start = Instant::now();
+    daemon.run("whole").args(&[BIG]).finish()?.ok()?;
+    // The rest is start and end, when nothing is created any more or yet.
+    let create = start.elapsed() * 3 / 4;
+    for round in 1..=TRIES {
+        let before = Census::take(daemon)?;
+        let id = format!("torn-{round}");
+        let running = daemon.run(&id).args(&[BIG]).start()?;
+        poll("the daemon", LIMIT, || Ok(daemon.shim_of(&id).ok()))?;
+        let chance = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_micros() % 1000;
+        let moment = create * chance / 1000;
+        thread::sleep(moment);
+        // Until `start` ended it, not its child, looks like the daemon.
+        let shim = poll("the daemon alone", LIMIT, || {
+            Ok(daemon.shim_of(&id).ok().filter(|shim| !child_of_containerd(daemon, shim)))
+        })?;
+        kill(Pid::from_raw(shim.pid), Signal::SIGKILL)?;
+        let tried = || format!("try {round}, killed after {} ms", moment.as_millis());
+        let output = running.finish(LIMIT).with_context(tried)?;
+        ensure!(output.code != 0, "{}: ctr saw no error; stdout {:?}", tried(), output.stdout);
+        before.settled(daemon).with_context(tried)?;
+    }
+    Ok(())
+}
+
+fn child_of_containerd(daemon: &Containerd, shim: &Process) -> bool {
+    let processes = daemon.scope.processes().unwrap_or_default();
+    processes.iter().any(|process| process.is_containerd() && process.pid == shim.parent)
 }
 
 /// The task survives containerd, is found again, and can be killed and deleted.

@@ -1,22 +1,36 @@
-//! What the spec says beside the process: hooks, limits, the termination log.
+//! What the spec says beside the program: hooks, limits, ids, names, the termination log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::guests::Guest;
+use e2e::kernel;
+use e2e::process::run;
 use e2e::runner::Scenario;
 use serde_json::{Value, json};
 
+use crate::jail::USER;
 use crate::lifecycle::both;
 
 const LIMIT: &str = "67108864";
+/// WASI's numbers for "input/output error", "not permitted", "read-only file system" and "not
+/// capable". The first is what wasmtime makes of the kernel's EROFS, for which it has no case.
+const READ_ONLY: [i32; 4] = [29, 63, 69, 76];
 
 pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios = vec![Scenario::ours("wasm-termination-log", termination_log)];
     scenarios.extend(both("hooks", hooks));
     scenarios.extend(both("memory-limit", memory_limit));
+    scenarios.extend(both("rlimits", rlimits));
+    scenarios.extend(both("umask-and-groups", umask_and_groups));
+    scenarios.extend(both("hostname", hostname));
+    for (name, writable) in [("rw", true), ("ro", false)] {
+        let check = move |daemon: &Containerd| file_mount(daemon, writable);
+        scenarios.push(Scenario::ours(format!("wasm-file-mount-{name}"), check));
+    }
     scenarios
 }
 
@@ -61,6 +75,81 @@ fn memory_file(pid: i32) -> Result<PathBuf> {
         Some(path) => Ok(root.join("memory").join(path).join("memory.limit_in_bytes")),
         None => Ok(root.join(group("").context("the process is in no cgroup")?).join("memory.max")),
     }
+}
+
+/// Runs a guest whose spec was changed by `change`, and gives `check` its process.
+fn changed(
+    daemon: &Containerd,
+    guest: Guest,
+    change: impl Fn(&mut Value),
+    check: impl Fn(i32) -> Result<()>,
+) -> Result<()> {
+    let mut spec = daemon.default_spec("changed", guest.ready())?;
+    change(&mut spec);
+    let path = daemon.write_spec("changed", &spec)?;
+    daemon.run_spec("changed", &path).detach()?;
+    check(daemon.task("changed")?.pid)?;
+    daemon.kill_and_delete("changed")
+}
+
+fn rlimits(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let limit = json!([{ "type": "RLIMIT_NOFILE", "soft": 321, "hard": 654 }]);
+    changed(
+        daemon,
+        guest,
+        |spec| spec["process"]["rlimits"] = limit.clone(),
+        |pid| is("the limit of open files", &kernel::limit(pid, "Max open files")?, "321 654"),
+    )
+}
+
+fn umask_and_groups(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let user = json!({ "uid": USER.uid, "gid": USER.gid, "umask": 0o027, "additionalGids": [77, 5, 88] });
+    changed(
+        daemon,
+        guest,
+        |spec| spec["process"]["user"] = user.clone(),
+        |pid| {
+            is("the umask", &kernel::status(pid, "Umask")?, "0027")?;
+            is("the list of groups", &kernel::status(pid, "Groups")?, "5 77 88")
+        },
+    )
+}
+
+/// The name stands in a UTS namespace that is not the host's.
+fn hostname(daemon: &Containerd, guest: Guest) -> Result<()> {
+    changed(
+        daemon,
+        guest,
+        |spec| spec["hostname"] = json!("barge"),
+        |pid| {
+            let ours = fs::read_link("/proc/self/ns/uts")?;
+            ensure!(kernel::link(pid, "ns/uts")? != ours, "the guest is in the host's UTS namespace");
+            let enter = format!("--uts=/proc/{pid}/ns/uts");
+            let said = run(Command::new("nsenter").arg(enter).args(["busybox", "hostname"]))?;
+            said.ok()?.prints("barge").map(drop)
+        },
+    )
+}
+
+fn is(what: &str, shown: &str, expected: &str) -> Result<()> {
+    ensure!(shown == expected, "{what} is {shown:?} instead of {expected:?}");
+    Ok(())
+}
+
+/// A single file, as Kubernetes mounts /etc/hosts, is found through `/` and keeps the mount's rights.
+fn file_mount(daemon: &Containerd, writable: bool) -> Result<()> {
+    let file = daemon.scope.dir.join("tmp").join(format!("hosts-{writable}"));
+    fs::write(&file, "127.0.0.1 localhost\n")?;
+    let run = daemon.run("mounted").bind(&file, "/etc/hosts", writable).args(&["/guests/hosts.wasm"]);
+    let output = run.finish()?.prints("127.0.0.1 localhost")?;
+    let left = fs::read_to_string(&file)?;
+    if writable {
+        output.ok()?;
+        return is("the file", &left, "X27.0.0.1 localhost\n");
+    }
+    let refused = READ_ONLY.contains(&output.code);
+    ensure!(refused, "opening it to write gave the error number {}", output.code);
+    is("the file", &left, "127.0.0.1 localhost\n")
 }
 
 /// The sentence about a trap stands where Kubernetes looks for it, as well as on stderr.

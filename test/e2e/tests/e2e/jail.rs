@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use cases::User;
 use e2e::containerd::Containerd;
 use e2e::guests::Guest;
+use e2e::kernel;
+use e2e::process::LIMIT;
 use e2e::runner::Scenario;
 use serde_json::Value;
 
@@ -16,6 +19,12 @@ use crate::data::shared_folder;
 pub const USER: User = User { uid: 1234, gid: 5678 };
 /// WASI's number for "permission denied".
 const DENIED: i32 = 2;
+/// What every guest finds in its /dev.
+const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];
+/// File systems that show the kernel, not files: no guest gets one, even if the spec lists it.
+const VIEWS: [&str; 6] = ["proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"];
+/// Descriptors an engine waits with.
+const WAITING: [&str; 3] = ["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"];
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -30,6 +39,11 @@ pub fn scenarios() -> Vec<Scenario> {
         }),
         Scenario::ours("wasm-owner", |daemon| owner(daemon, Guest::Wasm)),
         Scenario::any("native-owner", |daemon| owner(daemon, Guest::Native)),
+        Scenario::ours("jail-descriptors", |daemon| descriptors(daemon, "/guests/ready.wasm")),
+        Scenario::ours("jail-descriptors-component", |daemon| {
+            descriptors(daemon, "/cases/stop-component-sleep.wasm")
+        }),
+        Scenario::ours("jail-mounts", mounts),
     ]
 }
 
@@ -37,12 +51,6 @@ pub fn scenarios() -> Vec<Scenario> {
 fn jail(daemon: &Containerd, user: Option<User>) -> Result<()> {
     daemon.run("jail").user(user).args(Guest::Wasm.ready()).detach()?;
     let pid = daemon.task("jail")?.pid;
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let shown = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-        line.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" "))
-            .with_context(|| format!("/proc/{pid}/status has no {key}"))
-    };
     let spec = daemon.spec_of("jail")?;
     let user = &spec["process"]["user"];
     let four = |id: &Value| vec![id.to_string(); 4].join(" ");
@@ -55,7 +63,8 @@ fn jail(daemon: &Containerd, user: Option<User>) -> Result<()> {
     expected.push(("Groups", groups(user)));
     expected.push(("Umask", "0022".into()));
     for (key, value) in expected {
-        ensure!(shown(key)? == value, "{key} is {:?} instead of {value:?}", shown(key)?);
+        let shown = kernel::status(pid, key)?;
+        ensure!(shown == value, "{key} is {shown:?} instead of {value:?}");
     }
     daemon.kill_and_delete("jail")
 }
@@ -77,4 +86,91 @@ fn owner(daemon: &Containerd, guest: Guest) -> Result<()> {
     let (uid, gid) = (made.uid(), made.gid());
     ensure!((uid, gid) == (USER.uid, USER.gid), "the file belongs to {uid}:{gid}");
     Ok(())
+}
+
+/// The compiled code that was vouched for.
+const CODE: &str = "/memfd:code (deleted)";
+
+/// Beside its stdio a guest holds its preopened folders and what its engine waits with, nothing else:
+/// no socket, no fifo, nothing of the daemon. The engine keeps the guest's own code open, sealed.
+fn descriptors(daemon: &Containerd, entry: &str) -> Result<()> {
+    let folder = shared_folder(daemon, &entry[1..].replace('/', "-"))?;
+    let run = daemon.run("holder").bind(&folder, "/outbox", true).bind(&folder, "/inbox", false);
+    let mut running = run.args(&[entry]).start()?;
+    running.says("ready", LIMIT)?;
+    let pid = daemon.task("holder")?.pid;
+    let mut folders = volumes(&daemon.spec_of("holder")?)?;
+    folders.push("/".into());
+    let held = kernel::descriptors(pid)?;
+    for (number, link) in &held {
+        let good = folders.contains(link)
+            || link == Path::new(CODE)
+            || WAITING.iter().any(|waiting| link == Path::new(waiting));
+        ensure!(good, "descriptor {number} leads to {}; all of them: {held:?}", link.display());
+        let its_own = link != Path::new("/") || same_file(pid, &format!("fd/{number}"), "root")?;
+        ensure!(its_own, "descriptor {number} leads to a root that is not the guest's: {held:?}");
+    }
+    for folder in ["/", "/outbox", "/inbox"] {
+        let times = held.iter().filter(|(_, link)| link == Path::new(folder)).count();
+        // The host's root, or that of a file system mounted nowhere, would be shown as `/`, too.
+        ensure!(times == 1, "{folder} is open {times} times: {held:?}");
+    }
+    daemon.kill("holder", "SIGKILL", false)?;
+    running.finish(LIMIT)?.exits(137).map(drop)
+}
+
+/// Whether two links of process `pid` lead to the same file.
+fn same_file(pid: i32, one: &str, other: &str) -> Result<bool> {
+    let identity = |name: &str| {
+        let file = fs::metadata(format!("/proc/{pid}/{name}")).with_context(|| format!("{name} of {pid}"))?;
+        anyhow::Ok((file.dev(), file.ino()))
+    };
+    Ok(identity(one)? == identity(other)?)
+}
+
+/// A guest sees its root, a /dev of four devices and the spec's volumes; no /proc, no /sys, nothing
+/// of the host.
+fn mounts(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "mounts")?;
+    let run = daemon.run("seer").bind(&folder, "/outbox", true).bind(&folder, "/inbox", false);
+    run.args(Guest::Wasm.ready()).detach()?;
+    let pid = daemon.task("seer")?.pid;
+    let volumes = volumes(&daemon.spec_of("seer")?)?;
+    let mounts = kernel::mounts(pid)?;
+    let known = |path: &Path| volumes.iter().any(|volume| volume == path) || device(path);
+    for mount in &mounts {
+        let shown = (mount.point.display(), &mount.kind);
+        let base = [Path::new("/"), Path::new("/dev")].contains(&mount.point.as_path());
+        ensure!(base || known(&mount.point), "{} is mounted, a {}", shown.0, shown.1);
+        ensure!(!VIEWS.contains(&mount.kind.as_str()), "{} is a {}", shown.0, shown.1);
+    }
+    for point in ["/", "/dev", "/outbox", "/inbox"] {
+        ensure!(mounts.iter().any(|mount| mount.point == Path::new(point)), "no {point} in {mounts:?}");
+    }
+    let tmpfs = mounts.iter().any(|mount| mount.point == Path::new("/dev") && mount.kind == "tmpfs");
+    ensure!(tmpfs, "/dev is no tmpfs: {mounts:?}");
+    for path in inside(pid, "/dev")? {
+        ensure!(known(&path), "{} is in the guest's /dev", path.display());
+    }
+    for empty in ["/proc", "/sys"] {
+        ensure!(inside(pid, empty)?.is_empty(), "{empty} holds {:?}", inside(pid, empty)?);
+    }
+    daemon.kill_and_delete("seer")
+}
+
+/// Where the spec mounts something else than a view of the kernel.
+fn volumes(spec: &Value) -> Result<Vec<PathBuf>> {
+    let mounts = spec["mounts"].as_array().context("the spec has no mounts")?;
+    let files = mounts.iter().filter(|mount| !VIEWS.iter().any(|view| mount["type"] == *view));
+    Ok(files.filter_map(|mount| mount["destination"].as_str()).map(PathBuf::from).collect())
+}
+
+/// The paths in a folder as process `pid` sees it.
+fn inside(pid: i32, folder: &str) -> Result<Vec<PathBuf>> {
+    let listed = fs::read_dir(format!("/proc/{pid}/root{folder}"))?;
+    listed.map(|entry| Ok(Path::new(folder).join(entry?.file_name()))).collect()
+}
+
+fn device(path: &Path) -> bool {
+    DEVICES.iter().any(|device| path == Path::new(device))
 }

@@ -1,4 +1,7 @@
-//! Kill, delete, events: what containerd is promised about every task, Wasm or native.
+//! Kill, delete, events, stdio: what containerd is promised about every task, Wasm or native.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
@@ -15,6 +18,11 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(both("kill-all", kill_all));
     scenarios.extend(both("delete-running", delete_running));
     scenarios.extend(both("events", events));
+    scenarios.push(Scenario::measured("wasm-sigterm-busy", sigterm_busy));
+    for guest in [Guest::Wasm, Guest::Native] {
+        let name = |what: &str| format!("{}-{what}", guest.word());
+        scenarios.push(Scenario::ours(name("stdout-missing"), move |daemon| stdout_missing(daemon, guest)));
+    }
     scenarios
 }
 
@@ -38,6 +46,30 @@ fn kill_all(daemon: &Containerd, guest: Guest) -> Result<()> {
     running.says("ready", LIMIT)?;
     daemon.kill("killed", "SIGKILL", true)?;
     running.finish(LIMIT)?.exits(137).map(drop)
+}
+
+/// A guest that never calls its host ends promptly all the same; the line says how promptly.
+fn sigterm_busy(daemon: &Containerd) -> Result<String> {
+    daemon.run("busy").args(&["/cases/stop-busy.wasm"]).detach()?;
+    let process = format!("/proc/{}/exe", daemon.task("busy")?.pid);
+    let start = Instant::now();
+    daemon.kill("busy", "SIGTERM", false)?;
+    let told = start.elapsed();
+    // A zombie has no program any more.
+    let gone = || Ok(Path::new(&process).read_link().is_err().then(|| start.elapsed()));
+    let ended = poll("the guest to end", Duration::from_secs(2), gone)?;
+    daemon.becomes("busy", "STOPPED")?;
+    daemon.delete_task("busy", 143)?;
+    daemon.delete_container("busy")?;
+    Ok(format!("gone {} ms after `ctr kill` began, which took {} ms", ended.as_millis(), told.as_millis()))
+}
+
+/// Create fails and names the fifo that is not there.
+fn stdout_missing(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let uri = format!("fifo://{}", daemon.scope.dir.join("fifo/none").display());
+    let output = daemon.run("mute").flag("--log-uri", &uri).args(guest.hello()).finish()?;
+    ensure!(output.code != 0, "ran without its stdout; stdout {:?}", output.stdout);
+    output.complains("ctr: ")?.complains("standard output")?.complains("fifo/none").map(drop)
 }
 
 /// A signal to all reaches a child that the first process would not have ended.

@@ -1,14 +1,15 @@
-//! Containers of one pod: one daemon, one network.
+//! Containers of one pod: one daemon, one network, other namespaces as the spec says.
 
-use std::fs;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
 use e2e::guests::Guest;
+use e2e::kernel;
 use e2e::process::run;
 use e2e::runner::Scenario;
+use e2e::scope::Process;
 
 use crate::lifecycle::both;
 
@@ -21,6 +22,9 @@ const GROUP: &str = "io.containerd.runc.v2.group";
 pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::from(both("pod-one-daemon", |daemon, guest| one_daemon(daemon, guest, SANDBOX)));
     scenarios.extend(both("group-one-daemon", |daemon, guest| one_daemon(daemon, guest, GROUP)));
+    scenarios.push(Scenario::ours("pod-threads", threads));
+    scenarios.extend(both("pod-namespaces", |daemon, guest| joined(daemon, guest, &["ipc", "uts"])));
+    scenarios.extend(both("pod-pid-namespace", |daemon, guest| joined(daemon, guest, &["pid"])));
     scenarios.push(Scenario::any("native-pod-localhost", native_localhost));
     scenarios.push(Scenario::ours("wasm-pod-localhost", wasm_localhost));
     scenarios
@@ -39,10 +43,67 @@ fn one_daemon(daemon: &Containerd, guest: Guest, key: &str) -> Result<()> {
     daemon.kill_and_delete("two")
 }
 
+/// However many containers a pod has, its daemon has at most two threads, the nursery one, and a
+/// Wasm guest one.
+fn threads(daemon: &Containerd) -> Result<()> {
+    for (id, guest) in [("one", Guest::Wasm), ("two", Guest::Wasm), ("three", Guest::Native)] {
+        daemon.run(id).annotation(SANDBOX, "one").args(guest.ready()).detach()?;
+    }
+    few_threads(daemon, &["one", "two"])?;
+    daemon.kill_and_delete("two")?;
+    let four = daemon.run("four").annotation(SANDBOX, "one").args(Guest::Wasm.hello());
+    four.finish()?.ok()?.prints("hello")?;
+    few_threads(daemon, &["one"])?;
+    daemon.kill_and_delete("three")?;
+    daemon.kill_and_delete("one")
+}
+
+fn few_threads(daemon: &Containerd, wasm: &[&str]) -> Result<()> {
+    let shim = daemon.shim_of("one")?;
+    let count = kernel::threads(shim.pid)?;
+    ensure!(count <= 2, "the daemon has {count} threads");
+    let count = kernel::threads(nursery(daemon, &shim)?)?;
+    ensure!(count == 1, "the nursery has {count} threads");
+    for id in wasm {
+        let count = kernel::threads(daemon.task(id)?.pid)?;
+        ensure!(count == 1, "the Wasm guest {id} has {count} threads");
+    }
+    Ok(())
+}
+
+/// The child of the daemon that runs the same program and is no task.
+fn nursery(daemon: &Containerd, shim: &Process) -> Result<i32> {
+    let tasks: Vec<i32> = daemon.tasks()?.iter().map(|task| task.pid).collect();
+    let mut children = daemon.scope.processes()?;
+    children.retain(|process| process.parent == shim.pid && !tasks.contains(&process.pid));
+    let program = kernel::link(shim.pid, "exe")?;
+    children.retain(|process| kernel::link(process.pid, "exe").is_ok_and(|link| link == program));
+    match children.as_slice() {
+        [one] => Ok(one.pid),
+        other => bail!("{} nurseries: {other:?}", other.len()),
+    }
+}
+
+/// A container in the pause's network and in `kinds` of its namespaces is in those and no others.
+fn joined(daemon: &Containerd, guest: Guest, kinds: &[&str]) -> Result<()> {
+    let pod = Pod::start(daemon)?;
+    let mut run = pod.container("joined");
+    for kind in kinds {
+        run = run.flag("--with-ns", &format!("{kind}:/proc/{}/ns/{kind}", pod.pause));
+    }
+    run.args(guest.ready()).detach()?;
+    for kind in ["net", "ipc", "mnt", "pid", "uts"] {
+        pod.shares("joined", kind, kind == "net" || kinds.contains(&kind))?;
+    }
+    daemon.kill_and_delete("joined")?;
+    pod.end()
+}
+
 /// A pause container with a network of its own; every other container joins it.
 struct Pod<'a> {
     daemon: &'a Containerd,
-    network: String,
+    /// The pause's process.
+    pause: i32,
 }
 
 impl<'a> Pod<'a> {
@@ -51,24 +112,28 @@ impl<'a> Pod<'a> {
         let pause =
             daemon.run("pause").annotation(SANDBOX, "pause").annotation(TYPE, "sandbox").args(&script);
         pause.detach()?;
-        let pid = daemon.task("pause")?.pid;
-        let network = format!("/proc/{pid}/ns/net");
+        let pod = Self { daemon, pause: daemon.task("pause")?.pid };
         // What a CNI plug-in does first: without it 127.0.0.1 is unreachable.
-        let enter = format!("--net={network}");
+        let enter = format!("--net={}", pod.network());
         run(Command::new("nsenter").arg(enter).args(["busybox", "ip", "link", "set", "lo", "up"]))?.ok()?;
-        Ok(Self { daemon, network })
+        Ok(pod)
     }
 
     fn container(&self, id: &str) -> Run<'a> {
         let run = self.daemon.run(id).annotation(SANDBOX, "pause").annotation(TYPE, "container");
-        run.flag("--with-ns", &format!("network:{}", self.network))
+        run.flag("--with-ns", &format!("network:{}", self.network()))
     }
 
-    fn same_network(&self, id: &str) -> Result<()> {
-        let named = |path: &str| fs::read_link(path).with_context(|| format!("{id}: {path}"));
-        let pid = self.daemon.task(id)?.pid;
-        let (theirs, ours) = (named(&format!("/proc/{pid}/ns/net"))?, named(&self.network)?);
-        ensure!(theirs == ours, "{id} is in network {theirs:?}, its pod in {ours:?}");
+    fn network(&self) -> String {
+        format!("/proc/{}/ns/net", self.pause)
+    }
+
+    /// Whether `id` is in the pause's namespace of that kind must be as `expected`.
+    fn shares(&self, id: &str, kind: &str, expected: bool) -> Result<()> {
+        let link = format!("ns/{kind}");
+        let theirs = kernel::link(self.daemon.task(id)?.pid, &link)?;
+        let ours = kernel::link(self.pause, &link)?;
+        ensure!((theirs == ours) == expected, "{id} is in {theirs:?}, its pause in {ours:?}");
         Ok(())
     }
 
@@ -83,7 +148,7 @@ fn native_localhost(daemon: &Containerd) -> Result<()> {
     let pod = Pod::start(daemon)?;
     let server = ["/bin/sh", "-c", "echo ready; echo pong | nc -l -p 8080"];
     pod.container("server").args(&server).detach()?;
-    pod.same_network("server")?;
+    pod.shares("server", "net", true)?;
     client(&pod, "pong", "until nc 127.0.0.1 8080 </dev/null; do sleep 0.1; done")?;
     daemon.becomes("server", "STOPPED")?;
     daemon.delete_task("server", 0)?;
@@ -95,7 +160,7 @@ fn native_localhost(daemon: &Containerd) -> Result<()> {
 fn wasm_localhost(daemon: &Containerd) -> Result<()> {
     let pod = Pod::start(daemon)?;
     pod.container("server").args(&["/guests/tcp-echo-p2.wasm", "8080"]).detach()?;
-    pod.same_network("server")?;
+    pod.shares("server", "net", true)?;
     client(&pod, "ping", "echo ping | nc 127.0.0.1 8080")?;
     let asks = pod.container("asks").args(&["/guests/tcp-client-p2.wasm", "8080", "from", "wasm"]);
     asks.finish()?.ok()?.prints("answer: from wasm")?;

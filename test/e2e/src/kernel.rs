@@ -1,0 +1,105 @@
+//! What the kernel shows of a process, read from /proc/PID.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// One line of a process's mount table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Where it is mounted, as the process sees it.
+    pub point: PathBuf,
+    /// The kind of file system.
+    pub kind: String,
+}
+
+/// The value of `key` in the status of `pid`, single spaces between its parts.
+///
+/// # Errors
+/// When the process is gone or the kernel knows no such key.
+pub fn status(pid: i32, key: &str) -> Result<String> {
+    let status = read(pid, "status")?;
+    let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    value.map(words).with_context(|| format!("/proc/{pid}/status has no {key}"))
+}
+
+/// The soft and the hard limit of `pid`; `what` as the kernel calls it, such as `Max open files`.
+///
+/// # Errors
+/// When the process is gone or the kernel knows no such limit.
+pub fn limit(pid: i32, what: &str) -> Result<String> {
+    let limits = read(pid, "limits")?;
+    let row = limits.lines().find_map(|line| line.strip_prefix(what)).map(words);
+    let row = row.with_context(|| format!("/proc/{pid}/limits has no {what}"))?;
+    Ok(row.split(' ').take(2).collect::<Vec<_>>().join(" "))
+}
+
+/// How many threads `pid` has.
+///
+/// # Errors
+/// When the process is gone.
+pub fn threads(pid: i32) -> Result<usize> {
+    Ok(fs::read_dir(at(pid, "task")).with_context(|| format!("process {pid}"))?.count())
+}
+
+/// Where a link of `pid` leads: `exe`, `ns/net`.
+///
+/// # Errors
+/// When the process is gone or has no such link.
+pub fn link(pid: i32, name: &str) -> Result<PathBuf> {
+    let path = at(pid, name);
+    fs::read_link(&path).with_context(|| path.display().to_string())
+}
+
+/// Every open descriptor of `pid` above standard error, with where its link leads.
+///
+/// # Errors
+/// When the process is gone.
+pub fn descriptors(pid: i32) -> Result<Vec<(i32, PathBuf)>> {
+    let listed = fs::read_dir(at(pid, "fd")).with_context(|| format!("process {pid}"))?;
+    let mut numbers: Vec<i32> =
+        listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    numbers.retain(|number| *number > 2);
+    numbers.sort_unstable();
+    numbers.into_iter().map(|number| Ok((number, link(pid, &format!("fd/{number}"))?))).collect()
+}
+
+/// The mount table of `pid`.
+///
+/// # Errors
+/// When the process is gone.
+pub fn mounts(pid: i32) -> Result<Vec<Mount>> {
+    Ok(read(pid, "mountinfo")?.lines().filter_map(mount).collect())
+}
+
+fn mount(line: &str) -> Option<Mount> {
+    let (before, after) = line.split_once(" - ")?;
+    Some(Mount { point: before.split(' ').nth(4)?.into(), kind: after.split(' ').next()?.into() })
+}
+
+fn read(pid: i32, file: &str) -> Result<String> {
+    let path = at(pid, file);
+    fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+fn at(pid: i32, file: &str) -> PathBuf {
+    Path::new("/proc").join(pid.to_string()).join(file)
+}
+
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_line_of_the_mount_table() {
+        let expected = Mount { point: "/dev".into(), kind: "tmpfs".into() };
+        let line = "36 35 0:62 / /dev rw,nosuid shared:7 - tmpfs tmpfs rw,size=64k";
+        assert_eq!(mount(line), Some(expected));
+        assert_eq!(mount("36 35"), None);
+    }
+}
