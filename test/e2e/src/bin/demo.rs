@@ -1,4 +1,4 @@
-//! A demonstration: one image that holds nothing but a Wasm file, run by a private containerd with the
+//! A demonstration: an image that holds a Wasm file and a text, run by a private containerd with the
 //! shim just built. Needs root; leaves nothing behind.
 
 use std::io::Write as _;
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 
 fn demo() -> Result<()> {
     ensure!(nix::unistd::geteuid().is_root(), "containers need root: run the demo as root");
-    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/hello-p1/hello-p1.wasm");
+    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/hello-p2/hello-p2.wasm");
     let wasm = std::fs::read(&guest).with_context(|| guest.display().to_string())?;
     let size = wasm.len();
     interrupt::listen()?;
@@ -32,15 +32,17 @@ fn demo() -> Result<()> {
     let shim = Shim::find()?;
     let daemon = Containerd::start(install, &shim)?;
     let archive = daemon.scope.dir.join("image.tar");
-    image::write(&[Node { path: "app.wasm".into(), mode: 0o644, kind: Kind::File(wasm) }], &[], &archive)?;
+    let file = |path: &str, bytes| Node { path: path.into(), mode: 0o644, kind: Kind::File(bytes) };
+    let nodes = [file("app.wasm", wasm), file("motd", b"a barge carries what the ship brought".to_vec())];
+    image::write(&nodes, &[], &archive)?;
     daemon.import(&archive)?;
     let image = image::name(None);
     say(&format!(
-        "containerd {}; the image {image} holds one file: /app.wasm, {size} bytes",
+        "containerd {}; the image {image} holds /app.wasm, {size} bytes, and /motd",
         install.version
     ))?;
     let args = ["run", "--rm", "--runtime", &shim.runtime, "--env", "GREETING=hello"];
-    let words = [&image, "demo", "/app.wasm", "0", "/"];
+    let words = [&image, "demo", "/app.wasm", "0", "/motd"];
     say(&format!("$ ctr {} {}", args.join(" "), words.join(" ")))?;
     let mut ctr = daemon.ctr(args.iter().copied().chain(words));
     let status = ctr.stdin(Stdio::null()).status().context("cannot run ctr")?;
