@@ -10,11 +10,9 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, Exec
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access, execve};
 use oci_spec::runtime::{Process, Spec};
+use workload::DEFAULT_PATH;
 
 use crate::ending;
-
-/// What runc searches when the image sets no `PATH`.
-pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Replaces libcontainer's own executor, which refuses images without `PATH` and programs that only
 /// their owner may execute.

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,7 @@ pub fn find_entrypoint(workload: &Workload) -> anyhow::Result<Found> {
     let name = &workload.entrypoint.path;
     for candidate in workload.entrypoint_candidates() {
         let (base, rest) = workload.locate(&candidate);
-        match open_in(&base, &rest) {
+        match find_in(&base, &rest) {
             Ok(file) => return read_head(file).with_context(|| format!("cannot run {name:?}")),
             Err(error) if is_absence(&error) => {}
             Err(error) => {
@@ -143,10 +144,10 @@ pub fn unmount_all(target: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Opens `path` below `base`, following symbolic links as if `base` were the root.
-fn open_in(base: &Path, path: &Path) -> io::Result<File> {
-    // NONBLOCK: a fifo in the image must not hold the shim up.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+/// Finds `path` below `base`, following symbolic links as if `base` were the root. What is found is not
+/// opened yet: opening a device or a fifo of the image's would already be an act.
+fn find_in(base: &Path, path: &Path) -> io::Result<File> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
     if path.as_os_str().is_empty() {
         return Ok(rustix::fs::openat(CWD, base, flags, Mode::empty())?.into());
     }
@@ -163,8 +164,13 @@ fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-fn read_head(mut file: File) -> anyhow::Result<Found> {
-    let metadata = file.metadata()?;
+/// Opens for reading what was found, now that it is known to be a file.
+fn open_found(found: &File) -> io::Result<File> {
+    File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))
+}
+
+fn read_head(found: File) -> anyhow::Result<Found> {
+    let metadata = found.metadata()?;
     let kind = metadata.file_type();
     if !kind.is_file() {
         let what = match () {
@@ -177,6 +183,7 @@ fn read_head(mut file: File) -> anyhow::Result<Found> {
     if metadata.len() == 0 {
         bail!("it is empty (0 bytes)");
     }
+    let mut file = open_found(&found).context("cannot read it")?;
     let mut head = Vec::with_capacity(Format::HEAD);
     file.by_ref().take(Format::HEAD as u64).read_to_end(&mut head)?;
     file.rewind()?;
@@ -194,8 +201,11 @@ fn read_head(mut file: File) -> anyhow::Result<Found> {
 pub fn home_of(rootfs: &Path, uid: u32) -> PathBuf {
     const ENOUGH: u64 = 1 << 20;
     let mut text = String::new();
-    let read =
-        open_in(rootfs, Path::new("etc/passwd")).and_then(|file| file.take(ENOUGH).read_to_string(&mut text));
+    let read = find_in(rootfs, Path::new("etc/passwd")).and_then(|found| {
+        // Not a device or a fifo that the image calls so.
+        let file = if found.metadata()?.is_file() { open_found(&found)? } else { return Ok(0) };
+        file.take(ENOUGH).read_to_string(&mut text)
+    });
     let home = read.ok().and_then(|_| {
         text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find_map(|fields| match fields[..] {
             [_, _, id, _, _, home, ..] if id.parse() == Ok(uid) && !home.is_empty() => Some(home.to_owned()),

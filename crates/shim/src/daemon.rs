@@ -77,7 +77,7 @@ pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
         .enable_time()
         .build()
         .context("cannot make the daemon's runtime")?;
-    let served = runtime.block_on(async {
+    runtime.block_on(async {
         let nursery = Nursery::adopt(forked).context("cannot await the nursery")?;
         let events = Events::to_containerd(place.namespace.clone());
         serve(
@@ -92,8 +92,7 @@ pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
             },
         )
         .await
-    });
-    served
+    })
 }
 
 /// Leaves everything of `start` behind: its session, its folder, and its output, whose end

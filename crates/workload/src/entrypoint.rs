@@ -52,7 +52,7 @@ impl Entrypoint {
         if self.path.contains('/') {
             return vec![below_cwd];
         }
-        let folders = search.unwrap_or(DEFAULT_SEARCH).split(':').filter(|folder| !folder.is_empty());
+        let folders = search.unwrap_or(DEFAULT_PATH).split(':').filter(|folder| !folder.is_empty());
         let mut found: Vec<PathBuf> =
             folders.map(|folder| in_root(&cwd.join(folder).join(&self.path))).collect();
         if !found.contains(&below_cwd) {
@@ -63,7 +63,7 @@ impl Entrypoint {
 }
 
 /// What runc searches when the image sets no `PATH`.
-const DEFAULT_SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// `path` without its root and with `.` and `..` resolved by name, never above the root.
 fn in_root(path: &Path) -> PathBuf {

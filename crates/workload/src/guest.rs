@@ -92,7 +92,8 @@ fn memory_limit(workload: &Workload) -> Option<u64> {
 
 impl Workload {
     /// Where `path` (relative to the root) is on the host before the box is built: below the root
-    /// file system, or below the source of the bind mount that will cover it.
+    /// file system, or below the source of the bind mount that will cover it. Only by name: a symbolic
+    /// link of the image's that leads into a mount is followed in the image.
     pub fn locate(&self, path: &Path) -> (PathBuf, PathBuf) {
         let mounts = self.spec.mounts().as_deref().unwrap_or_default();
         let covering = mounts.iter().rev().find_map(|mount| {

@@ -13,7 +13,7 @@ mod spec;
 mod text;
 mod world;
 
-pub use entrypoint::{Entrypoint, EntrypointError};
+pub use entrypoint::{DEFAULT_PATH, Entrypoint, EntrypointError};
 pub use format::Format;
 pub use guest::{Access, Guest, Preopen};
 pub use options::{Options, OptionsError};

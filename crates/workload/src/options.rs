@@ -9,10 +9,6 @@ use thiserror::Error;
 pub struct Options {
     /// Let systemd make the cgroups; the path of the spec is then `slice:prefix:name`.
     pub systemd_cgroup: bool,
-    /// Who owns the stdio fifos, for guests that reopen them.
-    pub io_uid: u32,
-    /// See `io_uid`.
-    pub io_gid: u32,
 }
 
 /// The TOML body does not say what it should.
@@ -40,7 +36,7 @@ mod tests {
     #[test]
     fn reads_the_body_containerd_sends() {
         assert_eq!(Options::from_toml(""), Ok(Options::default()));
-        let systemd = Options { systemd_cgroup: true, ..Options::default() };
+        let systemd = Options { systemd_cgroup: true };
         assert_eq!(Options::from_toml("SystemdCgroup = true\nBinaryName = 'x'"), Ok(systemd));
         assert!(Options::from_toml("SystemdCgroup = 'yes'").is_err());
         assert!(Options::from_toml("= 1").is_err());

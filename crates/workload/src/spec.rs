@@ -113,6 +113,17 @@ impl Workload {
         self.spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false)
     }
 
+    /// The process's user as the host counts: mapped, where the container has a user namespace.
+    pub fn host_uid(&self) -> u32 {
+        let uid = self.process.user().uid();
+        let maps = self.spec.linux().as_ref().and_then(|linux| linux.uid_mappings().as_ref());
+        let mapped = maps.into_iter().flatten().find_map(|map| {
+            let offset = uid.checked_sub(map.container_id()).filter(|offset| *offset < map.size())?;
+            map.host_id().checked_add(offset)
+        });
+        mapped.unwrap_or(uid)
+    }
+
     /// `PATH` of the container's own environment.
     pub fn search_path(&self) -> Option<&str> {
         let env = self.process.env().as_deref().unwrap_or_default();

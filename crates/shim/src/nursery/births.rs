@@ -36,6 +36,10 @@ const PANICKED: i32 = 70;
 const HOOK_FAILED: i32 = 1;
 
 fn errand(request: &Request, line: &Channel, fds: VecDeque<OwnedFd>, inheritance: &Inheritance) -> i32 {
+    // Whose daemon is gone must not go on to make what nobody would know of.
+    if rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).is_err() {
+        return PANICKED;
+    }
     let report = do_errand(request, fds, inheritance).unwrap_or_else(failed);
     // When the daemon is gone nobody is left to tell.
     line.send(&report, &[]).map_or(1, |()| 0)

@@ -12,7 +12,8 @@ use containerd_shim_protos::protobuf::MessageField;
 use ttrpc::{Code, Result};
 use workload::Workload;
 
-use super::{StatusOf, create, status};
+use super::hooks::run_hooks;
+use super::{StatusOf, status};
 use crate::daemon::Daemon;
 use crate::payload::Request;
 use crate::record::{self, Record, SNAPSHOT};
@@ -63,7 +64,7 @@ pub async fn remove(daemon: &Daemon, workload: &Workload, record: &Record) -> an
         if record.mounted { rootfs::unmount_all(&workload.bundle.join(SNAPSHOT)) } else { Ok(()) };
     let stopped = if record.entered && !record.native {
         let pid = record.process.map_or(0, |process| process.pid);
-        create::run_hooks(daemon, workload, Moment::Stopped, pid).await
+        run_hooks(daemon, workload, Moment::Stopped, pid).await
     } else {
         Ok(())
     };

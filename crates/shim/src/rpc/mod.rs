@@ -2,8 +2,11 @@
 
 mod create;
 mod delete;
+mod exit;
+mod hooks;
 mod kill;
 mod look;
+mod make_wasm;
 mod options;
 mod start;
 

@@ -16,7 +16,7 @@ pub fn read(any: Option<&Any>) -> anyhow::Result<Options> {
         "containerd.runc.v1.Options" => {
             let runc = RuncOptions::parse_from_bytes(&any.value)
                 .context("cannot read containerd.runc.v1.Options")?;
-            Ok(Options { systemd_cgroup: runc.systemd_cgroup, io_uid: runc.io_uid, io_gid: runc.io_gid })
+            Ok(Options { systemd_cgroup: runc.systemd_cgroup })
         }
         "runtimeoptions.v1.Options" => generic(&any.value),
         other => bail!(
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn reads_every_shape_containerd_sends() {
-        let systemd = Options { systemd_cgroup: true, ..Options::default() };
+        let systemd = Options { systemd_cgroup: true };
         let runc = RuncOptions { systemd_cgroup: true, ..RuncOptions::default() }.write_to_bytes().unwrap();
         let body = b"\x0a\x01x\x1a\x14SystemdCgroup = true";
         let check = |message: Option<Any>, expected: Option<&Options>| {

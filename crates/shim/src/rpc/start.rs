@@ -10,7 +10,8 @@ use containerd_shim_protos::api::StartResponse;
 use containerd_shim_protos::events::task::TaskStart;
 use ttrpc::Result;
 
-use super::{StatusOf, create};
+use super::StatusOf;
+use super::hooks::run_hooks;
 use crate::daemon::Daemon;
 use crate::payload::{Order, Request};
 use crate::task::{Event, Kind, Task};
@@ -28,8 +29,7 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse
         ..TaskStart::default()
     });
     if let Kind::Wasm(_) = task.kind
-        && let Err(error) =
-            create::run_hooks(&daemon, &task.workload, Moment::Started, task.process.pid).await
+        && let Err(error) = run_hooks(&daemon, &task.workload, Moment::Started, task.process.pid).await
     {
         // OCI: a failing poststart hook is logged and the lifecycle goes on.
         log::warn!("container {}: {error:#}", task.workload.id);

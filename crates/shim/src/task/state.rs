@@ -54,8 +54,7 @@ impl State {
             (S::Created | S::Running, E::Kill) => Ok(self),
             // At the gate too: it was killed, or its daemon gave it up.
             (S::Created | S::Running, E::Exit) => Ok(S::Stopped),
-            // What never ran may be deleted, as with runc.
-            (S::Created | S::Stopped, E::Delete) => Ok(S::Deleted),
+            (S::Stopped, E::Delete) => Ok(S::Deleted),
             (S::Deleted, _) => Err(Refusal::Gone),
             (S::Stopped, E::Kill) => Err(Refusal::Finished),
             (_, E::Start) => Err(Refusal::Precondition(self, "be started")),
@@ -76,7 +75,7 @@ mod tests {
         const NO: Option<S> = None;
         let table = [
             //           Start             Kill              Exit              Delete
-            (S::Created, [Some(S::Running), Some(S::Created), Some(S::Stopped), Some(S::Deleted)]),
+            (S::Created, [Some(S::Running), Some(S::Created), Some(S::Stopped), NO]),
             (S::Running, [NO, Some(S::Running), Some(S::Stopped), NO]),
             (S::Stopped, [NO, NO, NO, Some(S::Deleted)]),
             (S::Deleted, [NO, NO, NO, NO]),
