@@ -118,11 +118,16 @@ fn guest(namespaces: &Namespaces, line: Channel, fds: VecDeque<OwnedFd>, inherit
         // Deleted at the gate, or the daemon is gone.
         return 128 + libc::SIGKILL;
     }
-    drop(line);
-    if let Some(Err(error)) = starter.map(Starter::run) {
-        explain(&format!("{error:#}"));
-        return HOOK_FAILED;
+    if let Some(starter) = starter {
+        let done = starter.run();
+        let failed = done.is_err();
+        // When the daemon is gone nobody is left to tell.
+        let _ = line.send(&done.map_or_else(self::failed, |()| Report::Done), &[]);
+        if failed {
+            return HOOK_FAILED;
+        }
     }
+    drop(line);
     let exit = loaded.run();
     if let Exit::Trap(message) = &exit {
         explain(message);

@@ -12,6 +12,7 @@ use e2e::process::run;
 use e2e::runner::Scenario;
 use serde_json::{Value, json};
 
+use crate::data::shared_folder;
 use crate::jail::USER;
 use crate::lifecycle::both;
 
@@ -34,22 +35,31 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// Each hook runs once, with the container's state on its stdin.
+/// The six kinds of hooks, in the order of the OCI's lifecycle.
+const HOOKS: [&str; 6] =
+    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
+/// Each kind of hook runs once, in order, with the container's state on its stdin; `startContainer` inside
+/// the container, the others where the shim is.
 fn hooks(daemon: &Containerd, guest: Guest) -> Result<()> {
-    let states = |hook: &str| daemon.scope.dir.join("tmp").join(format!("{}-{hook}", guest.word()));
-    let hook = |name: &str| {
-        let script = format!("cat >>{0} && echo >>{0}", states(name).display());
-        json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] }])
-    };
+    let folder = shared_folder(daemon, &format!("hooks-{}", guest.word()))?;
     let mut spec = daemon.default_spec("hooked", guest.hello())?;
-    spec["hooks"] = json!({ "createRuntime": hook("createRuntime"), "poststop": hook("poststop") });
+    for name in HOOKS {
+        let seen = if name == "startContainer" { Path::new("/outbox") } else { folder.as_path() };
+        let script = format!("cd {} && cat >>{name} && echo >>{name} && echo {name} >>order", seen.display());
+        let hook =
+            json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] }]);
+        spec["hooks"][name] = hook;
+    }
+    let outbox =
+        json!({ "destination": "/outbox", "type": "bind", "source": folder, "options": ["rbind", "rw"] });
+    spec["mounts"].as_array_mut().context("the default spec has mounts")?.push(outbox);
     let path = daemon.write_spec("hooked", &spec)?;
     daemon.run_spec("hooked", &path).finish()?.ok()?.prints("hello")?;
-    for name in ["createRuntime", "poststop"] {
-        let said = fs::read_to_string(states(name)).with_context(|| format!("{name} did not run"))?;
-        let given: Vec<&str> = said.lines().filter(|line| !line.is_empty()).collect();
-        ensure!(given.len() == 1, "{name} ran {} times", given.len());
-        let state: Value = serde_json::from_str(given[0])?;
+    let order = fs::read_to_string(folder.join("order")).context("no hook ran")?;
+    ensure!(order.lines().eq(HOOKS), "hooks ran in the order {order:?}");
+    for name in HOOKS {
+        let state: Value = serde_json::from_str(fs::read_to_string(folder.join(name))?.trim())?;
         ensure!(state["id"] == "hooked", "{name} was given the state {state}");
     }
     Ok(())
