@@ -50,24 +50,29 @@ fn killed_in_create(daemon: &Containerd) -> Result<()> {
     daemon.run("whole").args(&[BIG]).finish()?.ok()?;
     // The rest is start and end, when nothing is created any more or yet.
     let create = start.elapsed() * 3 / 4;
+    let mut torn = 0;
     for round in 1..=TRIES {
         let before = Census::take(daemon)?;
         let id = format!("torn-{round}");
-        let running = daemon.run(&id).args(&[BIG]).start()?;
+        let mut running = daemon.run(&id).args(&[BIG]).start()?;
         poll("the daemon", LIMIT, || Ok(daemon.shim_of(&id).ok()))?;
         let chance = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_micros() % 1000;
         let moment = create * chance / 1000;
         thread::sleep(moment);
-        // Until `start` ended it, not its child, looks like the daemon.
-        let shim = poll("the daemon alone", LIMIT, || {
-            Ok(daemon.shim_of(&id).ok().filter(|shim| !child_of_containerd(daemon, shim)))
+        // Until `start` ended it, not its child, looks like the daemon. On a machine that got faster in
+        // the meantime all may be over by now.
+        let shim = poll("the daemon alone, or the end", LIMIT, || {
+            let alone = daemon.shim_of(&id).ok().filter(|shim| !child_of_containerd(daemon, shim));
+            Ok(if running.ended()? { Some(None) } else { alone.map(Some) })
         })?;
-        kill(Pid::from_raw(shim.pid), Signal::SIGKILL)?;
+        // It may end by itself between the look and the signal.
+        shim.map(|shim| drop(kill(Pid::from_raw(shim.pid), Signal::SIGKILL)));
         let tried = || format!("try {round}, killed after {} ms", moment.as_millis());
         let output = running.finish(LIMIT).with_context(tried)?;
-        ensure!(output.code != 0, "{}: ctr saw no error; stdout {:?}", tried(), output.stdout);
+        torn += u32::from(output.code != 0);
         before.settled(daemon).with_context(tried)?;
     }
+    ensure!(torn > 0, "in {TRIES} tries no Create was hit");
     Ok(())
 }
 
