@@ -65,8 +65,10 @@ fn killed_in_create(daemon: &Containerd) -> Result<()> {
             let alone = daemon.shim_of(&id).ok().filter(|shim| !child_of_containerd(daemon, shim));
             Ok(if running.ended()? { Some(None) } else { alone.map(Some) })
         })?;
-        // It may end by itself between the look and the signal.
-        shim.map(|shim| drop(kill(Pid::from_raw(shim.pid), Signal::SIGKILL)));
+        if let Some(shim) = shim {
+            // It may end by itself between the look and the signal.
+            let _ = kill(Pid::from_raw(shim.pid), Signal::SIGKILL);
+        }
         let tried = || format!("try {round}, killed after {} ms", moment.as_millis());
         let output = running.finish(LIMIT).with_context(tried)?;
         torn += u32::from(output.code != 0);
