@@ -20,7 +20,7 @@ use crate::events::Events;
 use crate::nursery::{self, Nursery};
 use crate::rpc::TaskApi;
 use crate::task::Tasks;
-use crate::{log_fifo, start};
+use crate::{log_fifo, socket};
 
 /// Where a daemon is at home.
 pub struct Place {
@@ -71,7 +71,7 @@ pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
     detach()?;
     log_fifo::open(&place.bundle, place.debug);
     // Before the runtime: a fork is only sound while there is one thread.
-    let forked = nursery::fork()?;
+    let forked = nursery::fork(&place.socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -117,7 +117,7 @@ async fn serve(listener: UnixListener, place: &Place, daemon: Daemon) -> anyhow:
     server.start().await.map_err(io::Error::other).context("cannot serve ttrpc")?;
     daemon.shutdown.notified().await;
     // First, so that a `start` from here on makes a daemon of its own instead of finding a dying one.
-    start::with_lock(&place.socket, || std::fs::remove_file(&place.socket))
+    socket::with_lock(&place.socket, || std::fs::remove_file(&place.socket))
         .context("cannot remove the socket")?;
     daemon.events.flush().await;
     server.shutdown().await.map_err(io::Error::other).context("cannot stop the server")

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -15,7 +14,7 @@ use containerd_shim_protos::protobuf::{Message, MessageField};
 use workload::Workload;
 
 use crate::record::{self, Record, SNAPSHOT, read_workload};
-use crate::start;
+use crate::socket;
 use crate::task::now;
 
 /// Kills the container's processes, removes what was made for it and prints a `DeleteResponse`.
@@ -84,13 +83,6 @@ fn tell(step: anyhow::Result<()>) {
 /// Removes the pod's socket when nobody answers on it any more: the daemon that was killed could not.
 fn remove_dead_socket(bundle: &Path) -> anyhow::Result<()> {
     let Ok(address) = fs::read_to_string(bundle.join("address")) else { return Ok(()) };
-    let socket = PathBuf::from(address.trim().trim_start_matches("unix://"));
-    if !socket.exists() {
-        return Ok(());
-    }
-    let removed = start::with_lock(&socket, || match UnixStream::connect(&socket) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(&socket),
-        _ => Ok(()),
-    });
-    removed.with_context(|| format!("cannot remove {}", socket.display()))
+    let path = PathBuf::from(address.trim().trim_start_matches("unix://"));
+    socket::remove_if_dead(&path).with_context(|| format!("cannot remove {}", path.display()))
 }

@@ -18,6 +18,7 @@ mod nursery;
 mod payload;
 mod record;
 mod rpc;
+mod socket;
 mod start;
 mod task;
 

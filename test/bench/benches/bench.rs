@@ -1,7 +1,7 @@
 //! Compares shims on a private containerd and prints one table. Needs root.
 //!
 //! ```text
-//! cargo build --release && cargo bench -p bench
+//! make bench
 //! RUNS=100 …               runs of each shim, 20 unless said
 //! PEER_SHIM=path …         another Wasm shim to compare with, for instance runwasi's
 //! CONTAINERD=2.1 …         another containerd than 1.6

@@ -6,6 +6,7 @@ mod serve;
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::PoisonError;
 
 use anyhow::{Context, bail};
@@ -33,18 +34,19 @@ pub struct Line(AsyncFd<Channel>);
 /// The nursery's process before there is a runtime to await it with.
 pub struct Forked(Channel);
 
-/// Forks the nursery. To be called while the process has one thread.
+/// Forks the nursery, which removes the pod's `socket` should the daemon end without having done so. To
+/// be called while the process has one thread.
 ///
 /// # Errors
 /// When there can be no further process, or no engine could be set up.
-pub fn fork() -> anyhow::Result<Forked> {
+pub fn fork(socket: &Path) -> anyhow::Result<Forked> {
     let (ours, theirs) = Channel::pair().context("cannot make the nursery's channel")?;
     match birth::child().context("cannot fork the nursery")? {
         Some(_) => Ok(Forked(ours)),
         None => {
             // Not the pod's socket, not the log: whoever is born here must hold nothing of the daemon's.
             birth::close_all_but(&[theirs.as_raw_fd()]);
-            serve::serve(theirs)
+            serve::serve(theirs, socket)
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use container::birth::{self, Born};
@@ -11,6 +13,7 @@ use container::seccomp::Filter;
 use super::births;
 use crate::engines::Engines;
 use crate::payload::{Reply, Request};
+use crate::socket;
 
 /// What every process born here inherits, set up before the first request.
 pub struct Inheritance {
@@ -19,15 +22,15 @@ pub struct Inheritance {
 }
 
 /// Serves requests until the daemon is gone; in each process born, lives that process's life.
-pub fn serve(daemon: Channel) -> ! {
+pub fn serve(daemon: Channel, socket: &Path) -> ! {
     // The log's descriptor is closed. What goes wrong is told to the daemon, who logs.
     log::set_max_level(log::LevelFilter::Off);
     let inheritance = match set_up() {
         Ok(inheritance) => inheritance,
-        Err(error) => refuse_all(&daemon, &format!("{error:#}")),
+        Err(error) => refuse_all(&daemon, socket, &format!("{error:#}")),
     };
     let (request, line, fds) = loop {
-        let (request, fds) = next(&daemon);
+        let (request, fds) = next(&daemon, socket);
         let mut fds = VecDeque::from(fds);
         let Some(line) = fds.pop_front().map(Channel::from) else {
             answer(
@@ -49,16 +52,13 @@ pub fn serve(daemon: Channel) -> ! {
 }
 
 fn set_up() -> anyhow::Result<Inheritance> {
-    // A nursery without its daemon serves nobody.
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .context("cannot tie the nursery's life to the daemon's")?;
     Ok(Inheritance { engines: Engines::set_up()?, filter: Filter::compile()? })
 }
 
 /// Without engines there is nothing to bear; each Create says why.
-fn refuse_all(daemon: &Channel, sentence: &str) -> ! {
+fn refuse_all(daemon: &Channel, socket: &Path, sentence: &str) -> ! {
     loop {
-        let _ = next(daemon);
+        let _ = next(daemon, socket);
         answer(daemon, &Reply::Failed(sentence.to_owned()), None);
     }
 }
@@ -72,17 +72,34 @@ fn bear(request: &Request) -> anyhow::Result<Option<Born>> {
     birth::sibling(flags).context("cannot make a process")
 }
 
-fn next(daemon: &Channel) -> (Request, Vec<OwnedFd>) {
+fn next(daemon: &Channel, socket: &Path) -> (Request, Vec<OwnedFd>) {
     match daemon.receive() {
         Ok(Some(message)) => message,
-        // The daemon closed its end, or speaks what this build does not: it is not ours any more.
-        Ok(None) | Err(_) => birth::exit_now(0),
+        // The daemon is gone, or speaks what this build does not: it is not ours any more.
+        Ok(None) | Err(_) => {
+            remove_socket_of_the_dead(socket);
+            birth::exit_now(0)
+        }
+    }
+}
+
+/// When the daemon was killed nobody else may come to remove its socket: containerd's clean-up needs the
+/// bundle, which a failed Create has taken away by then. The kernel closes a dead process's files last
+/// opened first, so for a moment the socket still looks alive.
+fn remove_socket_of_the_dead(socket: &Path) {
+    const TRIES: u32 = 20;
+    for _ in 0..TRIES {
+        // What cannot be removed now may be in a moment; after that it is the next start's to replace.
+        let _ = socket::remove_if_dead(socket);
+        if !socket.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 fn answer(daemon: &Channel, reply: &Reply, pidfd: Option<OwnedFd>) {
     let fds: Vec<_> = pidfd.iter().map(AsFd::as_fd).collect();
-    if daemon.send(reply, &fds).is_err() {
-        birth::exit_now(0);
-    }
+    // A daemon that is gone is noticed when the next request is awaited.
+    let _ = daemon.send(reply, &fds);
 }

@@ -1,8 +1,8 @@
 //! End-to-end tests on every containerd there is. Needs root.
 //!
 //! ```text
-//! cargo test --release -p e2e                    everything
-//! cargo test --release -p e2e -- 1.7 hello       one version, names that contain `hello`
+//! make test                                               everything, with all other tests
+//! cargo test --release --workspace --test e2e -- 1.7 hello  one version, names that contain `hello`
 //! LIGHTER_SHIM=path …                            another binary than the one built beside it
 //! LIGHTER_E2E_RUNTIME=io.containerd.runc.v2 …    tests the tests: what runc does must pass
 //! ```
