@@ -57,7 +57,14 @@ fn hooks(daemon: &Containerd, guest: Guest) -> Result<()> {
     let path = daemon.write_spec("hooked", &spec)?;
     daemon.run_spec("hooked", &path).finish()?.ok()?.prints("hello")?;
     let order = fs::read_to_string(folder.join("order")).context("no hook ran")?;
-    ensure!(order.lines().eq(HOOKS), "hooks ran in the order {order:?}");
+    // libcontainer tells a native container's process to start and goes on to `poststart` at once, so
+    // which of the two is first is chance there.
+    let fixed = |name: &&str| guest == Guest::Wasm || *name != "startContainer";
+    ensure!(
+        order.lines().filter(fixed).eq(HOOKS.into_iter().filter(fixed)),
+        "hooks ran in the order {order:?}"
+    );
+    ensure!(order.lines().count() == HOOKS.len(), "hooks ran in the order {order:?}");
     for name in HOOKS {
         let state: Value = serde_json::from_str(fs::read_to_string(folder.join(name))?.trim())?;
         ensure!(state["id"] == "hooked", "{name} was given the state {state}");
