@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=(); [ "$(id -u)" = 0 ] || root=(sudo -E env "PATH=$PATH")
-"${root[@]}" cargo test --release --workspace
+"${root[@]}" cargo test --release --workspace --lib --bins --tests
