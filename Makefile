@@ -3,13 +3,14 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 SHIM := containerd-shim-lighter-v1
 
-.PHONY: all check test bench demo install provision build
+.PHONY: all check test test-vm bench demo install provision build
 all: build
 
 provision: ; @scripts/provision.sh
 build: provision ; cargo build --release --workspace --all-targets
 check: provision ; cargo fmt --all --check && cargo clippy --release --workspace --all-targets -- -D warnings
 test: build ; scripts/test.sh
+test-vm: build ; scripts/vm.sh
 bench: build ; scripts/bench.sh
 demo: build ; scripts/demo.sh
 install: ; scripts/install.sh "$$(scripts/target-dir.sh)/$(SHIM)" "$(DESTDIR)$(PREFIX)/bin"

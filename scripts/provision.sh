@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and testing take and what is missing: a C compiler's linker, libseccomp's
-# static library, containerd 1.6 with runc, a static busybox for the test image. The other
-# containerds are brought by scripts/containerds.sh, into the build folder.
+# static library, protobuf's compiler for the tests' client of Kubernetes' interface, containerd 1.6
+# with runc and the CNI plug-ins, a static busybox for the test image. The other containerds are
+# brought by scripts/containerds.sh, into the build folder.
 set -euo pipefail
 packages=()
 need() { "${@:2}" >/dev/null 2>&1 || packages+=("$1"); }
@@ -9,8 +10,10 @@ need gcc command -v gcc
 need libc6-dev test -e /usr/include/stdlib.h
 need libseccomp-dev test -e /usr/include/seccomp.h
 need pkg-config command -v pkg-config
+need protobuf-compiler command -v protoc
 need containerd command -v containerd
 need runc command -v runc
+need containernetworking-plugins test -x /usr/lib/cni/bridge -o -x /opt/cni/bin/bridge
 need busybox-static test -x /bin/busybox
 need iproute2 command -v ip
 [ ${#packages[@]} -eq 0 ] && exit 0

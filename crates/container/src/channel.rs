@@ -83,6 +83,14 @@ impl Channel {
         Ok(Some((serde_json::from_slice(&text[..received.bytes])?, fds)))
     }
 
+    /// The same end under a number that is `least` or more.
+    ///
+    /// # Errors
+    /// When the process may open no more files.
+    pub fn above(self, least: RawFd) -> io::Result<Self> {
+        Ok(Self(rustix::io::fcntl_dupfd_cloexec(&self.0, least)?))
+    }
+
     /// Makes this end's calls return `WouldBlock` instead of waiting.
     ///
     /// # Errors

@@ -4,22 +4,29 @@
 //! for Linux programs ([`native`]). The only crate that knows libcontainer and libcgroups. It knows
 //! no engine, no ttrpc and starts no thread.
 //!
-//! Unsafe code lives in [`birth`] (clone3), [`ending`] (a signal handler), `loopback` (an ioctl) and
+//! Unsafe code lives in [`birth`] (clone3), [`ending`] (a signal handler), `keyring` (keyctl), `loopback` (an ioctl) and
 //! [`process`] (real-time signals).
 
 pub mod birth;
 pub mod cgroup;
 pub mod channel;
+mod devices;
 pub mod ending;
+pub mod exec;
 pub mod hooks;
+mod idmap;
+pub mod inside;
+mod keyring;
 mod loopback;
 mod mounts;
 pub mod namespaces;
 pub mod native;
 pub mod privileges;
 pub mod process;
-mod program;
+pub mod program;
 pub mod rootfs;
 pub mod seccomp;
+pub mod stage;
 pub mod stdio;
+pub mod terminal;
 pub mod wasm_box;

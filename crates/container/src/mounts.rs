@@ -53,6 +53,51 @@ pub(crate) fn make_root_readonly() -> anyhow::Result<()> {
         .context("cannot make the root read-only")
 }
 
+/// How mounts below the root's may come and go, in libcontainer's words: it means all that lies below, too.
+pub(crate) fn propagation_of_root(name: &str) -> String {
+    name.strip_prefix('r').unwrap_or(name).to_owned()
+}
+
+/// Whether a mount shows a folder or a file of the host's.
+pub(crate) fn is_bind(mount: &Mount) -> bool {
+    mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind")
+}
+
+/// How mounts below a volume may come and go, as its options say; `None` where they say nothing.
+pub(crate) fn propagation_of(mount: &Mount) -> Option<MsFlags> {
+    let flag = |option: &String| {
+        let (name, deep) = match option.strip_prefix('r') {
+            Some(name) => (name, MsFlags::MS_REC),
+            None => (option.as_str(), MsFlags::empty()),
+        };
+        Some(
+            deep | match name {
+                "private" => MsFlags::MS_PRIVATE,
+                "slave" => MsFlags::MS_SLAVE,
+                "shared" => MsFlags::MS_SHARED,
+                "unbindable" => MsFlags::MS_UNBINDABLE,
+                _ => return None,
+            },
+        )
+    };
+    mount.options().iter().flatten().filter_map(flag).next_back()
+}
+
+/// Lets mounts below each volume come and go as the spec says. In the finished root, whose links lead
+/// nowhere else.
+///
+/// # Errors
+/// Names the volume.
+pub(crate) fn propagate(workload: &Workload) -> anyhow::Result<()> {
+    for volume in workload.volumes() {
+        let Some(flags) = propagation_of(volume) else { continue };
+        let path = Path::new("/").join(volume.destination());
+        mount(None::<&str>, &path, None::<&str>, flags, None::<&str>)
+            .with_context(|| format!("cannot set the propagation of {}", path.display()))?;
+    }
+    Ok(())
+}
+
 /// The spec with only what a Wasm box mounts: a /dev of its own, then the volumes.
 fn reduced(workload: &Workload) -> anyhow::Result<Spec> {
     let dev = MountBuilder::default()
@@ -64,7 +109,8 @@ fn reduced(workload: &Workload) -> anyhow::Result<Spec> {
     let mounts: Vec<Mount> = std::iter::once(dev).chain(workload.volumes().cloned()).collect();
     let mut linux = LinuxBuilder::default().build()?;
     let given = workload.spec.linux().as_ref();
-    linux.set_rootfs_propagation(given.and_then(|linux| linux.rootfs_propagation().clone()));
+    let propagation = given.and_then(|linux| linux.rootfs_propagation().as_deref());
+    linux.set_rootfs_propagation(propagation.map(propagation_of_root));
     linux.set_mount_label(given.and_then(|linux| linux.mount_label().clone()));
     let mut spec = Spec::default();
     spec.set_mounts(Some(mounts)).set_linux(Some(linux));

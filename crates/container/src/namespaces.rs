@@ -67,16 +67,22 @@ impl Namespaces {
 
     /// Whether the box has a namespace of the kind `flag`, new or joined, apart from the host's.
     pub(crate) fn has(&self, flag: i32) -> bool {
-        self.new & flag != 0 || self.joined.iter().chain(&self.before_birth).any(|joined| joined.flag == flag)
+        self.new & flag != 0 || (self.new_cgroup && flag == libc::CLONE_NEWCGROUP) || self.joins(flag)
+    }
+
+    /// Whether the box comes into a namespace of the kind `flag` that others are in.
+    pub(crate) fn joins(&self, flag: i32) -> bool {
+        self.joined.iter().chain(&self.before_birth).any(|joined| joined.flag == flag)
     }
 
     pub(crate) fn new_network(&self) -> bool {
         self.new & libc::CLONE_NEWNET != 0
     }
 
-    /// Whether somebody else must enter namespaces before the box can be born.
+    /// Whether somebody else must enter namespaces, or make the volumes ready for a user namespace, before
+    /// the box can be born.
     pub fn need_midwife(&self) -> bool {
-        !self.before_birth.is_empty()
+        !self.before_birth.is_empty() || self.new_user()
     }
 
     /// Enters what must be entered before the box is born. For the process that gives birth.
@@ -84,15 +90,16 @@ impl Namespaces {
     /// # Errors
     /// Names the namespace's file.
     pub fn enter_before_birth(&self) -> anyhow::Result<()> {
-        enter(&self.before_birth)
+        enter(&open(&self.before_birth)?)
     }
 
-    /// Enters the named namespaces. For the box.
+    /// Opens the namespaces to enter after birth, while the process may still reach their files: a user
+    /// namespace's root may not.
     ///
     /// # Errors
     /// Names the namespace's file.
-    pub fn enter(&self) -> anyhow::Result<()> {
-        enter(&self.joined)
+    pub fn open(&self) -> anyhow::Result<Opened> {
+        open(&self.joined).map(Opened)
     }
 
     /// Writes the spec's id maps for the box `pid`, which was born into a user namespace of its own.
@@ -125,10 +132,31 @@ impl Namespaces {
     }
 }
 
-fn enter(list: &[Joined]) -> anyhow::Result<()> {
-    for Joined { flag, path } in list {
-        let file =
-            File::open(path).with_context(|| format!("cannot open the namespace {}", path.display()))?;
+/// Namespaces that were opened to be entered.
+#[derive(Debug)]
+pub struct Opened(Vec<(Joined, File)>);
+
+impl Opened {
+    /// Enters them. For the box.
+    ///
+    /// # Errors
+    /// Names the namespace's file.
+    pub fn enter(&self) -> anyhow::Result<()> {
+        enter(&self.0)
+    }
+}
+
+fn open(list: &[Joined]) -> anyhow::Result<Vec<(Joined, File)>> {
+    let open = |joined: &Joined| {
+        let file = File::open(&joined.path)
+            .with_context(|| format!("cannot open the namespace {}", joined.path.display()))?;
+        Ok((joined.clone(), file))
+    };
+    list.iter().map(open).collect()
+}
+
+fn enter(list: &[(Joined, File)]) -> anyhow::Result<()> {
+    for (Joined { flag, path }, file) in list {
         setns(file, CloneFlags::from_bits_retain(*flag))
             .with_context(|| format!("cannot enter the namespace {}", path.display()))?;
     }

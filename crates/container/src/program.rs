@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, access, execve};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::unistd::{AccessFlags, access, dup2, execve};
 use oci_spec::runtime::{Process, Spec};
 use workload::DEFAULT_PATH;
 
@@ -21,25 +23,14 @@ pub(crate) struct Program;
 
 impl Executor for Program {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        let (path, process) = find(spec).map_err(ExecutorError::Other)?;
-        let path = CString::new(path.into_os_string().into_encoded_bytes())
-            .map_err(|_| ExecutorError::InvalidArg)?;
-        let args = strings(process.args().as_deref().unwrap_or_default())?;
-        let env = strings(process.env().as_deref().unwrap_or_default())?;
-        ending::default_sigpipe().map_err(|error| ExecutorError::Other(error.to_string()))?;
-        match execve(&path, &args, &env) {
-            Ok(never) => match never {},
-            Err(error) => {
-                // Start has been answered by now: like runc's, the reason goes where the logs go.
-                let sentence = format!("exec {path:?}: {}", error.desc().to_lowercase());
-                let _ = std::io::stderr().write_all(format!("{sentence}\n").as_bytes());
-                Err(ExecutorError::Other(sentence))
-            }
-        }
+        let failed = prepared(spec).map_err(ExecutorError::Other)?.execute();
+        // Start has been answered by now: like runc's, the reason goes where the logs go.
+        let _ = std::io::stderr().write_all(format!("{failed}\n").as_bytes());
+        Err(ExecutorError::Other(failed))
     }
 
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
-        find(spec).map(drop).map_err(ExecutorValidationError::ArgValidationError)
+        prepared(spec).map(drop).map_err(ExecutorValidationError::ArgValidationError)
     }
 
     /// Nothing: the environment goes to `execve` as it is, in the spec's order.
@@ -48,29 +39,81 @@ impl Executor for Program {
     }
 }
 
-/// The program's file, seen from inside the container.
-fn find(spec: &Spec) -> Result<(PathBuf, &Process), String> {
+/// A program that was found, with all it is given.
+#[derive(Debug)]
+pub struct Prepared {
+    path: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl Prepared {
+    /// Becomes the program. Comes back only with the reason why not.
+    pub fn execute(&self) -> String {
+        let refused = |error| refused(&self.path.to_string_lossy(), error);
+        if let Err(error) = ending::default_sigpipe() {
+            return refused(error);
+        }
+        match execve(&self.path, &self.args, &self.env) {
+            Ok(never) => match never {},
+            Err(error) => refused(error),
+        }
+    }
+}
+
+/// Gives descriptors the numbers from `first` on, in order, open for the program to be executed.
+///
+/// # Errors
+/// When the process may open no more files.
+pub fn take_numbers<const N: usize>(first: RawFd, fds: [OwnedFd; N]) -> nix::Result<()> {
+    // Out of the way first: one of them may have the number of another.
+    let above = first + RawFd::try_from(N).unwrap_or(0);
+    let moved = fds.map(|fd| fcntl(fd.as_raw_fd(), FcntlArg::F_DUPFD_CLOEXEC(above)));
+    for (number, fd) in (first..).zip(moved) {
+        dup2(fd?, number)?;
+    }
+    Ok(())
+}
+
+/// In runc's words.
+fn refused(name: &str, error: Errno) -> String {
+    format!("exec {name:?}: {}", error.desc().to_lowercase())
+}
+
+fn prepared(spec: &Spec) -> Result<Prepared, String> {
     let process = spec.process().as_ref().ok_or("the spec has no process")?;
+    find(process, process.env().clone().unwrap_or_default())
+}
+
+/// The program of a process, seen from inside the container, with the environment `env`.
+pub(crate) fn find(process: &Process, env: Vec<String>) -> Result<Prepared, String> {
+    let path = find_file(process, &env)?;
+    let args = process.args().clone().unwrap_or_default();
+    Ok(Prepared {
+        path: string(path.into_os_string().into_encoded_bytes())?,
+        args: strings(args)?,
+        env: strings(env)?,
+    })
+}
+
+fn find_file(process: &Process, env: &[String]) -> Result<PathBuf, String> {
     let name = process.args().as_ref().and_then(|args| args.first()).ok_or("the spec has no arguments")?;
     if name.contains('/') {
         let path = process.cwd().join(name);
-        return check(&path)
-            .map(|()| (path, process))
-            .map_err(|error| format!("exec {name:?}: {}", error.desc()));
+        return check(&path).map(|()| path).map_err(|error| refused(name, error));
     }
-    let env = process.env().as_deref().unwrap_or_default();
     let search = env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
-    let mut refused = None;
+    let mut denied = None;
     for folder in search.split(':') {
         let path = process.cwd().join(folder).join(name);
         match check(&path) {
-            Ok(()) => return Ok((path, process)),
-            Err(Errno::EACCES) => refused = Some(Errno::EACCES),
+            Ok(()) => return Ok(path),
+            Err(Errno::EACCES) => denied = Some(Errno::EACCES),
             Err(_) => {}
         }
     }
-    Err(match refused {
-        Some(error) => format!("exec {name:?}: {}", error.desc()),
+    Err(match denied {
+        Some(error) => refused(name, error),
         None => format!("exec {name:?}: executable file not found in $PATH"),
     })
 }
@@ -82,6 +125,10 @@ fn check(path: &Path) -> Result<(), Errno> {
     access(path, AccessFlags::X_OK)
 }
 
-fn strings(list: &[String]) -> Result<Vec<CString>, ExecutorError> {
-    list.iter().map(|text| CString::new(text.as_bytes()).map_err(|_| ExecutorError::InvalidArg)).collect()
+fn strings(list: Vec<String>) -> Result<Vec<CString>, String> {
+    list.into_iter().map(|text| string(text.into_bytes())).collect()
+}
+
+fn string(bytes: Vec<u8>) -> Result<CString, String> {
+    CString::new(bytes).map_err(|_| "a path, an argument or a variable holds a zero byte".to_owned())
 }

@@ -1,10 +1,10 @@
 //! The root file system in the bundle, before the box is built: mounting it as containerd asks, finding
 //! the entrypoint in it without leaving it, and letting go of it afterwards.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -15,6 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{UnmountFlags, unmount};
 use workload::{Format, Workload};
 
+use crate::idmap::{IdMaps, attach};
 use crate::mounts::sentence;
 
 /// The file a container starts from.
@@ -66,17 +67,22 @@ pub fn mount_snapshot(snapshot: Snapshot<'_>, target: &Path) -> anyhow::Result<(
     let Snapshot { kind, source, options } = snapshot;
     let failed = || format!("cannot mount the root file system ({kind} {source}) at {}", target.display());
     std::fs::create_dir_all(target).with_context(failed)?;
+    let (maps, options) = take_maps(options);
     let spec =
         MountBuilder::default().destination(target).typ(kind).source(source).options(options).build()?;
     let parsed = parse_mount(&spec).map_err(|error| anyhow!("{}: {}", failed(), sentence(&error)))?;
-    let (folder, data) = shorten(parsed.data);
+    let data = match &maps {
+        Some(maps) if kind == "overlay" => map_layers(maps, parsed.data, target).with_context(failed)?,
+        _ => parsed.data,
+    };
+    let (folder, data) = shorten(data);
     if let Some(folder) = &folder {
         // The kernel takes one page of options; from the layers' own folder their names are short.
         std::env::set_current_dir(folder).with_context(failed)?;
     }
-    let kind = (!parsed.flags.contains(MsFlags::MS_BIND)).then_some(kind);
+    let kind_given = (!parsed.flags.contains(MsFlags::MS_BIND)).then_some(kind);
     let data = Some(data.join(",")).filter(|data| !data.is_empty());
-    let mounted = mount(Some(source), target, kind, parsed.flags, data.as_deref());
+    let mounted = mount(Some(source), target, kind_given, parsed.flags, data.as_deref());
     if folder.is_some() {
         std::env::set_current_dir("/").with_context(failed)?;
     }
@@ -85,23 +91,63 @@ pub fn mount_snapshot(snapshot: Snapshot<'_>, target: &Path) -> anyhow::Result<(
         let flags = parsed.flags | MsFlags::MS_REMOUNT;
         mount(None::<&str>, target, None::<&str>, flags, None::<&str>).with_context(failed)?;
     }
-    Ok(())
+    match &maps {
+        // A mount that is no overlay is its only layer.
+        Some(maps) if kind != "overlay" => {
+            attach(&maps.clone_mount(target).with_context(failed)?, target).with_context(failed)
+        }
+        _ => Ok(()),
+    }
 }
+
+/// The id maps that containerd writes among a snapshot's options when it leaves their use to the shim, and
+/// the other options.
+fn take_maps(options: &[String]) -> (Option<IdMaps>, Vec<String>) {
+    let named = |name: &str| options.iter().find_map(|option| option.strip_prefix(name));
+    let maps = named("uidmap=").zip(named("gidmap=")).map(|(uids, gids)| IdMaps::parse(uids, gids));
+    let is_map = |option: &&String| option.starts_with("uidmap=") || option.starts_with("gidmap=");
+    (maps, options.iter().filter(|option| !is_map(option)).cloned().collect())
+}
+
+/// Overlay options whose lower layers belong to the container's users: a mapped copy of the folder that
+/// holds them all is mounted where the overlay will cover it, and both go together.
+fn map_layers(maps: &IdMaps, data: Vec<String>, target: &Path) -> anyhow::Result<Vec<String>> {
+    let lower = data.iter().find_map(|option| option.strip_prefix(LAYERS)).unwrap_or_default();
+    let layers: Vec<&Path> = lower.split(':').map(Path::new).collect();
+    let parents = layers.iter().filter_map(|layer| layer.parent()).map(Path::to_owned);
+    let shared = parents.reduce(|one, other| in_both(&one, &other)).context("an overlay without layers")?;
+    attach(&maps.clone_mount(&shared)?, target)?;
+    let mapped = |layer: &&Path| {
+        layer
+            .strip_prefix(&shared)
+            .map_or(layer.display().to_string(), |rest| target.join(rest).display().to_string())
+    };
+    let mapped = layers.iter().map(mapped).collect::<Vec<_>>().join(":");
+    let mapped = format!("{LAYERS}{mapped}");
+    Ok(data
+        .iter()
+        .map(|option| if option.starts_with(LAYERS) { mapped.clone() } else { option.clone() })
+        .collect())
+}
+
+/// The folder that two paths have in common.
+fn in_both(one: &Path, other: &Path) -> PathBuf {
+    one.components().zip(other.components()).take_while(|(a, b)| a == b).map(|(part, _)| part).collect()
+}
+
+/// The option of an overlay that names its lower layers.
+const LAYERS: &str = "lowerdir=";
 
 /// Overlay options that fit the kernel's one page: with many layers, the names of all become relative
 /// to the folder that is returned, which holds them all.
 fn shorten(data: Vec<String>) -> (Option<PathBuf>, Vec<String>) {
     const PAGE: usize = 4096;
-    const LAYERS: &str = "lowerdir=";
     if data.iter().map(|option| option.len() + 1).sum::<usize>() < PAGE {
         return (None, data);
     }
     let lower = data.iter().find_map(|option| option.strip_prefix(LAYERS)).unwrap_or_default();
-    let Some(shared) = lower.split(':').map(PathBuf::from).reduce(|one, other| {
-        one.components().zip(other.components()).take_while(|(a, b)| a == b).map(|(part, _)| part).collect()
-    }) else {
-        return (None, data);
-    };
+    let layers = lower.split(':').map(PathBuf::from);
+    let Some(shared) = layers.reduce(|one, other| in_both(&one, &other)) else { return (None, data) };
     let relative = |path: &str| {
         Path::new(path).strip_prefix(&shared).map_or(path.to_owned(), |short| short.display().to_string())
     };
@@ -196,9 +242,35 @@ fn read_head(found: File) -> anyhow::Result<Found> {
     Ok(Found { file, format })
 }
 
+/// Makes the working directory where the image has none, as runc does, without leaving the root.
+///
+/// # Errors
+/// Names the folder that cannot be made.
+pub(crate) fn make_cwd(workload: &Workload) -> anyhow::Result<()> {
+    let cwd = workload.process().cwd();
+    let (base, rest) = workload.locate(cwd.strip_prefix("/").unwrap_or(cwd));
+    if rest.as_os_str().is_empty() || find_in(&base, &rest).is_ok() {
+        return Ok(());
+    }
+    pathrs::Root::open(&base)
+        .and_then(|root| root.mkdir_all(&rest, &Permissions::from_mode(0o755)))
+        .map(drop)
+        .with_context(|| format!("cannot make the working directory {}", cwd.display()))
+}
+
+/// The environment of a workload's program, with HOME where the image's has none: what runc adds.
+pub(crate) fn env_with_home(workload: &Workload) -> Vec<String> {
+    let process = workload.process();
+    let mut env = process.env().clone().unwrap_or_default();
+    if !env.iter().any(|pair| pair.starts_with("HOME=")) {
+        env.push(format!("HOME={}", home_of(&workload.rootfs(), process.user().uid()).display()));
+    }
+    env
+}
+
 /// The home folder that the image's `/etc/passwd` gives `uid`, as runc looks it up: by reading the
 /// file, never by asking a C library that would follow the image's own configuration.
-pub fn home_of(rootfs: &Path, uid: u32) -> PathBuf {
+fn home_of(rootfs: &Path, uid: u32) -> PathBuf {
     const ENOUGH: u64 = 1 << 20;
     let mut text = String::new();
     let read = find_in(rootfs, Path::new("etc/passwd")).and_then(|found| {

@@ -6,12 +6,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rustix::fs::{CWD, Mode, OFlags, Uid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
+use rustix::pipe::PipeFlags;
 
 /// What containerd asked for, each a path, a URI or empty for nothing.
 #[derive(Clone, Debug, Default)]
@@ -31,13 +33,32 @@ pub struct Stdio {
     pub process: [OwnedFd; 3],
     /// What the daemon keeps until the process has ended.
     pub hold: Hold,
+    /// The program that reads the output, where the paths name one: it is yet to be started.
+    pub logger: Option<Logger>,
+}
+
+/// A program that reads a process's output, as `binary://PATH?NAME=VALUE` names it.
+#[derive(Debug)]
+pub struct Logger {
+    /// Its file and its arguments.
+    pub command: Vec<String>,
+    /// Where it reads standard output and standard error.
+    pub pipes: [OwnedFd; 2],
+}
+
+/// Who owns the fifos: the process may open them again by `/dev/stdout`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Owner {
+    /// User, as the host counts.
+    pub uid: u32,
+    /// Group; 0 for the one they have.
+    pub gid: u32,
 }
 
 /// Fifos held open at both ends, so that neither side sees the other leave.
 #[derive(Debug, Default)]
 pub struct Hold {
     stdin: Option<OwnedFd>,
-    /// Never used: dropping them is what ends the readers' wait.
     outputs: Vec<OwnedFd>,
 }
 
@@ -48,25 +69,60 @@ impl Hold {
     }
 }
 
-/// Opens all three for a process of user `uid`, who may open them again by `/dev/stdout`.
+/// The output of an ended process, kept until somebody is there to read it: clients open their ends in
+/// their own time, and what is written to a fifo is lost when nobody holds it.
+#[derive(Debug)]
+pub struct Unread(Vec<OwnedFd>);
+
+impl Hold {
+    /// Lets go of everything but the output that was written.
+    pub fn let_go(self) -> Unread {
+        let again = |both: &OwnedFd| open_path(&open_again(both), OFlags::WRONLY).ok();
+        Unread(self.outputs.iter().filter_map(again).collect())
+    }
+}
+
+impl Unread {
+    /// Whether somebody reads each of the fifos, so that they can be let go.
+    pub fn has_readers(&self) -> bool {
+        self.0.iter().all(|fifo| {
+            let mut polled = [PollFd::new(fifo, PollFlags::OUT)];
+            // Without a reader a pipe is broken.
+            poll(&mut polled, Some(&Timespec::default())).is_err()
+                || !polled[0].revents().contains(PollFlags::ERR)
+        })
+    }
+}
+
+fn open_again(fd: &OwnedFd) -> PathBuf {
+    format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
+}
+
+/// Opens all three for a process.
 ///
 /// # Errors
 /// Names the path that is missing, or a scheme that is not known.
-pub fn open(paths: &Paths, uid: u32) -> anyhow::Result<Stdio> {
+pub fn open(paths: &Paths, owner: Owner) -> anyhow::Result<Stdio> {
     let mut hold = Hold::default();
-    let (stdin, held) = open_one(&paths.stdin, OFlags::RDONLY, uid).context("cannot open standard input")?;
+    let (stdin, held) =
+        open_one(&paths.stdin, OFlags::RDONLY, owner).context("cannot open standard input")?;
     hold.stdin = held;
+    if let Some(("binary", program)) = paths.stdout.split_once("://") {
+        let ((read_out, stdout), (read_err, stderr)) = (pipe(owner)?, pipe(owner)?);
+        let logger = Logger { command: command(program), pipes: [read_out, read_err] };
+        return Ok(Stdio { process: [stdin, stdout, stderr], hold, logger: Some(logger) });
+    }
     let (stdout, held) =
-        open_one(&paths.stdout, OFlags::WRONLY, uid).context("cannot open standard output")?;
+        open_one(&paths.stdout, OFlags::WRONLY, owner).context("cannot open standard output")?;
     hold.outputs.extend(held);
     let (stderr, held) =
-        open_one(&paths.stderr, OFlags::WRONLY, uid).context("cannot open standard error")?;
+        open_one(&paths.stderr, OFlags::WRONLY, owner).context("cannot open standard error")?;
     hold.outputs.extend(held);
-    Ok(Stdio { process: [stdin, stdout, stderr], hold })
+    Ok(Stdio { process: [stdin, stdout, stderr], hold, logger: None })
 }
 
 /// The descriptor for the process and, for a fifo, one for the daemon.
-fn open_one(uri: &str, direction: OFlags, uid: u32) -> anyhow::Result<(OwnedFd, Option<OwnedFd>)> {
+fn open_one(uri: &str, direction: OFlags, owner: Owner) -> anyhow::Result<(OwnedFd, Option<OwnedFd>)> {
     if uri.is_empty() {
         return Ok((open_path(Path::new("/dev/null"), direction).context("/dev/null")?, None));
     }
@@ -75,7 +131,7 @@ fn open_one(uri: &str, direction: OFlags, uid: u32) -> anyhow::Result<(OwnedFd, 
         Some(("fifo", path)) => PathBuf::from(path),
         Some(("file", path)) => return Ok((create_log(path).with_context(|| path.to_owned())?, None)),
         Some((scheme, _)) => {
-            bail!("{uri}: this shim writes to paths, fifo:// and file://, not to {scheme}://")
+            bail!("{uri}: this shim writes to paths, fifo://, file:// and binary://, not to {scheme}://")
         }
     };
     let kind = path.metadata().with_context(|| path.display().to_string())?.file_type();
@@ -85,11 +141,54 @@ fn open_one(uri: &str, direction: OFlags, uid: u32) -> anyhow::Result<(OwnedFd, 
     // Both directions first: with a reader and a writer there, opening one end does not wait.
     let hold = open_path(&path, OFlags::RDWR).with_context(|| path.display().to_string())?;
     let end = open_path(&path, direction).with_context(|| path.display().to_string())?;
-    if uid != 0 {
-        rustix::fs::fchown(&end, Some(Uid::from_raw(uid)), None)
-            .with_context(|| path.display().to_string())?;
-    }
+    give(&end, owner).with_context(|| path.display().to_string())?;
     Ok((end, Some(hold)))
+}
+
+/// A pipe's reading end, for a logger, and its writing end, for the process.
+fn pipe(owner: Owner) -> anyhow::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) =
+        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context("cannot make a pipe to the logger")?;
+    give(&write, owner).context("cannot make a pipe to the logger")?;
+    Ok((read, write))
+}
+
+fn give(fd: &OwnedFd, Owner { uid, gid }: Owner) -> io::Result<()> {
+    let (uid, gid) = (Some(uid).filter(|uid| *uid != 0), Some(gid).filter(|gid| *gid != 0));
+    if uid.is_none() && gid.is_none() {
+        return Ok(());
+    }
+    Ok(rustix::fs::fchown(fd, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?)
+}
+
+/// The command of `PATH?NAME=VALUE&…` as containerd's own shims read it: each name, then its value.
+fn command(uri: &str) -> Vec<String> {
+    let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+    let words = query.split('&').filter(|pair| !pair.is_empty()).flat_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        [name, value].map(decoded)
+    });
+    std::iter::once(path.to_owned()).chain(words).collect()
+}
+
+/// A word of a query with `+` and `%XX` replaced. What is no such code stays as it is.
+fn decoded(word: &str) -> String {
+    let bytes = word.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let code = || word.get(at + 1..at + 3).and_then(|code| u8::from_str_radix(code, 16).ok());
+        match (byte, code()) {
+            (b'%', Some(code)) => {
+                plain.push(code);
+                at += 2;
+            }
+            (b'+', _) => plain.push(b' '),
+            (byte, _) => plain.push(*byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&plain).into_owned()
 }
 
 fn open_path(path: &Path, direction: OFlags) -> io::Result<OwnedFd> {
@@ -115,10 +214,28 @@ mod tests {
         let path = folder.path().join("out");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let paths = Paths { stdout: path.display().to_string(), ..Paths::default() };
-        let Stdio { process: [_, stdout, _], hold, .. } = open(&paths, 0).unwrap();
+        let Stdio { process: [_, stdout, _], hold, .. } = open(&paths, Owner::default()).unwrap();
         let mut reader = File::open(&path).unwrap();
         File::from(stdout).write_all(b"hello").unwrap();
         drop(hold);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hello");
+    }
+
+    #[test]
+    fn output_is_kept_for_a_reader_who_comes_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        let paths = Paths { stdout: path.display().to_string(), ..Paths::default() };
+        let Stdio { process: [_, stdout, _], hold, .. } = open(&paths, Owner::default()).unwrap();
+        File::from(stdout).write_all(b"hello").unwrap();
+        let unread = hold.let_go();
+        assert!(!unread.has_readers());
+        let mut reader = File::open(&path).unwrap();
+        assert!(unread.has_readers());
+        drop(unread);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "hello");
@@ -130,7 +247,7 @@ mod tests {
         let path = folder.path().join("in");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let paths = Paths { stdin: path.display().to_string(), ..Paths::default() };
-        let Stdio { process: [stdin, ..], mut hold } = open(&paths, 0).unwrap();
+        let Stdio { process: [stdin, ..], mut hold, .. } = open(&paths, Owner::default()).unwrap();
         File::options().write(true).open(&path).unwrap().write_all(b"line").unwrap();
         hold.close_stdin();
         let mut text = String::new();
@@ -141,9 +258,20 @@ mod tests {
     #[test]
     fn a_missing_path_is_an_error_that_names_it() {
         let paths = Paths { stderr: "/nowhere/at/all".into(), ..Paths::default() };
-        let error = format!("{:#}", open(&paths, 0).unwrap_err());
+        let error = format!("{:#}", open(&paths, Owner::default()).unwrap_err());
         assert!(error.contains("standard error: /nowhere/at/all"), "{error}");
-        let paths = Paths { stdout: "binary:///logger".into(), ..Paths::default() };
-        assert!(format!("{:#}", open(&paths, 0).unwrap_err()).contains("binary://"));
+        let paths = Paths { stdout: "http://logger".into(), ..Paths::default() };
+        assert!(format!("{:#}", open(&paths, Owner::default()).unwrap_err()).contains("not to http://"));
+    }
+
+    #[test]
+    fn a_logger_is_named_as_containerd_names_it() {
+        let check = |uri: &str, expected: &[&str]| assert_eq!(command(uri), expected, "{uri}");
+        check("/bin/log", &["/bin/log"]);
+        check("/bin/log?id=x&debug", &["/bin/log", "id", "x", "debug", ""]);
+        check(
+            "/bin/log?_NERDCTL%20x=a%2Fb+c&p=100%&q=%zz",
+            &["/bin/log", "_NERDCTL x", "a/b c", "p", "100%", "q", "%zz"],
+        );
     }
 }

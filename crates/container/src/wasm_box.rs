@@ -13,19 +13,20 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use workload::Workload;
 
 use crate::hooks::Starter;
-use crate::namespaces::Namespaces;
+use crate::inside::Inside;
+use crate::namespaces::{Namespaces, Opened};
 use crate::seccomp::Filter;
-use crate::{birth, ending, hooks, loopback, mounts, privileges};
+use crate::{birth, ending, hooks, loopback, mounts, privileges, terminal};
 
 /// Comes into the namespaces of other processes, before anybody outside looks at this one.
 ///
 /// # Errors
 /// Names the namespace.
-pub fn join(namespaces: &Namespaces) -> anyhow::Result<()> {
+pub fn join(namespaces: &Namespaces, opened: &Opened) -> anyhow::Result<()> {
     if !namespaces.new_mount() {
         bail!("the spec has no mount namespace of its own; a Wasm guest's root cannot be the host's");
     }
-    namespaces.enter()
+    opened.enter()
 }
 
 /// Builds the box around the process: everything that needs root. Returns who runs the hooks that are
@@ -61,11 +62,30 @@ pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<Opt
     mounts::pivot(&rootfs)?;
     // Libraries keep a /proc open for their next call; there is none, and the guest must not find it.
     birth::close_all_but(&inherited);
+    mounts::propagate(workload)?;
+    // runc makes a working directory that the image has not; while the root may be written to.
+    let cwd = process.cwd();
+    fs::create_dir_all(cwd)
+        .with_context(|| format!("cannot make the working directory {}", cwd.display()))?;
     if workload.readonly_rootfs() {
         mounts::make_root_readonly()?;
     }
     privileges::limit(process)?;
     hooks::prepare_start(workload)
+}
+
+/// Comes into a box that is there already, for one more guest in it.
+///
+/// # Errors
+/// Names the step.
+pub fn enter(workload: &Workload, inside: &Inside) -> anyhow::Result<()> {
+    // Raising a limit is the host's to allow, so it comes before the user namespace.
+    privileges::limit(workload.process())?;
+    inside.enter()?;
+    if inside.in_user() {
+        privileges::become_root().context("cannot become root of the user namespace")?;
+    }
+    Ok(())
 }
 
 /// Becomes the guest's user without any capability, in its working directory, deaf to all but the
@@ -88,11 +108,21 @@ pub fn give_up_power(workload: &Workload, filter: &Filter) -> anyhow::Result<()>
     filter.install()
 }
 
+/// Makes the three descriptors the process's standard input, output and error; a terminal becomes its
+/// controlling one.
+///
+/// # Errors
+/// When a descriptor is not one.
+pub fn take_stdio(workload: &Workload, stdio: [OwnedFd; 3]) -> anyhow::Result<()> {
+    replace_stdio(stdio)?;
+    if workload.terminal() { terminal::control() } else { Ok(()) }
+}
+
 /// Makes the three descriptors the process's standard input, output and error.
 ///
 /// # Errors
 /// When a descriptor is not one.
-pub fn take_stdio([stdin, stdout, stderr]: [OwnedFd; 3]) -> anyhow::Result<()> {
+pub fn replace_stdio([stdin, stdout, stderr]: [OwnedFd; 3]) -> anyhow::Result<()> {
     dup2_stdin(stdin)?;
     dup2_stdout(stdout)?;
     dup2_stderr(stderr)?;

@@ -1,19 +1,19 @@
 //! A bound on a guest's linear memory, all its memories together.
 
 use anyhow::bail;
+use engine::Bound;
 use wasmtime::{ResourceLimiter, ResourcesRequired};
 
 /// How much memory a guest may hold, and holds.
 pub struct MemoryBound {
-    most: usize,
-    held: usize,
+    bound: Bound,
+    held: u64,
 }
 
 impl MemoryBound {
-    /// At most `most` bytes; `None` is unbounded.
-    pub fn new(most: Option<u64>) -> Self {
-        let most = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-        Self { most, held: 0 }
+    /// Nothing held yet.
+    pub fn new(bound: Bound) -> Self {
+        Self { bound, held: 0 }
     }
 
     /// Refuses, before it runs, a guest whose largest memory alone is too large from its start.
@@ -23,10 +23,11 @@ impl MemoryBound {
     pub fn admit(&self, needs: Option<&ResourcesRequired>) -> anyhow::Result<()> {
         const PAGE: u64 = 65_536;
         let bytes = needs.and_then(|needs| needs.max_initial_memory_size).unwrap_or(0).saturating_mul(PAGE);
-        if usize::try_from(bytes).is_ok_and(|bytes| bytes <= self.most) {
+        let most = self.bound.most();
+        if bytes <= most {
             return Ok(());
         }
-        bail!("its memory is {bytes} bytes from the start, and the container's limit is {}", self.most)
+        bail!("its memory is {bytes} bytes from the start, and the container's limit leaves it {most}")
     }
 }
 
@@ -40,8 +41,9 @@ impl ResourceLimiter for MemoryBound {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let held = self.held.saturating_add(desired.saturating_sub(current));
-        let grant = held <= self.most && maximum.is_none_or(|maximum| desired <= maximum);
+        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
+        let held = self.held.saturating_add(more);
+        let grant = held <= self.bound.most() && maximum.is_none_or(|maximum| desired <= maximum);
         if grant {
             self.held = held;
         }
@@ -60,28 +62,40 @@ impl ResourceLimiter for MemoryBound {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
+
+    fn bound(most: Option<u64>) -> (MemoryBound, File) {
+        let file = tempfile::tempfile().unwrap();
+        Bound::write(&file, most).unwrap();
+        (MemoryBound::new(Bound::in_file(file.try_clone().unwrap())), file)
+    }
 
     #[test]
     fn all_memories_together_stay_below_the_bound() {
-        let mut bound = MemoryBound::new(Some(100));
+        let (mut bound, file) = bound(Some(100));
         let mut grow = |current, desired, maximum| bound.memory_growing(current, desired, maximum).unwrap();
         assert!(grow(0, 60, None), "a first memory");
         assert!(!grow(0, 50, None), "a second that is too much");
         assert!(grow(0, 40, None), "a second that fits");
         assert!(!grow(60, 61, None), "nothing is left");
         assert!(grow(60, 60, None), "growth by nothing");
+        Bound::write(&file, Some(101)).unwrap();
+        assert!(grow(60, 61, None), "the bound was raised");
+        Bound::write(&file, Some(50)).unwrap();
+        assert!(!grow(61, 62, None), "it was lowered below what is held");
     }
 
     #[test]
     fn a_refused_growth_is_not_counted() {
-        let mut bound = MemoryBound::new(Some(100));
+        let (mut bound, _) = bound(Some(100));
         assert!(!bound.memory_growing(0, 90, Some(80)).unwrap());
         assert!(bound.memory_growing(0, 80, Some(80)).unwrap());
     }
 
     #[test]
     fn no_bound() {
-        assert!(MemoryBound::new(None).memory_growing(0, usize::MAX, None).unwrap());
+        assert!(bound(None).0.memory_growing(0, usize::MAX, None).unwrap());
     }
 }

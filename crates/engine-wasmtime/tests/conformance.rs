@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use cases::{Case, Expected, Source};
-use engine::{Compiled, Engine, Exit};
+use engine::{Bound, Compiled, Engine, Exit};
 use engine_wasmtime::Wasmtime;
 use rustix::fs::{CWD, FileType, Mode};
 use workload::{Access, Guest, Preopen, World};
@@ -213,11 +213,14 @@ fn load_and_run(case: &Case, folder: &Path, refused: &mut PathBuf) -> anyhow::Re
     // SAFETY: the parent wrote them with Wasmtime::compile of this very program.
     let code = unsafe { Compiled::vouched(code) };
     let mapped = engine.map(code, &world)?;
+    let bound =
+        File::options().read(true).write(true).create(true).truncate(true).open(folder.join("bound"))?;
+    Bound::write(&bound, None)?;
     std::os::unix::fs::chroot(folder.join("root"))
         .context("cannot change the root; this test wants root's rights")?;
     std::env::set_current_dir("/")?;
     *refused = "/refused".into();
-    Ok(mapped.load(guest(case, world))?.run())
+    Ok(mapped.load(guest(case, world), Bound::in_file(bound))?.run())
 }
 
 fn guest(case: &Case, world: World) -> Guest {
@@ -233,6 +236,5 @@ fn guest(case: &Case, world: World) -> Guest {
         env: case.env.iter().filter_map(pair).collect(),
         cwd: case.cwd.clone().unwrap_or_else(|| "/".into()),
         preopens: std::iter::once(root).chain(mounts).collect(),
-        memory: None,
     }
 }

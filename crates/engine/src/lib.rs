@@ -6,10 +6,14 @@
 //!
 //! Unsafe code: `Compiled::vouched` is declared here; whoever calls it says why it may.
 
+mod bound;
+
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use workload::{Guest, World};
+
+pub use bound::Bound;
 
 /// A Wasm runtime, set up and ready to be forked.
 pub trait Engine {
@@ -37,19 +41,19 @@ pub trait Engine {
     ///
     /// # Errors
     /// See [`Engine::map`] and [`Mapped::load`].
-    fn load(&self, code: Compiled, guest: Guest) -> anyhow::Result<Box<dyn Loaded>> {
-        self.map(code, &guest.world)?.load(guest)
+    fn load(&self, code: Compiled, guest: Guest, bound: Bound) -> anyhow::Result<Box<dyn Loaded>> {
+        self.map(code, &guest.world)?.load(guest, bound)
     }
 }
 
 /// Code in memory, not yet a guest.
 pub trait Mapped {
-    /// Links it against its world and opens the guest's preopens. No instruction of the guest runs
+    /// Links it against its world, opens the guest's preopens and bounds its memory. No instruction of the guest runs
     /// yet. Called in the guest's box, as the guest's user.
     ///
     /// # Errors
     /// A sentence that names what could not be linked or opened.
-    fn load(self: Box<Self>, guest: Guest) -> anyhow::Result<Box<dyn Loaded>>;
+    fn load(self: Box<Self>, guest: Guest, bound: Bound) -> anyhow::Result<Box<dyn Loaded>>;
 }
 
 /// A guest at its gate.

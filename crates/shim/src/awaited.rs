@@ -13,7 +13,15 @@ use tokio::io::unix::AsyncFd;
 /// # Errors
 /// When the descriptor cannot be polled.
 pub fn readable<T: AsFd + AsRawFd>(inner: T) -> io::Result<AsyncFd<T>> {
+    awaited(inner, Interest::READABLE)
+}
+
+/// Registers `inner` to be awaited for what `interest` says.
+///
+/// # Errors
+/// When the descriptor cannot be polled: regular files cannot.
+pub fn awaited<T: AsFd + AsRawFd>(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     // SAFETY: a type with AsFd owns or borrows one open descriptor for as long as it lives, and the
     // AsyncFd keeps it until it is dropped.
-    Ok(unsafe { AsyncFd::register_with_interest(inner, Interest::READABLE) }?)
+    Ok(unsafe { AsyncFd::register_with_interest(inner, interest) }?)
 }

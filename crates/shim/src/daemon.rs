@@ -39,6 +39,8 @@ pub struct Daemon {
     pub nursery: Nursery,
     pub tasks: Tasks,
     pub events: Events,
+    /// containerd's namespace.
+    pub namespace: String,
     shutdown: Notify,
     shutdown_asked: AtomicBool,
 }
@@ -87,6 +89,7 @@ pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
                 nursery,
                 tasks: Tasks::default(),
                 events,
+                namespace: place.namespace.clone(),
                 shutdown: Notify::new(),
                 shutdown_asked: AtomicBool::new(false),
             },

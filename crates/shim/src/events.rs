@@ -74,11 +74,17 @@ fn topic_of(name: &str) -> Option<&'static str> {
         "TaskStart" => topics::TASK_START_EVENT_TOPIC,
         "TaskExit" => topics::TASK_EXIT_EVENT_TOPIC,
         "TaskDelete" => topics::TASK_DELETE_EVENT_TOPIC,
+        "TaskExecAdded" => topics::TASK_EXEC_ADDED_EVENT_TOPIC,
+        "TaskExecStarted" => topics::TASK_EXEC_STARTED_EVENT_TOPIC,
+        "TaskOOM" => topics::TASK_OOM_EVENT_TOPIC,
+        "TaskPaused" => topics::TASK_PAUSED_EVENT_TOPIC,
+        "TaskResumed" => topics::TASK_RESUMED_EVENT_TOPIC,
         _ => return None,
     })
 }
 
 async fn deliver(address: String, mut items: mpsc::UnboundedReceiver<Item>) {
+    // And whether it has carried anything yet.
     let mut client = None;
     while let Some(item) = items.recv().await {
         match item {
@@ -94,8 +100,11 @@ async fn deliver(address: String, mut items: mpsc::UnboundedReceiver<Item>) {
                         break;
                     }
                     log::debug!("containerd did not take an event: {error}");
-                    client = None;
-                    tokio::time::sleep(PAUSE).await;
+                    // A connection of old may be to a containerd that has gone: a new one is tried at once.
+                    let was_old = client.take().is_some_and(|(_, used)| used);
+                    if !was_old {
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
             }
             // Nobody waits any more if this fails.
@@ -106,13 +115,17 @@ async fn deliver(address: String, mut items: mpsc::UnboundedReceiver<Item>) {
 
 async fn attempt(
     address: &str,
-    client: &mut Option<EventsClient>,
+    client: &mut Option<(EventsClient, bool)>,
     request: &ForwardRequest,
 ) -> ttrpc::Result<Empty> {
-    let connected = match client {
+    let (connected, used) = match client {
         Some(client) => client,
-        None => client.insert(EventsClient::new(Client::connect(&format!("unix://{address}")).await?)),
+        None => {
+            client.insert((EventsClient::new(Client::connect(&format!("unix://{address}")).await?), false))
+        }
     };
     let timeout = i64::try_from(ATTEMPT.as_nanos()).unwrap_or(i64::MAX);
-    connected.forward(with_timeout(timeout), request).await
+    let answer = connected.forward(with_timeout(timeout), request).await?;
+    *used = true;
+    Ok(answer)
 }

@@ -4,10 +4,11 @@
 //! to ask what it can do (`-info`). The daemon is a fork of `start`; its nursery is a fork of the
 //! daemon, made before there is any thread; each guest is a fork of the nursery.
 //!
-//! Unsafe code lives in `nursery::births` (it vouches for code that our own compiler made), in `daemon`
+//! Unsafe code lives in `nursery::births::guest` (it vouches for code that our own compiler made), in `daemon`
 //! (it hands the listening socket to the ttrpc server) and in `awaited` (descriptors under tokio).
 
 mod awaited;
+mod console;
 mod daemon;
 mod delete;
 mod engines;
@@ -15,11 +16,14 @@ mod events;
 mod info;
 mod log_fifo;
 mod nursery;
+mod oom;
+mod options;
 mod payload;
 mod record;
 mod rpc;
 mod socket;
 mod start;
+mod streams;
 mod task;
 
 use std::process::ExitCode;

@@ -20,8 +20,21 @@ pub enum Request {
         /// The function named after `#`.
         function: Option<String>,
     },
-    /// A Wasm container. Descriptors: [`WasmPayload`] as JSON, code, stdin, stdout, stderr.
+    /// A Wasm container. Descriptors: [`Payload`] as JSON, stdin, stdout, stderr, code, bound.
     Wasm(Namespaces),
+    /// One more process in the container whose first process has this id. Descriptors: [`Payload`] as
+    /// JSON, the first process's own, stdin, stdout, stderr; for a guest code and bound, too.
+    Exec {
+        /// In the host's pid namespace.
+        pid: i32,
+    },
+    /// A process that reads the output of another. Descriptors: its fds 3, 4 and 5.
+    Logger {
+        /// Its file and its arguments.
+        command: Vec<String>,
+        /// Its whole environment.
+        env: Vec<(String, String)>,
+    },
     /// A process that makes a native container. Descriptors: [`Workload`] as JSON, stdin, stdout, stderr.
     NativeCreate,
     /// A process that starts a native container. Descriptors: [`Workload`] as JSON.
@@ -53,8 +66,11 @@ pub enum Report {
     Delivered(i32),
     /// The Wasm is compiled.
     Prepared(World),
-    /// The native container waits to be started: the id of its first process.
+    /// The native container waits to be started: the id of its first process. The other side of its
+    /// terminal is attached, if it has one.
     Created(i32),
+    /// The executed program has a terminal, whose other side is attached.
+    Terminal,
     /// The box is in its namespaces and waits for [`Order::Enter`].
     Joined,
     /// The guest is loaded and waits for [`Order::Go`].
@@ -74,13 +90,13 @@ pub enum Order {
     Go,
 }
 
-/// All that a Wasm box needs to know.
+/// All that a process needs to know of what it is to become.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct WasmPayload {
-    /// The container.
+pub struct Payload {
+    /// The container, and the process in it.
     pub workload: Workload,
-    /// The guest in it.
-    pub guest: Guest,
+    /// What a guest is given; a Linux program has none.
+    pub guest: Option<Guest>,
 }
 
 /// Reads a sealed JSON file back.

@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use container::birth;
+use container::cgroup::Folders;
 use containerd_shim::Flags;
+use containerd_shim_protos::protobuf::Message;
+use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use serde::Deserialize;
 use workload::Pod;
 
 use crate::daemon::{self, Place};
+use crate::options;
 use crate::socket::listen;
 
 /// Prints the address, version 2 style: a plain line, which every containerd since 1.6 takes.
@@ -28,6 +32,7 @@ pub fn start(flags: &Flags) -> anyhow::Result<()> {
     fs::write(bundle.join("address"), &address).context("cannot write the address file")?;
     let place = Place { socket, bundle, namespace: flags.namespace.clone(), debug: flags.debug };
     if let Some(listener) = listen(&place.socket)? {
+        take_place()?;
         become_two(listener, place)?;
     }
     io::stdout().write_all(address.as_bytes()).context("cannot print the address")
@@ -45,6 +50,37 @@ fn pod_of(bundle: &Path, id: &str) -> anyhow::Result<Pod> {
     let spec: Annotated = serde_json::from_reader(io::BufReader::new(file))
         .with_context(|| format!("{} is not an OCI runtime spec", path.display()))?;
     Ok(Pod::of(id, &spec.annotations))
+}
+
+/// What the daemon inherits, as from runc's shim: an OOM score just above containerd's, so that the kernel
+/// ends a pod before it ends what all pods need; and the cgroup that the options name.
+fn take_place() -> anyhow::Result<()> {
+    const MOST: i32 = 1000;
+    let parent = rustix::process::getppid().map_or(1, |parent| parent.as_raw_nonzero().get());
+    let score = fs::read_to_string(format!("/proc/{parent}/oom_score_adj"))
+        .context("cannot read containerd's OOM score")?;
+    let score: i32 = score.trim().parse().context("containerd's OOM score is no number")?;
+    fs::write("/proc/self/oom_score_adj", (score + 1).min(MOST).to_string())
+        .context("cannot set the daemon's OOM score")?;
+    let cgroup = shim_cgroup()?;
+    if cgroup.is_empty() {
+        return Ok(());
+    }
+    let folders = Folders::at(Path::new(&cgroup)).context("cannot move the daemon as ShimCgroup says")?;
+    folders.admit(std::process::id().cast_signed())
+}
+
+/// containerd writes the runtime's options to standard input.
+fn shim_cgroup() -> anyhow::Result<String> {
+    const ENOUGH: u64 = 1 << 20;
+    let mut bytes = Vec::new();
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        stdin.take(ENOUGH).read_to_end(&mut bytes).context("cannot read the options")?;
+    }
+    let any = Any::parse_from_bytes(&bytes).context("cannot read the options")?;
+    // Options that are wrong are Create's to refuse, which reads them whole.
+    Ok(options::read(Some(&any), "").map(|options| options.shim_cgroup).unwrap_or_default())
 }
 
 /// Forks the daemon. It needs no exec: all it is made of is mapped already.

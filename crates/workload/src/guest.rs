@@ -1,4 +1,4 @@
-//! What a Wasm guest is given: arguments, environment, folders and a bound on its memory.
+//! What a Wasm guest is given: arguments, environment, folders.
 
 use std::path::{Path, PathBuf};
 
@@ -20,8 +20,6 @@ pub struct Guest {
     pub cwd: String,
     /// Folders it may open, `/` first, then each mount of the spec under its own path.
     pub preopens: Vec<Preopen>,
-    /// Most bytes of linear memory, all memories together; `None` is unbounded.
-    pub memory: Option<u64>,
 }
 
 /// One folder a guest may look into.
@@ -54,7 +52,6 @@ impl Guest {
             env: env.iter().filter_map(split).collect(),
             cwd: process.cwd().to_string_lossy().into_owned(),
             preopens: preopens(workload),
-            memory: memory_limit(workload),
         }
     }
 }
@@ -83,11 +80,6 @@ pub(crate) fn is_volume(mount: &Mount) -> bool {
 fn has_option(mount: &Mount, names: &[&str]) -> bool {
     let options = mount.options().as_deref().unwrap_or_default();
     options.iter().any(|option| names.contains(&option.as_str()))
-}
-
-fn memory_limit(workload: &Workload) -> Option<u64> {
-    let memory = workload.spec.linux().as_ref()?.resources().as_ref()?.memory().as_ref()?;
-    memory.limit().and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0)
 }
 
 impl Workload {
@@ -134,6 +126,6 @@ mod tests {
             preopens,
             [("/", Access::ReadWrite), ("/data", Access::ReadOnly), ("/tmp", Access::ReadWrite)]
         );
-        assert_eq!(guest.memory, Some(1 << 20));
+        assert_eq!(workload.memory_limit(), Some(1 << 20));
     }
 }

@@ -18,6 +18,6 @@ pub use format::Format;
 pub use guest::{Access, Guest, Preopen};
 pub use options::{Options, OptionsError};
 pub use pod::{Pod, Role};
-pub use spec::{SpecError, Workload};
+pub use spec::{SpecError, Workload, memory_limit};
 pub use text::{TextError, binary_of};
 pub use world::{Abi, Entry, World, WorldError};

@@ -9,6 +9,16 @@ use thiserror::Error;
 pub struct Options {
     /// Let systemd make the cgroups; the path of the spec is then `slice:prefix:name`.
     pub systemd_cgroup: bool,
+    /// Leave Linux programs in the session keyring of who started them.
+    pub no_new_keyring: bool,
+    /// The cgroup that the pod's daemon moves into; empty for the one it was started in.
+    pub shim_cgroup: String,
+    /// Who owns the pipes of standard input, output and error; 0 for the container's user.
+    pub io_uid: u32,
+    /// Their group; 0 for nobody's in particular.
+    pub io_gid: u32,
+    /// Where to keep the state of Linux containers, a folder per containerd namespace; empty for the bundle.
+    pub root: String,
 }
 
 /// The TOML body does not say what it should.
@@ -19,13 +29,19 @@ pub struct Options {
 pub struct OptionsError(String);
 
 impl Options {
-    /// Reads the TOML text of a `runtimeoptions.v1.Options` body. An empty body is the defaults.
-    /// Keys the shim does not know are left to other runtimes that share the table.
+    /// The keys of a TOML body.
+    const KEYS: [&str; 6] = ["SystemdCgroup", "NoNewKeyring", "ShimCgroup", "IoUid", "IoGid", "Root"];
+
+    /// Reads the TOML text of a `runtimeoptions.v1.Options` body, and returns the keys in it that the shim
+    /// does not know. An empty body is the defaults.
     ///
     /// # Errors
     /// [`OptionsError`] for text that is not TOML or a value of the wrong type.
-    pub fn from_toml(body: &str) -> Result<Self, OptionsError> {
-        toml::from_str(body).map_err(|reason| OptionsError(reason.message().to_owned()))
+    pub fn from_toml(body: &str) -> Result<(Self, Vec<String>), OptionsError> {
+        let refused = |reason: toml::de::Error| OptionsError(reason.message().to_owned());
+        let table: toml::Table = body.parse().map_err(refused)?;
+        let unknown = table.keys().filter(|key| !Self::KEYS.contains(&key.as_str())).cloned().collect();
+        Ok((table.try_into().map_err(refused)?, unknown))
     }
 }
 
@@ -35,10 +51,18 @@ mod tests {
 
     #[test]
     fn reads_the_body_containerd_sends() {
-        assert_eq!(Options::from_toml(""), Ok(Options::default()));
-        let systemd = Options { systemd_cgroup: true };
-        assert_eq!(Options::from_toml("SystemdCgroup = true\nBinaryName = 'x'"), Ok(systemd));
-        assert!(Options::from_toml("SystemdCgroup = 'yes'").is_err());
-        assert!(Options::from_toml("= 1").is_err());
+        assert_eq!(Options::from_toml(""), Ok((Options::default(), vec![])));
+        let systemd = Options { systemd_cgroup: true, ..Options::default() };
+        let body = "SystemdCgroup = true\nBinaryName = 'x'";
+        assert_eq!(Options::from_toml(body), Ok((systemd, vec!["BinaryName".into()])));
+        let (all, unknown) = Options::from_toml(
+            "NoNewKeyring = true\nShimCgroup = '/s'\nIoUid = 1\nIoGid = 2\nRoot = '/r'\nSystemdCgroup = false",
+        )
+        .unwrap();
+        assert!(unknown.is_empty() && all.no_new_keyring);
+        assert_eq!((all.shim_cgroup.as_str(), all.io_uid, all.io_gid, all.root.as_str()), ("/s", 1, 2, "/r"));
+        for wrong in ["SystemdCgroup = 'yes'", "IoUid = -1", "Root = 1", "= 1"] {
+            assert!(Options::from_toml(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxResources, Process, Spec};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -66,6 +66,16 @@ const MOST_TOTAL: usize = 2 << 20;
 /// The kernel's bound for one string, `MAX_ARG_STRLEN`.
 const MOST_EACH: usize = 128 << 10;
 
+/// What is to be run, once everything about it is known to be there.
+fn check_process(process: &Process) -> Result<Entrypoint, SpecError> {
+    let arg0 = process.args().as_ref().and_then(|args| args.first()).ok_or(SpecError::NoArgs)?;
+    if !process.cwd().is_absolute() {
+        return Err(SpecError::RelativeCwd(process.cwd().clone()));
+    }
+    check_length(process)?;
+    Ok(Entrypoint::parse(arg0)?)
+}
+
 /// A Wasm guest is handed what a program would be: what works in one works in the other.
 fn check_length(process: &Process) -> Result<(), SpecError> {
     let strings = process.args().iter().chain(process.env()).flatten().map(|text| text.len() + 1);
@@ -77,6 +87,12 @@ fn check_length(process: &Process) -> Result<(), SpecError> {
     }
 }
 
+/// Most bytes of memory that `resources` allow; `None` is unbounded, or nothing said.
+pub fn memory_limit(resources: &LinuxResources) -> Option<u64> {
+    let limit = resources.memory().as_ref()?.limit()?;
+    u64::try_from(limit).ok().filter(|limit| *limit > 0)
+}
+
 impl Workload {
     /// Reads `config.json` of the bundle of container `id`.
     ///
@@ -85,16 +101,20 @@ impl Workload {
     pub fn read(id: &str, bundle: &Path, json: &[u8], options: Options) -> Result<Self, SpecError> {
         let spec: Spec = serde_json::from_slice(json)?;
         let process = spec.process().clone().ok_or(SpecError::NoProcess)?;
-        let arg0 = process.args().as_ref().and_then(|args| args.first()).ok_or(SpecError::NoArgs)?;
+        let entrypoint = check_process(&process)?;
         if spec.root().is_none() {
-            return Err(SpecError::NoRoot(arg0.clone()));
+            return Err(SpecError::NoRoot(entrypoint.path));
         }
-        if !process.cwd().is_absolute() {
-            return Err(SpecError::RelativeCwd(process.cwd().clone()));
-        }
-        check_length(&process)?;
-        let entrypoint = Entrypoint::parse(arg0)?;
         Ok(Self { id: id.into(), bundle: bundle.into(), options, spec, entrypoint, process })
+    }
+
+    /// The same container with another process: what an exec in it runs.
+    ///
+    /// # Errors
+    /// [`SpecError`] names what of the process is missing or wrong.
+    pub fn with_process(&self, process: Process) -> Result<Self, SpecError> {
+        let entrypoint = check_process(&process)?;
+        Ok(Self { entrypoint, process, ..self.clone() })
     }
 
     /// The process to run.
@@ -111,6 +131,22 @@ impl Workload {
     /// Whether the spec wants the root file system read-only.
     pub fn readonly_rootfs(&self) -> bool {
         self.spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false)
+    }
+
+    /// Whether the process has a terminal.
+    pub fn terminal(&self) -> bool {
+        self.process.terminal().unwrap_or(false)
+    }
+
+    /// Whether an exec may run a Linux program in a Wasm container.
+    pub fn allows_native_exec(&self) -> bool {
+        const ALLOW: &str = "lighter.wasm/allow-native-exec";
+        self.spec.annotations().as_ref().and_then(|all| all.get(ALLOW)).is_some_and(|value| value == "true")
+    }
+
+    /// Most bytes of memory the spec lets the container have; `None` is unbounded.
+    pub fn memory_limit(&self) -> Option<u64> {
+        memory_limit(self.spec.linux().as_ref()?.resources().as_ref()?)
     }
 
     /// The process's user as the host counts: mapped, where the container has a user namespace.

@@ -1,5 +1,5 @@
-//! One private containerd: its folder, its configuration, its life. Whatever differs between
-//! containerd's versions is here and nowhere else.
+//! One private containerd: its folder, its network, its life. Whatever differs between containerd's
+//! versions is here and in its configuration, and nowhere else.
 
 use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
@@ -13,25 +13,14 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::net::Net;
 use crate::process::{poll, run};
-use crate::scope::{MARK, Scope};
+use crate::scope::{CRI, MARK, Scope};
 use crate::versions::{Install, Shim};
-use crate::{image, interrupt};
+use crate::{config, image, interrupt};
 
-/// Plug-ins that would reach out of the folder, or cost time, and serve no test. Each version knows
-/// some of the names and ignores the others.
-const DISABLED: [&str; 10] = [
-    "io.containerd.cri.v1.images",
-    "io.containerd.cri.v1.runtime",
-    "io.containerd.grpc.v1.cri",
-    "io.containerd.internal.v1.tracing",
-    "io.containerd.nri.v1.nri",
-    "io.containerd.snapshotter.v1.aufs",
-    "io.containerd.snapshotter.v1.blockfile",
-    "io.containerd.snapshotter.v1.btrfs",
-    "io.containerd.snapshotter.v1.devmapper",
-    "io.containerd.snapshotter.v1.zfs",
-];
+/// The file with our runtime's options.
+pub(crate) const OPTIONS: &str = "runtime.toml";
 
 /// A private containerd that runs; dropped, it is gone without a trace.
 pub struct Containerd {
@@ -41,6 +30,8 @@ pub struct Containerd {
     pub shim: Shim,
     /// What belongs to it.
     pub scope: Scope,
+    /// Its network, where it is not the machine's: that of one with Kubernetes' interface.
+    pub net: Option<Net>,
     child: Mutex<Option<Child>>,
     /// Shim sockets that were dead already when it started: not its business.
     others: Vec<PathBuf>,
@@ -52,7 +43,23 @@ impl Containerd {
     /// # Errors
     /// When it does not come up, with what it logged.
     pub fn start(install: &Install, shim: &Shim) -> Result<Self> {
-        let scope = Scope::of(process::id(), &install.version.replace('.', ""));
+        let scope = Scope::of(process::id(), &digits(install));
+        let text = config::plain(&scope.dir);
+        Self::start_in(scope, &text, install, shim)
+    }
+
+    /// Starts `install` in a folder and a network of its own, with Kubernetes' interface.
+    ///
+    /// # Errors
+    /// When it does not come up, with what it logged.
+    pub fn start_with_cri(install: &Install, shim: &Shim) -> Result<Self> {
+        let scope = Scope::of(process::id(), &format!("{}{CRI}", digits(install)));
+        config::write_network(&scope)?;
+        let text = config::with_cri(&scope);
+        Self::start_in(scope, &text, install, shim)
+    }
+
+    fn start_in(scope: Scope, config: &str, install: &Install, shim: &Shim) -> Result<Self> {
         interrupt::sweep_later(&scope);
         for folder in ["bin", "log", "fifo", "tmp"] {
             fs::create_dir_all(scope.dir.join(folder))?;
@@ -60,9 +67,13 @@ impl Containerd {
         if let Some(binary) = &shim.binary {
             std::os::unix::fs::symlink(binary, scope.dir.join("bin/containerd-shim-lighter-v1"))?;
         }
-        fs::write(scope.dir.join("config.toml"), config(&scope.dir))?;
+        fs::write(scope.dir.join("config.toml"), config)?;
+        if let Some(options) = shim.driver.options() {
+            fs::write(scope.dir.join(OPTIONS), options)?;
+        }
+        let net = scope.is_cri().then(|| Net::make(&scope.dir.join("net"))).transpose()?;
         let (install, shim, others) = (install.clone(), shim.clone(), scope.dead_sockets());
-        let daemon = Self { install, shim, scope, child: Mutex::default(), others };
+        let daemon = Self { install, shim, scope, net, child: Mutex::default(), others };
         daemon.resume()?;
         Ok(daemon)
     }
@@ -70,7 +81,7 @@ impl Containerd {
     /// `ctr` of the same version, pointed at this containerd.
     pub fn ctr<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(self.install.bin.join("ctr"));
-        command.arg("--address").arg(self.socket()).args(["--namespace", &self.scope.tag]).args(args);
+        command.arg("--address").arg(self.socket()).args(["--namespace", &self.scope.namespace]).args(args);
         command
     }
 
@@ -104,7 +115,12 @@ impl Containerd {
         let bin = &self.install.bin;
         let mut path = env::join_paths([&self.scope.dir.join("bin"), bin])?;
         path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        let mut child = Command::new(bin.join("containerd"))
+        let program = bin.join("containerd");
+        let mut child = match &self.net {
+            Some(net) => net.command(&program),
+            None => Command::new(&program),
+        };
+        let mut child = child
             .arg("--config")
             .arg(self.scope.dir.join("config.toml"))
             .env("PATH", path)
@@ -114,7 +130,7 @@ impl Containerd {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("cannot start {}/containerd", bin.display()))?;
+            .with_context(|| format!("cannot start {}", program.display()))?;
         let up = poll("containerd to answer", Duration::from_secs(20), || {
             if let Some(status) = child.try_wait()? {
                 bail!("containerd ended at once: {status}");
@@ -125,6 +141,29 @@ impl Containerd {
         });
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         up.with_context(|| self.log_tail(0))
+    }
+
+    /// Starts it again when it ended by itself; whether it did.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub fn revive(&self) -> Result<bool> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let runs = child.as_mut().map(Child::try_wait).transpose()?.is_some_and(|status| status.is_none());
+        drop(child);
+        if !runs {
+            self.resume()?;
+        }
+        Ok(!runs)
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self) -> Result<i32> {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(i32::try_from(child.as_ref().context("containerd does not run")?.id())?)
     }
 
     /// How long containerd's log is by now.
@@ -138,7 +177,7 @@ impl Containerd {
         let text = String::from_utf8_lossy(log.get(mark..).unwrap_or_default()).into_owned();
         let chatty = |line: &str| ["level=debug", "level=info"].iter().any(|level| line.contains(level));
         let lines: Vec<&str> = text.lines().filter(|line| !chatty(line)).collect();
-        lines[lines.len().saturating_sub(12)..].join("\n")
+        lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
     /// containerd's gRPC socket.
@@ -166,17 +205,6 @@ impl Drop for Containerd {
     }
 }
 
-/// The configuration: everything below `dir`. All versions read version 2 of it.
-fn config(dir: &Path) -> String {
-    let at = |name: &str| dir.join(name).display().to_string();
-    format!(
-        "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = {DISABLED:?}\n\
-         [grpc]\naddress = {:?}\n[ttrpc]\naddress = {:?}\n\
-         [plugins.\"io.containerd.internal.v1.opt\"]\npath = {:?}\n",
-        at("root"),
-        at("state"),
-        at("c.sock"),
-        at("t.sock"),
-        at("opt"),
-    )
+fn digits(install: &Install) -> String {
+    install.version.replace('.', "")
 }

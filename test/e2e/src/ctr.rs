@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use cases::User;
 
-use crate::containerd::Containerd;
+use crate::containerd::{Containerd, OPTIONS};
 use crate::image;
 use crate::output::Output;
 use crate::process::{LIMIT, Running, poll, run};
@@ -49,6 +49,11 @@ impl Run<'_> {
     pub fn flag(mut self, flag: &str, value: &str) -> Self {
         self.flags.extend([flag.into(), value.into()]);
         self
+    }
+
+    /// Options of the runtime's in a file, in the place of those the driver asks for.
+    pub fn options(self, file: &Path) -> Self {
+        self.flag("--runtime-config-path", &file.display().to_string())
     }
 
     /// An environment variable, `NAME=value`.
@@ -113,9 +118,30 @@ impl Run<'_> {
             .with_context(|| format!("it said {:?}", said()))
     }
 
+    /// Runs it at a terminal; it is removed when it ends.
+    pub fn at_terminal(self) -> std::process::Command {
+        self.command(&["--rm", "--tty"])
+    }
+
+    /// Where its output goes, as a URI.
+    pub fn log_uri(self, uri: &str) -> Self {
+        self.flag("--log-uri", uri)
+    }
+
+    /// Starts it in the background, its output going where `uri` says.
+    ///
+    /// # Errors
+    /// What `ctr` said.
+    pub fn detach_to(self, uri: &str) -> Result<()> {
+        run(&mut self.log_uri(uri).command(&["--detach"]))?.ok().context("ctr run --detach").map(drop)
+    }
+
     fn command(&self, how: &[&str]) -> std::process::Command {
-        let mut command = self.daemon.ctr(["run", "--runtime", &self.daemon.shim.runtime]);
-        command.arg("--fifo-dir").arg(self.daemon.scope.dir.join("fifo")).args(how).args(&self.flags);
+        let (scope, shim) = (&self.daemon.scope, &self.daemon.shim);
+        let options = shim.is_ours().then(|| scope.dir.join(OPTIONS));
+        let mut command = self.daemon.ctr(["run", "--runtime", &shim.runtime]);
+        command.args(shim.driver.flags(&scope.tag, &self.id, options.as_deref()));
+        command.arg("--fifo-dir").arg(scope.dir.join("fifo")).args(how).args(&self.flags);
         command.args(&self.image).arg(&self.id).args(&self.args);
         command
     }

@@ -40,6 +40,42 @@ impl Guest {
         }
     }
 
+    /// Copies its stdin to its stdout.
+    pub fn cat(self) -> &'static [&'static str] {
+        match self {
+            Self::Wasm => &["/guests/cat.wasm"],
+            Self::Native => &["/bin/cat"],
+        }
+    }
+
+    /// Ends with code 3.
+    pub fn three(self) -> &'static [&'static str] {
+        match self {
+            Self::Wasm => &["/cases/exit-3.wasm"],
+            Self::Native => &["/bin/sh", "-c", "exit 3"],
+        }
+    }
+
+    /// Writes 100 mebibytes.
+    pub fn flood(self) -> &'static [&'static str] {
+        match self {
+            Self::Wasm => &["/guests/flood.wasm"],
+            Self::Native => &[
+                "/bin/sh",
+                "-c",
+                "i=0; while [ $i -lt 100 ]; do head -c 1048576 /dev/zero; i=$((i+1)); done",
+            ],
+        }
+    }
+
+    /// Prints `ready` and ends with 143 when asked to end.
+    pub fn polite(self) -> &'static [&'static str] {
+        match self {
+            Self::Wasm => &["/guests/ready.wasm"],
+            Self::Native => &["/bin/sh", "-c", "trap 'exit 143' TERM; echo ready; sleep 1000 & wait"],
+        }
+    }
+
     /// Creates `/outbox/made`; `/outbox` is a mount.
     pub fn make(self) -> &'static [&'static str] {
         match self {
@@ -126,6 +162,82 @@ const HOSTS: &str = r#"(module
     (i32.store8 (i32.const 64) (i32.const 88))
     (drop (call $write (i32.load (i32.const 12)) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
+/// Ends with the kinds of file that its stdin and stdout are, 16 times the first plus the second: a
+/// character device, which a terminal is to WASI, is 2.
+const KINDS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $stat (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (drop (call $stat (i32.const 0) (i32.const 0)))
+    (drop (call $stat (i32.const 1) (i32.const 32)))
+    (call $exit (i32.add
+      (i32.mul (i32.load8_u (i32.const 0)) (i32.const 16)) (i32.load8_u (i32.const 32))))))"#;
+
+/// Takes memory, a mebibyte at a time, writes to each of its pages, and ends when no more is granted, with
+/// the number of mebibytes it got, 200 at most.
+const GROW: &str = r#"(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $got i32) (local $at i32) (local $end i32)
+    (loop $more
+      (local.set $at (i32.mul (memory.size) (i32.const 65536)))
+      (if (i32.or (i32.eq (local.get $got) (i32.const 200))
+                  (i32.eq (memory.grow (i32.const 16)) (i32.const -1)))
+        (then (call $exit (local.get $got))))
+      (local.set $got (i32.add (local.get $got) (i32.const 1)))
+      (local.set $end (i32.add (local.get $at) (i32.const 1048576)))
+      (loop $touch
+        (i32.store8 (local.get $at) (i32.const 1))
+        (local.set $at (i32.add (local.get $at) (i32.const 4096)))
+        (br_if $touch (i32.lt_u (local.get $at) (local.get $end))))
+      (br $more))))"#;
+
+/// Says `ready` and waits for a line; then takes 32 mebibytes, and ends with 0 when it got them.
+const GROW_LATER: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\08\00\00\00\06\00\00\00ready\n")
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 16)))
+    (call $exit (i32.eq (memory.grow (i32.const 512)) (i32.const -1)))))"#;
+
+/// Writes 100 MB, each mebibyte of another letter, and ends.
+const FLOOD: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 17)
+  (func (export "_start") (local $round i32) (local $left i32)
+    (loop $more
+      (memory.fill (i32.const 65536)
+        (i32.add (i32.const 65) (i32.rem_u (local.get $round) (i32.const 26))) (i32.const 1048576))
+      (local.set $left (i32.const 1048576))
+      (loop $rest
+        (i32.store (i32.const 0) (i32.sub (i32.const 1114112) (local.get $left)))
+        (i32.store (i32.const 4) (local.get $left))
+        (if (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))
+        (local.set $left (i32.sub (local.get $left) (i32.load (i32.const 8))))
+        (br_if $rest (local.get $left)))
+      (local.set $round (i32.add (local.get $round) (i32.const 1)))
+      (br_if $more (i32.lt_u (local.get $round) (i32.const 100))))))"#;
+
+/// Copies its stdin to its stdout.
+const CAT: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (func (export "_start")
+    (loop $next
+      (i32.store (i32.const 0) (i32.const 65536))
+      (i32.store (i32.const 4) (i32.const 65536))
+      (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (if (i32.eqz (i32.load (i32.const 8))) (then (return)))
+      (i32.store (i32.const 4) (i32.load (i32.const 8)))
+      (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)))
+      (br $next))))"#;
+
 const IMPORT: &str = r#"(module
   (import "no_such_world" "no_such_function" (func $none))
   (memory (export "memory") 1)
@@ -135,6 +247,16 @@ const TRAP: &str = r#"(module
   (memory (export "memory") 1)
   (func $deep unreachable)
   (func (export "_start") (call $deep)))"#;
+
+/// Grows its memory by 1 MiB at a time; ends with 0 when that is refused above 4 and below 64 MiB.
+const GROW_LAZILY: &str = r#"(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (loop $next
+      (if (i32.ge_u (memory.size) (i32.const 1024)) (then (call $exit (i32.const 1))))
+      (br_if $next (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
+    (if (i32.lt_u (memory.size) (i32.const 64)) (then (call $exit (i32.const 2))))))"#;
 
 /// The bytes of `hello`.
 ///
@@ -150,6 +272,12 @@ pub fn hello() -> Result<Vec<u8>> {
 /// When a text is invalid or a built guest is missing.
 pub fn all(folder: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let texts = [
+        ("cat", CAT),
+        ("flood", FLOOD),
+        ("grow", GROW),
+        ("grow-lazily", GROW_LAZILY),
+        ("grow-later", GROW_LATER),
+        ("kinds", KINDS),
         ("hello", HELLO),
         ("hosts", HOSTS),
         ("import", IMPORT),

@@ -14,6 +14,12 @@ use crate::rootfs::{Kind, Node};
 
 /// The platform the image says it is for, whatever it holds.
 pub const PLATFORM: &str = "linux/amd64";
+/// The image of pods' first container.
+pub const PAUSE: &str = "localhost/e2e:pause";
+/// Another one for it, whose entrypoint is another program.
+pub const OTHER_PAUSE: &str = "localhost/e2e:pause-sleep";
+/// The image of programs that want another signal than SIGTERM when they are to end.
+pub const STOP_USR1: &str = "localhost/e2e:stop-usr1";
 /// Bytes of a tar file's fixed permissions.
 const PLAIN: u32 = 0o644;
 
@@ -35,11 +41,16 @@ pub fn write(nodes: &[Node], users: &[User], archive: &Path) -> Result<()> {
     let unpacked = digest(&layer);
     let layer = blob(&mut tar, "application/vnd.oci.image.layer.v1.tar", &layer)?;
     let mut manifests = Vec::new();
-    for user in [None].into_iter().chain(users.iter().copied().map(Some)) {
+    let as_user = |user: Option<User>| {
+        (name(user), json!({ "User": user.map(|user| user.to_string()).unwrap_or_default() }))
+    };
+    let images = [None].into_iter().chain(users.iter().copied().map(Some)).map(as_user).chain(special());
+    for (name, mut inner) in images {
+        inner["Env"] = json!(["PATH=/bin"]);
         let config = json!({
             "architecture": "amd64",
             "os": "linux",
-            "config": { "User": user.map(|user| user.to_string()).unwrap_or_default(), "Env": ["PATH=/bin"] },
+            "config": inner,
             "rootfs": { "type": "layers", "diff_ids": [unpacked] },
         });
         let config =
@@ -47,7 +58,7 @@ pub fn write(nodes: &[Node], users: &[User], archive: &Path) -> Result<()> {
         let kind = "application/vnd.oci.image.manifest.v1+json";
         let manifest = json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer] });
         let mut manifest = blob(&mut tar, kind, manifest.to_string().as_bytes())?;
-        manifest["annotations"] = json!({ "io.containerd.image.name": name(user) });
+        manifest["annotations"] = json!({ "io.containerd.image.name": name });
         manifest["platform"] = json!({ "architecture": "amd64", "os": "linux" });
         manifests.push(manifest);
     }
@@ -56,6 +67,17 @@ pub fn write(nodes: &[Node], users: &[User], archive: &Path) -> Result<()> {
     append(&mut tar, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     tar.into_inner()?.flush()?;
     Ok(())
+}
+
+/// Two pauses, one that reaps and ends when asked, like Kubernetes', and one that is not even a shell;
+/// and what has a stop signal of its own.
+fn special() -> [(String, Value); 3] {
+    let script = "trap exit TERM; while :; do sleep 1000 & wait; done";
+    [
+        (PAUSE.into(), json!({ "Entrypoint": ["/bin/sh", "-c", script] })),
+        (OTHER_PAUSE.into(), json!({ "Entrypoint": ["/bin/sleep"], "Cmd": ["1000"] })),
+        (STOP_USR1.into(), json!({ "StopSignal": "SIGUSR1" })),
+    ]
 }
 
 fn layer(nodes: &[Node]) -> Result<Vec<u8>> {

@@ -43,6 +43,28 @@ pub fn threads(pid: i32) -> Result<usize> {
     Ok(fs::read_dir(at(pid, "task")).with_context(|| format!("process {pid}"))?.count())
 }
 
+/// The processor time `pid` has used, in clock ticks.
+///
+/// # Errors
+/// When the process is gone.
+pub fn cpu_time(pid: i32) -> Result<u64> {
+    let stat = read(pid, "stat")?;
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let field = |number: usize| -> Result<u64> { Ok(fields.get(number).context("a short stat")?.parse()?) };
+    Ok(field(11)? + field(12)?)
+}
+
+/// Whether `pid` may write to its open descriptor `number`.
+///
+/// # Errors
+/// When the process is gone or has no such descriptor.
+pub fn writable(pid: i32, number: i32) -> Result<bool> {
+    const ACCESS: u32 = 0o3;
+    let info = read(pid, &format!("fdinfo/{number}"))?;
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).context("no flags")?;
+    Ok(u32::from_str_radix(flags.trim(), 8)? & ACCESS != 0)
+}
+
 /// Where a link of `pid` leads: `exe`, `ns/net`.
 ///
 /// # Errors
@@ -71,6 +93,34 @@ pub fn descriptors(pid: i32) -> Result<Vec<(i32, PathBuf)>> {
 /// When the process is gone.
 pub fn mounts(pid: i32) -> Result<Vec<Mount>> {
     Ok(read(pid, "mountinfo")?.lines().filter_map(mount).collect())
+}
+
+/// How the mount at `path` is mounted for `pid`: `ro`, `nosuid`, ….
+///
+/// # Errors
+/// When the process is gone or sees no such mount.
+pub fn mount_options(pid: i32, path: &Path) -> Result<Vec<String>> {
+    let table = read(pid, "mountinfo")?;
+    let mut rows = table.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    // The last one hides the others.
+    let row = rows.rfind(|row| row.get(4).is_some_and(|point| Path::new(point) == path));
+    let options = row.as_ref().and_then(|row| row.get(5));
+    let options = options.with_context(|| format!("process {pid} has no mount at {}", path.display()))?;
+    Ok(options.split(',').map(Into::into).collect())
+}
+
+/// The folder of the cgroup of `pid` that `controller` minds; the empty word is cgroup v2.
+///
+/// # Errors
+/// When the process is gone or no such controller minds it.
+pub fn cgroup(pid: i32, controller: &str) -> Result<PathBuf> {
+    let groups = read(pid, "cgroup")?;
+    let path = groups.lines().find_map(|line| {
+        let (names, path) = line.split_once(':')?.1.split_once(":/")?;
+        names.split(',').any(|name| name == controller).then_some(path)
+    });
+    let path = path.with_context(|| format!("process {pid} is in no cgroup of {controller:?}"))?;
+    Ok(Path::new("/sys/fs/cgroup").join(controller).join(path))
 }
 
 fn mount(line: &str) -> Option<Mount> {

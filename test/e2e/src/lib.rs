@@ -1,22 +1,29 @@
 //! End-to-end tests on real, private containerds: what they need, not what they check.
 //!
 //! `versions` finds the containerds and the shim, `containerd` runs one of them on an `image`,
-//! `ctr` drives it, `kernel` says what became of a process, `census` counts what is left behind,
+//! `ctr` drives it, or `cri` as the kubelet does, `kernel` says what became of a process, `census` counts what is left behind,
 //! `runner` turns scenarios into lines. The scenarios themselves are in `tests/e2e`. Nothing here knows how the shim is built.
 
 pub mod census;
+pub mod cgroups;
+mod config;
 pub mod containerd;
+pub mod cri;
 pub mod ctr;
+pub mod exec;
 pub mod guests;
 pub mod image;
 pub mod interrupt;
 pub mod kernel;
+pub mod net;
 pub mod output;
 pub mod process;
 pub mod rootfs;
 pub mod runner;
 pub mod scope;
+pub mod shim;
 pub mod spec;
 pub mod sweep;
 pub mod tasks;
+pub mod terminal;
 pub mod versions;

@@ -1,8 +1,9 @@
 //! One child process of the tests: what it said, and how long it may take. Never waits for ever.
 
+use std::env;
 use std::io::{ErrorKind, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,11 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(4);
 /// How long an exited child's pipes may stay open in the hands of a process it left behind.
 const PIPES: Duration = Duration::from_secs(2);
+
+/// How many times as slow as usual this machine is: every limit of the tests is stretched by it.
+pub static SLOW: LazyLock<u32> = LazyLock::new(|| {
+    env::var("LIGHTER_E2E_SLOW").map_or(1, |times| times.parse().expect("LIGHTER_E2E_SLOW: a number"))
+});
 
 /// A child process that runs; killed when dropped.
 pub struct Running {
@@ -41,6 +47,7 @@ pub fn run(command: &mut Command) -> Result<Output> {
 /// # Errors
 /// The first error of `answer`, or that `what` took longer than `limit`.
 pub fn poll<T>(what: &str, limit: Duration, mut answer: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let limit = limit * *SLOW;
     let end = Instant::now() + limit;
     loop {
         if let Some(answer) = answer()? {
@@ -73,6 +80,15 @@ impl Running {
         ];
         let stdin = child.stdin.take();
         Ok(Self { child, name, stdin, stdout, stderr, readers: readers.into_iter().flatten().collect() })
+    }
+
+    /// Writes `text` to its stdin, which stays open.
+    ///
+    /// # Errors
+    /// When it reads no more.
+    pub fn types(&mut self, text: &str) -> Result<()> {
+        let Some(stdin) = self.stdin.as_mut() else { bail!("{}: stdin is closed", self.name) };
+        Ok(stdin.write_all(text.as_bytes())?)
     }
 
     /// Writes `text` to its stdin and closes it. One that ended before it read has its own reasons,
@@ -124,6 +140,7 @@ impl Running {
     /// When `limit` passes first; it is killed then.
     pub fn finish(mut self, limit: Duration) -> Result<Output> {
         drop(self.stdin.take());
+        let limit = limit * *SLOW;
         let end = Instant::now() + limit;
         let status = loop {
             match self.child.try_wait()? {
@@ -132,7 +149,7 @@ impl Running {
                 None => return Err(self.late(limit)),
             }
         };
-        let drained = Instant::now() + PIPES;
+        let drained = Instant::now() + PIPES * *SLOW;
         while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < drained {
             thread::sleep(TICK);
         }

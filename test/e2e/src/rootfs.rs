@@ -8,8 +8,10 @@ use cases::{Case, Source};
 
 use crate::guests;
 
-const APPLETS: [&str; 12] =
-    ["cat", "echo", "env", "false", "id", "nc", "pwd", "sh", "sleep", "touch", "true", "wc"];
+const APPLETS: [&str; 17] = [
+    "cat", "echo", "env", "false", "head", "id", "nc", "pwd", "sh", "sleep", "stat", "stty", "touch", "true",
+    "tty", "wc", "yes",
+];
 
 /// One file of the image.
 pub struct Node {

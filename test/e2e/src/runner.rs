@@ -17,6 +17,8 @@ pub struct Scenario {
     pub name: String,
     /// Whether it only makes sense on our shim: it runs Wasm or asks what only ours answers.
     pub ours: bool,
+    /// Whether it runs on a containerd with Kubernetes' interface.
+    pub cri: bool,
     /// What it does and what it measured, which may be nothing; an error is a failure.
     pub check: Check,
 }
@@ -29,21 +31,23 @@ pub type Check = Box<dyn Fn(&Containerd) -> Result<String>>;
 pub struct Filter {
     versions: Vec<String>,
     names: Vec<String>,
+    without: Vec<String>,
 }
 
-/// How many scenarios ended how.
+/// How many scenarios ended how, and what was said of those that failed.
 #[derive(Debug, Default)]
 pub struct Verdict {
     passed: usize,
     failed: usize,
     skipped: usize,
+    failures: Vec<String>,
 }
 
 impl Scenario {
     /// A scenario for any runtime.
     pub fn any(name: impl Into<String>, check: impl Fn(&Containerd) -> Result<()> + 'static) -> Self {
         let check = move |daemon: &Containerd| check(daemon).map(|()| String::new());
-        Self { name: name.into(), ours: false, check: Box::new(check) }
+        Self { name: name.into(), ours: false, cri: false, check: Box::new(check) }
     }
 
     /// A scenario for our shim only.
@@ -56,12 +60,13 @@ impl Scenario {
         name: impl Into<String>,
         check: impl Fn(&Containerd) -> Result<String> + 'static,
     ) -> Self {
-        Self { name: name.into(), ours: true, check: Box::new(check) }
+        Self { name: name.into(), ours: true, cri: false, check: Box::new(check) }
     }
 }
 
 impl Filter {
-    /// Reads the words after `--`: versions such as `1.7`, parts of names such as `hello`.
+    /// Reads the words after `--`: versions such as `1.7`, parts of names such as `hello`, parts of names
+    /// that are not wanted such as `!hello`.
     ///
     /// # Errors
     /// An option: there are none.
@@ -70,6 +75,10 @@ impl Filter {
         for word in words {
             if word.starts_with('-') {
                 return Err(anyhow!("{word}: there are no options; give versions and parts of names"));
+            }
+            if let Some(part) = word.strip_prefix('!') {
+                filter.without.push(part.into());
+                continue;
             }
             let version = word.contains('.') && word.split('.').all(|part| part.parse::<u32>().is_ok());
             if version { filter.versions.push(word) } else { filter.names.push(word) }
@@ -84,13 +93,29 @@ impl Filter {
 
     /// Whether it lets `name` through.
     pub fn name(&self, name: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|part| name.contains(part.as_str()))
+        let has = |part: &String| name.contains(part.as_str());
+        (self.names.is_empty() || self.names.iter().any(has)) && !self.without.iter().any(has)
     }
 }
 
 impl Verdict {
-    /// Runs every scenario the filter lets through on one containerd, which `prepare` brings up.
+    /// Runs every scenario the filter lets through on one version of containerd: first those that run
+    /// on a plain one, then those that need Kubernetes' interface. `prepare` brings them up, and is
+    /// told which.
     pub fn run(
+        &mut self,
+        install: &Install,
+        shim: &Shim,
+        scenarios: &[&Scenario],
+        prepare: impl Fn(&Install, bool) -> Result<Containerd>,
+    ) {
+        for cri in [false, true] {
+            let of_kind: Vec<_> = scenarios.iter().copied().filter(|scenario| scenario.cri == cri).collect();
+            self.run_on(install, shim, &of_kind, |install| prepare(install, cri));
+        }
+    }
+
+    fn run_on(
         &mut self,
         install: &Install,
         shim: &Shim,
@@ -107,7 +132,8 @@ impl Verdict {
             Ok(daemon) => daemon,
             Err(error) => {
                 self.failed += fit.len();
-                say(&format!("{} cannot be tested: {error:#}", install.version));
+                self.failures.push(format!("{} cannot be tested: {error:#}", install.version));
+                say(&self.failures[self.failures.len() - 1]);
                 return;
             }
         };
@@ -124,8 +150,9 @@ impl Verdict {
                 }
                 Err(error) => {
                     self.failed += 1;
-                    let log = daemon.log_tail(mark);
-                    say(&format!("{head} FAILED ({took:.2} s)\n{}", indent(&format!("{error:#}\n{log}"))));
+                    let why = indent(&format!("{error:#}\n{}", daemon.log_tail(mark)));
+                    self.failures.push(format!("{head} FAILED ({took:.2} s)\n{why}"));
+                    say(&self.failures[self.failures.len() - 1]);
                 }
             }
         }
@@ -137,8 +164,10 @@ impl Verdict {
         say(version);
     }
 
-    /// Prints the last line; whether all is well.
+    /// Prints what failed once more, since who reads a long log reads its end, and the last line; whether
+    /// all is well.
     pub fn end(self) -> bool {
+        self.failures.iter().for_each(|failure| say(failure));
         say(&format!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped));
         // A filter that fits nothing must not look like success.
         self.failed == 0 && self.passed > 0
@@ -158,7 +187,9 @@ fn guarded(scenario: &Scenario, daemon: &Containerd) -> Result<String> {
     let checked = catch_unwind(AssertUnwindSafe(|| (scenario.check)(daemon)))
         .unwrap_or_else(|panic| Err(words(panic.as_ref())));
     let held = checked.and_then(|measured| before.settled(daemon).map(|()| measured));
-    daemon.clear()?;
+    if !scenario.cri {
+        daemon.clear()?;
+    }
     held
 }
 
@@ -182,6 +213,8 @@ mod tests {
         assert!(filter.name("wasm-hello") && !filter.name("exit"));
         let all = Filter::default();
         assert!(all.version("1.6") && all.name("anything"));
+        let some = Filter::parse(["wasm", "!row"].map(String::from).into_iter()).unwrap();
+        assert!(some.name("wasm-hello") && !some.name("wasm-in-a-row") && !some.name("exit"));
         assert!(Filter::parse(["--list"].map(String::from).into_iter()).is_err());
     }
 }

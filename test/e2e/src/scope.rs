@@ -2,12 +2,16 @@
 //! cgroup and file of it.
 //!
 //! The tag is containerd's namespace and stands in its environment, which every shim inherits. A
-//! container has an environment of its own, but its cgroup lies below the namespace.
+//! container has an environment of its own, but its cgroup lies below the namespace, or is a scope
+//! of systemd's that is called after it. Where pods are made, the namespace is always the same, and the
+//! tag is the cgroup they are told to be in.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::Result;
+
+use crate::cgroups::is_scope;
 
 /// Folders of the tests are called so, followed by the test's process id.
 pub(crate) const PREFIX: &str = "lighter-e2e-";
@@ -15,14 +19,24 @@ pub(crate) const PREFIX: &str = "lighter-e2e-";
 pub const MARK: &str = "LIGHTER_E2E";
 /// Where shims put their sockets, whatever containerd's own folders are.
 pub(crate) const SOCKETS: &str = "/run/containerd/s";
+/// Where systemd keeps the units that programs asked it for.
+const UNITS: &str = "/run/systemd/transient";
+/// How the names of the folders of containerds with Kubernetes' interface end.
+pub(crate) const CRI: &str = "cri";
+/// The namespace of containerd that Kubernetes' interface is bound to.
+const KUBERNETES: &str = "k8s.io";
+/// Where CNI keeps the results of its plug-ins, whatever containerd's own folders are.
+const RESULTS: &str = "/var/lib/cni/results";
 /// How deep below a folder the state of a container may lie.
 const DEPTH: usize = 5;
 
 /// One private containerd's share of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// Namespace and mark.
+    /// The mark, and the name of the cgroup that all others are in.
     pub tag: String,
+    /// The namespace its containers are in; the tag, unless they are Kubernetes'.
+    pub namespace: String,
     /// The folder all of its files are in.
     pub dir: PathBuf,
 }
@@ -49,7 +63,14 @@ impl Scope {
     /// The scope of the test with process id `test` on the containerd `digits`, its version's.
     pub fn of(test: u32, digits: &str) -> Self {
         let dir = env::temp_dir().join(format!("{PREFIX}{test}")).join(digits);
-        Self { tag: format!("e2e-{test}-{digits}"), dir }
+        let tag = format!("e2e-{test}-{digits}");
+        let namespace = if digits.ends_with(CRI) { KUBERNETES.into() } else { tag.clone() };
+        Self { tag, namespace, dir }
+    }
+
+    /// Whether it is one with Kubernetes' interface.
+    pub fn is_cri(&self) -> bool {
+        self.namespace == KUBERNETES
     }
 
     /// Every live process of the scope.
@@ -68,7 +89,7 @@ impl Scope {
         let marked = read("environ")?.split(|byte| *byte == 0).any(|pair| {
             pair.strip_prefix(MARK.as_bytes()).is_some_and(|rest| rest == format!("={}", self.tag).as_bytes())
         });
-        if !marked && !cgroups.split(['/', '\n']).any(|part| part == self.tag) {
+        if !marked && !cgroups.split(['/', '\n']).any(|part| self.names(part)) {
             return None;
         }
         let stat = String::from_utf8(read("stat")?).ok()?;
@@ -97,25 +118,70 @@ impl Scope {
     /// # Errors
     /// When the mount table cannot be read.
     pub fn cgroups(&self) -> Result<Vec<PathBuf>> {
-        let tagged = self.tagged_cgroups()?;
-        Ok(tagged.iter().flat_map(|folder| entries(folder)).filter(|entry| entry.is_dir()).collect())
+        let (outer, mut found): (Vec<PathBuf>, _) =
+            self.tagged_cgroups()?.into_iter().partition(|group| group.ends_with(&self.tag));
+        found.extend(outer.iter().flat_map(|folder| entries(folder)).filter(|entry| entry.is_dir()));
+        Ok(found)
     }
 
-    /// Every file or folder in a folder named like the tag: bundles and shims' state.
+    /// Every file or folder in a folder named like the namespace: bundles and shims' state; every unit of
+    /// systemd's; and what pods have besides.
     pub fn state(&self) -> Vec<PathBuf> {
-        self.tagged_state().iter().flat_map(|folder| entries(folder)).collect()
+        let mut units = entries(Path::new(UNITS));
+        units.retain(|unit| named(unit).is_some_and(|name| is_scope(name, &self.tag)));
+        let mut found: Vec<PathBuf> = self.tagged_state().iter().flat_map(|folder| entries(folder)).collect();
+        found.extend(units);
+        if self.is_cri() {
+            found.extend(self.pods());
+        }
+        found
+    }
+
+    /// What is there of pods: their records, their pinned namespaces, their addresses.
+    fn pods(&self) -> Vec<PathBuf> {
+        let plugins = ["root", "state"].map(|name| entries(&self.dir.join(name))).concat();
+        let kinds = ["sandboxes", "containers", "netns"];
+        let mut found: Vec<PathBuf> = plugins
+            .iter()
+            .flat_map(|plugin| kinds.map(|kind| entries(&plugin.join(kind))).concat())
+            .collect();
+        found.extend(entries(&self.dir.join("state/netns")));
+        // Beside one file for each address there is a lock, and the last address given.
+        let addresses = entries(&self.dir.join("cni/networks").join(&self.tag));
+        let is_address =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("10."));
+        found.extend(addresses.into_iter().filter(is_address));
+        found.extend(self.results());
+        found
+    }
+
+    /// What CNI keeps of the scope's pods outside its folder: it names their network namespaces, which
+    /// are below it.
+    pub(crate) fn results(&self) -> Vec<PathBuf> {
+        let dir = self.dir.to_string_lossy();
+        let tells = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains(&*dir));
+        entries(Path::new(RESULTS)).into_iter().filter(tells).collect()
+    }
+
+    /// Whether a cgroup called `name` is the tag's.
+    fn names(&self, name: &str) -> bool {
+        name == self.tag || is_scope(name, &self.tag)
     }
 
     pub(crate) fn tagged_cgroups(&self) -> Result<Vec<PathBuf>> {
         let table = fs::read_to_string("/proc/self/mountinfo")?;
         let hierarchies = table.lines().filter(|line| line.contains(" - cgroup"));
         let roots = hierarchies.filter_map(|line| line.split(' ').nth(4));
-        Ok(roots.flat_map(|root| tagged(Path::new(root), &self.tag, DEPTH)).collect())
+        Ok(roots.flat_map(|root| tagged(Path::new(root), &|name| self.names(name), DEPTH)).collect())
     }
 
     pub(crate) fn tagged_state(&self) -> Vec<PathBuf> {
-        let roots = [self.dir.as_path(), Path::new("/run")];
-        roots.into_iter().flat_map(|root| tagged(root, &self.tag, DEPTH)).collect()
+        let mut found = tagged(&self.dir, &|name| name == self.namespace, DEPTH);
+        if !self.is_cri() {
+            // There Kubernetes' namespace would be anybody's.
+            found.extend(tagged(Path::new("/run"), &|name| name == self.namespace, DEPTH));
+        }
+        found
     }
 
     /// Every shim socket on the machine that no one listens on.
@@ -126,14 +192,21 @@ impl Scope {
     }
 }
 
-/// The folders called `tag` at most `depth` folders below `folder`. Never follows links.
-fn tagged(folder: &Path, tag: &str, depth: usize) -> Vec<PathBuf> {
-    let folders = entries(folder).into_iter().filter(|entry| entry.is_dir() && !entry.is_symlink());
-    let (mut found, others): (Vec<PathBuf>, Vec<PathBuf>) = folders.partition(|entry| entry.ends_with(tag));
+/// The folders that `wanted` names at most `depth` folders below `folder`. Never follows links.
+fn tagged(folder: &Path, wanted: &dyn Fn(&str) -> bool, depth: usize) -> Vec<PathBuf> {
+    // Without a call of the kernel for each of the many files.
+    let is_folder = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let folders = fs::read_dir(folder).into_iter().flatten().flatten().filter(is_folder);
+    let (mut found, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        folders.map(|entry| entry.path()).partition(|entry| named(entry).is_some_and(wanted));
     if depth > 0 {
-        others.iter().for_each(|other| found.extend(tagged(other, tag, depth - 1)));
+        others.iter().for_each(|other| found.extend(tagged(other, wanted, depth - 1)));
     }
     found
+}
+
+fn named(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
 }
 
 /// What is in `folder`; nothing when it is gone.

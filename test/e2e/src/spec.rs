@@ -20,7 +20,7 @@ impl Containerd {
         spec["root"] = json!({ "path": self.rootfs() });
         spec["process"]["args"] = json!(args);
         // The printed one is of no container yet.
-        spec["linux"]["cgroupsPath"] = json!(format!("/{}/{id}", self.scope.tag));
+        spec["linux"]["cgroupsPath"] = json!(self.shim.driver.path(&self.scope.tag, id));
         Ok(spec)
     }
 

@@ -64,6 +64,7 @@ impl Scope {
         for folder in self.tagged_state() {
             fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
         }
+        self.results().iter().for_each(|result| drop(fs::remove_file(result)));
         // The kernel takes a moment to let go of the killed processes' cgroups.
         poll("the cgroups to be empty", Duration::from_secs(5), || {
             let (inner, outer) = (self.cgroups()?, self.tagged_cgroups()?);

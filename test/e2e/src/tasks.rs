@@ -62,6 +62,51 @@ impl Containerd {
         Ok(())
     }
 
+    /// Sends `signal` to the process `exec_id` of the container.
+    ///
+    /// # Errors
+    /// What `ctr` said.
+    pub fn kill_exec(&self, id: &str, exec_id: &str, signal: &str) -> Result<()> {
+        let mut command = self.ctr(["tasks", "kill", "--signal", signal, "--exec-id", exec_id, id]);
+        run(&mut command)?.ok().context("ctr tasks kill --exec-id")?;
+        Ok(())
+    }
+
+    /// Freezes the container.
+    ///
+    /// # Errors
+    /// What `ctr` said.
+    pub fn pause(&self, id: &str) -> Result<()> {
+        run(&mut self.ctr(["tasks", "pause", id]))?.ok().context("ctr tasks pause").map(drop)
+    }
+
+    /// Lets the frozen container go on.
+    ///
+    /// # Errors
+    /// What `ctr` said.
+    pub fn resume_task(&self, id: &str) -> Result<()> {
+        run(&mut self.ctr(["tasks", "resume", id]))?.ok().context("ctr tasks resume").map(drop)
+    }
+
+    /// The container's metrics.
+    ///
+    /// # Errors
+    /// What `ctr` said, or that it is no JSON.
+    pub fn metrics(&self, id: &str) -> Result<Value> {
+        let told = run(&mut self.ctr(["tasks", "metrics", "--format", "json", id]))?.ok()?;
+        serde_json::from_str(&told.stdout).with_context(|| format!("ctr tasks metrics: {:?}", told.stdout))
+    }
+
+    /// The processes of the container, as `ctr tasks ps` lists them.
+    ///
+    /// # Errors
+    /// What `ctr` said.
+    pub fn pids(&self, id: &str) -> Result<Vec<i32>> {
+        let listed = run(&mut self.ctr(["tasks", "ps", id]))?.ok().context("ctr tasks ps")?;
+        let first = |line: &str| line.split_whitespace().next()?.parse().ok();
+        Ok(listed.stdout.lines().skip(1).filter_map(first).collect())
+    }
+
     /// Asks for the deletion of the task of `id`, whatever comes of it.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::cgroups::Driver;
+
 /// The runtime under test unless `LIGHTER_E2E_RUNTIME` names another.
 const RUNTIME: &str = "io.containerd.lighter.v1";
 
@@ -25,6 +27,8 @@ pub struct Shim {
     pub runtime: String,
     /// The binary of ours; `None` when another runtime is tested, by which the tests test themselves.
     pub binary: Option<PathBuf>,
+    /// Who makes its containers' cgroups.
+    pub driver: Driver,
 }
 
 /// Every containerd there is, oldest first, and a sentence for each one that is missing.
@@ -62,8 +66,9 @@ impl Shim {
     /// # Errors
     /// When there is no such file.
     pub fn find() -> Result<Self> {
+        let driver = Driver::find()?;
         if let Ok(runtime) = env::var("LIGHTER_E2E_RUNTIME") {
-            return Ok(Self { runtime, binary: None });
+            return Ok(Self { runtime, binary: None, driver });
         }
         let binary = match env::var_os("LIGHTER_SHIM") {
             Some(path) => PathBuf::from(path),
@@ -72,7 +77,7 @@ impl Shim {
         let found = binary.canonicalize().with_context(|| {
             format!("{}: no shim; `cargo build --release`, or set LIGHTER_SHIM", binary.display())
         })?;
-        Ok(Self { runtime: RUNTIME.into(), binary: Some(found) })
+        Ok(Self { runtime: RUNTIME.into(), binary: Some(found), driver })
     }
 
     /// Whether it runs Wasm.

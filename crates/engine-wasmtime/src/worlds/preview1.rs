@@ -4,7 +4,7 @@
 //! which the box refuses. A read without a poll needs none. A world with sockets must own the call.
 
 use anyhow::Context;
-use engine::{Exit, Loaded, Mapped};
+use engine::{Bound, Exit, Loaded, Mapped};
 use tokio::runtime::Runtime;
 use wasmtime::{Engine, InstancePre, Linker, Module, Store, Val};
 use wasmtime_wasi::I32Exit;
@@ -65,10 +65,10 @@ impl Preview1 {
 }
 
 impl Mapped for MappedModule<'_> {
-    fn load(self: Box<Self>, guest: Guest) -> anyhow::Result<Box<dyn Loaded>> {
+    fn load(self: Box<Self>, guest: Guest, bound: Bound) -> anyhow::Result<Box<dyn Loaded>> {
         let Self { module, world: Preview1 { linker } } = *self;
         check_entry(&module, &guest.world.entry)?;
-        let memory = MemoryBound::new(guest.memory);
+        let memory = MemoryBound::new(bound);
         memory.admit(Some(&module.resources_required()))?;
         let module = linker.instantiate_pre(&module).map_err(sentence).context("cannot link the module")?;
         let host = Host { wasi: wasi::provide(&guest)?.build_p1(), memory };

@@ -1,7 +1,7 @@
 //! Components on WASI 0.2: commands, and functions without parameters.
 
 use anyhow::{Context, bail};
-use engine::{Exit, Loaded, Mapped};
+use engine::{Bound, Exit, Loaded, Mapped};
 use tokio::runtime::Runtime;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable, Val};
@@ -71,9 +71,9 @@ impl Wasi02 {
 }
 
 impl Mapped for MappedComponent<'_> {
-    fn load(self: Box<Self>, guest: Guest) -> anyhow::Result<Box<dyn Loaded>> {
+    fn load(self: Box<Self>, guest: Guest, bound: Bound) -> anyhow::Result<Box<dyn Loaded>> {
         let Self { component, world: Wasi02 { linker } } = *self;
-        let memory = MemoryBound::new(guest.memory);
+        let memory = MemoryBound::new(bound);
         memory.admit(component.resources_required().as_ref())?;
         let linked =
             linker.instantiate_pre(&component).map_err(sentence).context("cannot link the component")?;

@@ -73,6 +73,7 @@ impl Nursery {
             nursery.receive().await.context("the nursery is gone; the pod must be restarted")?;
         match (reply, fds.pop()) {
             (Reply::Born(pid), Some(pidfd)) => {
+                // Before the lock is let go: see `errand`.
                 self.await_end_of(pid);
                 Ok((Born { pid, pidfd }, Line::new(ours)?))
             }
@@ -81,11 +82,16 @@ impl Nursery {
         }
     }
 
-    /// Has a short-lived process do one thing, and returns what it reports.
+    /// Has a short-lived process do one thing, and returns what it reports, with the descriptor it
+    /// attached to that.
     ///
     /// # Errors
     /// The process's own sentence, or how it ended without one.
-    pub async fn errand(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> anyhow::Result<Report> {
+    pub async fn errand(
+        &self,
+        request: &Request,
+        fds: &[BorrowedFd<'_>],
+    ) -> anyhow::Result<(Report, Option<OwnedFd>)> {
         let (born, line) = self.birth(request, fds).await?;
         // Its own end counts too: a container it made may hold the line open after it was killed.
         let (report, status) = tokio::select! {
@@ -97,9 +103,12 @@ impl Nursery {
         if let Ok(Some((Report::Created(pid), _))) = &report {
             self.await_end_of(*pid);
         }
-        process::reap_strangers(|pid| self.awaited().contains(&pid));
+        // While somebody is being born, a child may have ended already that nobody here knows to await.
+        if self.line.try_lock().is_ok() {
+            process::reap_strangers(|pid| self.awaited().contains(&pid));
+        }
         match report? {
-            Some((report, _)) => Ok(report),
+            Some((report, mut attached)) => Ok((report, attached.pop())),
             None => bail!("the process that did it ended with status {status} and said nothing"),
         }
     }

@@ -1,29 +1,32 @@
 //! Create: from a bundle to a process at its gate, or one sentence and nothing left behind.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use container::birth::Born;
-use container::cgroup::Cgroup;
+use container::cgroup::{Cgroup, Folders};
 use container::channel;
 use container::process::{self, Identity};
 use container::rootfs::{self, Snapshot};
-use container::stdio::{self, Paths};
+use container::stdio::Paths;
 use containerd_shim_protos::api::{CreateTaskRequest, CreateTaskResponse, Mount};
 use containerd_shim_protos::events::task::{TaskCreate, TaskIO};
 use containerd_shim_protos::protobuf::MessageField;
 use ttrpc::{Code, Result};
 use workload::{Role, Workload};
 
+use super::bear::or_end;
 use super::exit::watch;
 use super::make_wasm::make_wasm;
-use super::{StatusOf, delete, options, status};
+use super::{StatusOf, delete, status};
 use crate::daemon::Daemon;
+use crate::options;
 use crate::payload::{Report, Request};
 use crate::record::{Record, SNAPSHOT, read_workload};
-use crate::task::{Kind, Task};
+use crate::streams::{self, Streams};
+use crate::task::{Kind, Process, Task};
 
 /// Makes the container and announces it.
 pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<CreateTaskResponse> {
@@ -31,7 +34,7 @@ pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<C
     if !daemon.tasks.reserve(&id) {
         return Err(status(Code::ALREADY_EXISTS, format!("container {id} exists already")));
     }
-    let task = match make(&daemon, &request).await.and_then(|task| daemon.tasks.fill(task)) {
+    let task = match make_and_fill(&daemon, &request).await {
         Ok(task) => task,
         Err(error) => {
             undo(&daemon, &request).await;
@@ -39,17 +42,28 @@ pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<C
             return Err(StatusOf::from(error).into());
         }
     };
-    daemon.events.publish(&announcement(&request, task.process.pid));
-    tokio::spawn(watch(Arc::clone(&daemon), Arc::clone(&task)));
-    Ok(CreateTaskResponse { pid: task.process.pid.cast_unsigned(), ..CreateTaskResponse::default() })
+    let pid = task.first.pid();
+    daemon.events.publish(&announcement(&request, pid));
+    tokio::spawn(watch(Arc::clone(&daemon), Arc::clone(&task), Arc::clone(&task.first)));
+    Ok(CreateTaskResponse { pid, ..CreateTaskResponse::default() })
 }
 
-async fn make(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<Task> {
-    if request.terminal {
-        bail!("this version of the Lighter shim has no terminals; run the container without -t");
+async fn make_and_fill(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyhow::Result<Arc<Task>> {
+    let task = Arc::new(make(daemon, request).await?);
+    let filled = daemon.tasks.fill(&task);
+    match task.first.born() {
+        Some(born) => or_end(daemon, born, filled).await?,
+        None => filled?,
+    }
+    Ok(task)
+}
+
+async fn make(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyhow::Result<Task> {
+    if !request.checkpoint.is_empty() {
+        bail!("cannot restore a checkpoint: this shim makes none");
     }
     let bundle = Path::new(&request.bundle);
-    let mut record = Record::new(options::read(request.options.as_ref())?);
+    let mut record = Record::new(options::read(request.options.as_ref(), &daemon.namespace)?);
     let workload = read_workload(&request.id, bundle, record.options.clone())?;
     // Each note is written before what it tells of, so that `delete` finds it whenever the daemon goes.
     record.mounted = !request.rootfs.is_empty();
@@ -63,43 +77,48 @@ async fn make(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<Ta
         stdout: request.stdout.clone(),
         stderr: request.stderr.clone(),
     };
-    let stdio = stdio::open(&paths, workload.host_uid())?;
     let wasm = match workload.role() {
         Role::Sandbox => None,
         Role::Application => Some(rootfs::find_entrypoint(&workload)?).filter(|found| found.format.is_wasm()),
     };
     record.native = wasm.is_none();
-    let (kind, born) = match wasm {
-        Some(found) => {
-            let (line, born) = make_wasm(daemon, &workload, found, stdio.process, &mut record).await?;
-            (Kind::Wasm(line), born)
-        }
-        None => (Kind::Native, make_native(daemon, &workload, stdio.process, &mut record).await?),
+    let (kind, born, streams) = match wasm {
+        Some(found) => make_wasm(daemon, &workload, found, &paths, &mut record).await?,
+        None => make_native(daemon, &workload, &paths, &mut record).await?,
     };
     record.process = Identity::of(born.pid).ok();
-    record.write(bundle)?;
-    Ok(Task::new(workload, record, kind, born, paths, stdio.hold))
+    or_end(daemon, &born, record.write(bundle)).await?;
+    let cgroup = or_end(daemon, &born, Folders::of(born.pid)).await?;
+    let first = Process::asked(String::new(), workload, paths);
+    first.is_born(born, streams);
+    Ok(Task::new(record, kind, cgroup, first))
 }
 
 async fn make_native(
-    daemon: &Daemon,
+    daemon: &Arc<Daemon>,
     workload: &Workload,
-    stdio: [OwnedFd; 3],
+    paths: &Paths,
     record: &mut Record,
-) -> anyhow::Result<Born> {
+) -> anyhow::Result<(Kind, Born, Streams)> {
+    let opened = streams::open_ends(daemon, workload, paths).await?;
     Cgroup::of(workload)?.check_free()?;
     record.entered = true;
     record.write(&workload.bundle)?;
     let payload = channel::sealed_json("workload", workload)?;
-    let [stdin, stdout, stderr] = &stdio;
-    let fds = [payload.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    match daemon.nursery.errand(&Request::NativeCreate, &fds).await? {
-        // It is our child, so its id is its own until we reap it.
-        Report::Created(pid) => {
-            Ok(Born { pid, pidfd: process::open(pid).context("the container's process ended at once")? })
-        }
-        other => bail!("the process that makes native containers said {other:?}"),
-    }
+    let [stdin, stdout, stderr] = opened.ends();
+    let (report, terminal) =
+        daemon.nursery.errand(&Request::NativeCreate, &[payload.as_fd(), stdin, stdout, stderr]).await?;
+    let Report::Created(pid) = report else {
+        bail!("the process that makes native containers said {report:?}")
+    };
+    // It is our child, so its id is its own until we reap it.
+    let born = Born { pid, pidfd: process::open(pid).context("the container's process ended at once")? };
+    let streams = match terminal {
+        Some(terminal) => opened.with_terminal(workload, terminal),
+        None => Ok(opened.streams),
+    };
+    let streams = or_end(daemon, &born, streams).await?;
+    Ok((Kind::Native, born, streams))
 }
 
 /// Takes back whatever a failed Create had done. What cannot be taken back is logged: the sentence
@@ -119,7 +138,7 @@ async fn undo(daemon: &Daemon, request: &CreateTaskRequest) {
     }
 }
 
-fn announcement(request: &CreateTaskRequest, pid: i32) -> TaskCreate {
+fn announcement(request: &CreateTaskRequest, pid: u32) -> TaskCreate {
     TaskCreate {
         container_id: request.id.clone(),
         bundle: request.bundle.clone(),
@@ -132,7 +151,7 @@ fn announcement(request: &CreateTaskRequest, pid: i32) -> TaskCreate {
             ..TaskIO::default()
         }),
         checkpoint: request.checkpoint.clone(),
-        pid: pid.cast_unsigned(),
+        pid,
         ..TaskCreate::default()
     }
 }

@@ -17,30 +17,22 @@ use super::{StatusOf, status};
 use crate::daemon::Daemon;
 use crate::payload::Request;
 use crate::record::{self, Record, SNAPSHOT};
-use crate::task::{Event, State, Task};
+use crate::task::{Ended, Event, Process, State, Task, now};
 
 /// Removes a task that has ended, or that never ran.
 pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteResponse> {
-    if task.state() == State::Created {
+    let first = &task.first;
+    if let (State::Created, Some(born)) = (first.state(), first.born()) {
         // It may end by itself between the question and the signal.
-        let _ = process::signal(&task.process.pidfd, libc::SIGKILL);
-        task.wait().await;
+        let _ = process::signal(&born.pidfd, libc::SIGKILL);
+        first.wait().await;
     }
-    task.advance(Event::Delete).map_err(StatusOf::from)?;
-    let Some(ended) = task.ended() else {
-        return Err(status(Code::INTERNAL, "the task stopped without an end".into()));
-    };
-    let workload = &task.workload;
+    let response = take_away(first).await?;
+    let workload = task.workload();
     let removed = remove(&daemon, workload, &task.record).await;
     // The task is gone for containerd whatever is left of it: a Delete that fails would be asked for
     // again and find a state that refuses it.
     daemon.tasks.free(&workload.id);
-    let response = DeleteResponse {
-        pid: task.process.pid.cast_unsigned(),
-        exit_status: ended.status,
-        exited_at: MessageField::some(ended.at),
-        ..DeleteResponse::default()
-    };
     daemon.events.publish(&TaskDelete {
         container_id: workload.id.clone(),
         pid: response.pid,
@@ -50,6 +42,34 @@ pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteRespon
     });
     removed.map_err(StatusOf::from)?;
     Ok(response)
+}
+
+/// Forgets an exec that has ended, or that was never started.
+pub async fn delete_exec(task: &Task, exec: &Process) -> Result<DeleteResponse> {
+    let _turn = exec.turn.write().await;
+    if exec.state() == State::Created {
+        // Whoever waits for its end need not wait any more.
+        exec.advance(Event::Exit).map_err(StatusOf::from)?;
+        exec.end(Ended { status: 0, at: now() });
+    }
+    let response = take_away(exec).await?;
+    task.remove(&exec.exec_id);
+    Ok(response)
+}
+
+/// The last of a process: its state is left for good, its output is waited for.
+async fn take_away(process: &Process) -> Result<DeleteResponse> {
+    process.advance(Event::Delete).map_err(StatusOf::from)?;
+    let Some(ended) = process.ended() else {
+        return Err(status(Code::INTERNAL, "the process stopped without an end".into()));
+    };
+    process.drained().await;
+    Ok(DeleteResponse {
+        pid: process.pid(),
+        exit_status: ended.status,
+        exited_at: MessageField::some(ended.at),
+        ..DeleteResponse::default()
+    })
 }
 
 /// Removes the cgroup, the mounts and libcontainer's state, and runs the `poststop` hooks. Every step

@@ -1,6 +1,7 @@
 //! The end of a container's process, as everybody is told of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use container::cgroup::Cgroup;
 use container::namespaces::Namespaces;
@@ -8,41 +9,68 @@ use containerd_shim_protos::events::task::TaskExit;
 use containerd_shim_protos::protobuf::MessageField;
 use workload::Workload;
 
+use super::stats;
 use crate::daemon::Daemon;
-use crate::task::{Ended, Event, Kind, Task, now};
+use crate::oom;
+use crate::task::{Ended, Event, Process, State, Task, now};
 
-/// Waits for the process's end and tells everybody.
-pub async fn watch(daemon: Arc<Daemon>, task: Arc<Task>) {
-    let status = match daemon.nursery.ended(&task.process).await {
+/// How long the ends of a container's other processes may keep its own from being told.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Waits for a process's end and tells everybody.
+pub async fn watch(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) {
+    let id = &task.workload().id;
+    let Some(born) = process.born() else { return };
+    let status = match daemon.nursery.ended(born).await {
         Ok(status) => status,
-        Err(error) => return log::error!("container {}: cannot wait for its end: {error}", task.workload.id),
+        Err(error) => return log::error!("container {id}: cannot wait for its end: {error}"),
     };
-    log::debug!("container {}: its process ended with status {status}", task.workload.id);
+    log::debug!("container {id}: process {:?} ended with status {status}", process.id());
     let ended = Ended { status, at: now() };
-    // A Start that is on its way announces itself first.
-    let _turn = task.turn.lock().await;
-    if let Kind::Native = task.kind
-        && let Err(error) = end_the_rest(&task.workload)
-    {
-        log::warn!("container {}: {error:#}", task.workload.id);
+    if process.is_first() {
+        last_look(&daemon, &task, status);
     }
-    if let Err(refusal) = task.advance(Event::Exit) {
-        log::error!("container {}: {refusal}", task.workload.id);
+    // A Start that is on its way announces itself first.
+    let _turn = process.turn.write().await;
+    if process.is_first() {
+        end_the_rest(&task).await;
+    }
+    if let Err(refusal) = process.advance(Event::Exit) {
+        log::error!("container {id}: {refusal}");
     }
     daemon.events.publish(&TaskExit {
-        container_id: task.workload.id.clone(),
-        id: task.workload.id.clone(),
-        pid: task.process.pid.cast_unsigned(),
+        container_id: id.clone(),
+        id: process.id().to_owned(),
+        pid: process.pid(),
         exit_status: ended.status,
         exited_at: MessageField::some(ended.at.clone()),
         ..TaskExit::default()
     });
-    task.end(ended);
+    process.end(ended);
 }
 
-/// With its first process a container is over. The kernel sees to that in a pid namespace of its own;
-/// in a shared one the others are killed here, or they would keep its pipes open.
-fn end_the_rest(workload: &Workload) -> anyhow::Result<()> {
+/// What the cgroup says at the end, before anything is waited for: systemd removes it as soon as it is empty.
+fn last_look(daemon: &Daemon, task: &Task, status: u32) {
+    oom::tell_last(daemon, task, status);
+    task.keep_stats(stats::now);
+}
+
+/// With its first process a container is over: the others end, and their ends are told before its own.
+async fn end_the_rest(task: &Task) {
+    if let Err(error) = kill_the_rest(task.workload()) {
+        log::warn!("container {}: {error:#}", task.workload().id);
+    }
+    let running = task.execs().into_iter().filter(|exec| exec.state() == State::Running);
+    for exec in running {
+        if tokio::time::timeout(PATIENCE, exec.wait()).await.is_err() {
+            log::warn!("container {}: its process {:?} does not end", task.workload().id, exec.id());
+        }
+    }
+}
+
+/// The kernel does it in a pid namespace of the container's own; in a shared one the others are killed
+/// here, or they would keep its pipes open.
+fn kill_the_rest(workload: &Workload) -> anyhow::Result<()> {
     if Namespaces::of(&workload.spec).new & libc::CLONE_NEWPID == 0 {
         Cgroup::of(workload)?.kill_all();
     }

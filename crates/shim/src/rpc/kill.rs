@@ -6,13 +6,16 @@ use containerd_shim_protos::api::Empty;
 use ttrpc::{Code, Result};
 
 use super::{StatusOf, status};
-use crate::task::{Event, Refusal, Task};
+use crate::task::{Event, Process, Refusal, State, Task};
 
-/// Sends `signal`; with `all` to every process of the container's cgroup.
-pub fn kill(task: &Task, signal: u32, all: bool) -> Result<Empty> {
-    task.check(Event::Kill).map_err(StatusOf::from)?;
+/// Sends `signal` to one process; with `all` to every process of the container's cgroup.
+pub fn kill(task: &Task, process: &Process, signal: u32, all: bool) -> Result<Empty> {
+    process.check(Event::Kill).map_err(StatusOf::from)?;
+    let Some(born) = process.born() else {
+        return Err(status(Code::FAILED_PRECONDITION, format!("process {:?} was not started", process.id())));
+    };
     let number = i32::try_from(signal).unwrap_or(i32::MAX);
-    match process::signal(&task.process.pidfd, number) {
+    match process::signal(&born.pidfd, number) {
         Ok(()) => {}
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
             return Err(StatusOf::from(Refusal::Finished).into());
@@ -20,16 +23,20 @@ pub fn kill(task: &Task, signal: u32, all: bool) -> Result<Empty> {
         Err(error) => {
             return Err(status(
                 Code::INVALID_ARGUMENT,
-                format!("cannot send signal {signal} to process {}: {error}", task.process.pid),
+                format!("cannot send signal {signal} to process {}: {error}", born.pid),
             ));
         }
     }
-    if all {
-        let others = Cgroup::of(&task.workload).map_err(StatusOf::from)?.pids();
-        for pid in others.into_iter().filter(|pid| *pid != task.process.pid) {
+    let cgroup = || Cgroup::of(task.workload()).map_err(StatusOf::from);
+    if all && process.is_first() {
+        for pid in cgroup()?.pids().into_iter().filter(|pid| *pid != born.pid) {
             // One that ended since has nothing to be told.
             let _ = process::open(pid).and_then(|pidfd| process::signal(pidfd, number));
         }
+    }
+    if number == libc::SIGKILL && process.is_first() && process.state() == State::Paused {
+        // On v1 what is frozen does not even die. It is over: nobody sees the others go on for a moment.
+        cgroup()?.freeze(false).map_err(StatusOf::from)?;
     }
     Ok(Empty::new())
 }

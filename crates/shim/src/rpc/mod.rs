@@ -1,14 +1,18 @@
 //! containerd's Task API: one file per request that does something; here only who answers what.
 
+mod bear;
 mod create;
 mod delete;
+mod exec;
 mod exit;
 mod hooks;
 mod kill;
 mod look;
 mod make_wasm;
-mod options;
+mod pause;
 mod start;
+pub mod stats;
+mod update;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,20 +24,23 @@ use ttrpc::r#async::TtrpcContext;
 use ttrpc::{Code, Error, Result, get_status};
 
 use crate::daemon::Daemon;
-use crate::task::{Refusal, Task};
+use crate::streams::Streams;
+use crate::task::{Process, Refusal, Task};
 
 /// The service, under whatever version's name it is registered.
 pub struct TaskApi(pub Arc<Daemon>);
 
 impl TaskApi {
-    fn task(&self, id: &str, exec_id: &str) -> Result<Arc<Task>> {
-        match (self.0.tasks.find(id), exec_id) {
-            (Some(task), "") => Ok(task),
-            (Some(_), exec_id) => {
-                Err(status(Code::NOT_FOUND, format!("there is no exec {exec_id} in container {id}")))
-            }
-            (None, _) => Err(status(Code::NOT_FOUND, format!("there is no container {id} in this pod"))),
-        }
+    fn task(&self, id: &str) -> Result<Arc<Task>> {
+        let none = || status(Code::NOT_FOUND, format!("there is no container {id} in this pod"));
+        self.0.tasks.find(id).ok_or_else(none)
+    }
+
+    fn process(&self, id: &str, exec_id: &str) -> Result<(Arc<Task>, Arc<Process>)> {
+        let task = self.task(id)?;
+        let none = || status(Code::NOT_FOUND, format!("there is no exec {exec_id} in container {id}"));
+        let process = task.process(exec_id).ok_or_else(none)?;
+        Ok((task, process))
     }
 
     /// Runs what must come to its end even if the client goes away in the middle.
@@ -54,31 +61,42 @@ impl TaskService for TaskApi {
     }
 
     async fn start(&self, _: &TtrpcContext, request: StartRequest) -> Result<StartResponse> {
-        let task = self.task(&request.id, &request.exec_id)?;
-        Self::to_the_end(start::start(Arc::clone(&self.0), task)).await
+        let (task, process) = self.process(&request.id, &request.exec_id)?;
+        let daemon = Arc::clone(&self.0);
+        if process.is_first() {
+            return Self::to_the_end(start::start(daemon, task)).await;
+        }
+        Self::to_the_end(exec::start(daemon, task, process)).await
     }
 
     async fn kill(&self, _: &TtrpcContext, request: KillRequest) -> Result<Empty> {
-        let task = self.task(&request.id, &request.exec_id)?;
-        kill::kill(&task, request.signal, request.all)
+        let (task, process) = self.process(&request.id, &request.exec_id)?;
+        kill::kill(&task, &process, request.signal, request.all)
     }
 
     async fn delete(&self, _: &TtrpcContext, request: DeleteRequest) -> Result<DeleteResponse> {
-        self.0.tasks.give_up(&request.id);
-        let task = self.task(&request.id, &request.exec_id)?;
-        Self::to_the_end(delete::delete(Arc::clone(&self.0), task)).await
+        if request.exec_id.is_empty() {
+            self.0.tasks.give_up(&request.id);
+        }
+        let (task, process) = self.process(&request.id, &request.exec_id)?;
+        if process.is_first() {
+            return Self::to_the_end(delete::delete(Arc::clone(&self.0), task)).await;
+        }
+        Self::to_the_end(async move { delete::delete_exec(&task, &process).await }).await
     }
 
     async fn wait(&self, _: &TtrpcContext, request: WaitRequest) -> Result<WaitResponse> {
-        look::wait(&*self.task(&request.id, &request.exec_id)?).await
+        let (_, process) = self.process(&request.id, &request.exec_id)?;
+        look::wait(&process).await
     }
 
     async fn state(&self, _: &TtrpcContext, request: StateRequest) -> Result<StateResponse> {
-        Ok(look::state(&*self.task(&request.id, &request.exec_id)?))
+        let (task, process) = self.process(&request.id, &request.exec_id)?;
+        Ok(look::state(&task, &process))
     }
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> Result<PidsResponse> {
-        look::pids(&*self.task(&request.id, "")?)
+        look::pids(&*self.task(&request.id)?)
     }
 
     async fn connect(&self, _: &TtrpcContext, request: ConnectRequest) -> Result<ConnectResponse> {
@@ -86,9 +104,9 @@ impl TaskService for TaskApi {
     }
 
     async fn close_io(&self, _: &TtrpcContext, request: CloseIORequest) -> Result<Empty> {
-        let task = self.task(&request.id, &request.exec_id)?;
+        let (_, process) = self.process(&request.id, &request.exec_id)?;
         if request.stdin {
-            task.close_stdin();
+            process.with_streams(|streams| streams.map_or((), Streams::close_stdin));
         }
         Ok(Empty::new())
     }
@@ -98,37 +116,49 @@ impl TaskService for TaskApi {
         Ok(Empty::new())
     }
 
-    async fn pause(&self, _: &TtrpcContext, _: PauseRequest) -> Result<Empty> {
-        unimplemented("pause")
+    async fn pause(&self, _: &TtrpcContext, request: PauseRequest) -> Result<Empty> {
+        let task = self.task(&request.id)?;
+        Self::to_the_end(pause::pause(Arc::clone(&self.0), task)).await
     }
 
-    async fn resume(&self, _: &TtrpcContext, _: ResumeRequest) -> Result<Empty> {
-        unimplemented("resume")
+    async fn resume(&self, _: &TtrpcContext, request: ResumeRequest) -> Result<Empty> {
+        let task = self.task(&request.id)?;
+        Self::to_the_end(pause::resume(Arc::clone(&self.0), task)).await
     }
 
-    async fn checkpoint(&self, _: &TtrpcContext, _: CheckpointTaskRequest) -> Result<Empty> {
-        unimplemented("checkpoint")
+    async fn exec(&self, _: &TtrpcContext, request: ExecProcessRequest) -> Result<Empty> {
+        let task = self.task(&request.id)?;
+        exec::add(&self.0, &task, request)
     }
 
-    async fn exec(&self, _: &TtrpcContext, _: ExecProcessRequest) -> Result<Empty> {
-        unimplemented("exec")
+    async fn resize_pty(&self, _: &TtrpcContext, request: ResizePtyRequest) -> Result<Empty> {
+        let (_, process) = self.process(&request.id, &request.exec_id)?;
+        let resized = process.with_streams(|streams| match streams {
+            Some(streams) => streams.resize(request.width, request.height),
+            // As runc's shim: who resizes before the start, or after the end, meant well.
+            None => Ok(()),
+        });
+        resized.map(|()| Empty::new()).map_err(|error| StatusOf::from(error).into())
     }
 
-    async fn resize_pty(&self, _: &TtrpcContext, _: ResizePtyRequest) -> Result<Empty> {
-        unimplemented("resize_pty")
+    async fn update(&self, _: &TtrpcContext, request: UpdateTaskRequest) -> Result<Empty> {
+        let task = self.task(&request.id)?;
+        Self::to_the_end(async move { update::update(&task, request).await }).await
     }
 
-    async fn update(&self, _: &TtrpcContext, _: UpdateTaskRequest) -> Result<Empty> {
-        unimplemented("update")
+    async fn stats(&self, _: &TtrpcContext, request: StatsRequest) -> Result<StatsResponse> {
+        let task = self.task(&request.id)?;
+        stats::of(&task)
     }
 
-    async fn stats(&self, _: &TtrpcContext, _: StatsRequest) -> Result<StatsResponse> {
-        unimplemented("stats")
+    async fn checkpoint(&self, _: &TtrpcContext, request: CheckpointTaskRequest) -> Result<Empty> {
+        let sentence = format!(
+            "cannot checkpoint container {}: the Lighter shim makes no checkpoints; stop the container and \
+             start another from its image",
+            request.id
+        );
+        Err(status(Code::UNIMPLEMENTED, sentence))
     }
-}
-
-fn unimplemented<T>(method: &str) -> Result<T> {
-    Err(status(Code::UNIMPLEMENTED, format!("this version of the Lighter shim does not serve {method}")))
 }
 
 fn status(code: Code, sentence: String) -> Error {

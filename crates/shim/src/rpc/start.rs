@@ -10,38 +10,42 @@ use containerd_shim_protos::api::StartResponse;
 use containerd_shim_protos::events::task::TaskStart;
 use ttrpc::Result;
 
-use super::StatusOf;
 use super::hooks::run_hooks;
+use super::{StatusOf, stats};
 use crate::daemon::Daemon;
+use crate::oom;
 use crate::payload::{Order, Report, Request};
 use crate::task::{Event, Kind, Task};
 
 /// Lets the container's process go on, and announces it before its end can be.
 pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse> {
-    let _turn = task.turn.lock().await;
-    task.check(Event::Start).map_err(StatusOf::from)?;
+    let _turn = task.first.turn.write().await;
+    task.first.check(Event::Start).map_err(StatusOf::from)?;
     open_gate(&daemon, &task).await.map_err(StatusOf::from)?;
-    log::debug!("container {}: its gate is open", task.workload.id);
-    task.advance(Event::Start).map_err(StatusOf::from)?;
+    log::debug!("container {}: its gate is open", task.workload().id);
+    task.first.advance(Event::Start).map_err(StatusOf::from)?;
+    let pid = task.first.pid();
     daemon.events.publish(&TaskStart {
-        container_id: task.workload.id.clone(),
-        pid: task.process.pid.cast_unsigned(),
+        container_id: task.workload().id.clone(),
+        pid,
         ..TaskStart::default()
     });
-    if let Kind::Wasm(_) = task.kind
-        && let Err(error) = run_hooks(&daemon, &task.workload, Moment::Started, task.process.pid).await
+    task.keep_stats(stats::now);
+    tokio::spawn(oom::watch(Arc::clone(&daemon), Arc::clone(&task)));
+    if let (Kind::Wasm { .. }, Some(born)) = (&task.kind, task.first.born())
+        && let Err(error) = run_hooks(&daemon, task.workload(), Moment::Started, born.pid).await
     {
         // OCI: a failing poststart hook is logged and the lifecycle goes on.
-        log::warn!("container {}: {error:#}", task.workload.id);
+        log::warn!("container {}: {error:#}", task.workload().id);
     }
-    Ok(StartResponse { pid: task.process.pid.cast_unsigned(), ..StartResponse::default() })
+    Ok(StartResponse { pid, ..StartResponse::default() })
 }
 
 async fn open_gate(daemon: &Daemon, task: &Task) -> anyhow::Result<()> {
     match &task.kind {
-        Kind::Wasm(line) => {
+        Kind::Wasm { line, .. } => {
             line.send(&Order::Go).context("the container's process is gone")?;
-            if !hooks::any_at_start(&task.workload.spec) {
+            if !hooks::any_at_start(&task.workload().spec) {
                 return Ok(());
             }
             match line.report().await? {
@@ -50,7 +54,7 @@ async fn open_gate(daemon: &Daemon, task: &Task) -> anyhow::Result<()> {
             }
         }
         Kind::Native => {
-            let payload = channel::sealed_json("workload", &task.workload)?;
+            let payload = channel::sealed_json("workload", task.workload())?;
             daemon.nursery.errand(&Request::NativeStart, &[payload.as_fd()]).await.map(drop)
         }
     }

@@ -1,21 +1,25 @@
-//! The pod's tasks: what the daemon knows of each container, and who waits for its end.
+//! The pod's tasks: what the daemon knows of each container and its processes, and who waits for their end.
 
+mod process;
 mod state;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
-use container::birth::Born;
-use container::stdio::{Hold, Paths};
+use container::cgroup::Folders;
+use containerd_shim_protos::api::StatsResponse;
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
-use tokio::sync::watch;
+use oci_spec::runtime::LinuxResources;
 use workload::Workload;
 
+pub use process::{Ended, Process};
 pub use state::{Event, Refusal, State};
 
 use crate::nursery::Line;
+use crate::oom::Told;
 use crate::record::Record;
 
 /// The tasks of the pod by container id.
@@ -32,102 +36,100 @@ enum Slot {
 
 /// One container that was made.
 pub struct Task {
-    /// What it was made from.
-    pub workload: Workload,
     /// What was begun for it.
     pub record: Record,
-    /// Its first process, by its id in the host's pid namespace and by descriptor.
-    pub process: Born,
     /// How it is started.
     pub kind: Kind,
-    /// The paths containerd gave, to be told again.
-    pub paths: Paths,
-    /// Held while one request changes the task and its events are queued, so that they keep order.
-    pub turn: tokio::sync::Mutex<()>,
-    state: Mutex<State>,
-    hold: Mutex<Option<Hold>>,
-    ended: watch::Sender<Option<Ended>>,
+    /// The cgroup its first process was put into.
+    pub cgroup: Folders,
+    /// Its first process.
+    pub first: Arc<Process>,
+    /// How often its memory ran out, as far as containerd was told.
+    pub oom: Told,
+    /// The limits it has by now.
+    pub limits: Mutex<LinuxResources>,
+    /// What it had used when that was looked at last, where the cgroup may be gone when containerd asks.
+    last_stats: Mutex<Option<StatsResponse>>,
+    /// Its other processes, by the names they were given.
+    execs: Mutex<HashMap<String, Arc<Process>>>,
 }
 
-/// What kind of process it is.
+/// What kind of container it is.
 pub enum Kind {
-    /// A guest at its gate, and the line by which it is let go.
-    Wasm(Line),
+    /// A guest at its gate, the line by which it is let go, and the bound on every guest's memory.
+    Wasm {
+        /// To the first process.
+        line: Line,
+        /// See [`engine::Bound`].
+        bound: File,
+    },
     /// A program that libcontainer made.
     Native,
 }
 
-/// How and when a process ended.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// Its exit code, or 128 plus its signal.
-    pub status: u32,
-    /// The moment the daemon was told.
-    pub at: Timestamp,
-}
-
 impl Task {
     /// A task just created.
-    pub fn new(workload: Workload, record: Record, kind: Kind, born: Born, paths: Paths, hold: Hold) -> Self {
+    pub fn new(record: Record, kind: Kind, cgroup: Folders, first: Process) -> Self {
+        let given = first.workload.spec.linux().as_ref().and_then(|linux| linux.resources().clone());
+        let first_limits = given.unwrap_or_default();
         Self {
-            workload,
             record,
-            process: born,
             kind,
-            paths,
-            turn: tokio::sync::Mutex::new(()),
-            state: Mutex::new(State::Created),
-            hold: Mutex::new(Some(hold)),
-            ended: watch::Sender::new(None),
+            cgroup,
+            first: Arc::new(first),
+            oom: Told::default(),
+            limits: Mutex::new(first_limits),
+            last_stats: Mutex::default(),
+            execs: Mutex::default(),
         }
     }
 
-    /// Where it is in its life.
-    pub fn state(&self) -> State {
-        *lock(&self.state)
+    /// The container.
+    pub fn workload(&self) -> &Workload {
+        &self.first.workload
     }
 
-    /// Whether `event` has its place now.
-    ///
-    /// # Errors
-    /// [`Refusal`] with the reason.
-    pub fn check(&self, event: Event) -> Result<(), Refusal> {
-        self.state().after(event).map(drop)
-    }
-
-    /// Lets `event` happen.
-    ///
-    /// # Errors
-    /// [`Refusal`] when it has no place now.
-    pub fn advance(&self, event: Event) -> Result<(), Refusal> {
-        let mut state = lock(&self.state);
-        *state = state.after(event)?;
-        Ok(())
-    }
-
-    /// Notes the end, lets go of the fifos and wakes all who wait.
-    pub fn end(&self, ended: Ended) {
-        drop(lock(&self.hold).take());
-        self.ended.send_replace(Some(ended));
-    }
-
-    /// The end, if it has come.
-    pub fn ended(&self) -> Option<Ended> {
-        self.ended.borrow().clone()
-    }
-
-    /// Waits for the end.
-    pub async fn wait(&self) -> Option<Ended> {
-        let mut end = self.ended.subscribe();
-        // The sender lives in this task, which lives as long as this borrow.
-        end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone())
-    }
-
-    /// Lets go of standard input.
-    pub fn close_stdin(&self) {
-        if let Some(hold) = lock(&self.hold).as_mut() {
-            hold.close_stdin();
+    /// Notes what it has used, if systemd may remove its cgroup before containerd asks: with its last process.
+    pub fn keep_stats(&self, stats: impl FnOnce(&Folders) -> Option<StatsResponse>) {
+        if self.workload().options.systemd_cgroup
+            && let Some(stats) = stats(&self.cgroup)
+        {
+            *lock(&self.last_stats) = Some(stats);
         }
+    }
+
+    /// What was noted last.
+    pub fn last_stats(&self) -> Option<StatsResponse> {
+        lock(&self.last_stats).clone()
+    }
+
+    /// Adds a process that was asked for. `false` when its name is taken.
+    pub fn add(&self, process: Process) -> bool {
+        let mut execs = lock(&self.execs);
+        let free = !execs.contains_key(&process.exec_id);
+        if free {
+            execs.insert(process.exec_id.clone(), Arc::new(process));
+        }
+        free
+    }
+
+    /// A process by its name; the empty one is the first's.
+    pub fn process(&self, exec_id: &str) -> Option<Arc<Process>> {
+        if exec_id.is_empty() {
+            Some(Arc::clone(&self.first))
+        } else {
+            lock(&self.execs).get(exec_id).cloned()
+        }
+    }
+
+    /// Forgets a process that was deleted.
+    pub fn remove(&self, exec_id: &str) {
+        lock(&self.execs).remove(exec_id);
+    }
+
+    /// Every process that was executed in the container.
+    pub fn execs(&self) -> Vec<Arc<Process>> {
+        lock(&self.execs).values().cloned().collect()
     }
 }
 
@@ -146,15 +148,14 @@ impl Tasks {
     ///
     /// # Errors
     /// When it was given up while it was made.
-    pub fn fill(&self, task: Task) -> anyhow::Result<Arc<Task>> {
+    pub fn fill(&self, task: &Arc<Task>) -> anyhow::Result<()> {
         let mut tasks = lock(&self.0);
-        let id = task.workload.id.clone();
+        let id = task.workload().id.clone();
         if let Some(Slot::Reserved { given_up: true }) = tasks.get(&id) {
             bail!("container {id} was deleted while it was created");
         }
-        let task = Arc::new(task);
-        tasks.insert(id, Slot::Filled(Arc::clone(&task)));
-        Ok(task)
+        tasks.insert(id, Slot::Filled(Arc::clone(task)));
+        Ok(())
     }
 
     /// Notes that nobody wants what is being created under an id any more: containerd deletes what it
@@ -195,6 +196,6 @@ pub fn now() -> Timestamp {
 }
 
 /// Locks what no thread can have left half-changed: each change is one assignment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,25 +1,36 @@
-//! The life of a task as a pure machine: what each request and each event leads to.
+//! The life of a process as a pure machine: what each request and each event leads to. A container is
+//! where its first process is; an exec is a process that is never paused by itself.
 
 use thiserror::Error;
 
-/// Where a task is in its life.
+/// Where a process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The process waits at its gate.
+    /// It waits to be started.
     Created,
-    /// The guest runs.
+    /// It runs.
     Running,
-    /// The process has ended.
+    /// Its container is frozen.
+    Paused,
+    /// It has ended.
     Stopped,
-    /// Delete has taken the task away.
+    /// Delete has taken it away.
     Deleted,
 }
 
-/// What happens to a task.
+/// What happens to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Start is asked for.
     Start,
+    /// Pause is asked for.
+    Pause,
+    /// Resume is asked for.
+    Resume,
+    /// Another process in its container is asked for.
+    Exec,
+    /// Other limits are asked for.
+    Update,
     /// Kill is asked for.
     Kill,
     /// The process ended.
@@ -32,8 +43,8 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The request comes too early or too late.
-    #[error("the task is {0:?}; it cannot {1}")]
-    Precondition(State, &'static str),
+    #[error("cannot {1} in a {0} state")]
+    Precondition(&'static str, &'static str),
     /// There is no process to act on any more: what containerd's clients know as "not found".
     #[error("process already finished")]
     Finished,
@@ -50,16 +61,41 @@ impl State {
     pub fn after(self, event: Event) -> Result<Self, Refusal> {
         use {Event as E, State as S};
         match (self, event) {
-            (S::Created, E::Start) => Ok(S::Running),
-            (S::Created | S::Running, E::Kill) => Ok(self),
+            (S::Created, E::Start) | (S::Paused, E::Resume) => Ok(S::Running),
+            (S::Running, E::Pause) => Ok(S::Paused),
+            (S::Created | S::Running, E::Exec) => Ok(self),
+            (S::Created | S::Running | S::Paused, E::Kill | E::Update) => Ok(self),
             // At the gate too: it was killed, or its daemon gave it up.
-            (S::Created | S::Running, E::Exit) => Ok(S::Stopped),
+            (S::Created | S::Running | S::Paused, E::Exit) => Ok(S::Stopped),
             (S::Stopped, E::Delete) => Ok(S::Deleted),
             (S::Deleted, _) => Err(Refusal::Gone),
             (S::Stopped, E::Kill) => Err(Refusal::Finished),
-            (_, E::Start) => Err(Refusal::Precondition(self, "be started")),
-            (_, E::Exit) => Err(Refusal::Precondition(self, "exit")),
-            (_, E::Delete) => Err(Refusal::Precondition(self, "be deleted before it is stopped")),
+            _ => Err(Refusal::Precondition(self.word(), event.word())),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl Event {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Exec => "exec",
+            Self::Update => "update",
+            Self::Kill => "kill",
+            Self::Exit => "exit",
+            Self::Delete => "delete",
         }
     }
 }
@@ -72,16 +108,23 @@ mod tests {
     #[test]
     fn every_event_in_every_state() {
         use {Event as E, State as S};
+        const EVENTS: [E; 8] =
+            [E::Start, E::Pause, E::Resume, E::Exec, E::Update, E::Kill, E::Exit, E::Delete];
         const NO: Option<S> = None;
+        const CREATED: Option<S> = Some(S::Created);
+        const RUNNING: Option<S> = Some(S::Running);
+        const PAUSED: Option<S> = Some(S::Paused);
+        const STOPPED: Option<S> = Some(S::Stopped);
         let table = [
-            //           Start             Kill              Exit              Delete
-            (S::Created, [Some(S::Running), Some(S::Created), Some(S::Stopped), NO]),
-            (S::Running, [NO, Some(S::Running), Some(S::Stopped), NO]),
-            (S::Stopped, [NO, NO, NO, Some(S::Deleted)]),
-            (S::Deleted, [NO, NO, NO, NO]),
+            //           Start    Pause   Resume   Exec     Update   Kill     Exit     Delete
+            (S::Created, [RUNNING, NO, NO, CREATED, CREATED, CREATED, STOPPED, NO]),
+            (S::Running, [NO, PAUSED, NO, RUNNING, RUNNING, RUNNING, STOPPED, NO]),
+            (S::Paused, [NO, NO, RUNNING, NO, PAUSED, PAUSED, STOPPED, NO]),
+            (S::Stopped, [NO, NO, NO, NO, NO, NO, NO, Some(S::Deleted)]),
+            (S::Deleted, [NO; 8]),
         ];
         for (state, row) in table {
-            for (event, expected) in [E::Start, E::Kill, E::Exit, E::Delete].into_iter().zip(row) {
+            for (event, expected) in EVENTS.into_iter().zip(row) {
                 assert_eq!(state.after(event).ok(), expected, "{state:?} {event:?}");
             }
         }
@@ -91,7 +134,8 @@ mod tests {
     fn refusals_say_what_containerd_needs_to_hear() {
         assert_eq!(State::Stopped.after(Event::Kill), Err(Refusal::Finished));
         assert_eq!(State::Deleted.after(Event::Start), Err(Refusal::Gone));
-        assert!(matches!(State::Running.after(Event::Delete), Err(Refusal::Precondition(..))));
-        assert!(matches!(State::Running.after(Event::Start), Err(Refusal::Precondition(..))));
+        let refused = |state: State, event| state.after(event).unwrap_err().to_string();
+        assert_eq!(refused(State::Running, Event::Delete), "cannot delete in a running state");
+        assert_eq!(refused(State::Paused, Event::Exec), "cannot exec in a paused state");
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
@@ -17,6 +18,8 @@ use crate::jail::USER;
 use crate::lifecycle::both;
 
 const LIMIT: &str = "67108864";
+/// How long a Create may take whose hook may take a second.
+const LATE: Duration = Duration::from_secs(20);
 /// WASI's numbers for "input/output error", "not permitted", "read-only file system" and "not
 /// capable". The first is what wasmtime makes of the kernel's EROFS, for which it has no case.
 const READ_ONLY: [i32; 4] = [29, 63, 69, 76];
@@ -24,6 +27,8 @@ const READ_ONLY: [i32; 4] = [29, 63, 69, 76];
 pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios = vec![Scenario::ours("wasm-termination-log", termination_log)];
     scenarios.extend(both("hooks", hooks));
+    scenarios.extend(both("hook-fails", |daemon, guest| hook_fails(daemon, guest, "exit 7", None)));
+    scenarios.extend(both("hook-late", |daemon, guest| hook_fails(daemon, guest, "exec sleep 60", Some(1))));
     scenarios.extend(both("memory-limit", memory_limit));
     scenarios.extend(both("rlimits", rlimits));
     scenarios.extend(both("umask-and-groups", umask_and_groups));
@@ -68,6 +73,22 @@ fn hooks(daemon: &Containerd, guest: Guest) -> Result<()> {
     for name in HOOKS {
         let state: Value = serde_json::from_str(fs::read_to_string(folder.join(name))?.trim())?;
         ensure!(state["id"] == "hooked", "{name} was given the state {state}");
+    }
+    Ok(())
+}
+
+/// Create fails when a hook does, or takes longer than it may; the census says that nothing is left.
+fn hook_fails(daemon: &Containerd, guest: Guest, script: &str, timeout: Option<u32>) -> Result<()> {
+    for name in ["prestart", "createRuntime", "createContainer"] {
+        let mut spec = daemon.default_spec("hooked", guest.hello())?;
+        let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "timeout": timeout }]);
+        spec["hooks"][name] = hook;
+        let path = daemon.write_spec("hooked", &spec)?;
+        let start = Instant::now();
+        let output = daemon.run_spec("hooked", &path).finish()?;
+        ensure!(output.code != 0 && output.stdout.is_empty(), "{name}: it ran: {output:?}");
+        ensure!(start.elapsed() < LATE, "{name}: it took {:?}", start.elapsed());
+        output.complains("hook").with_context(|| name)?;
     }
     Ok(())
 }

@@ -88,8 +88,8 @@ fn owner(daemon: &Containerd, guest: Guest) -> Result<()> {
     Ok(())
 }
 
-/// The compiled code that was vouched for.
-const CODE: &str = "/memfd:code (deleted)";
+/// The compiled code that was vouched for, and the bound on its memory.
+const OWN: [&str; 2] = ["/memfd:code (deleted)", "/memfd:bound (deleted)"];
 
 /// Beside its stdio a guest holds its preopened folders and what its engine waits with, nothing else:
 /// no socket, no fifo, nothing of the daemon. The engine keeps the guest's own code open, sealed.
@@ -104,11 +104,14 @@ fn descriptors(daemon: &Containerd, entry: &str) -> Result<()> {
     let held = kernel::descriptors(pid)?;
     for (number, link) in &held {
         let good = folders.contains(link)
-            || link == Path::new(CODE)
+            || OWN.iter().any(|own| link == Path::new(own))
             || WAITING.iter().any(|waiting| link == Path::new(waiting));
         ensure!(good, "descriptor {number} leads to {}; all of them: {held:?}", link.display());
         let its_own = link != Path::new("/") || same_file(pid, &format!("fd/{number}"), "root")?;
         ensure!(its_own, "descriptor {number} leads to a root that is not the guest's: {held:?}");
+    }
+    for (number, link) in held.iter().filter(|(_, link)| link == Path::new(OWN[1])) {
+        ensure!(!kernel::writable(pid, *number)?, "the guest's process may write {}", link.display());
     }
     for folder in ["/", "/outbox", "/inbox"] {
         let times = held.iter().filter(|(_, link)| link == Path::new(folder)).count();

@@ -18,6 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(both("kill-all", kill_all));
     scenarios.extend(both("delete-running", delete_running));
     scenarios.extend(both("events", events));
+    scenarios.extend(both("exec-events", exec_events));
     scenarios.push(Scenario::measured("wasm-sigterm-busy", sigterm_busy));
     for guest in [Guest::Wasm, Guest::Native] {
         let name = |what: &str| format!("{}-{what}", guest.word());
@@ -94,29 +95,72 @@ fn delete_running(daemon: &Containerd, guest: Guest) -> Result<()> {
 
 /// Every event of a task, in order, while someone listens.
 fn events(daemon: &Containerd, guest: Guest) -> Result<()> {
-    let listener = Running::start(&mut daemon.ctr(["events"]))?;
-    let mut round = 0;
-    // A change of our own shows when the listener is listening.
-    poll("ctr events to listen", LIMIT, || {
-        round += 1;
-        let label = format!("round={round}");
-        run(&mut daemon.ctr(["namespaces", "label", &daemon.scope.tag, &label]))?.ok()?;
-        Ok(listener.stdout().contains("/namespaces/").then_some(()))
-    })?;
+    let listener = Listener::start(daemon)?;
     daemon.run("seen").args(guest.hello()).finish()?.ok()?;
-    let topics = || -> Vec<String> {
-        let said = listener.stdout();
-        let ours = said.lines().filter(|line| line.contains(r#""container_id":"seen""#));
-        ours.filter_map(|line| Some(line.split_whitespace().find(|word| word.starts_with("/tasks/"))?.into()))
-            .collect()
-    };
     // runc's shim loses its last event now and then, when it ends before containerd read it.
-    let expected = match daemon.shim.is_ours() {
-        true => &ORDER[..],
-        false => &ORDER[..3],
-    };
-    poll("the last event", LIMIT, || Ok((topics().len() >= expected.len()).then_some(())))
-        .with_context(|| listener.stdout())?;
-    ensure!(topics()[..expected.len()] == *expected, "events {:?}", topics());
+    let expected = if daemon.shim.is_ours() { &ORDER[..] } else { &ORDER[..3] };
+    listener.hears("seen", expected)
+}
+
+/// The events of an exec, among those of its container; its end comes before the container's.
+fn exec_events(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let listener = Listener::start(daemon)?;
+    daemon.run("seen").args(guest.ready()).detach()?;
+    daemon.exec("seen", "short", guest.hello()).finish()?.ok()?;
+    let mut running = daemon.exec("seen", "long", guest.ready()).start()?;
+    running.says("ready", LIMIT)?;
+    daemon.kill_and_delete("seen")?;
+    running.finish(LIMIT)?.exits(137)?;
+    let (added, started) = ("/tasks/exec-added", "/tasks/exec-started");
+    let (exit, delete) = ("/tasks/exit", "/tasks/delete");
+    let mut expected = vec![ORDER[0], ORDER[1], added, started, exit, added, started, exit, exit];
+    if daemon.shim.is_ours() {
+        expected.push(delete);
+    }
+    listener.hears("seen", &expected)?;
+    let exits = listener.lines("seen").into_iter().filter(|line| line.contains(exit));
+    let ids: Vec<bool> = exits.map(|line| line.contains(r#""id":"seen""#)).collect();
+    ensure!(ids == [false, false, true], "the container's own end is {ids:?} among the three");
     Ok(())
+}
+
+/// `ctr events`, listening.
+pub struct Listener(Running);
+
+impl Listener {
+    /// Starts it, and waits until it hears.
+    pub fn start(daemon: &Containerd) -> Result<Self> {
+        let listener = Running::start(&mut daemon.ctr(["events"]))?;
+        let mut round = 0;
+        // A change of our own shows when the listener is listening.
+        poll("ctr events to listen", LIMIT, || {
+            round += 1;
+            let label = format!("round={round}");
+            run(&mut daemon.ctr(["namespaces", "label", &daemon.scope.tag, &label]))?.ok()?;
+            Ok(listener.stdout().contains("/namespaces/").then_some(()))
+        })?;
+        Ok(Self(listener))
+    }
+
+    /// What was heard of the tasks of container `id`.
+    pub fn lines(&self, id: &str) -> Vec<String> {
+        let ours = format!(r#""container_id":"{id}""#);
+        let of_tasks = |line: &&str| line.contains(&ours) && line.contains("/tasks/");
+        self.0.stdout().lines().filter(of_tasks).map(Into::into).collect()
+    }
+
+    /// Waits until the topics heard of container `id` begin with `expected`.
+    pub fn hears(&self, id: &str, expected: &[&str]) -> Result<()> {
+        let topics = || -> Vec<String> {
+            let lines = self.lines(id);
+            let topic = |line: &String| {
+                Some(line.split_whitespace().find(|word| word.starts_with("/tasks/"))?.into())
+            };
+            lines.iter().filter_map(topic).collect()
+        };
+        poll("the last event", LIMIT, || Ok((topics().len() >= expected.len()).then_some(())))
+            .with_context(|| self.0.stdout())?;
+        ensure!(topics()[..expected.len()] == *expected, "events {:?}", topics());
+        Ok(())
+    }
 }

@@ -2,21 +2,33 @@
 //!
 //! ```text
 //! make test                                               everything, with all other tests
-//! cargo test --release --workspace --test e2e -- 1.7 hello  one version, names that contain `hello`
+//! cargo test --release --workspace --test e2e -- 1.7 hello '!p2'  one version, names with `hello`, without `p2`
+//! … -- cri-                                      in pods, through Kubernetes' interface; the others use ctr
 //! LIGHTER_SHIM=path …                            another binary than the one built beside it
 //! LIGHTER_E2E_RUNTIME=io.containerd.runc.v2 …    tests the tests: what runc does must pass
+//! LIGHTER_E2E_CGROUPS=systemd …                  systemd makes the cgroups; needs cgroup v2
+//! LIGHTER_E2E_SLOW=4 …                           every limit four times as long
 //! ```
 
 mod bad;
 mod binary;
 mod crash;
+mod cri;
 mod data;
+mod exec;
 mod honoured;
 mod jail;
 mod lifecycle;
+mod limits;
 mod load;
 mod native;
+mod options;
 mod pod;
+mod rpc;
+mod soak;
+mod streams;
+mod survival;
+mod terminal;
 
 use std::env;
 use std::path::Path;
@@ -61,7 +73,7 @@ fn run() -> Result<bool> {
     let mut verdict = Verdict::default();
     missing.iter().for_each(|why| verdict.skip(&format!("skipped: {why}"), chosen.len()));
     for install in installs.iter().filter(|install| filter.version(&install.version)) {
-        verdict.run(install, &shim, &chosen, |install| prepare(install, &shim, &nodes, &users));
+        verdict.run(install, &shim, &chosen, |install, cri| prepare(install, &shim, cri, &nodes, &users));
     }
     Ok(verdict.end())
 }
@@ -74,20 +86,39 @@ fn scenarios(cases: Vec<cases::Case>) -> Vec<Scenario> {
     scenarios.extend(jail::scenarios());
     scenarios.extend(honoured::scenarios());
     scenarios.extend(lifecycle::scenarios());
+    scenarios.extend(exec::scenarios());
+    scenarios.extend(terminal::scenarios());
+    scenarios.extend(limits::scenarios());
+    scenarios.extend(options::scenarios());
+    scenarios.extend(rpc::scenarios());
+    scenarios.extend(streams::scenarios());
     scenarios.extend(bad::scenarios());
     scenarios.extend(pod::scenarios());
     scenarios.extend(crash::scenarios());
     scenarios.extend(load::scenarios());
+    scenarios.extend(survival::scenarios());
+    scenarios.extend(soak::scenarios());
+    scenarios.extend(cri::scenarios());
     scenarios
 }
 
 /// A containerd with the test image in it, and the image's files beside it.
-fn prepare(install: &Install, shim: &Shim, nodes: &[Node], users: &[cases::User]) -> Result<Containerd> {
-    let daemon = Containerd::start(install, shim)?;
+fn prepare(
+    install: &Install,
+    shim: &Shim,
+    cri: bool,
+    nodes: &[Node],
+    users: &[cases::User],
+) -> Result<Containerd> {
+    let daemon = match cri {
+        true => Containerd::start_with_cri(install, shim)?,
+        false => Containerd::start(install, shim)?,
+    };
     rootfs::unpack(nodes, &daemon.rootfs()).context("unpacking the test image")?;
     let archive = daemon.scope.dir.join("image.tar");
     image::write(nodes, users, &archive)?;
     daemon.import(&archive)?;
-    say(&format!("containerd {} with {}", install.version, shim.runtime));
+    let pods = if cri { ", in pods" } else { "" };
+    say(&format!("containerd {} with {}{pods}", install.version, shim.runtime));
     Ok(daemon)
 }

@@ -14,7 +14,7 @@ use e2e::scope::Process;
 use crate::lifecycle::both;
 
 /// How CRI tells a shim which pod a container is of, and what it is to it.
-const SANDBOX: &str = "io.kubernetes.cri.sandbox-id";
+pub const SANDBOX: &str = "io.kubernetes.cri.sandbox-id";
 const TYPE: &str = "io.kubernetes.cri.container-type";
 /// How runc's shim lets any client group containers.
 const GROUP: &str = "io.containerd.runc.v2.group";
@@ -72,7 +72,7 @@ fn few_threads(daemon: &Containerd, wasm: &[&str]) -> Result<()> {
 }
 
 /// The child of the daemon that runs the same program and is no task.
-fn nursery(daemon: &Containerd, shim: &Process) -> Result<i32> {
+pub fn nursery(daemon: &Containerd, shim: &Process) -> Result<i32> {
     let tasks: Vec<i32> = daemon.tasks()?.iter().map(|task| task.pid).collect();
     let mut children = daemon.scope.processes()?;
     children.retain(|process| process.parent == shim.pid && !tasks.contains(&process.pid));

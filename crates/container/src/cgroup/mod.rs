@@ -1,16 +1,23 @@
 //! A container's cgroup: v1, v2 or made by systemd, through libcgroups.
 
+mod folders;
+mod oom;
+
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use libcgroups::common::{
-    AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager,
+    AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, FreezerState, create_cgroup_manager,
 };
 use libcontainer::utils::get_cgroup_path;
 use nix::unistd::Pid;
+use oci_spec::runtime::LinuxResources;
 use workload::Workload;
+
+pub use folders::{Folders, Keyed, number};
+pub use oom::OomNotice;
 
 use crate::mounts::sentence;
 
@@ -60,23 +67,39 @@ impl Cgroup {
         self.tree.add_task(Pid::from_raw(pid)).map_err(|error| {
             anyhow!("cannot move process {pid} into cgroup {}: {}", self.path.display(), sentence(&error))
         })?;
-        let Some(resources) = workload.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref())
-        else {
-            return Ok(());
-        };
+        match workload.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
+            Some(resources) => self.limit(resources),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets limits; what `resources` does not name stays as it is.
+    ///
+    /// # Errors
+    /// Names the cgroup and what the kernel refused.
+    pub fn limit(&self, resources: &LinuxResources) -> anyhow::Result<()> {
+        let memory = resources.memory().as_ref();
         let limits = ControllerOpt {
             resources,
-            disable_oom_killer: resources
-                .memory()
-                .as_ref()
-                .and_then(|memory| memory.disable_oom_killer())
-                .unwrap_or(false),
-            oom_score_adj: workload.process().oom_score_adj(),
+            disable_oom_killer: memory.and_then(|memory| memory.disable_oom_killer()).unwrap_or(false),
+            oom_score_adj: None,
             freezer_state: None,
         };
         self.tree.apply(&limits).map_err(|error| {
             anyhow!("cannot set the limits of cgroup {}: {}", self.path.display(), sentence(&error))
         })
+    }
+
+    /// Stops every process in it, or lets them go on.
+    ///
+    /// # Errors
+    /// When the host has no freezer, or a process would not stop.
+    pub fn freeze(&self, frozen: bool) -> anyhow::Result<()> {
+        let (state, verb) =
+            if frozen { (FreezerState::Frozen, "freeze") } else { (FreezerState::Thawed, "thaw") };
+        self.tree
+            .freeze(state)
+            .map_err(|error| anyhow!("cannot {verb} cgroup {}: {}", self.path.display(), sentence(&error)))
     }
 
     /// The processes in it, in the caller's pid namespace; none when it is not there.

@@ -1,0 +1,154 @@
+//! One more Linux program in a container that is there already: what `runc exec` does, by the process
+//! that becomes the program.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use anyhow::{Context, anyhow, ensure};
+use libcontainer::syscall::Syscall;
+use libcontainer::syscall::syscall::create_syscall;
+use libcontainer::{apparmor, capabilities, seccomp, tty};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, chdir, setgroups, setsid};
+use oci_spec::runtime::{LinuxCapabilities, Process};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use workload::Workload;
+
+use crate::inside::Inside;
+use crate::mounts::sentence;
+use crate::program::{self, Prepared};
+use crate::{devices, keyring, privileges, rootfs};
+
+/// A process that is in the container, with all its power still.
+#[derive(Debug)]
+pub struct Entered {
+    /// The other side of its terminal, if it has one.
+    pub terminal: Option<OwnedFd>,
+    env: Vec<String>,
+    granted: LinuxCapabilities,
+}
+
+/// Comes into the container.
+///
+/// # Errors
+/// A sentence that names the step.
+pub fn enter(workload: &Workload, inside: &Inside) -> anyhow::Result<Entered> {
+    // Looked up outside, where the image's own /proc, /sys and links mean nothing.
+    let env = rootfs::env_with_home(workload);
+    let granted = workload.process().capabilities().clone().unwrap_or_else(no_capabilities);
+    let granted = devices::without_mknod(&workload.spec, granted);
+    setsid().context("cannot make a session")?;
+    keyring::join(workload)?;
+    privileges::limit(workload.process())?;
+    inside.enter()?;
+    if inside.in_user() {
+        privileges::become_root().context("cannot become root of the user namespace")?;
+    }
+    let terminal = if workload.terminal() { Some(open_terminal(&*create_syscall())?) } else { None };
+    Ok(Entered { terminal, env, granted })
+}
+
+/// Gives up all power but what the spec grants, and finds the program.
+///
+/// # Errors
+/// A sentence that names the step, or the program that is not there.
+pub fn prepare(workload: &Workload, entered: Entered) -> anyhow::Result<Prepared> {
+    let process = workload.process();
+    chdir(process.cwd())
+        .with_context(|| format!("cannot enter the working directory {}", process.cwd().display()))?;
+    // The container decides where its links lead, /proc's among them: never out of its root.
+    ensure!(
+        std::env::current_dir().is_ok_and(|here| here.is_absolute()),
+        "the working directory {} is outside the container",
+        process.cwd().display()
+    );
+    if let Some(profile) = process.apparmor_profile() {
+        apparmor::apply_profile(profile).map_err(|error| anyhow!("{}", sentence(&error)))?;
+    }
+    give_up_power(workload, &entered.granted, &*create_syscall())?;
+    program::find(process, entered.env).map_err(|words| anyhow!(words))
+}
+
+/// As runc does: the filter before the capabilities where only they allow it, else as late as possible.
+fn give_up_power(
+    workload: &Workload,
+    granted: &LinuxCapabilities,
+    system: &dyn Syscall,
+) -> anyhow::Result<()> {
+    let process = workload.process();
+    let no_new_privileges = process.no_new_privileges().unwrap_or(false);
+    if !no_new_privileges {
+        filter(workload)?;
+    }
+    become_user(process, system)?;
+    capabilities::drop_privileges(granted, system)
+        .map_err(|error| anyhow!("cannot drop the capabilities: {}", sentence(&error)))?;
+    if no_new_privileges {
+        rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")?;
+        filter(workload)?;
+    }
+    Ok(())
+}
+
+fn become_user(process: &Process, system: &dyn Syscall) -> anyhow::Result<()> {
+    let user = process.user();
+    umask(Mode::from_bits_truncate(user.umask().unwrap_or(0o022)));
+    let groups: Vec<Gid> = user.additional_gids().iter().flatten().copied().map(Gid::from_raw).collect();
+    setgroups(&groups).context("cannot set the additional groups")?;
+    system
+        .set_id(Uid::from_raw(user.uid()), Gid::from_raw(user.gid()))
+        .map_err(|error| anyhow!("cannot become user {}: {}", user.uid(), sentence(&error)))
+}
+
+/// A spec without capabilities grants none, whatever the container's first process has.
+fn no_capabilities() -> LinuxCapabilities {
+    let mut none = LinuxCapabilities::default();
+    none.set_bounding(Some([].into()))
+        .set_effective(Some([].into()))
+        .set_permitted(Some([].into()))
+        .set_inheritable(Some([].into()))
+        .set_ambient(Some([].into()));
+    none
+}
+
+/// The container's own seccomp filter, for every process of it.
+fn filter(workload: &Workload) -> anyhow::Result<()> {
+    let Some(rules) = workload.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref()) else {
+        return Ok(());
+    };
+    ensure!(
+        !seccomp::is_notify(rules),
+        "cannot execute a program under a seccomp filter that notifies a listener"
+    );
+    seccomp::initialize_seccomp(rules)
+        .map(drop)
+        .map_err(|error| anyhow!("cannot install the seccomp filter: {}", sentence(&error)))
+}
+
+/// A terminal of the container's own devpts, so that `tty` finds its name. libcontainer opens it, checks
+/// that it is one, and sends its other side through a socket.
+fn open_terminal(system: &dyn Syscall) -> anyhow::Result<OwnedFd> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    // It closes the number that it is given.
+    let given = nix::unistd::dup(theirs.as_raw_fd())?;
+    tty::setup_console(system, given, false)
+        .map_err(|error| anyhow!("cannot open a terminal in the container: {}", sentence(&error)))?;
+    received(&ours)
+}
+
+/// The descriptor that libcontainer sent through a socket.
+///
+/// # Errors
+/// When it sent none.
+pub(crate) fn received(socket: &OwnedFd) -> anyhow::Result<OwnedFd> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut name = [0; 64];
+    let buffers = &mut [std::io::IoSliceMut::new(&mut name)];
+    recvmsg(socket, buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let sent = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    sent.context("the container's process sent no terminal")
+}

@@ -1,0 +1,129 @@
+//! Mounts whose files belong to other users than on the disk, for containers in user namespaces.
+
+use std::fs::{self, File};
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Context, anyhow, ensure};
+use libcontainer::syscall::linux::{AT_EMPTY_PATH, AT_RECURSIVE, MountAttr};
+use libcontainer::syscall::syscall::create_syscall;
+use nix::sched::{CloneFlags, unshare};
+use oci_spec::runtime::LinuxIdMapping;
+use rustix::fs::CWD;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::process::{WaitOptions, waitpid};
+
+use crate::birth;
+use crate::channel::Channel;
+use crate::mounts::sentence;
+
+/// The kernel's `MOUNT_ATTR_IDMAP`, which libcontainer does not name.
+const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+
+/// Which ids of a container are which of the host's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdMaps {
+    uids: String,
+    gids: String,
+}
+
+impl IdMaps {
+    /// The maps of a spec; `None` where it has none.
+    pub fn of(uids: Option<&[LinuxIdMapping]>, gids: Option<&[LinuxIdMapping]>) -> Option<Self> {
+        let lines = |maps: &[LinuxIdMapping]| {
+            let line =
+                |map: &LinuxIdMapping| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size());
+            maps.iter().map(line).collect::<String>()
+        };
+        let some = |maps: Option<&[LinuxIdMapping]>| maps.filter(|maps| !maps.is_empty()).map(lines);
+        Some(Self { uids: some(uids)?, gids: some(gids)? })
+    }
+
+    /// The maps of a snapshot's options, `CONTAINER:HOST:SIZE,…` each.
+    pub(crate) fn parse(uids: &str, gids: &str) -> Self {
+        let lines = |maps: &str| maps.split(',').map(|map| map.replace(':', " ") + "\n").collect();
+        Self { uids: lines(uids), gids: lines(gids) }
+    }
+
+    fn write(&self, pid: i32) -> anyhow::Result<()> {
+        for (file, text) in [("uid_map", &self.uids), ("gid_map", &self.gids)] {
+            fs::write(format!("/proc/{pid}/{file}"), text)
+                .with_context(|| format!("cannot map ids: {file} {text:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// A user namespace with these maps and nobody in it.
+    ///
+    /// # Errors
+    /// Names the map that the kernel refused.
+    pub fn namespace(&self) -> anyhow::Result<File> {
+        let (ours, theirs) = Channel::pair()?;
+        let Some(child) = birth::child()? else {
+            drop(ours);
+            let entered = unshare(CloneFlags::CLONE_NEWUSER).map_err(|error| error.to_string());
+            let _ = theirs.send(&entered.err(), &[]);
+            // Until the namespace is held open from outside.
+            let _ = theirs.receive::<()>();
+            birth::exit_now(0);
+        };
+        drop(theirs);
+        let pid = child.as_raw_nonzero().get();
+        let made = || -> anyhow::Result<File> {
+            let refused = ours.receive::<Option<String>>()?.and_then(|(refused, _)| refused);
+            ensure!(refused.is_none(), "cannot make a user namespace: {refused:?}");
+            self.write(pid)?;
+            Ok(File::open(format!("/proc/{pid}/ns/user"))?)
+        };
+        let made = made();
+        drop(ours);
+        waitpid(Some(child), WaitOptions::empty()).context("cannot wait for a child")?;
+        made
+    }
+
+    /// A copy of the mounts at `source`, attached nowhere, whose files belong to the container's users.
+    ///
+    /// # Errors
+    /// When the file system cannot do that.
+    pub fn clone_mount(&self, source: &Path) -> anyhow::Result<OwnedFd> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let tree = open_tree(CWD, source, flags | OpenTreeFlags::AT_RECURSIVE)
+            .with_context(|| format!("cannot open {}", source.display()))?;
+        self.apply(&tree).with_context(|| format!("cannot map the users of {}", source.display()))?;
+        Ok(tree)
+    }
+
+    /// Maps the users of a tree that is attached nowhere.
+    ///
+    /// # Errors
+    /// When the file system cannot do that.
+    pub(crate) fn apply(&self, tree: &OwnedFd) -> anyhow::Result<()> {
+        let namespace = self.namespace()?;
+        let userns_fd = u64::try_from(namespace.as_raw_fd())?;
+        let attributes = MountAttr { attr_set: MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd };
+        let flags = AT_EMPTY_PATH | AT_RECURSIVE;
+        create_syscall()
+            .mount_setattr(tree.as_fd(), Path::new(""), flags, &attributes, size_of::<MountAttr>())
+            .map_err(|error| anyhow!("{}", sentence(&error)))
+    }
+}
+
+/// Attaches a tree at `target`.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn attach(tree: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
+    move_mount(tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_written_as_the_kernel_reads_them() {
+        let maps = IdMaps::parse("0:200000:65536", "0:1:2,5:6:7");
+        assert_eq!(maps, IdMaps { uids: "0 200000 65536\n".into(), gids: "0 1 2\n5 6 7\n".into() });
+    }
+}

@@ -1,0 +1,98 @@
+//! Coming into a container that is there already, for one more process of it.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use anyhow::{Context, ensure};
+use nix::sched::{CloneFlags, setns};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::namespaces::Namespaces;
+
+/// The kinds of namespace and their files in `/proc/PID/ns`, in the order in which they are entered: the
+/// user namespace decides what may be done in the others, the mount namespace takes `/proc` out of sight.
+const KINDS: [(i32, &str); 8] = [
+    (libc::CLONE_NEWUSER, "user"),
+    (libc::CLONE_NEWPID, "pid"),
+    (libc::CLONE_NEWIPC, "ipc"),
+    (libc::CLONE_NEWUTS, "uts"),
+    (libc::CLONE_NEWNET, "net"),
+    (libc::CLONE_NEWTIME, "time"),
+    (libc::CLONE_NEWCGROUP, "cgroup"),
+    (libc::CLONE_NEWNS, "mnt"),
+];
+
+/// Those that act on children only, or come before all others.
+const BEFORE_BIRTH: [i32; 2] = [libc::CLONE_NEWUSER, libc::CLONE_NEWPID];
+
+/// The namespaces of a living container, opened while the host's user may still look at its process.
+#[derive(Debug)]
+pub struct Inside {
+    before_birth: Vec<Open>,
+    after_birth: Vec<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    flag: i32,
+    name: &'static str,
+    file: File,
+}
+
+impl Inside {
+    /// Opens the namespaces that the container `namespaces` describes has apart from the host's, by its
+    /// first process: its id, and its descriptor, which tells it from another of that id.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn of(namespaces: &Namespaces, pid: i32, pidfd: impl AsFd) -> anyhow::Result<Self> {
+        let open = |(flag, name): &(i32, &'static str)| {
+            let path = format!("/proc/{pid}/ns/{name}");
+            let file = File::open(&path).with_context(|| format!("cannot open the namespace {path}"))?;
+            anyhow::Ok(Open { flag: *flag, name, file })
+        };
+        let opened = KINDS.iter().filter(|(flag, _)| namespaces.has(*flag)).map(open);
+        let (before_birth, after_birth) = opened
+            .collect::<anyhow::Result<Vec<_>>>()?
+            .into_iter()
+            .partition(|open| BEFORE_BIRTH.contains(&open.flag));
+        // It lives still, so nobody else had its id while the files were opened. Readable is: ended.
+        let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
+        ensure!(poll(&mut polled, Some(&Timespec::default()))? == 0, "the container's process has ended");
+        Ok(Self { before_birth, after_birth })
+    }
+
+    /// Whether the container has a user namespace of its own.
+    pub(crate) fn in_user(&self) -> bool {
+        self.before_birth.iter().any(|open| open.flag == libc::CLONE_NEWUSER)
+    }
+
+    /// Whether a process must enter some of them and then give birth to the one that is meant.
+    pub fn needs_midwife(namespaces: &Namespaces) -> bool {
+        namespaces.has(BEFORE_BIRTH[0]) || namespaces.has(BEFORE_BIRTH[1])
+    }
+
+    /// Enters what must be entered before birth. For the process that gives birth.
+    ///
+    /// # Errors
+    /// Names the namespace.
+    pub fn enter_before_birth(&self) -> anyhow::Result<()> {
+        enter(&self.before_birth)
+    }
+
+    /// Enters the rest, the container's root last. For the process itself.
+    ///
+    /// # Errors
+    /// Names the namespace.
+    pub fn enter(&self) -> anyhow::Result<()> {
+        enter(&self.after_birth)
+    }
+}
+
+fn enter(list: &[Open]) -> anyhow::Result<()> {
+    for Open { flag, name, file } in list {
+        setns(file, CloneFlags::from_bits_retain(*flag))
+            .with_context(|| format!("cannot enter the container's {name} namespace"))?;
+    }
+    Ok(())
+}

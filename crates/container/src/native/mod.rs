@@ -1,0 +1,145 @@
+//! Linux programs: the pod's pause, a sidecar, any image that holds no Wasm. libcontainer does it.
+//!
+//! libcontainer changes its caller's folder and forks, so each function here is for a short-lived
+//! process of its own, forked from the nursery as a child of the daemon.
+
+mod spec;
+
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use libcontainer::container::Container;
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::error::LibcontainerError;
+use libcontainer::syscall::syscall::SyscallType;
+use nix::sched::{CloneFlags, setns};
+use workload::Workload;
+
+use crate::mounts::sentence;
+use crate::namespaces::Namespaces;
+use crate::{exec, keyring, loopback, rootfs, stage};
+
+/// The bundle that libcontainer is given, inside containerd's.
+fn own_bundle(workload: &Workload) -> PathBuf {
+    workload.bundle.join("native")
+}
+
+/// Where libcontainer keeps what it knows of the container: in the bundle, unless the options say where.
+fn state_root(workload: &Workload) -> PathBuf {
+    match workload.options.root.as_str() {
+        "" => own_bundle(workload),
+        root => PathBuf::from(root),
+    }
+}
+
+/// Makes the container, whose first process becomes the caller's sibling and waits to be started.
+/// Returns its id in the host's pid namespace and the other side of its terminal, if it has one.
+///
+/// # Errors
+/// A sentence from libcontainer; nothing of the container is left.
+pub fn create(workload: &Workload, stdio: [OwnedFd; 3]) -> anyhow::Result<(i32, Option<OwnedFd>)> {
+    let bundle = own_bundle(workload);
+    fs::create_dir_all(&bundle).with_context(|| format!("cannot make {}", bundle.display()))?;
+    rootfs::make_cwd(workload)?;
+    spec::write(workload, &bundle, &stage::volumes(workload)?)?;
+    keyring::join(workload)?;
+    let console = if workload.terminal() { Some(Console::listen(&bundle)?) } else { None };
+    let container = build(workload, stdio, console.as_ref().map(|console| console.path.clone()))
+        .map_err(|error| anyhow!("cannot create the container: {}", sentence(&error)))?;
+    let pid = container.pid().context("libcontainer made a container without a process")?.as_raw();
+    if Namespaces::of(&workload.spec).new_network() {
+        bring_up_loopback(pid).context("cannot bring up the loopback interface")?;
+    }
+    Ok((pid, console.map(Console::receive).transpose()?))
+}
+
+fn build(
+    workload: &Workload,
+    [stdin, stdout, stderr]: [OwnedFd; 3],
+    console: Option<PathBuf>,
+) -> Result<Container, LibcontainerError> {
+    let bundle = own_bundle(workload);
+    ContainerBuilder::new(workload.id.clone(), SyscallType::default())
+        .with_root_path(state_root(workload))?
+        .with_executor(crate::program::Program)
+        .with_stdin(stdin)
+        .with_stdout(stdout)
+        .with_stderr(stderr)
+        .with_console_socket(console)
+        .as_init(&bundle)
+        .with_systemd(workload.options.systemd_cgroup)
+        .with_detach(true)
+        .as_sibling(true)
+        .build()
+}
+
+/// The socket to which libcontainer sends the other side of a container's terminal.
+struct Console {
+    socket: UnixListener,
+    path: PathBuf,
+}
+
+impl Console {
+    fn listen(bundle: &Path) -> anyhow::Result<Self> {
+        // By way of an open folder: a socket's name holds 107 bytes, and a bundle's may be longer.
+        let folder = File::open(bundle)?;
+        let name = format!("/proc/self/fd/{}/console.sock", folder.as_raw_fd());
+        let socket = UnixListener::bind(name).context("cannot make the terminal's socket")?;
+        Ok(Self { socket, path: bundle.join("console.sock") })
+    }
+
+    /// It was sent while the container was made: nothing is waited for.
+    fn receive(self) -> anyhow::Result<OwnedFd> {
+        self.socket.set_nonblocking(true)?;
+        let (stream, _) = self.socket.accept().context("the container's process sent no terminal")?;
+        // Nothing needs the name any more, nor is hurt by it.
+        let _ = fs::remove_file(self.path);
+        exec::received(&stream.into())
+    }
+}
+
+/// Lets the container's process go on to its program, then runs the `poststart` hooks.
+///
+/// # Errors
+/// A sentence from libcontainer.
+pub fn start(workload: &Workload) -> anyhow::Result<()> {
+    load(workload)?.start().map_err(|error| anyhow!("cannot start the container: {}", sentence(&error)))
+}
+
+/// Removes what is left of an ended container, its cgroup among it, and runs the `poststop` hooks.
+/// A container that was never made is removed already.
+///
+/// # Errors
+/// A sentence from libcontainer.
+pub fn delete(workload: &Workload) -> anyhow::Result<()> {
+    let state = state_root(workload).join(&workload.id);
+    let deleted = if state.join("state.json").exists() {
+        load(workload).and_then(|mut container| {
+            let failed = |error| anyhow!("cannot delete the container: {}", sentence(&error));
+            container.delete(true).map_err(failed)
+        })
+    } else {
+        Ok(())
+    };
+    // Whatever libcontainer left, or had begun: the next container of this id must find nothing.
+    match fs::remove_dir_all(&state) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            deleted.and(Err(error).with_context(|| format!("cannot remove {}", state.display())))
+        }
+        _ => deleted,
+    }
+}
+
+fn load(workload: &Workload) -> anyhow::Result<Container> {
+    Container::load(state_root(workload).join(&workload.id))
+        .map_err(|error| anyhow!("cannot read the container's state: {}", sentence(&error)))
+}
+
+/// For the last act of this short-lived process: it does not come back from the namespace.
+fn bring_up_loopback(pid: i32) -> anyhow::Result<()> {
+    setns(File::open(format!("/proc/{pid}/ns/net"))?, CloneFlags::CLONE_NEWNET)?;
+    Ok(loopback::up()?)
+}

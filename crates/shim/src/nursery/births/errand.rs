@@ -1,0 +1,77 @@
+//! Errands: processes that do one thing that the daemon must not do itself, report, and end.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+
+use anyhow::{Context, bail};
+use container::channel::Channel;
+use container::{hooks, native, privileges};
+use workload::{Format, Workload, World};
+
+use super::{PANICKED, failed, take, take_three};
+use crate::nursery::serve::Inheritance;
+use crate::payload::{Report, Request, read};
+
+/// Does what `request` asks for, and reports it.
+pub fn run(request: &Request, line: &Channel, fds: VecDeque<OwnedFd>, inheritance: &Inheritance) -> i32 {
+    if end_with_daemon().is_err() {
+        return PANICKED;
+    }
+    let (report, attached) = do_it(request, fds, inheritance).unwrap_or_else(|error| (failed(error), None));
+    let attached: Vec<_> = attached.iter().map(AsFd::as_fd).collect();
+    // When the daemon is gone nobody is left to tell.
+    line.send(&report, &attached).map_or(1, |()| 0)
+}
+
+/// Whose daemon is gone must not go on to make what nobody would know of.
+fn end_with_daemon() -> rustix::io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+}
+
+fn do_it(
+    request: &Request,
+    mut fds: VecDeque<OwnedFd>,
+    inheritance: &Inheritance,
+) -> anyhow::Result<(Report, Option<OwnedFd>)> {
+    if let Request::Prepare { format, function } = request {
+        let (wasm, output) = (take(&mut fds)?, take(&mut fds)?);
+        let world = compile(*format, function.as_deref(), wasm.into(), output.into(), inheritance)?;
+        return Ok((Report::Prepared(world), None));
+    }
+    let workload: Workload = read(take(&mut fds)?)?;
+    match request {
+        Request::NativeCreate => {
+            let (pid, terminal) = native::create(&workload, take_three(&mut fds)?)?;
+            return Ok((Report::Created(pid), terminal));
+        }
+        Request::NativeStart => native::start(&workload)?,
+        Request::NativeDelete => native::delete(&workload)?,
+        Request::Hooks { moment, pid } => hooks::run(&workload, *moment, *pid)?,
+        other => bail!("{other:?} is not an errand"),
+    }
+    Ok((Report::Done, None))
+}
+
+/// Reads what an image holds, in a process whose fall takes nothing along.
+fn compile(
+    format: Format,
+    function: Option<&str>,
+    mut wasm: File,
+    mut output: File,
+    inheritance: &Inheritance,
+) -> anyhow::Result<World> {
+    privileges::become_nobody()?;
+    // The change of user has cleared it.
+    end_with_daemon()?;
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut wasm, &mut bytes).context("cannot read it")?;
+    if format == Format::Text {
+        bytes = workload::binary_of(&bytes)?;
+    }
+    let world = World::detect(&bytes, function)?;
+    let engine = inheritance.engines.for_world(&world)?;
+    output.write_all(&engine.compile(&bytes)?).context("cannot keep the compiled code")?;
+    Ok(world)
+}

@@ -1,0 +1,109 @@
+//! The life of a guest's process: into its box, to its gate, and to its end.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::bail;
+use container::channel::Channel;
+use container::hooks::Starter;
+use container::inside::Inside;
+use container::namespaces::{Namespaces, Opened};
+use container::wasm_box;
+use engine::{Bound, Compiled, Exit, Loaded};
+use workload::{Guest, Workload};
+
+use super::{failed, report_failure, take, take_three};
+use crate::nursery::serve::Inheritance;
+use crate::payload::{Order, Report};
+
+/// The status of a container whose `startContainer` hook failed: what libcontainer ends with.
+const HOOK_FAILED: i32 = 1;
+
+/// Where a guest lives.
+pub enum Home<'a> {
+    /// A box of its own, which it builds around itself.
+    New(&'a Namespaces, Opened),
+    /// A box that another guest has built.
+    There(Inside),
+}
+
+/// Lives the guest's life.
+pub fn live(
+    home: Home<'_>,
+    workload: Workload,
+    guest: Guest,
+    line: Channel,
+    fds: VecDeque<OwnedFd>,
+    inheritance: &Inheritance,
+) -> i32 {
+    let (loaded, starter) = match box_and_load(home, &workload, guest, &line, fds, inheritance) {
+        Ok(ready) => ready,
+        Err(error) => return report_failure(&line, error),
+    };
+    if line.send(&Report::Ready, &[]).is_err() || !matches!(line.receive(), Ok(Some((Order::Go, _)))) {
+        // Deleted at the gate, or the daemon is gone.
+        return 128 + libc::SIGKILL;
+    }
+    if let Some(starter) = starter {
+        let done = starter.run();
+        let failed = done.is_err();
+        // When the daemon is gone nobody is left to tell.
+        let _ = line.send(&done.map_or_else(self::failed, |()| Report::Done), &[]);
+        if failed {
+            return HOOK_FAILED;
+        }
+    }
+    drop(line);
+    let exit = loaded.run();
+    if let Exit::Trap(message) = &exit {
+        explain(message);
+    }
+    i32::from(exit.status())
+}
+
+fn box_and_load(
+    home: Home<'_>,
+    workload: &Workload,
+    guest: Guest,
+    line: &Channel,
+    mut fds: VecDeque<OwnedFd>,
+    inheritance: &Inheritance,
+) -> anyhow::Result<(Box<dyn Loaded>, Option<Starter>)> {
+    wasm_box::take_stdio(workload, take_three(&mut fds)?)?;
+    let (code, bound) = (File::from(take(&mut fds)?), File::from(take(&mut fds)?));
+    if let Home::New(namespaces, opened) = &home {
+        wasm_box::join(namespaces, opened)?;
+    }
+    line.send(&Report::Joined, &[])?;
+    let Some((Order::Enter, _)) = line.receive()? else { bail!("the container was given up") };
+    #[expect(unsafe_code, reason = "bytes become code here")]
+    // SAFETY: the daemon sealed this file after our own compiler had written it in this nursery's
+    // other child, and it reached us through a socket that only the two hold.
+    let code = unsafe { Compiled::vouched(code) };
+    let mapped = inheritance.engines.for_world(&guest.world)?.map(code, &guest.world)?;
+    let starter = match &home {
+        Home::New(namespaces, _) => wasm_box::build(workload, namespaces)?,
+        Home::There(inside) => {
+            wasm_box::enter(workload, inside)?;
+            None
+        }
+    };
+    drop(home);
+    wasm_box::give_up_power(workload, &inheritance.filter)?;
+    Ok((mapped.load(guest, Bound::in_file(bound))?, starter))
+}
+
+/// Tells people why a guest trapped: on its standard error and where `kubectl describe` looks.
+fn explain(message: &str) {
+    let text = format!("{}\n", message.trim_end());
+    // Nobody is left to tell if these fail; the exit status still says it trapped.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    // A fifo that the guest put there must not hold its own end up.
+    let log = File::options().append(true).custom_flags(libc::O_NONBLOCK).open("/dev/termination-log");
+    if let Ok(mut log) = log {
+        let _ = log.write_all(text.as_bytes());
+    }
+}

@@ -1,0 +1,110 @@
+//! From a Wasm file that was found to a guest's process: what a new container and an exec share.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use container::birth::Born;
+use container::channel;
+use container::process;
+use container::rootfs::Found;
+use workload::{Guest, Workload, World};
+
+use crate::daemon::Daemon;
+use crate::nursery::Line;
+use crate::payload::{Payload, Report, Request};
+
+/// Code that this shim's own compiler made and that nobody can change any more.
+pub struct Code {
+    world: World,
+    file: File,
+}
+
+/// Has the Wasm read, judged and compiled by a process of its own.
+pub async fn compile(daemon: &Daemon, workload: &Workload, found: Found) -> anyhow::Result<Code> {
+    let entrypoint = &workload.entrypoint;
+    let file = channel::memory_file("code")?;
+    let request = Request::Prepare { format: found.format, function: entrypoint.function.clone() };
+    let asked = Instant::now();
+    let report = daemon.nursery.errand(&request, &[found.file.as_fd(), file.as_fd()]).await;
+    log::debug!("container {}: compiled {:?} after it was asked for", workload.id, asked.elapsed());
+    match report.with_context(|| format!("cannot run {:?}", entrypoint.path))? {
+        (Report::Prepared(world), _) => {
+            channel::seal(&file).context("cannot seal the compiled code")?;
+            Ok(Code { world, file })
+        }
+        (other, _) => bail!("the compiler's process said {other:?}"),
+    }
+}
+
+/// Gives birth to the process of a guest, in a box of its own or in one that is there. The request's
+/// descriptors `before` the code are the caller's.
+pub async fn guest(
+    daemon: &Daemon,
+    request: &Request,
+    workload: &Workload,
+    code: Code,
+    bound: &File,
+    before: &[BorrowedFd<'_>],
+) -> anyhow::Result<(Born, Line)> {
+    let guest = Guest::of(workload, code.world);
+    let payload = Payload { workload: workload.clone(), guest: Some(guest) };
+    let payload = channel::sealed_json("workload", &payload)?;
+    // The guest's process reads the bound, only the daemon writes it.
+    let bound = File::open(path_of(bound)).context("cannot open the memory's bound again")?;
+    let after = [code.file.as_fd(), bound.as_fd()];
+    let fds: Vec<_> = std::iter::once(payload.as_fd()).chain(before.iter().copied()).chain(after).collect();
+    daemon.nursery.birth(request, &fds).await
+}
+
+fn path_of(file: &File) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
+/// Lets the midwife go and returns whom it gave birth to.
+pub async fn delivered(daemon: &Daemon, midwife: Born, line: &Line) -> anyhow::Result<Born> {
+    let report = line.report().await;
+    daemon.nursery.ended(&midwife).await.context("cannot wait for a child")?;
+    match report?.map(|(report, mut fds)| (report, fds.pop())) {
+        Some((Report::Delivered(pid), Some(pidfd))) => {
+            daemon.nursery.await_end_of(pid);
+            Ok(Born { pid, pidfd })
+        }
+        other => bail!("the process that enters the pod's namespaces said {other:?}"),
+    }
+}
+
+/// Waits for a report that must come next.
+pub async fn expect(line: &Line, is_it: impl Fn(&Report) -> bool) -> anyhow::Result<()> {
+    match line.report().await? {
+        Some((report, _)) if is_it(&report) => Ok(()),
+        Some((other, _)) => bail!("the container's process said {other:?} out of turn"),
+        None => {
+            bail!("the container's process ended while its box was built; was it killed, or out of memory?")
+        }
+    }
+}
+
+/// Ends and reaps a process whose making failed; passes the failure on.
+pub async fn or_end<T>(daemon: &Daemon, born: &Born, made: anyhow::Result<T>) -> anyhow::Result<T> {
+    if made.is_err() {
+        // It may have ended by itself: then only the reaping is left.
+        let _ = process::signal(&born.pidfd, libc::SIGKILL);
+        let _ = daemon.nursery.ended(born).await;
+    }
+    made
+}
+
+/// Sets the spec's OOM score from outside, where it does not need the box's cooperation. Hosts that do
+/// not let the daemon lower it run the container with what it has: it is no reason not to run.
+pub fn set_oom_score(workload: &Workload, pid: i32) {
+    // An exec that says nothing has its container's.
+    let container = || workload.spec.process().as_ref().and_then(|process| process.oom_score_adj());
+    let Some(score) = workload.process().oom_score_adj().or_else(container) else { return };
+    if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()) {
+        log::warn!("container {}: cannot set the OOM score to {score}: {error}", workload.id);
+    }
+}

@@ -1,0 +1,41 @@
+//! Pause and Resume: every process of a container stops where it is, and goes on.
+
+use std::sync::Arc;
+
+use container::cgroup::Cgroup;
+use containerd_shim_protos::api::Empty;
+use containerd_shim_protos::events::task::{TaskPaused, TaskResumed};
+use ttrpc::Result;
+
+use super::StatusOf;
+use crate::daemon::Daemon;
+use crate::task::{Event, Task};
+
+/// Freezes the container's cgroup.
+pub async fn pause(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<Empty> {
+    change(&task, Event::Pause).await?;
+    daemon.events.publish(&TaskPaused { container_id: task.workload().id.clone(), ..TaskPaused::default() });
+    Ok(Empty::new())
+}
+
+/// Thaws it.
+pub async fn resume(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<Empty> {
+    change(&task, Event::Resume).await?;
+    daemon
+        .events
+        .publish(&TaskResumed { container_id: task.workload().id.clone(), ..TaskResumed::default() });
+    Ok(Empty::new())
+}
+
+async fn change(task: &Task, event: Event) -> Result<()> {
+    let _turn = task.first.turn.write().await;
+    task.first.check(event).map_err(StatusOf::from)?;
+    let cgroup = Cgroup::of(task.workload()).map_err(StatusOf::from)?;
+    let frozen = cgroup.freeze(event == Event::Pause);
+    if frozen.is_err() && event == Event::Pause {
+        // Half a freeze is none: the container is said to run, so it must.
+        let _ = cgroup.freeze(false);
+    }
+    frozen.map_err(StatusOf::from)?;
+    Ok(task.first.advance(event).map_err(StatusOf::from)?)
+}

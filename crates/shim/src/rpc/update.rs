@@ -1,0 +1,67 @@
+//! Update: other limits for a container that is there.
+
+use anyhow::Context;
+use container::cgroup::Cgroup;
+use containerd_shim_protos::api::{Empty, UpdateTaskRequest};
+use engine::Bound;
+use oci_spec::runtime::LinuxResources;
+use ttrpc::Result;
+
+use super::StatusOf;
+use crate::task::{Event, Kind, Task, lock};
+
+/// Sets the limits that the request names. A Wasm guest's memory follows from its next growth on.
+pub async fn update(task: &Task, request: UpdateTaskRequest) -> Result<Empty> {
+    let _turn = task.first.turn.write().await;
+    task.first.check(Event::Update).map_err(StatusOf::from)?;
+    set(task, &request).map_err(StatusOf::from)?;
+    Ok(Empty::new())
+}
+
+fn set(task: &Task, request: &UpdateTaskRequest) -> anyhow::Result<()> {
+    let mut resources: LinuxResources =
+        serde_json::from_slice(&request.resources.value).context("cannot read the resources to set")?;
+    let most = resources.memory().as_ref().and_then(|memory| memory.limit()).filter(|limit| *limit != 0);
+    keep(&mut resources, &lock(&task.limits));
+    Cgroup::of(task.workload())?.limit(&resources)?;
+    remember(&mut lock(&task.limits), &resources);
+    if let (Kind::Wasm { bound, .. }, Some(_)) = (&task.kind, most) {
+        let most = workload::memory_limit(&resources).map(linear_memory);
+        Bound::write(bound, most).context("cannot change the bound on the guest's memory")?;
+    }
+    Ok(())
+}
+
+/// Says again what libcgroups would else reset when a part of its group is named: the quota of a CPU that
+/// is given other shares, and whether the kernel may kill for want of memory.
+fn keep(resources: &mut LinuxResources, now: &LinuxResources) {
+    if let (Some(cpu), Some(had)) = (resources.cpu_mut(), now.cpu())
+        && cpu.quota().is_none()
+        && cpu.period().is_none()
+    {
+        cpu.set_quota(had.quota()).set_period(had.period());
+    }
+    if let (Some(memory), Some(had)) = (resources.memory_mut(), now.memory())
+        && memory.disable_oom_killer().is_none()
+    {
+        memory.set_disable_oom_killer(had.disable_oom_killer());
+    }
+}
+
+/// Notes what [`keep`] must know the next time.
+fn remember(limits: &mut LinuxResources, set: &LinuxResources) {
+    if let Some(cpu) = set.cpu() {
+        limits.set_cpu(Some(cpu.clone()));
+    }
+    if let Some(memory) = set.memory() {
+        limits.set_memory(Some(*memory));
+    }
+}
+
+/// What a container's memory limit, in bytes, leaves a guest's linear memories: less what the process
+/// around them takes, so that a growth fails before the kernel must kill.
+pub fn linear_memory(limit: u64) -> u64 {
+    // Measured: 0.2 MB are charged to a guest at its gate, 0.5 MB at most before; the rest is for page tables.
+    const AROUND: u64 = 2 << 20;
+    limit.saturating_sub(AROUND.min(limit / 4))
+}

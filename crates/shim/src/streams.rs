@@ -1,0 +1,210 @@
+//! The standard streams of one process, from the paths containerd names to the process's end: fifos and
+//! files go straight into it, a terminal's traffic is carried, a logger is started beside it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use container::birth::Born;
+use container::stdio::{self, Hold, Logger, Owner, Paths, Stdio};
+use container::{process, terminal};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use workload::Workload;
+
+use crate::awaited::readable;
+use crate::console::Console;
+use crate::daemon::Daemon;
+use crate::payload::Request;
+use crate::task::lock;
+
+/// How long a logger may take after the last output before it is told to end, and then before it is killed.
+const LAST_LINES: [(Duration, i32); 2] =
+    [(Duration::from_secs(2), libc::SIGTERM), (Duration::from_secs(10), libc::SIGKILL)];
+
+/// How long output waits for its reader after its process has ended, and how long a Delete waits for that.
+const NO_READER: Duration = Duration::from_secs(10);
+const DELETED: Duration = Duration::from_secs(1);
+/// How often to look whether the reader has come: the kernel tells nobody.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long a logger may take until it is ready to read.
+const READY: Duration = Duration::from_secs(10);
+
+/// What a process is given, and what the daemon keeps.
+pub struct Opened {
+    /// Standard input, output and error of the process itself.
+    pub process: [OwnedFd; 3],
+    /// The rest.
+    pub streams: Streams,
+}
+
+/// What the daemon keeps until the process has ended.
+#[derive(Default)]
+pub struct Streams {
+    hold: Mutex<Option<Hold>>,
+    unread: Mutex<Option<JoinHandle<()>>>,
+    console: Option<Console>,
+    logger: Option<Reader>,
+}
+
+/// A logger that runs, reaped by whoever sees its end first: nobody needs to wait for it.
+struct Reader {
+    born: Arc<Born>,
+    ended: JoinHandle<()>,
+}
+
+/// Opens the streams of a process whose terminal, if it has one, the daemon makes.
+///
+/// # Errors
+/// Names the path that is missing.
+pub async fn open(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
+    if !workload.terminal() {
+        return open_ends(daemon, workload, paths).await;
+    }
+    let (ours, theirs) = terminal::pair(workload.host_uid())?;
+    let mut opened = open_ends(daemon, workload, paths).await?;
+    opened.streams.console = Some(carry(workload, ours, opened.process)?);
+    Ok(Opened { process: [theirs.try_clone()?, theirs.try_clone()?, theirs], streams: opened.streams })
+}
+
+/// Opens the streams without a terminal's being between them and the process.
+///
+/// # Errors
+/// Names the path that is missing.
+pub async fn open_ends(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
+    let asked = &workload.options;
+    let uid = if asked.io_uid == 0 { workload.host_uid() } else { asked.io_uid };
+    // A terminal is one stream; clients name a third path all the same, and make nothing there.
+    let stderr = if workload.terminal() { String::new() } else { paths.stderr.clone() };
+    let paths = Paths { stderr, ..paths.clone() };
+    let Stdio { process, hold, logger } = stdio::open(&paths, Owner { uid, gid: asked.io_gid })?;
+    let logger = match logger {
+        Some(logger) => Some(start_logger(daemon, &workload.id, logger).await?),
+        None => None,
+    };
+    Ok(Opened { process, streams: Streams { hold: Mutex::new(Some(hold)), logger, ..Streams::default() } })
+}
+
+impl Opened {
+    /// Puts a terminal, which the process already has, between it and the streams.
+    ///
+    /// # Errors
+    /// When the terminal cannot be awaited.
+    pub fn with_terminal(self, workload: &Workload, terminal: OwnedFd) -> anyhow::Result<Streams> {
+        terminal::give(&terminal, workload.host_uid()).context("cannot give the terminal to its user")?;
+        let console = carry(workload, terminal, self.process)?;
+        Ok(Streams { console: Some(console), ..self.streams })
+    }
+
+    /// The process's ends, to be sent to it.
+    pub fn ends(&self) -> [BorrowedFd<'_>; 3] {
+        self.process.each_ref().map(AsFd::as_fd)
+    }
+}
+
+fn carry(
+    workload: &Workload,
+    terminal: OwnedFd,
+    [stdin, stdout, _]: [OwnedFd; 3],
+) -> anyhow::Result<Console> {
+    terminal::resize_to(&terminal, workload.process().console_size().as_ref())
+        .context("cannot set the terminal's size")?;
+    Console::carry(terminal, stdin, stdout)
+}
+
+impl Streams {
+    /// Lets go of standard input: once the client has too, the process reads end of file.
+    pub fn close_stdin(&self) {
+        if let Some(hold) = lock(&self.hold).as_mut() {
+            hold.close_stdin();
+        }
+    }
+
+    /// Gives the terminal's window another size.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn resize(&self, columns: u32, rows: u32) -> anyhow::Result<()> {
+        match &self.console {
+            Some(console) => console.resize(columns, rows).context("cannot resize the terminal"),
+            // As runc's shim: clients resize whatever they are attached to.
+            None => Ok(()),
+        }
+    }
+
+    /// Lets go of the fifos, whose readers see the end when the last output is read; a reader who is not
+    /// there yet is waited for, within reason.
+    pub fn let_go(&self) {
+        let Some(unread) = lock(&self.hold).take().map(Hold::let_go) else { return };
+        let waits = tokio::spawn(async move {
+            let waited = Instant::now();
+            while !unread.has_readers() && waited.elapsed() < NO_READER {
+                sleep(LOOK).await;
+            }
+        });
+        *lock(&self.unread) = Some(waits);
+    }
+
+    /// Waits for the last output of an ended process, within reason.
+    pub async fn drained(&mut self) {
+        let unread = lock(&self.unread).take();
+        if let Some(mut unread) = unread
+            && timeout(DELETED, &mut unread).await.is_err()
+        {
+            unread.abort();
+        }
+        if let Some(console) = self.console.take() {
+            console.drained().await;
+        }
+        if let Some(logger) = self.logger.take() {
+            logger.end().await;
+        }
+    }
+}
+
+/// Starts the program that reads the output, and waits until it is ready: it closes its descriptor 5, or
+/// writes to it.
+async fn start_logger(daemon: &Arc<Daemon>, id: &str, logger: Logger) -> anyhow::Result<Reader> {
+    let (ready, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let env = [("CONTAINER_ID", id), ("CONTAINER_NAMESPACE", &daemon.namespace)];
+    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let program = logger.command.first().cloned().unwrap_or_default();
+    let request = Request::Logger { command: logger.command, env };
+    let [out, err] = &logger.pipes;
+    let (born, line) = daemon.nursery.birth(&request, &[out.as_fd(), err.as_fd(), tell.as_fd()]).await?;
+    drop(tell);
+    let reader = Reader::of(daemon, born);
+    line.report().await?;
+    let ready = readable(ready)?;
+    match timeout(READY, ready.readable()).await {
+        Ok(answer) => answer.map(|_| reader).with_context(|| format!("cannot wait for the logger {program}")),
+        Err(_) => {
+            drop(process::signal(&reader.born.pidfd, libc::SIGKILL));
+            bail!("the logger {program} is not ready after {} s", READY.as_secs())
+        }
+    }
+}
+
+impl Reader {
+    fn of(daemon: &Arc<Daemon>, born: Born) -> Self {
+        let (daemon, born) = (Arc::clone(daemon), Arc::new(born));
+        let awaited = Arc::clone(&born);
+        let ended = tokio::spawn(async move {
+            if let Err(error) = daemon.nursery.ended(&awaited).await {
+                log::error!("cannot wait for a logger: {error}");
+            }
+        });
+        Self { born, ended }
+    }
+
+    async fn end(mut self) {
+        for (patience, signal) in LAST_LINES {
+            if timeout(patience, &mut self.ended).await.is_ok() {
+                return;
+            }
+            // It may end between the two.
+            drop(process::signal(&self.born.pidfd, signal));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The configuration of a private containerd: everything below one folder, nothing of the machine's.
+//!
+//! It is written in version 2 of the format, which every containerd reads; the newer ones carry the
+//! CRI plug-in's section over to the plug-ins that took its place.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::image;
+use crate::scope::Scope;
+
+/// Plug-ins that would reach out of the folder, or cost time, and serve no test. Each version knows
+/// some of the names and ignores the others.
+const DISABLED: [&str; 6] = [
+    "io.containerd.internal.v1.tracing",
+    "io.containerd.snapshotter.v1.aufs",
+    "io.containerd.snapshotter.v1.blockfile",
+    "io.containerd.snapshotter.v1.btrfs",
+    "io.containerd.snapshotter.v1.devmapper",
+    "io.containerd.snapshotter.v1.zfs",
+];
+/// What makes Kubernetes' interface, where no test asks for it.
+const CRI: [&str; 4] = [
+    "io.containerd.cri.v1.images",
+    "io.containerd.cri.v1.runtime",
+    "io.containerd.grpc.v1.cri",
+    "io.containerd.nri.v1.nri",
+];
+/// The annotations of a pod that the Lighter shim is given to see.
+const ANNOTATIONS: [&str; 7] = [
+    "*.wasm.*",
+    "wasm.*",
+    "module.wasm.image/*",
+    "*.module.wasm.image",
+    "module.wasm.image/variant.*",
+    "run.oci.handler",
+    "lighter.wasm/*",
+];
+/// Where distributions put the CNI plug-ins.
+const PLUGINS: [&str; 3] = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];
+
+/// The configuration without Kubernetes' interface.
+pub(crate) fn plain(dir: &Path) -> String {
+    let disabled: Vec<&str> = DISABLED.into_iter().chain(CRI).collect();
+    base(dir, &disabled)
+}
+
+/// The configuration with it: a runtime handler for Lighter, one for runc, pods on a bridge.
+pub(crate) fn with_cri(scope: &Scope) -> String {
+    let at = |name: &str| scope.dir.join(name).display().to_string();
+    let plugins = PLUGINS.into_iter().find(|folder| Path::new(folder).is_dir()).unwrap_or(PLUGINS[0]);
+    let pause = image::PAUSE;
+    let (base, conf, runc) = (base(&scope.dir, &DISABLED), at("cni/conf"), at("runc"));
+    format!(
+        r#"{base}
+[plugins."io.containerd.nri.v1.nri"]
+disable = true
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = {pause:?}
+restrict_oom_score_adj = true
+tolerate_missing_hugetlb_controller = true
+enable_selinux = false
+netns_mounts_under_state_dir = true
+stream_server_address = "127.0.0.1"
+stream_server_port = "0"
+stats_collect_period = 1
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = {plugins:?}
+conf_dir = {conf:?}
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.lighter]
+runtime_type = "io.containerd.lighter.v1"
+pod_annotations = {ANNOTATIONS:?}
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+Root = {runc:?}
+"#
+    )
+}
+
+/// Writes the network of pods: a bridge in containerd's own network namespace.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_network(scope: &Scope) -> Result<()> {
+    let conf = scope.dir.join("cni/conf");
+    fs::create_dir_all(&conf)?;
+    let network = json!({
+        "cniVersion": "0.4.0",
+        "name": scope.tag,
+        "plugins": [{
+            "type": "bridge",
+            "bridge": "pods",
+            "isGateway": true,
+            "hairpinMode": true,
+            "ipam": {
+                "type": "host-local",
+                "dataDir": scope.dir.join("cni/networks"),
+                "ranges": [[{ "subnet": "10.88.0.0/24" }]],
+                "routes": [{ "dst": "0.0.0.0/0" }],
+            },
+        }],
+    });
+    Ok(fs::write(conf.join("pods.conflist"), network.to_string())?)
+}
+
+fn base(dir: &Path, disabled: &[&str]) -> String {
+    let at = |name: &str| dir.join(name).display().to_string();
+    format!(
+        "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = {disabled:?}\n\
+         [grpc]\naddress = {:?}\n[ttrpc]\naddress = {:?}\n\
+         [plugins.\"io.containerd.internal.v1.opt\"]\npath = {:?}\n",
+        at("root"),
+        at("state"),
+        at("c.sock"),
+        at("t.sock"),
+        at("opt"),
+    )
+}

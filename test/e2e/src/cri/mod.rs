@@ -1,0 +1,177 @@
+//! Kubernetes' interface of a private containerd, asked as the kubelet asks it. Waits for each
+//! answer: scenarios know nothing of futures.
+//!
+//! `pod` and `container` are what it makes, a container after its `plan`; `log` is what a container
+//! said, `stream` what goes through the streaming server.
+
+pub mod container;
+mod log;
+pub mod plan;
+pub mod pod;
+pub mod stream;
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use hyper_util::rt::TokioIo;
+use k8s_cri::v1;
+use k8s_cri::v1::image_service_client::ImageServiceClient;
+use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
+use tokio::net::UnixStream;
+use tokio::runtime::{Builder, Runtime};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Response, Status};
+use tower::service_fn;
+
+use crate::containerd::Containerd;
+use crate::image;
+use crate::process::{LIMIT, poll};
+use crate::runner::Scenario;
+
+/// A connection to the interface.
+pub struct Cri<'a> {
+    /// Whose it is.
+    pub daemon: &'a Containerd,
+    runtime: Runtime,
+    channel: Channel,
+}
+
+type Client = RuntimeServiceClient<Channel>;
+
+impl<'a> Cri<'a> {
+    /// Connects, and waits until pods can be made.
+    ///
+    /// # Errors
+    /// When containerd does not answer, or says why it is not ready.
+    pub fn connect(daemon: &'a Containerd) -> Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let socket = daemon.socket();
+        let dial = service_fn(move |_| {
+            let socket = socket.clone();
+            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+        });
+        let endpoint = Endpoint::from_static("http://containerd").timeout(LIMIT);
+        let channel =
+            runtime.block_on(endpoint.connect_with_connector(dial)).context("containerd's socket")?;
+        let cri = Self { daemon, runtime, channel };
+        cri.wait_until_ready()?;
+        Ok(cri)
+    }
+
+    /// Waits until pods can be made; also after a start of containerd.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub fn wait_until_ready(&self) -> Result<()> {
+        let mut last = Ok(None);
+        let ready = poll("the network of pods and their image", Duration::from_secs(10), || {
+            last = self.is_ready();
+            Ok(last.as_ref().is_ok_and(Option::is_some).then_some(()))
+        });
+        ready.with_context(|| format!("the last answer was {last:?}"))
+    }
+
+    /// The runtime handler under test.
+    pub fn runtime(&self) -> &'static str {
+        if self.daemon.shim.is_ours() { "lighter" } else { "runc" }
+    }
+
+    /// What containerd says of itself and of its runtime handlers.
+    ///
+    /// # Errors
+    /// What containerd answered.
+    pub fn status(&self) -> Result<v1::StatusResponse> {
+        let request = v1::StatusRequest { verbose: false };
+        self.ask(|mut client| async move { client.status(request).await })
+    }
+
+    /// What containerd says that it can do with the runtime under test; `None` when it does not say:
+    /// up to 1.7 of any, in 2.0 and 2.1 of all but runc. The kubelet then asks for none of it, and
+    /// 2.1 ends by itself when it is asked for a recursive read-only mount all the same.
+    ///
+    /// # Errors
+    /// What containerd answered.
+    pub fn features(&self) -> Result<Option<v1::RuntimeHandlerFeatures>> {
+        let handlers = self.status()?.runtime_handlers;
+        let named = handlers.into_iter().find(|named| named.name == self.runtime());
+        Ok(named.and_then(|named| named.features))
+    }
+
+    /// Ends and removes every pod.
+    ///
+    /// # Errors
+    /// What containerd answered.
+    pub fn clear(&self) -> Result<()> {
+        let listed = self.ask(|mut client| async move {
+            client.list_pod_sandbox(v1::ListPodSandboxRequest::default()).await
+        })?;
+        for pod in listed.items {
+            let (stop, remove) = (pod.id.clone(), pod.id);
+            let request = v1::StopPodSandboxRequest { pod_sandbox_id: stop };
+            self.ask(|mut client| async move { client.stop_pod_sandbox(request).await })?;
+            let request = v1::RemovePodSandboxRequest { pod_sandbox_id: remove };
+            self.ask(|mut client| async move { client.remove_pod_sandbox(request).await })?;
+        }
+        Ok(())
+    }
+
+    /// One call and its answer.
+    ///
+    /// # Errors
+    /// What containerd answered instead, or that it did not in time.
+    pub(crate) fn ask<T, F>(&self, call: impl FnOnce(Client) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let client = RuntimeServiceClient::new(self.channel.clone());
+        answer(self.runtime.block_on(call(client)))
+    }
+
+    /// The id of an image; `None` when there is no such image.
+    ///
+    /// # Errors
+    /// What containerd answered.
+    pub fn image(&self, name: &str) -> Result<Option<String>> {
+        let spec = v1::ImageSpec { image: name.into(), ..Default::default() };
+        let request = v1::ImageStatusRequest { image: Some(spec), verbose: false };
+        let mut images = ImageServiceClient::new(self.channel.clone());
+        let status = answer(self.runtime.block_on(async { images.image_status(request).await }))?;
+        Ok(status.image.map(|image| image.id))
+    }
+
+    fn is_ready(&self) -> Result<Option<()>> {
+        let conditions = self.status()?.status.unwrap_or_default().conditions;
+        let needed = ["RuntimeReady", "NetworkReady"];
+        let met =
+            |name: &&str| conditions.iter().any(|condition| condition.status && condition.r#type == **name);
+        // containerd learns of an imported image by an event.
+        let ready = needed.iter().all(met) && self.image(image::PAUSE)?.is_some();
+        Ok(ready.then_some(()))
+    }
+}
+
+fn answer<T>(answered: Result<Response<T>, Status>) -> Result<T> {
+    let refused = |status: Status| anyhow!("containerd: {:?}: {}", status.code(), status.message());
+    answered.map(Response::into_inner).map_err(refused)
+}
+
+/// A scenario on a containerd with Kubernetes' interface, for any runtime; whatever it did, no pod is left.
+pub fn any(name: impl Into<String>, check: impl Fn(&Cri<'_>) -> Result<()> + 'static) -> Scenario {
+    Scenario { cri: true, ..Scenario::any(name, move |daemon| cleared(daemon, &check)) }
+}
+
+/// The same for our shim only.
+pub fn ours(name: impl Into<String>, check: impl Fn(&Cri<'_>) -> Result<()> + 'static) -> Scenario {
+    Scenario { ours: true, ..any(name, check) }
+}
+
+fn cleared(daemon: &Containerd, check: &impl Fn(&Cri<'_>) -> Result<()>) -> Result<()> {
+    let cri = Cri::connect(daemon)?;
+    let checked = check(&cri);
+    let ended = daemon.revive()?;
+    // containerd may have been started again, which ends a connection.
+    let cleared = Cri::connect(daemon).and_then(|cri| cri.clear());
+    let alive = if ended { Err(anyhow!("containerd ended by itself")) } else { Ok(()) };
+    checked.and(alive).and(cleared)
+}

@@ -1,0 +1,143 @@
+//! What a container may not do: users, capabilities, read-only file systems.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::cri::{self, Cri};
+use e2e::guests::Guest;
+use e2e::kernel;
+use e2e::runner::Scenario;
+use k8s_cri::v1::{self, Int64Value};
+use nix::mount::{MsFlags, mount};
+
+use super::both;
+
+pub fn scenarios() -> Vec<Scenario> {
+    let mut scenarios = Vec::from(both("user-and-groups", user_and_groups));
+    scenarios.extend(both("no-capabilities", no_capabilities));
+    scenarios.extend(both("read-only-mount", read_only_mount));
+    scenarios.extend(both("recursive-read-only-mount", recursive));
+    scenarios.push(cri::any("cri-native-read-only-root", |cri| read_only_root(cri, Guest::Native)));
+    scenarios.push(cri::ours("cri-wasm-read-only-root", |cri| read_only_root(cri, Guest::Wasm)));
+    scenarios
+}
+
+/// runAsUser, runAsGroup and supplementalGroups.
+fn user_and_groups(cri: &Cri<'_>, guest: Guest) -> Result<()> {
+    let pod = cri.pod("user").run()?;
+    let plan = pod.container("one").security(|security| {
+        security.run_as_user = Some(Int64Value { value: 1234 });
+        security.run_as_group = Some(Int64Value { value: 5678 });
+        security.supplemental_groups = vec![77, 88];
+    });
+    let container = plan.ready(guest)?;
+    let pid = container.pid()?;
+    is("the user", &kernel::status(pid, "Uid")?, "1234 1234 1234 1234")?;
+    is("the group", &kernel::status(pid, "Gid")?, "5678 5678 5678 5678")?;
+    let groups = kernel::status(pid, "Groups")?;
+    let groups: Vec<&str> = groups.split(' ').collect();
+    ensure!(["77", "88"].iter().all(|group| groups.contains(group)), "the groups are {groups:?}");
+    container.stop(5)
+}
+
+/// capabilities.drop: [ALL], and allowPrivilegeEscalation: false.
+fn no_capabilities(cri: &Cri<'_>, guest: Guest) -> Result<()> {
+    let pod = cri.pod("caps").run()?;
+    let plan = pod.container("one").security(|security| {
+        security.no_new_privs = true;
+        security.capabilities =
+            Some(v1::Capability { drop_capabilities: vec!["ALL".into()], ..Default::default() });
+    });
+    let container = plan.ready(guest)?;
+    let pid = container.pid()?;
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        is(set, &kernel::status(pid, set)?, "0000000000000000")?;
+    }
+    is("no_new_privs", &kernel::status(pid, "NoNewPrivs")?, "1")?;
+    container.stop(5)
+}
+
+fn read_only_root(cri: &Cri<'_>, guest: Guest) -> Result<()> {
+    let pod = cri.pod("root").run()?;
+    let plan = pod.container("one").security(|security| security.readonly_rootfs = true);
+    match guest {
+        Guest::Wasm => plan.args(&["/cases/rootfs-readonly.wasm"]).finish()?.ok()?,
+        Guest::Native => plan.script("touch /new").finish()?.exits(1)?.complains("Read-only file system")?,
+    };
+    Ok(())
+}
+
+fn read_only_mount(cri: &Cri<'_>, guest: Guest) -> Result<()> {
+    let folder = folder(cri, &format!("ro-{}", guest.word()))?;
+    let pod = cri.pod("mounts").run()?;
+    let plan = pod.container("writes").args(guest.make()).mount(&folder, "/outbox", |_| ());
+    plan.finish()?.ok()?;
+    fs::remove_file(folder.join("made")).context("the writable mount took no file")?;
+    let plan =
+        pod.container("reads").args(guest.make()).mount(&folder, "/outbox", |mount| mount.readonly = true);
+    let output = plan.finish()?;
+    ensure!(output.code != 0 && !folder.join("made").exists(), "a read-only mount took a file: {output:?}");
+    Ok(())
+}
+
+/// recursiveReadOnly: what is mounted below is read-only too, where containerd says that this can be
+/// had; else it must refuse.
+fn recursive(cri: &Cri<'_>, guest: Guest) -> Result<()> {
+    let outer = folder(cri, &format!("rro-{}", guest.word()))?;
+    let inner = outer.join("inner");
+    fs::create_dir_all(&inner)?;
+    let tmpfs = Some("tmpfs");
+    mount(tmpfs, &inner, tmpfs, MsFlags::empty(), None::<&str>)?;
+    let checked = recursive_of(cri, guest, &outer);
+    nix::mount::umount(&inner)?;
+    checked
+}
+
+fn recursive_of(cri: &Cri<'_>, guest: Guest, outer: &Path) -> Result<()> {
+    let pod = cri.pod("mounts").run()?;
+    let plan = |name: &str, recursive: bool| {
+        pod.container(name).args(guest.polite()).mount(outer, "/outbox", |mount| {
+            mount.readonly = true;
+            mount.recursive_read_only = recursive;
+        })
+    };
+    let plain = plan("plain", false).start()?;
+    plain.says("ready")?;
+    ensure!(
+        kernel::mount_options(plain.pid()?, Path::new("/outbox"))?.contains(&"ro".into()),
+        "not read-only"
+    );
+    ensure!(
+        !kernel::mount_options(plain.pid()?, Path::new("/outbox/inner"))?.contains(&"ro".into()),
+        "a mount below is read-only without being asked to"
+    );
+    plain.stop(5)?;
+    let Some(features) = cri.features()? else {
+        // What containerd does not say that it can, the kubelet does not ask for.
+        return Ok(());
+    };
+    let container = plan("recursive", true).start();
+    if !features.recursive_read_only_mounts {
+        ensure!(container.is_err(), "it says that there are none, and goes on without");
+        return Ok(());
+    }
+    let container = container?;
+    container.says("ready")?;
+    for path in ["/outbox", "/outbox/inner"] {
+        let options = kernel::mount_options(container.pid()?, Path::new(path))?;
+        ensure!(options.contains(&"ro".into()), "{path} is {options:?}");
+    }
+    container.stop(5)
+}
+
+fn folder(cri: &Cri<'_>, name: &str) -> Result<PathBuf> {
+    let folder = cri.daemon.scope.dir.join("tmp").join(name);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+fn is(what: &str, shown: &str, expected: &str) -> Result<()> {
+    ensure!(shown == expected, "{what} is {shown:?} instead of {expected:?}");
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The runtime's options, as containerd's configuration writes them, and where the daemon is put.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::ctr::Run;
+use e2e::guests::Guest;
+use e2e::runner::Scenario;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("option-unknown", unknown),
+        Scenario::ours("option-wrong-type", wrong_type),
+        Scenario::ours("option-shim-cgroup", shim_cgroup),
+        Scenario::ours("option-root", root),
+        Scenario::ours("option-io-owner", io_owner),
+        Scenario::ours("daemon-oom-score", oom_score),
+    ]
+}
+
+/// A run with options of its own: those of the driver, then `more`.
+fn with<'a>(daemon: &'a Containerd, id: &str, more: &str) -> Result<Run<'a>> {
+    let path = daemon.scope.dir.join("tmp").join(format!("{id}.toml"));
+    fs::write(&path, format!("{}{more}", daemon.shim.driver.options().unwrap_or_default()))?;
+    Ok(daemon.run(id).options(&path))
+}
+
+/// A key that means nothing here is named in containerd's log, and does no harm.
+fn unknown(daemon: &Containerd) -> Result<()> {
+    let mark = daemon.log_mark();
+    with(daemon, "warned", "NoSuchKey = 1\n")?.args(Guest::Wasm.hello()).finish()?.ok()?.prints("hello")?;
+    let log = daemon.log_tail(mark);
+    ensure!(log.contains("NoSuchKey"), "containerd's log says {log:?}");
+    Ok(())
+}
+
+fn wrong_type(daemon: &Containerd) -> Result<()> {
+    let output = with(daemon, "refused", "IoUid = 'root'\n")?.args(Guest::Wasm.hello()).finish()?;
+    ensure!(output.code != 0, "it ran");
+    output.complains("the runtime options are not what the shim understands").map(drop)
+}
+
+/// The daemon moves into the cgroup; its containers are in their own.
+fn shim_cgroup(daemon: &Containerd) -> Result<()> {
+    let name = format!("{}-shim", daemon.scope.tag);
+    let folders: Vec<PathBuf> = hierarchies()?.into_iter().map(|root| root.join(&name)).collect();
+    folders.iter().try_for_each(fs::create_dir_all)?;
+    let done = || -> Result<()> {
+        let run = with(daemon, "placed", &format!("ShimCgroup = '/{name}'\n"))?;
+        run.args(Guest::Wasm.ready()).detach()?;
+        let shim = daemon.shim_of("placed")?;
+        let said = fs::read_to_string(format!("/proc/{}/cgroup", shim.pid))?;
+        ensure!(said.lines().any(|line| line.ends_with(&format!("/{name}"))), "the daemon is in {said}");
+        let task = fs::read_to_string(format!("/proc/{}/cgroup", daemon.task("placed")?.pid))?;
+        ensure!(
+            !task.lines().any(|line| line.ends_with(&format!(":memory:/{name}"))),
+            "the guest is in {task}"
+        );
+        daemon.kill_and_delete("placed")
+    };
+    let done = done();
+    // The daemon takes a moment to end.
+    for folder in folders {
+        e2e::process::poll("the daemon to leave its cgroup", e2e::process::LIMIT, || {
+            Ok(fs::remove_dir(&folder).ok())
+        })?;
+    }
+    done
+}
+
+/// Where cgroups are mounted: the hierarchy that counts memory, or the only one.
+fn hierarchies() -> Result<Vec<PathBuf>> {
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    let points = |kind: &str| -> Vec<PathBuf> {
+        let lines = table.lines().filter(|line| line.contains(kind));
+        lines.filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
+    };
+    let v1: Vec<_> =
+        points(" - cgroup cgroup").into_iter().filter(|point| point.ends_with("memory")).collect();
+    Ok(if v1.is_empty() { points(" - cgroup2 ") } else { v1 })
+}
+
+/// What libcontainer keeps of a Linux container is where the option says, and goes with the container.
+fn root(daemon: &Containerd) -> Result<()> {
+    let root = daemon.scope.dir.join("tmp/native-root");
+    let run = with(daemon, "kept", &format!("Root = '{}'\n", root.display()))?;
+    run.args(Guest::Native.ready()).detach()?;
+    let state = root.join(&daemon.scope.tag).join("kept");
+    ensure!(state.join("state.json").exists(), "nothing is in {}", state.display());
+    daemon.kill_and_delete("kept")?;
+    ensure!(!state.exists(), "{} is left", state.display());
+    Ok(())
+}
+
+/// The pipes belong to whom the options name.
+fn io_owner(daemon: &Containerd) -> Result<()> {
+    let script = ["/bin/sh", "-c", "stat -L -c '%u %g' /proc/self/fd/1"];
+    let run = with(daemon, "owner", "IoUid = 1234\nIoGid = 5678\n")?;
+    run.args(&script).finish()?.ok()?.prints("1234 5678").map(drop)
+}
+
+/// When memory runs out, the kernel takes a pod before it takes containerd.
+fn oom_score(daemon: &Containerd) -> Result<()> {
+    daemon.run("scored").args(Guest::Wasm.ready()).detach()?;
+    let score = |pid: i32| -> Result<i32> {
+        let path = Path::new("/proc").join(pid.to_string()).join("oom_score_adj");
+        Ok(fs::read_to_string(&path).with_context(|| path.display().to_string())?.trim().parse()?)
+    };
+    let processes = daemon.scope.processes()?;
+    let containerd = processes.iter().find(|process| process.is_containerd()).context("no containerd")?;
+    let (own, its) = (score(daemon.shim_of("scored")?.pid)?, score(containerd.pid)?);
+    ensure!(own == (its + 1).min(1000), "the daemon's is {own}, containerd's {its}");
+    daemon.kill_and_delete("scored")
+}

@@ -1,0 +1,104 @@
+//! Where output goes: slow readers, readers that leave, logs in files, programs that read logs.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::guests::Guest;
+use e2e::process::{LIMIT, poll};
+use e2e::runner::Scenario;
+
+use crate::lifecycle::both;
+
+const MIB: usize = 1 << 20;
+const FLOOD: usize = 100 * MIB;
+
+pub fn scenarios() -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    scenarios.extend(both("slow-reader", slow_reader));
+    scenarios.extend(both("log-file", log_file));
+    scenarios.extend(both("logger", logger));
+    scenarios.extend(both("logger-missing", logger_missing));
+    scenarios
+}
+
+/// Nothing is lost, and nothing piles up: while the reader sleeps, neither the daemon nor the guest grows.
+fn slow_reader(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let fifo = daemon.scope.dir.join("fifo").join(format!("slow-{}", guest.word()));
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU)?;
+    let uri = format!("fifo://{}", fifo.display());
+    let run = daemon.run("flood").args(guest.flood());
+    let read = thread::spawn(move || -> Result<usize> {
+        let mut reader = File::open(&fifo)?;
+        let (mut block, mut total) = (vec![0; MIB], 0);
+        loop {
+            match reader.read(&mut block)? {
+                0 => return Ok(total),
+                length => total += length,
+            }
+            // A mebibyte each millisecond at most.
+            thread::sleep(Duration::from_micros(200));
+        }
+    });
+    run.detach_to(&uri)?;
+    let most = poll("the flood to end", LIMIT * 2, || {
+        let held = resident(daemon.shim_of("flood")?.pid)?;
+        ensure!(held < 64 * MIB, "the daemon holds {held} bytes");
+        Ok((daemon.task("flood")?.status == "STOPPED").then_some(held))
+    })?;
+    let total = read.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
+    ensure!(total == FLOOD, "{total} of {FLOOD} bytes arrived; the daemon held {most}");
+    daemon.delete_task("flood", 0)?;
+    daemon.delete_container("flood")
+}
+
+fn resident(pid: i32) -> Result<usize> {
+    const PAGE: usize = 4096;
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    Ok(statm.split(' ').nth(1).context("a short statm")?.parse::<usize>()? * PAGE)
+}
+
+/// Both streams, in a folder that is made for them.
+fn log_file(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let log = daemon.scope.dir.join("log").join(guest.word()).join("all.log");
+    daemon.run("written").args(guest.hello()).detach_to(&format!("file://{}", log.display()))?;
+    daemon.becomes("written", "STOPPED")?;
+    ensure!(fs::read_to_string(&log)? == "hello\n", "the log says {:?}", fs::read_to_string(&log));
+    daemon.delete_task("written", 0)?;
+    daemon.delete_container("written")
+}
+
+/// A program reads what the guest writes: on descriptor 3 its stdout, on 4 its stderr; it says on 5 that it
+/// is ready, and learns from its environment whose output it is.
+fn logger(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let folder = daemon.scope.dir.join("log").join(format!("logger-{}", guest.word()));
+    fs::create_dir_all(&folder)?;
+    let program = folder.join("logger");
+    let script = format!(
+        "#!/bin/sh\ncd {}\necho \"$CONTAINER_ID $CONTAINER_NAMESPACE $*\" >who\n\
+         exec 5>&-\n/bin/busybox cat <&3 >out\n/bin/busybox cat <&4 >err\necho done >end\n",
+        folder.display()
+    );
+    fs::write(&program, script)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let uri = format!("binary://{}?level=high", program.display());
+    daemon.run("logged").args(guest.hello()).detach_to(&uri)?;
+    daemon.becomes("logged", "STOPPED")?;
+    // Delete waits for the logger's last line.
+    daemon.delete_task("logged", 0)?;
+    ensure!(folder.join("end").exists(), "the logger was not waited for");
+    let says = |name: &str| fs::read_to_string(folder.join(name)).with_context(|| name.to_owned());
+    ensure!(says("out")? == "hello\n", "it read {:?}", says("out"));
+    ensure!(says("who")?.trim() == format!("logged {} level high", daemon.scope.tag), "{:?}", says("who"));
+    daemon.delete_container("logged")
+}
+
+fn logger_missing(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let output = daemon.run("mute").args(guest.hello()).log_uri("binary:///no/such/logger").finish()?;
+    ensure!(output.code != 0, "it ran without its logger");
+    output.complains("/no/such/logger").map(drop)
+}
