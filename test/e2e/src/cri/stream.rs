@@ -2,7 +2,9 @@
 //! whose messages begin with the number of a channel (`v4.channel.k8s.io`).
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use k8s_cri::v1;
@@ -24,6 +26,8 @@ const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 const RESIZE: u8 = 4;
+/// How long to wait for an answer before knocking again.
+const KNOCK: Duration = Duration::from_millis(500);
 
 /// An open stream.
 pub struct Stream {
@@ -102,6 +106,23 @@ impl Stream {
     /// When the connection is gone.
     pub fn feed(&mut self, text: &str) -> Result<()> {
         self.send(STDIN, text)
+    }
+
+    /// Writes `text` again and again until its stdout contains `answer`: containerd passes on what is typed
+    /// at a container before it has attached the output.
+    ///
+    /// # Errors
+    /// When it ends or takes too long without having said so.
+    pub fn knock(&mut self, text: &str, answer: &str) -> Result<()> {
+        let end = Instant::now() + LIMIT;
+        self.socket.get_ref().set_read_timeout(Some(KNOCK))?;
+        while !self.text(STDOUT).contains(answer) {
+            ensure!(Instant::now() < end, "no {answer:?}; its channels say {:?}", self.all());
+            self.feed(text)?;
+            let heard = self.wait(answer, |stream| stream.text(STDOUT).contains(answer));
+            heard.or_else(|error| if is_late(&error) { Ok(()) } else { Err(error) })?;
+        }
+        Ok(self.socket.get_ref().set_read_timeout(Some(LIMIT))?)
     }
 
     /// Makes the terminal so large.
@@ -184,6 +205,12 @@ impl Stream {
     fn all(&self) -> BTreeMap<u8, String> {
         self.said.keys().map(|channel| (*channel, self.text(*channel))).collect()
     }
+}
+
+/// Whether nothing came in time.
+fn is_late(error: &anyhow::Error) -> bool {
+    let Some(Error::Io(error)) = error.downcast_ref() else { return false };
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 /// The exit code in the last word of the server, `{"status":"Success"}` or a failure with its cause.

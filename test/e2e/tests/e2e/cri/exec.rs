@@ -105,15 +105,17 @@ fn quoted(text: &str) -> String {
 fn attach(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("attached").run()?;
     let container = pod.container("echo").script(ECHO).with(|config| config.stdin = true).start()?;
-    let mut stream = container.attach(true, false)?;
-    stream.feed("one\n")?;
-    stream.says("heard one\n")?;
-    drop(stream);
+    container.attach(true, false)?.knock("one\n", "heard one\n")?;
     // Another one may come, since stdin is not for the first alone.
     let mut stream = container.attach(true, false)?;
+    stream.knock("two\n", "heard two\n")?;
     stream.feed("end\n")?;
     stream.says("heard end\n")?;
-    container.finish()?.exits(5)?.prints("heard one\nheard end").map(drop)
+    let output = container.finish()?.exits(5)?;
+    let said = &output.stdout;
+    let whole = said.starts_with("heard one\n") && said.ends_with("heard two\nheard end\n");
+    ensure!(whole, "its log says {said:?}");
+    Ok(())
 }
 
 /// The first client's end is the end of the input.
@@ -128,11 +130,10 @@ fn stdin_once(cri: &Cri<'_>, guest: Guest) -> Result<()> {
         config.stdin_once = true;
     });
     let container = plan.start()?;
-    let mut stream = container.attach(true, false)?;
-    stream.feed("once\n")?;
-    stream.says("once\n")?;
-    drop(stream);
-    container.finish()?.ok()?.prints("once").map(drop)
+    container.attach(true, false)?.knock("once\n", "once\n")?;
+    let output = container.finish()?.ok()?;
+    ensure!(output.stdout.lines().all(|line| line == "once"), "its log says {:?}", output.stdout);
+    Ok(())
 }
 
 fn attach_tty(cri: &Cri<'_>) -> Result<()> {
@@ -143,6 +144,7 @@ fn attach_tty(cri: &Cri<'_>) -> Result<()> {
     });
     let container = shell.start()?;
     let mut stream = container.attach(true, true)?;
+    stream.knock("\n", "\r\n")?;
     terminal(&mut stream)?;
     container.finish()?.exits(4).map(drop)
 }
@@ -168,17 +170,14 @@ fn attach_wasm(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("attached").run()?;
     let echo =
         pod.container("echo").args(&["/cases/stdin.wasm"]).with(|config| config.stdin = true).start()?;
-    let mut stream = echo.attach(true, false)?;
-    stream.feed("one\n")?;
-    stream.says("one\n")?;
+    echo.attach(true, false)?.knock("one\n", "one\n")?;
     let typed = pod.container("typed").args(&["/cases/stdin.wasm"]).with(|config| {
         config.stdin = true;
         config.tty = true;
     });
     let container = typed.start()?;
     let mut stream = container.attach(true, true)?;
-    stream.feed("two\n")?;
-    stream.says("two\r\ntwo\r\n")?;
+    stream.knock("two\n", "two\r\ntwo\r\n")?;
     stream.feed("\u{4}")?;
     container.finish()?.ok().map(drop)
 }
