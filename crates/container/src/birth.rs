@@ -24,13 +24,37 @@ pub struct Born {
 /// What the kernel says: `EPERM` without privileges, `ENOSPC` when namespaces are nested too deep.
 pub fn sibling(flags: i32) -> io::Result<Option<Born>> {
     debug_assert!(is_single_threaded(), "a fork of many threads keeps their locks but not them");
+    clone3(flags | libc::CLONE_PARENT, 0)
+}
+
+/// Makes a child in the new namespaces of `flags` that does nothing there until it is killed, or its parent
+/// ends. Whoever calls it may have other threads.
+///
+/// # Errors
+/// As [`sibling`].
+pub(crate) fn sleeper(flags: i32) -> io::Result<Born> {
+    if let Some(born) = clone3(flags, libc::SIGCHLD)? {
+        return Ok(born);
+    }
+    // SAFETY: takes integers only.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    loop {
+        // SAFETY: takes nothing.
+        unsafe { libc::pause() };
+    }
+}
+
+/// A fork. `None` in the child, which must take no lock if its parent has other threads: that is, hardly do
+/// anything.
+fn clone3(flags: i32, signal_at_end: i32) -> io::Result<Option<Born>> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain data for which all zeroes is valid.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = u64::from((flags | libc::CLONE_PARENT | libc::CLONE_PIDFD).cast_unsigned());
+    args.flags = u64::from((flags | libc::CLONE_PIDFD).cast_unsigned());
+    args.exit_signal = u64::from(signal_at_end.cast_unsigned());
     args.pidfd = (&raw mut pidfd) as u64;
     // SAFETY: without CLONE_VM and with no new stack this is fork: the child continues on a copy of
-    // this stack. The caller has one thread, so no lock is held by a thread that the child lacks.
+    // this stack. What it may do there is its caller's to mind.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match pid {
         0 => Ok(None),

@@ -5,18 +5,16 @@ use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use libcontainer::syscall::linux::{AT_EMPTY_PATH, AT_RECURSIVE, MountAttr};
 use libcontainer::syscall::syscall::create_syscall;
-use nix::sched::{CloneFlags, unshare};
 use oci_spec::runtime::LinuxIdMapping;
 use rustix::fs::CWD;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
-use rustix::process::{WaitOptions, waitpid};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use crate::birth;
-use crate::channel::Channel;
 use crate::mounts::sentence;
+use crate::{birth, process};
 
 /// The kernel's `MOUNT_ATTR_IDMAP`, which libcontainer does not name.
 const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
@@ -59,26 +57,13 @@ impl IdMaps {
     /// # Errors
     /// Names the map that the kernel refused.
     pub fn namespace(&self) -> anyhow::Result<File> {
-        let (ours, theirs) = Channel::pair()?;
-        let Some(child) = birth::child()? else {
-            drop(ours);
-            let entered = unshare(CloneFlags::CLONE_NEWUSER).map_err(|error| error.to_string());
-            let _ = theirs.send(&entered.err(), &[]);
-            // Until the namespace is held open from outside.
-            let _ = theirs.receive::<()>();
-            birth::exit_now(0);
-        };
-        drop(theirs);
-        let pid = child.as_raw_nonzero().get();
-        let made = || -> anyhow::Result<File> {
-            let refused = ours.receive::<Option<String>>()?.and_then(|(refused, _)| refused);
-            ensure!(refused.is_none(), "cannot make a user namespace: {refused:?}");
-            self.write(pid)?;
-            Ok(File::open(format!("/proc/{pid}/ns/user"))?)
-        };
-        let made = made();
-        drop(ours);
-        waitpid(Some(child), WaitOptions::empty()).context("cannot wait for a child")?;
+        let sleeper = birth::sleeper(libc::CLONE_NEWUSER).context("cannot make a user namespace")?;
+        let opened = || Ok(File::open(format!("/proc/{}/ns/user", sleeper.pid))?);
+        let made = self.write(sleeper.pid).and_then(|()| opened());
+        // The namespace is held open, or is not wanted.
+        process::signal(&sleeper.pidfd, libc::SIGKILL)?;
+        waitid(WaitId::PidFd(sleeper.pidfd.as_fd()), WaitIdOptions::EXITED)
+            .context("cannot wait for a child")?;
         made
     }
 

@@ -8,9 +8,10 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
-use container::birth;
+use container::{birth, cgroup};
 use containerd_shim_protos::shim_async::create_task;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use tokio::sync::Notify;
@@ -21,6 +22,11 @@ use crate::nursery::{self, Nursery};
 use crate::rpc::TaskApi;
 use crate::task::Tasks;
 use crate::{log_fifo, socket};
+
+/// How long the second thread stays when it has nothing to do: as long as a few containers at once take.
+const THREAD_STAYS: Duration = Duration::from_millis(100);
+/// What it is given as a stack, in bytes: it writes some files.
+const THREAD_STACK: usize = 256 << 10;
 
 /// Where a daemon is at home.
 pub struct Place {
@@ -77,9 +83,14 @@ pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        .max_blocking_threads(1)
+        .thread_keep_alive(THREAD_STAYS)
+        .thread_stack_size(THREAD_STACK)
         .build()
         .context("cannot make the daemon's runtime")?;
     runtime.block_on(async {
+        // By the time that a Create needs it.
+        tokio::task::spawn_blocking(cgroup::warm_up);
         let nursery = Nursery::adopt(forked).context("cannot await the nursery")?;
         let events = Events::to_containerd(place.namespace.clone());
         serve(

@@ -56,11 +56,10 @@ fn remove(workload: &Workload, record: &Record) {
         process.kill();
     }
     if record.entered {
-        if record.native {
-            tell(native::delete(workload));
-        }
-        // Also for a native container whose making was cut short, before libcontainer knew of it.
-        tell(Cgroup::of(workload).and_then(|cgroup| cgroup.remove()));
+        tell(match record.native {
+            true => native::delete(workload),
+            false => Cgroup::of(workload).and_then(|cgroup| cgroup.remove()),
+        });
     }
     if record.mounted {
         tell(rootfs::unmount_all(&workload.bundle.join(SNAPSHOT)));

@@ -7,6 +7,7 @@
 //! Unsafe code lives in `nursery::births::guest` (it vouches for code that our own compiler made), in `daemon`
 //! (it hands the listening socket to the ttrpc server) and in `awaited` (descriptors under tokio).
 
+mod apart;
 mod awaited;
 mod console;
 mod daemon;

@@ -16,7 +16,7 @@ const FILE: &str = "lighter.json";
 pub const SNAPSHOT: &str = "rootfs";
 
 /// Everything about a container that its `config.json` does not say, and what was begun for it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// The runtime's options, as Create got them.
     pub options: Options,
@@ -63,6 +63,11 @@ impl Record {
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
     }
+}
+
+/// Whether something of the container may be left, as far as its bundle tells.
+pub fn is_noted(bundle: &Path) -> bool {
+    bundle.join(FILE).exists()
 }
 
 /// Notes that nothing of the container is left, so that a later `delete` does nothing twice.

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use container::birth;
 use container::cgroup::Folders;
 use containerd_shim::Flags;
@@ -67,6 +67,7 @@ fn take_place() -> anyhow::Result<()> {
         return Ok(());
     }
     let folders = Folders::at(Path::new(&cgroup)).context("cannot move the daemon as ShimCgroup says")?;
+    ensure!(folders.exists(), "cannot move the daemon as ShimCgroup says: there is no cgroup {cgroup}");
     folders.admit(std::process::id().cast_signed())
 }
 

@@ -144,9 +144,14 @@ impl Workload {
         self.spec.annotations().as_ref().and_then(|all| all.get(ALLOW)).is_some_and(|value| value == "true")
     }
 
+    /// What the spec lets the container have.
+    pub fn resources(&self) -> Option<&LinuxResources> {
+        self.spec.linux().as_ref()?.resources().as_ref()
+    }
+
     /// Most bytes of memory the spec lets the container have; `None` is unbounded.
     pub fn memory_limit(&self) -> Option<u64> {
-        memory_limit(self.spec.linux().as_ref()?.resources().as_ref()?)
+        memory_limit(self.resources()?)
     }
 
     /// The process's user as the host counts: mapped, where the container has a user namespace.

@@ -1,52 +1,52 @@
-//! A container's cgroup: v1, v2 or made by systemd, through libcgroups.
+//! A container's cgroup: by the kernel's own files, on v1 and v2, or made by systemd, through libcgroups.
+//!
+//! Where systemd makes it, its folder is known once a process is in it; what needs no permission of systemd's
+//! is done by files then, too.
 
+mod files;
 mod folders;
+mod host;
+mod limits;
 mod oom;
+mod systemd;
+mod warm;
 
-use std::path::PathBuf;
-use std::thread::sleep;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, ensure};
-use libcgroups::common::{
-    AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, FreezerState, create_cgroup_manager,
-};
-use libcontainer::utils::get_cgroup_path;
-use nix::unistd::Pid;
+use anyhow::ensure;
 use oci_spec::runtime::LinuxResources;
 use workload::Workload;
 
 pub use folders::{Folders, Keyed, number};
 pub use oom::OomNotice;
-
-use crate::mounts::sentence;
+use systemd::Scope;
+pub(crate) use systemd::without_cpuset;
+pub use warm::warm_up;
 
 /// The cgroup of one container, existing or not.
 pub struct Cgroup {
+    /// As the spec calls it.
     path: PathBuf,
-    tree: AnyCgroupManager,
+    made_by: Maker,
+}
+
+enum Maker {
+    Files(Folders),
+    Systemd(Scope),
 }
 
 impl Cgroup {
     /// The cgroup that the spec and the options name. Nothing is made yet.
     ///
     /// # Errors
-    /// When the host's cgroups cannot be read.
+    /// When the host's cgroups cannot be read, or the container would have none of its own.
     pub fn of(workload: &Workload) -> anyhow::Result<Self> {
-        let named = workload.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
-        let path = get_cgroup_path(&named, &workload.id);
-        ensure!(
-            !matches!(path.to_str(), Some("" | "/")),
-            "the spec's cgroup is {path:?}: a container needs one of its own"
-        );
-        let config = CgroupConfig {
-            cgroup_path: path.clone(),
-            systemd_cgroup: workload.options.systemd_cgroup,
-            container_name: workload.id.clone(),
+        let path = path_of(workload);
+        let made_by = match is_by_systemd(workload) {
+            true => Maker::Systemd(Scope::of(workload, &path)?),
+            false => Maker::Files(Folders::at(&path)?),
         };
-        let tree = create_cgroup_manager(config)
-            .map_err(|error| anyhow!("cannot read the host's cgroups: {}", sentence(&error)))?;
-        Ok(Self { path, tree })
+        Ok(Self { path, made_by })
     }
 
     /// Checks that nobody is in the cgroup: whoever is would be limited, and killed, with the container.
@@ -54,7 +54,10 @@ impl Cgroup {
     /// # Errors
     /// Names the cgroup and the processes in it.
     pub fn check_free(&self) -> anyhow::Result<()> {
-        let taken = self.pids();
+        let taken = match &self.made_by {
+            Maker::Files(folders) => folders.pids(),
+            Maker::Systemd(scope) => scope.pids(),
+        };
         ensure!(taken.is_empty(), "cgroup {} holds processes of others: {taken:?}", self.path.display());
         Ok(())
     }
@@ -64,47 +67,30 @@ impl Cgroup {
     /// # Errors
     /// Names the cgroup and what the kernel refused.
     pub fn admit(&self, pid: i32, workload: &Workload) -> anyhow::Result<()> {
-        self.tree.add_task(Pid::from_raw(pid)).map_err(|error| {
-            anyhow!("cannot move process {pid} into cgroup {}: {}", self.path.display(), sentence(&error))
-        })?;
-        match workload.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
-            Some(resources) => self.limit(resources),
-            None => Ok(()),
+        let nothing = LinuxResources::default();
+        let resources = workload.resources().unwrap_or(&nothing);
+        match &self.made_by {
+            Maker::Files(folders) => {
+                folders.make()?;
+                folders.limit(resources)?;
+                folders.admit(pid)
+            }
+            Maker::Systemd(scope) => {
+                scope.admit(pid)?;
+                scope.limit(resources, &Folders::of(pid)?)
+            }
         }
     }
 
-    /// Sets limits; what `resources` does not name stays as it is.
+    /// Sets limits; what `resources` does not name stays as it is. `folders` is where the cgroup is.
     ///
     /// # Errors
     /// Names the cgroup and what the kernel refused.
-    pub fn limit(&self, resources: &LinuxResources) -> anyhow::Result<()> {
-        let memory = resources.memory().as_ref();
-        let limits = ControllerOpt {
-            resources,
-            disable_oom_killer: memory.and_then(|memory| memory.disable_oom_killer()).unwrap_or(false),
-            oom_score_adj: None,
-            freezer_state: None,
-        };
-        self.tree.apply(&limits).map_err(|error| {
-            anyhow!("cannot set the limits of cgroup {}: {}", self.path.display(), sentence(&error))
-        })
-    }
-
-    /// Stops every process in it, or lets them go on.
-    ///
-    /// # Errors
-    /// When the host has no freezer, or a process would not stop.
-    pub fn freeze(&self, frozen: bool) -> anyhow::Result<()> {
-        let (state, verb) =
-            if frozen { (FreezerState::Frozen, "freeze") } else { (FreezerState::Thawed, "thaw") };
-        self.tree
-            .freeze(state)
-            .map_err(|error| anyhow!("cannot {verb} cgroup {}: {}", self.path.display(), sentence(&error)))
-    }
-
-    /// The processes in it, in the caller's pid namespace; none when it is not there.
-    pub fn pids(&self) -> Vec<i32> {
-        self.tree.get_all_pids().map(|pids| pids.into_iter().map(Pid::as_raw).collect()).unwrap_or_default()
+    pub fn limit(&self, resources: &LinuxResources, folders: &Folders) -> anyhow::Result<()> {
+        match &self.made_by {
+            Maker::Files(_) => folders.limit(resources),
+            Maker::Systemd(scope) => scope.limit(resources, folders),
+        }
     }
 
     /// Kills what is left in it and removes it. Nothing to remove is success.
@@ -112,26 +98,55 @@ impl Cgroup {
     /// # Errors
     /// Names the cgroup that would not go.
     pub fn remove(&self) -> anyhow::Result<()> {
-        self.kill_all();
-        self.tree
-            .remove()
-            .map_err(|error| anyhow!("{}", sentence(&error)))
-            .with_context(|| format!("cannot remove cgroup {}", self.path.display()))
-    }
-
-    /// Kills every process in it until none is born any more.
-    pub fn kill_all(&self) {
-        const TRIES: u32 = 50;
-        for _ in 0..TRIES {
-            let pids = self.pids();
-            if pids.is_empty() {
-                return;
+        match &self.made_by {
+            Maker::Files(folders) => {
+                folders.kill_all();
+                folders.remove()
             }
-            for pid in pids {
-                // It may have ended by itself since.
-                let _ = nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-            }
-            sleep(Duration::from_millis(2));
+            Maker::Systemd(scope) => scope.remove(),
         }
     }
+}
+
+/// Sets the limits of a container that libcontainer made which libcontainer could not have set.
+///
+/// # Errors
+/// Names the file and what the kernel said.
+pub fn complete(workload: &Workload, folders: &Folders) -> anyhow::Result<()> {
+    match workload.resources().filter(|_| is_by_systemd(workload)) {
+        Some(resources) => folders.limit(&systemd::only_cpuset(resources)),
+        None => Ok(()),
+    }
+}
+
+/// Where the cgroup of a living container is, whose first process is `pid`.
+///
+/// # Errors
+/// When the process is gone and nobody else knows.
+pub fn folders_of(workload: &Workload, pid: i32) -> anyhow::Result<Folders> {
+    if is_by_systemd(workload) { Folders::of(pid) } else { Folders::at(&path_of(workload)) }
+}
+
+/// Whether systemd is asked to make the cgroup: the options say so, the spec names a slice and not a path,
+/// and systemd manages this host's, which it does in the unified hierarchy.
+pub fn is_by_systemd(workload: &Workload) -> bool {
+    workload.options.systemd_cgroup
+        && !named(workload).is_some_and(Path::is_absolute)
+        && matches!(host::Host::look(), Ok(host::Host::Unified(_)))
+}
+
+/// What the spec calls the cgroup, in full: a container that names none, or one without a beginning, has it
+/// at the top.
+pub(crate) fn path_of(workload: &Workload) -> PathBuf {
+    match named(workload) {
+        Some(path) if is_by_systemd(workload) => path.into(),
+        None if is_by_systemd(workload) => format!(":lighter:{}", workload.id).into(),
+        Some(path) => Path::new("/").join(path),
+        None => Path::new("/lighter").join(&workload.id),
+    }
+}
+
+fn named(workload: &Workload) -> Option<&Path> {
+    let path = workload.spec.linux().as_ref()?.cgroups_path().as_deref();
+    path.filter(|path| !path.as_os_str().is_empty())
 }

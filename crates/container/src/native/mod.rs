@@ -18,6 +18,7 @@ use libcontainer::syscall::syscall::SyscallType;
 use nix::sched::{CloneFlags, setns};
 use workload::Workload;
 
+use crate::cgroup::Cgroup;
 use crate::mounts::sentence;
 use crate::namespaces::Namespaces;
 use crate::{exec, keyring, loopback, rootfs, stage};
@@ -109,20 +110,24 @@ pub fn start(workload: &Workload) -> anyhow::Result<()> {
     load(workload)?.start().map_err(|error| anyhow!("cannot start the container: {}", sentence(&error)))
 }
 
-/// Removes what is left of an ended container, its cgroup among it, and runs the `poststop` hooks.
-/// A container that was never made is removed already.
+/// Removes what is left of an ended container, its cgroup among it, and runs the `poststop` hooks. Of one
+/// whose making was cut short, before libcontainer knew of it or with its bundle, the cgroup is all there is.
 ///
 /// # Errors
-/// A sentence from libcontainer.
+/// A sentence from libcontainer, or about the cgroup.
 pub fn delete(workload: &Workload) -> anyhow::Result<()> {
     let state = state_root(workload).join(&workload.id);
-    let deleted = if state.join("state.json").exists() {
-        load(workload).and_then(|mut container| {
-            let failed = |error| anyhow!("cannot delete the container: {}", sentence(&error));
-            container.delete(true).map_err(failed)
-        })
-    } else {
+    let known = || state.join("state.json").exists();
+    let delete = || {
+        let failed = |error| anyhow!("cannot delete the container: {}", sentence(&error));
+        load(workload)?.delete(true).map_err(failed)
+    };
+    let deleted = if known() && delete().is_ok() {
         Ok(())
+    } else {
+        // libcontainer gives up on a cgroup whose processes take a moment to end.
+        let removed = Cgroup::of(workload).and_then(|cgroup| cgroup.remove());
+        removed.and_then(|()| if known() { delete() } else { Ok(()) })
     };
     // Whatever libcontainer left, or had begun: the next container of this id must find nothing.
     match fs::remove_dir_all(&state) {

@@ -9,12 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use libcgroups::v1::util::list_supported_mount_points;
-use libcontainer::utils::get_cgroup_path;
 use oci_spec::runtime::{Mount, MountBuilder, Spec};
 use workload::Workload;
 
 use crate::namespaces::Namespaces;
-use crate::{devices, mounts, rootfs, stage};
+use crate::{cgroup, devices, mounts, rootfs, stage};
 
 /// Writes the spec into a bundle of libcontainer's own: with an absolute root, with HOME where the image's
 /// environment has none (libcontainer would ask the C library, which could load code from the image), and
@@ -35,6 +34,10 @@ pub fn write(workload: &Workload, folder: &Path, staged: &[(usize, PathBuf)]) ->
     if let Some(linux) = spec.linux_mut() {
         let propagation = linux.rootfs_propagation().as_deref().map(mounts::propagation_of_root);
         linux.set_rootfs_propagation(propagation);
+        if cgroup::is_by_systemd(workload) {
+            linux.set_resources(linux.resources().as_ref().map(cgroup::without_cpuset));
+        }
+        linux.set_cgroups_path(Some(cgroup::path_of(workload)));
     }
     stage::redirect(&mut spec, staged);
     open_namespaces(workload, &mut spec)?;
@@ -70,8 +73,7 @@ fn replace_cgroup_mount(workload: &Workload, spec: &mut Spec) -> anyhow::Result<
     if !of_v1 || !Namespaces::of(&workload.spec).joins(libc::CLONE_NEWPID) {
         return Ok(());
     }
-    let named = workload.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
-    let own = get_cgroup_path(&named, &workload.id);
+    let own = cgroup::path_of(workload);
     let own = own.strip_prefix("/").unwrap_or(&own);
     // Several controllers may be mounted as one.
     let points: BTreeSet<PathBuf> =

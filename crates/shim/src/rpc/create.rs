@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use container::birth::Born;
-use container::cgroup::{Cgroup, Folders};
+use container::cgroup::{self, Cgroup};
 use container::channel;
 use container::process::{self, Identity};
 use container::rootfs::{self, Snapshot};
@@ -34,10 +34,9 @@ pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<C
     if !daemon.tasks.reserve(&id) {
         return Err(status(Code::ALREADY_EXISTS, format!("container {id} exists already")));
     }
-    let task = match make_and_fill(&daemon, &request).await {
+    let task = match make_or_undo(&daemon, &request).await {
         Ok(task) => task,
         Err(error) => {
-            undo(&daemon, &request).await;
             daemon.free(&id);
             return Err(StatusOf::from(error).into());
         }
@@ -48,8 +47,27 @@ pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<C
     Ok(CreateTaskResponse { pid, ..CreateTaskResponse::default() })
 }
 
-async fn make_and_fill(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyhow::Result<Arc<Task>> {
-    let task = Arc::new(make(daemon, request).await?);
+async fn make_or_undo(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyhow::Result<Arc<Task>> {
+    if !request.checkpoint.is_empty() {
+        bail!("cannot restore a checkpoint: this shim makes none");
+    }
+    tokio::task::spawn_blocking(cgroup::warm_up);
+    let mut record = Record::new(options::read(request.options.as_ref(), &daemon.namespace)?);
+    let workload = read_workload(&request.id, Path::new(&request.bundle), record.options.clone())?;
+    let made = make_and_fill(daemon, request, &workload, &mut record).await;
+    if made.is_err() {
+        undo(daemon, &workload, &record).await;
+    }
+    made
+}
+
+async fn make_and_fill(
+    daemon: &Arc<Daemon>,
+    request: &CreateTaskRequest,
+    workload: &Workload,
+    record: &mut Record,
+) -> anyhow::Result<Arc<Task>> {
+    let task = Arc::new(make(daemon, request, workload, record).await?);
     let filled = daemon.tasks.fill(&task);
     match task.first.born() {
         Some(born) => or_end(daemon, born, filled).await?,
@@ -58,20 +76,20 @@ async fn make_and_fill(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> any
     Ok(task)
 }
 
-async fn make(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyhow::Result<Task> {
-    if !request.checkpoint.is_empty() {
-        bail!("cannot restore a checkpoint: this shim makes none");
-    }
-    let bundle = Path::new(&request.bundle);
-    let mut record = Record::new(options::read(request.options.as_ref(), &daemon.namespace)?);
-    let workload = read_workload(&request.id, bundle, record.options.clone())?;
+async fn make(
+    daemon: &Arc<Daemon>,
+    request: &CreateTaskRequest,
+    workload: &Workload,
+    record: &mut Record,
+) -> anyhow::Result<Task> {
+    let bundle = &workload.bundle;
     // Each note is written before what it tells of, so that `delete` finds it whenever the daemon goes.
     record.mounted = !request.rootfs.is_empty();
     record.write(bundle)?;
     for Mount { type_: kind, source, options, .. } in &request.rootfs {
         rootfs::mount_snapshot(Snapshot { kind, source, options }, &bundle.join(SNAPSHOT))?;
     }
-    rootfs::check_mount_sources(&workload)?;
+    rootfs::check_mount_sources(workload)?;
     let paths = Paths {
         stdin: request.stdin.clone(),
         stdout: request.stdout.clone(),
@@ -79,19 +97,22 @@ async fn make(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyhow::Resu
     };
     let wasm = match workload.role() {
         Role::Sandbox => None,
-        Role::Application => Some(rootfs::find_entrypoint(&workload)?).filter(|found| found.format.is_wasm()),
+        Role::Application => Some(rootfs::find_entrypoint(workload)?).filter(|found| found.format.is_wasm()),
     };
     record.native = wasm.is_none();
     let (kind, born, streams) = match wasm {
-        Some(found) => make_wasm(daemon, &workload, found, &paths, &mut record).await?,
-        None => make_native(daemon, &workload, &paths, &mut record).await?,
+        Some(found) => make_wasm(daemon, workload, found, &paths, record).await?,
+        None => make_native(daemon, workload, &paths, record).await?,
     };
     record.process = Identity::of(born.pid).ok();
     or_end(daemon, &born, record.write(bundle)).await?;
-    let cgroup = or_end(daemon, &born, Folders::of(born.pid)).await?;
-    let first = Process::asked(String::new(), workload, paths);
+    let cgroup = or_end(daemon, &born, cgroup::folders_of(workload, born.pid)).await?;
+    if record.native {
+        or_end(daemon, &born, cgroup::complete(workload, &cgroup)).await?;
+    }
+    let first = Process::asked(String::new(), workload.clone(), paths);
     first.is_born(born, streams);
-    Ok(Task::new(record, kind, cgroup, first))
+    Ok(Task::new(record.clone(), kind, cgroup, first))
 }
 
 async fn make_native(
@@ -121,20 +142,16 @@ async fn make_native(
     Ok((Kind::Native, born, streams))
 }
 
-/// Takes back whatever a failed Create had done. What cannot be taken back is logged: the sentence
-/// that the user needs is the one that made Create fail.
-async fn undo(daemon: &Daemon, request: &CreateTaskRequest) {
-    let bundle = Path::new(&request.bundle);
-    let undone = async {
-        let Some(record) = Record::read(bundle)? else { return Ok(()) };
-        let workload = read_workload(&request.id, bundle, record.options.clone())?;
-        if let Some(process) = record.process {
-            process.kill();
-        }
-        delete::remove(daemon, &workload, &record).await
-    };
-    if let Err(error) = undone.await {
-        log::warn!("container {}: after a failed Create: {error:#}", request.id);
+/// Takes back whatever a failed Create had done. By what is known here: when containerd stopped waiting for
+/// it, a `delete` may have taken the bundle away in the middle, with the note in it and what there was to
+/// remove by then. What cannot be taken back is logged: the sentence that the user needs is the one that
+/// made Create fail.
+async fn undo(daemon: &Daemon, workload: &Workload, record: &Record) {
+    if let Some(process) = record.process {
+        process.kill();
+    }
+    if let Err(error) = delete::remove(daemon, workload, record).await {
+        log::warn!("container {}: after a failed Create: {error:#}", workload.id);
     }
 }
 

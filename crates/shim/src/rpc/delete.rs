@@ -14,6 +14,7 @@ use workload::Workload;
 
 use super::hooks::run_hooks;
 use super::{StatusOf, status};
+use crate::apart::apart;
 use crate::daemon::Daemon;
 use crate::payload::Request;
 use crate::record::{self, Record, SNAPSHOT};
@@ -78,11 +79,15 @@ pub async fn remove(daemon: &Daemon, workload: &Workload, record: &Record) -> an
     let container = match record {
         Record { entered: false, .. } => Ok(()),
         Record { native: true, .. } => delete_native(daemon, workload).await,
-        Record { .. } => Cgroup::of(workload).and_then(|cgroup| cgroup.remove()),
+        Record { .. } => match Cgroup::of(workload) {
+            Ok(cgroup) => apart(move || cgroup.remove()).await,
+            Err(error) => Err(error),
+        },
     };
     let unmounted =
         if record.mounted { rootfs::unmount_all(&workload.bundle.join(SNAPSHOT)) } else { Ok(()) };
-    let stopped = if record.entered && !record.native {
+    // Where the note is gone, a `delete` of containerd's was here before, and ran them.
+    let stopped = if record.entered && !record.native && record::is_noted(&workload.bundle) {
         let pid = record.process.map_or(0, |process| process.pid);
         run_hooks(daemon, workload, Moment::Stopped, pid).await
     } else {

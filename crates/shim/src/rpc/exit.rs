@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use container::cgroup::Cgroup;
 use container::namespaces::Namespaces;
 use containerd_shim_protos::events::task::TaskExit;
 use containerd_shim_protos::protobuf::MessageField;
-use workload::Workload;
 
 use super::stats;
+use crate::apart::apart;
 use crate::daemon::Daemon;
 use crate::oom;
 use crate::task::{Ended, Event, Process, State, Task, now};
@@ -57,9 +56,7 @@ fn last_look(daemon: &Daemon, task: &Task, status: u32) {
 
 /// With its first process a container is over: the others end, and their ends are told before its own.
 async fn end_the_rest(task: &Task) {
-    if let Err(error) = kill_the_rest(task.workload()) {
-        log::warn!("container {}: {error:#}", task.workload().id);
-    }
+    kill_the_rest(task).await;
     let running = task.execs().into_iter().filter(|exec| exec.state() == State::Running);
     for exec in running {
         if tokio::time::timeout(PATIENCE, exec.wait()).await.is_err() {
@@ -70,9 +67,15 @@ async fn end_the_rest(task: &Task) {
 
 /// The kernel does it in a pid namespace of the container's own; in a shared one the others are killed
 /// here, or they would keep its pipes open.
-fn kill_the_rest(workload: &Workload) -> anyhow::Result<()> {
-    if Namespaces::of(&workload.spec).new & libc::CLONE_NEWPID == 0 {
-        Cgroup::of(workload)?.kill_all();
+async fn kill_the_rest(task: &Task) {
+    if Namespaces::of(&task.workload().spec).new & libc::CLONE_NEWPID == 0 {
+        let cgroup = task.cgroup.clone();
+        let killed = apart(move || {
+            cgroup.kill_all();
+            Ok(())
+        });
+        if let Err(error) = killed.await {
+            log::error!("container {}: {error:#}", task.workload().id);
+        }
     }
-    Ok(())
 }

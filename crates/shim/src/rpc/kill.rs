@@ -1,6 +1,5 @@
 //! Kill: a signal to the container's first process, or to all of them.
 
-use container::cgroup::Cgroup;
 use container::process;
 use containerd_shim_protos::api::Empty;
 use ttrpc::{Code, Result};
@@ -27,16 +26,15 @@ pub fn kill(task: &Task, process: &Process, signal: u32, all: bool) -> Result<Em
             ));
         }
     }
-    let cgroup = || Cgroup::of(task.workload()).map_err(StatusOf::from);
     if all && process.is_first() {
-        for pid in cgroup()?.pids().into_iter().filter(|pid| *pid != born.pid) {
+        for pid in task.cgroup.pids().into_iter().filter(|pid| *pid != born.pid) {
             // One that ended since has nothing to be told.
             let _ = process::open(pid).and_then(|pidfd| process::signal(pidfd, number));
         }
     }
     if number == libc::SIGKILL && process.is_first() && process.state() == State::Paused {
         // On v1 what is frozen does not even die. It is over: nobody sees the others go on for a moment.
-        cgroup()?.freeze(false).map_err(StatusOf::from)?;
+        task.cgroup.freeze(false).map_err(StatusOf::from)?;
     }
     Ok(Empty::new())
 }

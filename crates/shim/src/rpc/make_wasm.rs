@@ -18,6 +18,7 @@ use workload::Workload;
 use super::bear::{self, delivered, expect, or_end, set_oom_score};
 use super::hooks::run_hooks;
 use super::update::linear_memory;
+use crate::apart::apart;
 use crate::daemon::Daemon;
 use crate::nursery::Line;
 use crate::payload::{Order, Report, Request};
@@ -66,7 +67,8 @@ async fn bring_to_gate(
     cgroup.check_free()?;
     record.entered = true;
     record.write(&workload.bundle)?;
-    cgroup.admit(born.pid, workload)?;
+    let (pid, admitted) = (born.pid, workload.clone());
+    apart(move || cgroup.admit(pid, &admitted)).await?;
     set_oom_score(workload, born.pid);
     if namespaces.new_user() {
         namespaces.map_ids(&workload.spec, born.pid)?;

@@ -76,7 +76,7 @@ impl TaskService for TaskApi {
 
     async fn delete(&self, _: &TtrpcContext, request: DeleteRequest) -> Result<DeleteResponse> {
         if request.exec_id.is_empty() {
-            self.0.tasks.give_up(&request.id);
+            self.0.tasks.give_up(&request.id).await;
         }
         let (task, process) = self.process(&request.id, &request.exec_id)?;
         if process.is_first() {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use container::cgroup::Cgroup;
 use containerd_shim_protos::api::Empty;
 use containerd_shim_protos::events::task::{TaskPaused, TaskResumed};
 use ttrpc::Result;
 
 use super::StatusOf;
+use crate::apart::apart;
 use crate::daemon::Daemon;
 use crate::task::{Event, Task};
 
@@ -30,12 +30,15 @@ pub async fn resume(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<Empty> {
 async fn change(task: &Task, event: Event) -> Result<()> {
     let _turn = task.first.turn.write().await;
     task.first.check(event).map_err(StatusOf::from)?;
-    let cgroup = Cgroup::of(task.workload()).map_err(StatusOf::from)?;
-    let frozen = cgroup.freeze(event == Event::Pause);
-    if frozen.is_err() && event == Event::Pause {
-        // Half a freeze is none: the container is said to run, so it must.
-        let _ = cgroup.freeze(false);
-    }
-    frozen.map_err(StatusOf::from)?;
+    let cgroup = task.cgroup.clone();
+    let frozen = apart(move || {
+        let frozen = cgroup.freeze(event == Event::Pause);
+        if frozen.is_err() && event == Event::Pause {
+            // Half a freeze is none: the container is said to run, so it must.
+            let _ = cgroup.freeze(false);
+        }
+        frozen
+    });
+    frozen.await.map_err(StatusOf::from)?;
     Ok(task.first.advance(event).map_err(StatusOf::from)?)
 }

@@ -23,7 +23,7 @@ fn set(task: &Task, request: &UpdateTaskRequest) -> anyhow::Result<()> {
         serde_json::from_slice(&request.resources.value).context("cannot read the resources to set")?;
     let most = resources.memory().as_ref().and_then(|memory| memory.limit()).filter(|limit| *limit != 0);
     keep(&mut resources, &lock(&task.limits));
-    Cgroup::of(task.workload())?.limit(&resources)?;
+    Cgroup::of(task.workload())?.limit(&resources, &task.cgroup)?;
     remember(&mut lock(&task.limits), &resources);
     if let (Kind::Wasm { bound, .. }, Some(_)) = (&task.kind, most) {
         let most = workload::memory_limit(&resources).map(linear_memory);

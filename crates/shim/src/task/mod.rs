@@ -13,6 +13,7 @@ use container::cgroup::Folders;
 use containerd_shim_protos::api::StatsResponse;
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use oci_spec::runtime::LinuxResources;
+use tokio::sync::watch;
 use workload::Workload;
 
 pub use process::{Ended, Process};
@@ -27,9 +28,11 @@ use crate::record::Record;
 pub struct Tasks(Mutex<HashMap<String, Slot>>);
 
 enum Slot {
-    /// A Create is at work; the id is taken. Whoever asked may have given it up since.
+    /// A Create is at work; the id is taken. Whoever asked may have given it up since, and wait for the end
+    /// of it, which is the end of `at_work`.
     Reserved {
         given_up: bool,
+        at_work: watch::Sender<()>,
     },
     Filled(Arc<Task>),
 }
@@ -70,8 +73,7 @@ pub enum Kind {
 impl Task {
     /// A task just created.
     pub fn new(record: Record, kind: Kind, cgroup: Folders, first: Process) -> Self {
-        let given = first.workload.spec.linux().as_ref().and_then(|linux| linux.resources().clone());
-        let first_limits = given.unwrap_or_default();
+        let first_limits = first.workload.resources().cloned().unwrap_or_default();
         Self {
             record,
             kind,
@@ -139,7 +141,8 @@ impl Tasks {
         let mut tasks = lock(&self.0);
         let free = !tasks.contains_key(id);
         if free {
-            tasks.insert(id.to_owned(), Slot::Reserved { given_up: false });
+            let at_work = watch::Sender::new(());
+            tasks.insert(id.to_owned(), Slot::Reserved { given_up: false, at_work });
         }
         free
     }
@@ -151,19 +154,25 @@ impl Tasks {
     pub fn fill(&self, task: &Arc<Task>) -> anyhow::Result<()> {
         let mut tasks = lock(&self.0);
         let id = task.workload().id.clone();
-        if let Some(Slot::Reserved { given_up: true }) = tasks.get(&id) {
+        if let Some(Slot::Reserved { given_up: true, .. }) = tasks.get(&id) {
             bail!("container {id} was deleted while it was created");
         }
         tasks.insert(id, Slot::Filled(Arc::clone(task)));
         Ok(())
     }
 
-    /// Notes that nobody wants what is being created under an id any more: containerd deletes what it
-    /// stopped waiting for.
-    pub fn give_up(&self, id: &str) {
-        if let Some(Slot::Reserved { given_up }) = lock(&self.0).get_mut(id) {
-            *given_up = true;
-        }
+    /// Notes that nobody wants what is being created under an id any more, and waits until it is taken back:
+    /// containerd deletes what it stopped waiting for, and then the bundle.
+    pub async fn give_up(&self, id: &str) {
+        let mut at_work = match lock(&self.0).get_mut(id) {
+            Some(Slot::Reserved { given_up, at_work }) => {
+                *given_up = true;
+                at_work.subscribe()
+            }
+            Some(Slot::Filled(_)) | None => return,
+        };
+        // Nothing is ever sent: it ends with its sender.
+        let _ = at_work.changed().await;
     }
 
     /// Frees an id.

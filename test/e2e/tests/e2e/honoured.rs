@@ -31,6 +31,8 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(both("hook-late", |daemon, guest| hook_fails(daemon, guest, "exec sleep 60", Some(1))));
     scenarios.extend(both("memory-limit", memory_limit));
     scenarios.extend(both("rlimits", rlimits));
+    scenarios.extend(both("cpuset", cpuset));
+    scenarios.extend(both("user-namespace", user_namespace));
     scenarios.extend(both("umask-and-groups", umask_and_groups));
     scenarios.extend(both("hostname", hostname));
     for (name, writable) in [("rw", true), ("ro", false)] {
@@ -128,6 +130,40 @@ fn changed(
     daemon.run_spec("changed", &path).detach()?;
     check(daemon.task("changed")?.pid)?;
     daemon.kill_and_delete("changed")
+}
+
+/// The CPUs that a container may use, from its birth.
+fn cpuset(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let only_first =
+        |spec: &mut Value| spec["linux"]["resources"]["cpu"] = json!({ "cpus": "0", "mems": "0" });
+    changed(daemon, guest, only_first, |pid| {
+        let allowed = ["Cpus_allowed_list", "Mems_allowed_list"].map(|key| kernel::status(pid, key));
+        ensure!(allowed.iter().all(|list| list.as_ref().is_ok_and(|list| list == "0")), "{allowed:?}");
+        Ok(())
+    })
+}
+
+/// Whoever is root inside is nobody outside, and owns the image's files all the same.
+fn user_namespace(daemon: &Containerd, guest: Guest) -> Result<()> {
+    const MAP: &str = "0:200000:65536";
+    daemon.run("mapped").flag("--uidmap", MAP).flag("--gidmap", MAP).args(guest.ready()).detach()?;
+    let pid = daemon.task("mapped")?.pid;
+    let map = fs::read_to_string(format!("/proc/{pid}/uid_map"))?;
+    ensure!(map.split_whitespace().eq(MAP.split(':')), "its map of users is {map:?}");
+    for key in ["Uid", "Gid"] {
+        let ids = kernel::status(pid, key)?;
+        ensure!(ids.split(' ').all(|id| id == "200000"), "{key} is {ids:?} on the host");
+    }
+    let own = daemon.exec(
+        "mapped",
+        "who",
+        match guest {
+            Guest::Wasm => &["/guests/secret.wasm"],
+            Guest::Native => &["/bin/cat", "/secret"],
+        },
+    );
+    own.finish()?.ok()?;
+    daemon.kill_and_delete("mapped")
 }
 
 fn rlimits(daemon: &Containerd, guest: Guest) -> Result<()> {

@@ -16,6 +16,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("option-shim-cgroup", shim_cgroup),
         Scenario::ours("option-root", root),
         Scenario::ours("option-io-owner", io_owner),
+        Scenario::ours("option-keyring", keyring),
         Scenario::ours("daemon-oom-score", oom_score),
     ]
 }
@@ -99,6 +100,17 @@ fn io_owner(daemon: &Containerd) -> Result<()> {
     let script = ["/bin/sh", "-c", "stat -L -c '%u %g' /proc/self/fd/1"];
     let run = with(daemon, "owner", "IoUid = 1234\nIoGid = 5678\n")?;
     run.args(&script).finish()?.ok()?.prints("1234 5678").map(drop)
+}
+
+/// A Linux program has a session keyring of its own, unless the options say not to.
+fn keyring(daemon: &Containerd) -> Result<()> {
+    for (id, more, own) in [("keyed", "", true), ("unkeyed", "NoNewKeyring = true\n", false)] {
+        with(daemon, id, more)?.args(Guest::Native.ready()).detach()?;
+        let keys = fs::read_to_string("/proc/keys").context("/proc/keys")?;
+        ensure!(keys.contains(&format!(" _ses.{id}:")) == own, "{id}: the machine has these keys:\n{keys}");
+        daemon.kill_and_delete(id)?;
+    }
+    Ok(())
 }
 
 /// When memory runs out, the kernel takes a pod before it takes containerd.

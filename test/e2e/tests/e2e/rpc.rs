@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result, ensure};
 use containerd_shim_protos::api::*;
 use containerd_shim_protos::protobuf::MessageField;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
-use e2e::cgroups::Driver;
 use e2e::containerd::Containerd;
 use e2e::guests::Guest;
 use e2e::kernel;
@@ -91,12 +90,9 @@ fn update(daemon: &Containerd, guest: Guest) -> Result<()> {
     update(json!({ "cpu": { "quota": 30_000, "period": 100_000 } }))?;
     let quota = file(pid, "cpu", "cpu.cfs_quota_us", "cpu.max")?;
     ensure!(quota == "30000" || quota == "30000 100000", "cpu {quota:?}");
-    if daemon.shim.driver == Driver::Files {
-        // libcgroups gives systemd the list in a form that it refuses.
-        update(json!({ "cpu": { "cpus": "0" } }))?;
-        let cpus = file(pid, "cpuset", "cpuset.cpus", "cpuset.cpus")?;
-        ensure!(cpus == "0", "cpus {cpus:?}");
-    }
+    update(json!({ "cpu": { "cpus": "0" } }))?;
+    let cpus = file(pid, "cpuset", "cpuset.cpus", "cpuset.cpus")?;
+    ensure!(cpus == "0", "cpus {cpus:?}");
     update(json!({ "memory": { "limit": 128 * MIB } }))?;
     ensure!(memory()? == (128 * MIB).to_string(), "memory {:?}", memory());
     daemon.kill_and_delete("changed")
