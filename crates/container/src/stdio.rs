@@ -98,6 +98,41 @@ fn open_again(fd: &OwnedFd) -> PathBuf {
     format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
 }
 
+/// Writers' ends of the fifos among the outputs, each opened when its reader is there. To be kept until [`open`]
+/// has opened them all: a reader whose last writer leaves sees the end.
+#[derive(Debug)]
+pub struct Writers {
+    unread: Vec<PathBuf>,
+    open: Vec<OwnedFd>,
+}
+
+impl Writers {
+    /// Those of the paths; none is opened yet.
+    pub fn of(paths: &Paths) -> Self {
+        let fifos = [&paths.stdout, &paths.stderr].into_iter().filter_map(|uri| fifo(uri));
+        Self { unread: fifos.collect(), open: Vec::new() }
+    }
+
+    /// Whether each fifo has a reader by now, or had one.
+    pub fn all_are_read(&mut self) -> bool {
+        self.unread.retain(|path| match open_path(path, OFlags::WRONLY | OFlags::NONBLOCK) {
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => true,
+            // What else is wrong with it, `open` will say.
+            opened => {
+                self.open.extend(opened);
+                false
+            }
+        });
+        self.unread.is_empty()
+    }
+}
+
+/// The path of a fifo that is there.
+fn fifo(uri: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(uri.strip_prefix("fifo://").unwrap_or(uri));
+    path.metadata().is_ok_and(|found| found.file_type().is_fifo()).then_some(path)
+}
+
 /// Opens all three for a process.
 ///
 /// # Errors
@@ -239,6 +274,21 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "hello");
+    }
+
+    #[test]
+    fn a_reader_counts_from_when_it_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        let paths = Paths { stdout: path.display().to_string(), ..Paths::default() };
+        let mut writers = Writers::of(&paths);
+        assert!(!writers.all_are_read());
+        let reader = open_path(&path, OFlags::RDONLY | OFlags::NONBLOCK).unwrap();
+        assert!(writers.all_are_read());
+        drop(reader);
+        assert!(writers.all_are_read() && !Writers::of(&paths).all_are_read());
+        assert!(Writers::of(&Paths::default()).all_are_read());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use container::birth::Born;
-use container::stdio::{self, Hold, Logger, Owner, Paths, Stdio};
+use container::stdio::{self, Hold, Logger, Owner, Paths, Stdio, Writers};
 use container::{process, terminal};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -23,11 +23,12 @@ use crate::task::lock;
 const LAST_LINES: [(Duration, i32); 2] =
     [(Duration::from_secs(2), libc::SIGTERM), (Duration::from_secs(10), libc::SIGKILL)];
 
-/// How long output waits for its reader after its process has ended, and how long a Delete waits for that.
+/// How long a process's beginning waits for the reader of its output, and after its end the output for one, and
+/// how long a Delete waits for that.
 const NO_READER: Duration = Duration::from_secs(10);
 const DELETED: Duration = Duration::from_secs(1);
 /// How often to look whether the reader has come: the kernel tells nobody.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(2);
 /// How long a logger may take until it is ready to read.
 const READY: Duration = Duration::from_secs(10);
 
@@ -78,12 +79,28 @@ pub async fn open_ends(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths)
     // A terminal is one stream; clients name a third path all the same, and make nothing there.
     let stderr = if workload.terminal() { String::new() } else { paths.stderr.clone() };
     let paths = Paths { stderr, ..paths.clone() };
+    let writers = await_readers(&workload.id, &paths).await;
     let Stdio { process, hold, logger } = stdio::open(&paths, Owner { uid, gid: asked.io_gid })?;
+    drop(writers);
     let logger = match logger {
         Some(logger) => Some(start_logger(daemon, &workload.id, logger).await?),
         None => None,
     };
     Ok(Opened { process, streams: Streams { hold: Mutex::new(Some(hold)), logger, ..Streams::default() } })
+}
+
+/// Waits until somebody reads the fifos, as runc's shim does: containerd's client opens them in its own time,
+/// and gives up what it has not opened when the process has ended.
+async fn await_readers(id: &str, paths: &Paths) -> Writers {
+    let (waited, mut writers) = (Instant::now(), Writers::of(paths));
+    while !writers.all_are_read() {
+        if waited.elapsed() > NO_READER {
+            log::warn!("container {id}: nobody reads {:?} and {:?}", paths.stdout, paths.stderr);
+            break;
+        }
+        sleep(LOOK).await;
+    }
+    writers
 }
 
 impl Opened {
