@@ -17,6 +17,7 @@ pub mod hooks;
 mod idmap;
 pub mod inside;
 mod keyring;
+pub mod layers;
 mod loopback;
 mod mounts;
 pub mod namespaces;

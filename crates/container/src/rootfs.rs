@@ -136,7 +136,7 @@ fn in_both(one: &Path, other: &Path) -> PathBuf {
 }
 
 /// The option of an overlay that names its lower layers.
-const LAYERS: &str = "lowerdir=";
+pub(crate) const LAYERS: &str = "lowerdir=";
 
 /// Overlay options that fit the kernel's one page: with many layers, the names of all become relative
 /// to the folder that is returned, which holds them all.

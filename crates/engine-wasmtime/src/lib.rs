@@ -19,6 +19,8 @@ mod stdio;
 mod wasi;
 mod worlds;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use engine::{Compiled, Engine, Mapped};
 use workload::{Abi, World};
 
@@ -48,6 +50,12 @@ impl Wasmtime {
 impl Engine for Wasmtime {
     fn name(&self) -> &'static str {
         "wasmtime"
+    }
+
+    fn fingerprint(&self) -> String {
+        let mut hash = DefaultHasher::new();
+        self.engine.precompile_compatibility_hash().hash(&mut hash);
+        format!("{:016x}", hash.finish())
     }
 
     fn supports(&self, world: &World) -> bool {

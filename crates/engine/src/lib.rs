@@ -20,6 +20,9 @@ pub trait Engine {
     /// The name users choose it by, as in `lighter.wasm/engine`.
     fn name(&self) -> &'static str;
 
+    /// What tells code that it can run from code that another version, configuration or processor needs.
+    fn fingerprint(&self) -> String;
+
     /// Whether it can run a guest of `world`.
     fn supports(&self, world: &World) -> bool;
 

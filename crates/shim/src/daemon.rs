@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use container::{birth, cgroup};
+use container::birth;
 use containerd_shim_protos::shim_async::create_task;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use tokio::sync::Notify;
@@ -89,8 +89,6 @@ pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
         .build()
         .context("cannot make the daemon's runtime")?;
     runtime.block_on(async {
-        // By the time that a Create needs it.
-        tokio::task::spawn_blocking(cgroup::warm_up);
         let nursery = Nursery::adopt(forked).context("cannot await the nursery")?;
         let events = Events::to_containerd(place.namespace.clone());
         serve(

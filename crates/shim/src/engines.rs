@@ -19,6 +19,12 @@ impl Engines {
         ]))
     }
 
+    /// What compiled code must have been made by to be one of these engines'.
+    pub fn fingerprint(&self) -> String {
+        let each = self.0.iter().map(|engine| format!("{} {}", engine.name(), engine.fingerprint()));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
     /// The first engine that runs `world`.
     ///
     /// # Errors

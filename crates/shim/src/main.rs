@@ -9,6 +9,7 @@
 
 mod apart;
 mod awaited;
+mod code;
 mod console;
 mod daemon;
 mod delete;

@@ -45,6 +45,7 @@ fn from_runc(bytes: &[u8]) -> anyhow::Result<Options> {
         io_uid: runc.io_uid,
         io_gid: runc.io_gid,
         root: runc.root,
+        ..Options::default()
     })
 }
 

@@ -20,6 +20,8 @@ pub enum Request {
         /// The function named after `#`.
         function: Option<String>,
     },
+    /// A process that does what [`container::cgroup::warm_up`] does.
+    WarmUp,
     /// A Wasm container. Descriptors: [`Payload`] as JSON, stdin, stdout, stderr, code, bound.
     Wasm(Namespaces),
     /// One more process in the container whose first process has this id. Descriptors: [`Payload`] as
@@ -50,9 +52,12 @@ pub enum Request {
     },
 }
 
-/// The nursery's answer; on success the new process's pidfd is attached.
+/// What the nursery says: first whether it is ready, then an answer to each request. With a birth the new
+/// process's pidfd is attached.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
+    /// Its engines are set up: what compiled code must have been made by to be theirs.
+    Ready(String),
     /// The process's id in the host's pid namespace.
     Born(i32),
     /// Why there is none.

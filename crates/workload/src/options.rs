@@ -19,6 +19,10 @@ pub struct Options {
     pub io_gid: u32,
     /// Where to keep the state of Linux containers, a folder per containerd namespace; empty for the bundle.
     pub root: String,
+    /// The folder for compiled code, or `off`; empty for the usual one.
+    pub cache_dir: String,
+    /// How many mebibytes it may hold; 0 for the usual.
+    pub cache_mib: u64,
 }
 
 /// The TOML body does not say what it should.
@@ -30,7 +34,8 @@ pub struct OptionsError(String);
 
 impl Options {
     /// The keys of a TOML body.
-    const KEYS: [&str; 6] = ["SystemdCgroup", "NoNewKeyring", "ShimCgroup", "IoUid", "IoGid", "Root"];
+    const KEYS: [&str; 8] =
+        ["SystemdCgroup", "NoNewKeyring", "ShimCgroup", "IoUid", "IoGid", "Root", "CacheDir", "CacheMib"];
 
     /// Reads the TOML text of a `runtimeoptions.v1.Options` body, and returns the keys in it that the shim
     /// does not know. An empty body is the defaults.
@@ -61,6 +66,8 @@ mod tests {
         .unwrap();
         assert!(unknown.is_empty() && all.no_new_keyring);
         assert_eq!((all.shim_cgroup.as_str(), all.io_uid, all.io_gid, all.root.as_str()), ("/s", 1, 2, "/r"));
+        let (cached, unknown) = Options::from_toml("CacheDir = 'off'\nCacheMib = 64").unwrap();
+        assert_eq!((cached.cache_dir.as_str(), cached.cache_mib, unknown), ("off", 64, vec![]));
         for wrong in ["SystemdCgroup = 'yes'", "IoUid = -1", "Root = 1", "= 1"] {
             assert!(Options::from_toml(wrong).is_err(), "{wrong}");
         }

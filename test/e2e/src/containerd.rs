@@ -125,6 +125,7 @@ impl Containerd {
             .arg(self.scope.dir.join("config.toml"))
             .env("PATH", path)
             .env(MARK, &self.scope.tag)
+            .env("LIGHTER_CACHE", self.cache())
             .env("TMPDIR", self.scope.dir.join("tmp"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -178,6 +179,11 @@ impl Containerd {
         let chatty = |line: &str| ["level=debug", "level=info"].iter().any(|level| line.contains(level));
         let lines: Vec<&str> = text.lines().filter(|line| !chatty(line)).collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Where our shim keeps compiled code.
+    pub fn cache(&self) -> PathBuf {
+        self.scope.dir.join("cache")
     }
 
     /// containerd's gRPC socket.

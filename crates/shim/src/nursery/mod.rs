@@ -9,14 +9,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::PoisonError;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, Error, bail};
 use container::birth::{self, Born};
 use container::channel::Channel;
 use container::process;
 use serde::de::DeserializeOwned;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::awaited;
 use crate::payload::{Reply, Report, Request};
@@ -24,6 +24,8 @@ use crate::payload::{Reply, Report, Request};
 /// The forked process that gives birth to every other. Dropping this ends it.
 pub struct Nursery {
     line: Mutex<Line>,
+    /// What its engines are, or why there are none: the first thing it says.
+    greeting: OnceCell<Result<String, String>>,
     /// The children that somebody here waits for. Others are reaped as they are found.
     awaited: std::sync::Mutex<HashSet<i32>>,
 }
@@ -57,7 +59,11 @@ impl Nursery {
     /// # Errors
     /// When the channel cannot be awaited.
     pub fn adopt(Forked(channel): Forked) -> io::Result<Self> {
-        Ok(Self { line: Mutex::new(Line::new(channel)?), awaited: std::sync::Mutex::default() })
+        Ok(Self {
+            line: Mutex::new(Line::new(channel)?),
+            greeting: OnceCell::new(),
+            awaited: std::sync::Mutex::default(),
+        })
     }
 
     /// Gives birth to a process and returns it with a line to it.
@@ -68,6 +74,7 @@ impl Nursery {
         let (ours, theirs) = Channel::pair().context("cannot make a channel")?;
         let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(fds.iter().copied()).collect();
         let nursery = self.line.lock().await;
+        self.greeted(&nursery).await?;
         nursery.0.get_ref().send(request, &fds).context("the nursery is gone; the pod must be restarted")?;
         let (reply, mut fds) =
             nursery.receive().await.context("the nursery is gone; the pod must be restarted")?;
@@ -78,8 +85,28 @@ impl Nursery {
                 Ok((Born { pid, pidfd }, Line::new(ours)?))
             }
             (Reply::Failed(sentence), _) => bail!(sentence),
-            (Reply::Born(_), None) => bail!("the nursery sent no descriptor"),
+            (reply, _) => bail!("the nursery said {reply:?}, and no descriptor came with it"),
         }
+    }
+
+    /// What compiled code must have been made by to be run here.
+    ///
+    /// # Errors
+    /// Why nothing can be run.
+    pub async fn fingerprint(&self) -> anyhow::Result<String> {
+        let nursery = self.line.lock().await;
+        self.greeted(&nursery).await
+    }
+
+    /// What the nursery said first, which is waited for.
+    async fn greeted(&self, nursery: &Line) -> anyhow::Result<String> {
+        let said = async || match nursery.receive().await {
+            Ok((Reply::Ready(fingerprint), _)) => Ok(fingerprint),
+            Ok((Reply::Failed(sentence), _)) => Err(sentence),
+            Ok((other, _)) => Err(format!("the nursery began with {other:?}")),
+            Err(error) => Err(format!("the nursery is gone; the pod must be restarted: {error}")),
+        };
+        self.greeting.get_or_init(said).await.clone().map_err(Error::msg)
     }
 
     /// Has a short-lived process do one thing, and returns what it reports, with the descriptor it

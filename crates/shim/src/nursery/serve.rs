@@ -29,6 +29,7 @@ pub fn serve(daemon: Channel, socket: &Path) -> ! {
         Ok(inheritance) => inheritance,
         Err(error) => refuse_all(&daemon, socket, &format!("{error:#}")),
     };
+    answer(&daemon, &Reply::Ready(inheritance.engines.fingerprint()), None);
     let (request, line, fds) = loop {
         let (request, fds) = next(&daemon, socket);
         let mut fds = VecDeque::from(fds);
@@ -55,11 +56,11 @@ fn set_up() -> anyhow::Result<Inheritance> {
     Ok(Inheritance { engines: Engines::set_up()?, filter: Filter::compile()? })
 }
 
-/// Without engines there is nothing to bear; each Create says why.
+/// Without engines there is nothing to bear; the daemon is told why, and asks for nothing.
 fn refuse_all(daemon: &Channel, socket: &Path, sentence: &str) -> ! {
+    answer(daemon, &Reply::Failed(sentence.to_owned()), None);
     loop {
         let _ = next(daemon, socket);
-        answer(daemon, &Reply::Failed(sentence.to_owned()), None);
     }
 }
 

@@ -3,41 +3,17 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Context, bail};
 use container::birth::Born;
 use container::channel;
 use container::process;
-use container::rootfs::Found;
-use workload::{Guest, Workload, World};
+use workload::{Guest, Workload};
 
+use crate::code::Code;
 use crate::daemon::Daemon;
 use crate::nursery::Line;
 use crate::payload::{Payload, Report, Request};
-
-/// Code that this shim's own compiler made and that nobody can change any more.
-pub struct Code {
-    world: World,
-    file: File,
-}
-
-/// Has the Wasm read, judged and compiled by a process of its own.
-pub async fn compile(daemon: &Daemon, workload: &Workload, found: Found) -> anyhow::Result<Code> {
-    let entrypoint = &workload.entrypoint;
-    let file = channel::memory_file("code")?;
-    let request = Request::Prepare { format: found.format, function: entrypoint.function.clone() };
-    let asked = Instant::now();
-    let report = daemon.nursery.errand(&request, &[found.file.as_fd(), file.as_fd()]).await;
-    log::debug!("container {}: compiled {:?} after it was asked for", workload.id, asked.elapsed());
-    match report.with_context(|| format!("cannot run {:?}", entrypoint.path))? {
-        (Report::Prepared(world), _) => {
-            channel::seal(&file).context("cannot seal the compiled code")?;
-            Ok(Code { world, file })
-        }
-        (other, _) => bail!("the compiler's process said {other:?}"),
-    }
-}
 
 /// Gives birth to the process of a guest, in a box of its own or in one that is there. The request's
 /// descriptors `before` the code are the caller's.

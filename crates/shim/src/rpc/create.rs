@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use container::birth::Born;
 use container::cgroup::{self, Cgroup};
 use container::channel;
+use container::layers::Layers;
 use container::process::{self, Identity};
 use container::rootfs::{self, Snapshot};
 use container::stdio::Paths;
@@ -47,11 +48,21 @@ pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<C
     Ok(CreateTaskResponse { pid, ..CreateTaskResponse::default() })
 }
 
+/// Has the kernel prepared for what comes last, while the rest is done.
+fn warm_up(daemon: &Arc<Daemon>) {
+    let daemon = Arc::clone(daemon);
+    tokio::spawn(async move {
+        if let Err(error) = daemon.nursery.errand(&Request::WarmUp, &[]).await {
+            log::debug!("cannot warm up: {error:#}");
+        }
+    });
+}
+
 async fn make_or_undo(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyhow::Result<Arc<Task>> {
     if !request.checkpoint.is_empty() {
         bail!("cannot restore a checkpoint: this shim makes none");
     }
-    tokio::task::spawn_blocking(cgroup::warm_up);
+    warm_up(daemon);
     let mut record = Record::new(options::read(request.options.as_ref(), &daemon.namespace)?);
     let workload = read_workload(&request.id, Path::new(&request.bundle), record.options.clone())?;
     let made = make_and_fill(daemon, request, &workload, &mut record).await;
@@ -86,8 +97,12 @@ async fn make(
     // Each note is written before what it tells of, so that `delete` finds it whenever the daemon goes.
     record.mounted = !request.rootfs.is_empty();
     record.write(bundle)?;
+    let target = bundle.join(SNAPSHOT);
+    let mut layers = Layers::none_at(&target);
     for Mount { type_: kind, source, options, .. } in &request.rootfs {
-        rootfs::mount_snapshot(Snapshot { kind, source, options }, &bundle.join(SNAPSHOT))?;
+        let snapshot = Snapshot { kind, source, options };
+        layers = layers.and_of(&snapshot);
+        rootfs::mount_snapshot(snapshot, &target)?;
     }
     rootfs::check_mount_sources(workload)?;
     let paths = Paths {
@@ -101,7 +116,7 @@ async fn make(
     };
     record.native = wasm.is_none();
     let (kind, born, streams) = match wasm {
-        Some(found) => make_wasm(daemon, workload, found, &paths, record).await?,
+        Some(found) => make_wasm(daemon, workload, found, layers, &paths, record).await?,
         None => make_native(daemon, workload, &paths, record).await?,
     };
     record.process = Identity::of(born.pid).ok();

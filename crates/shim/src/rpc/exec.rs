@@ -18,9 +18,10 @@ use tokio::time::timeout;
 use ttrpc::{Code, Result};
 use workload::Workload;
 
-use super::bear::{self, Code as CompiledCode, delivered, expect, or_end, set_oom_score};
+use super::bear::{self, delivered, expect, or_end, set_oom_score};
 use super::exit::watch;
 use super::{StatusOf, status};
+use crate::code::{self, Fresh};
 use crate::daemon::Daemon;
 use crate::nursery::Line;
 use crate::payload::{Order, Payload, Report, Request};
@@ -77,16 +78,17 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) 
 
 /// What a process of a container runs.
 enum What<'a> {
-    Guest(CompiledCode, &'a File),
+    Guest(code::Code, Option<Fresh>, &'a File),
     Program,
 }
 
 /// In a Wasm container a guest, and a Linux program only where its owner allowed that.
 async fn what_to_run<'a>(daemon: &Daemon, task: &'a Task, workload: &Workload) -> anyhow::Result<What<'a>> {
-    let Kind::Wasm { bound, .. } = &task.kind else { return Ok(What::Program) };
+    let Kind::Wasm { bound, layers, .. } = &task.kind else { return Ok(What::Program) };
     let found = rootfs::find_entrypoint(workload)?;
     if found.format.is_wasm() {
-        return Ok(What::Guest(bear::compile(daemon, workload, found).await?, bound));
+        let (code, fresh) = code::of(daemon, workload, found, layers).await?;
+        return Ok(What::Guest(code, fresh, bound));
     }
     if workload.allows_native_exec() {
         return Ok(What::Program);
@@ -109,7 +111,7 @@ async fn run(
     let first = task.first.born().context("the container has no process")?;
     let request = Request::Exec { pid: first.pid };
     match what {
-        What::Guest(code, bound) => {
+        What::Guest(code, fresh, bound) => {
             let opened = streams::open(daemon, workload, paths).await?;
             let [stdin, stdout, stderr] = opened.ends();
             let before = [first.pidfd.as_fd(), stdin, stdout, stderr];
@@ -120,6 +122,9 @@ async fn run(
                 line.send(&Order::Go).context("the exec's process is gone")
             });
             or_end(daemon, &born, gone.await).await?;
+            if let Some(fresh) = fresh {
+                fresh.keep();
+            }
             Ok((born, opened.streams))
         }
         What::Program => {

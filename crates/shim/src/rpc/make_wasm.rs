@@ -8,6 +8,7 @@ use container::birth::Born;
 use container::cgroup::Cgroup;
 use container::channel;
 use container::hooks::Moment;
+use container::layers::Layers;
 use container::namespaces::Namespaces;
 use container::process::Identity;
 use container::rootfs::Found;
@@ -19,6 +20,7 @@ use super::bear::{self, delivered, expect, or_end, set_oom_score};
 use super::hooks::run_hooks;
 use super::update::linear_memory;
 use crate::apart::apart;
+use crate::code;
 use crate::daemon::Daemon;
 use crate::nursery::Line;
 use crate::payload::{Order, Report, Request};
@@ -31,11 +33,12 @@ pub async fn make_wasm(
     daemon: &Arc<Daemon>,
     workload: &Workload,
     found: Found,
+    layers: Layers,
     paths: &Paths,
     record: &mut Record,
 ) -> anyhow::Result<(Kind, Born, Streams)> {
     let opened = streams::open(daemon, workload, paths).await?;
-    let code = bear::compile(daemon, workload, found).await?;
+    let (code, fresh) = code::of(daemon, workload, found, &layers).await?;
     let bound = channel::memory_file("bound")?;
     Bound::write(&bound, workload.memory_limit().map(linear_memory))?;
     let namespaces = Namespaces::of(&workload.spec);
@@ -47,7 +50,10 @@ pub async fn make_wasm(
     let brought = bring_to_gate(daemon, workload, &namespaces, &born, &line, record).await;
     or_end(daemon, &born, brought).await?;
     log::debug!("container {}: at its gate {:?} after it was asked for", workload.id, asked.elapsed());
-    Ok((Kind::Wasm { line, bound }, born, opened.streams))
+    if let Some(fresh) = fresh {
+        fresh.keep();
+    }
+    Ok((Kind::Wasm { line, bound, layers }, born, opened.streams))
 }
 
 /// Does outside what the box needs from outside, and waits until the guest is loaded.

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
 use container::cgroup::Folders;
+use container::layers::Layers;
 use containerd_shim_protos::api::StatsResponse;
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use oci_spec::runtime::LinuxResources;
@@ -65,6 +66,8 @@ pub enum Kind {
         line: Line,
         /// See [`engine::Bound`].
         bound: File,
+        /// Where its image's files are.
+        layers: Layers,
     },
     /// A program that libcontainer made.
     Native,

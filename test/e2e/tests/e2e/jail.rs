@@ -92,7 +92,7 @@ fn owner(daemon: &Containerd, guest: Guest) -> Result<()> {
 const OWN: [&str; 2] = ["/memfd:code (deleted)", "/memfd:bound (deleted)"];
 
 /// Beside its stdio a guest holds its preopened folders and what its engine waits with, nothing else:
-/// no socket, no fifo, nothing of the daemon. The engine keeps the guest's own code open, sealed.
+/// no socket, no fifo, nothing of the daemon. The engine keeps the guest's own code open, to read.
 fn descriptors(daemon: &Containerd, entry: &str) -> Result<()> {
     let folder = shared_folder(daemon, &entry[1..].replace('/', "-"))?;
     let run = daemon.run("holder").bind(&folder, "/outbox", true).bind(&folder, "/inbox", false);
@@ -102,15 +102,19 @@ fn descriptors(daemon: &Containerd, entry: &str) -> Result<()> {
     let mut folders = volumes(&daemon.spec_of("holder")?)?;
     folders.push("/".into());
     let held = kernel::descriptors(pid)?;
+    let is_own = |link: &Path| {
+        OWN.iter().any(|own| link == Path::new(own)) || link.starts_with(daemon.cache().join("values"))
+    };
     for (number, link) in &held {
         let good = folders.contains(link)
-            || OWN.iter().any(|own| link == Path::new(own))
+            || is_own(link)
             || WAITING.iter().any(|waiting| link == Path::new(waiting));
         ensure!(good, "descriptor {number} leads to {}; all of them: {held:?}", link.display());
         let its_own = link != Path::new("/") || same_file(pid, &format!("fd/{number}"), "root")?;
         ensure!(its_own, "descriptor {number} leads to a root that is not the guest's: {held:?}");
     }
-    for (number, link) in held.iter().filter(|(_, link)| link == Path::new(OWN[1])) {
+    // What was compiled just now is sealed.
+    for (number, link) in held.iter().filter(|(_, link)| is_own(link) && link != Path::new(OWN[0])) {
         ensure!(!kernel::writable(pid, *number)?, "the guest's process may write {}", link.display());
     }
     for folder in ["/", "/outbox", "/inbox"] {

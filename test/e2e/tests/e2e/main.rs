@@ -12,6 +12,7 @@
 
 mod bad;
 mod binary;
+mod cache;
 mod crash;
 mod cri;
 mod data;
@@ -90,6 +91,7 @@ fn scenarios(cases: Vec<cases::Case>) -> Vec<Scenario> {
     scenarios.extend(terminal::scenarios());
     scenarios.extend(limits::scenarios());
     scenarios.extend(options::scenarios());
+    scenarios.extend(cache::scenarios());
     scenarios.extend(rpc::scenarios());
     scenarios.extend(streams::scenarios());
     scenarios.extend(bad::scenarios());

@@ -22,7 +22,7 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 /// A run with options of its own: those of the driver, then `more`.
-fn with<'a>(daemon: &'a Containerd, id: &str, more: &str) -> Result<Run<'a>> {
+pub fn with<'a>(daemon: &'a Containerd, id: &str, more: &str) -> Result<Run<'a>> {
     let path = daemon.scope.dir.join("tmp").join(format!("{id}.toml"));
     fs::write(&path, format!("{}{more}", daemon.shim.driver.options().unwrap_or_default()))?;
     Ok(daemon.run(id).options(&path))

@@ -80,8 +80,9 @@ fn box_and_load(
     line.send(&Report::Joined, &[])?;
     let Some((Order::Enter, _)) = line.receive()? else { bail!("the container was given up") };
     #[expect(unsafe_code, reason = "bytes become code here")]
-    // SAFETY: the daemon sealed this file after our own compiler had written it in this nursery's
-    // other child, and it reached us through a socket that only the two hold.
+    // SAFETY: our own compiler wrote it in another child of this nursery's, or of one with the same engines, and
+    // the daemon sealed it, or found it whole in the cache, which only root can write to. It reached us through
+    // a socket that only the daemon and this nursery hold.
     let code = unsafe { Compiled::vouched(code) };
     let mapped = inheritance.engines.for_world(&guest.world)?.map(code, &guest.world)?;
     let starter = match &home {

@@ -1,0 +1,179 @@
+//! Files by what is in them: a value is made once per key, written whole or not at all, and opened by many.
+//!
+//! Knows no Wasm: a key is a digest, a value is bytes with a note. What the folder holds is nobody's but
+//! root's: whatever in it looks as if it were not written here is removed, with one warning, and made again.
+//!
+//! ```text
+//! FOLDER/values/KEY       a value, its note, and a seal over both (see `entry`)
+//! FOLDER/known/IDENTITY   a link that is called after a file and leads to its digest (see `known`)
+//! FOLDER/locks/XX         locks, one for all keys that begin so
+//! FOLDER/fresh/…          values that are being written
+//! ```
+//!
+//! No unsafe code.
+
+mod entry;
+mod known;
+mod room;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest as _, Sha256};
+
+pub use entry::Entry;
+pub use known::Identity;
+
+/// A folder of values.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    folder: PathBuf,
+    /// How many bytes it may hold.
+    most: u64,
+}
+
+/// What a value is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+/// The SHA-256 of a file, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest(String);
+
+/// The right to make the value of a key, until it is dropped or its holder ends.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held for as long as it is open")] File);
+
+impl Key {
+    /// The key of everything that a value depends on, in order.
+    pub fn of(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // The length first, so that no two lists are alike.
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        Self(hex(&hash.finalize()))
+    }
+}
+
+impl Digest {
+    /// Reads a file from its beginning to its end.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let mut hash = Sha256::new();
+        each_part(file, 0, u64::MAX, |part| {
+            hash.update(part);
+            Ok(())
+        })?;
+        Ok(Self(hex(&hash.finalize())))
+    }
+
+    /// Hexadecimal.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Cache {
+    /// Opens a folder, which is made where it is not there, and in which at most `most` bytes are kept.
+    ///
+    /// # Errors
+    /// Names the folder that cannot be made, or that others than its owner could write to.
+    pub fn open(folder: &Path, most: u64) -> anyhow::Result<Self> {
+        for name in ["values", "known", "locks", "fresh"] {
+            let path = folder.join(name);
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        let found = folder.metadata()?;
+        let own = rustix::process::geteuid().as_raw();
+        ensure!(
+            found.uid() == own && found.mode() & 0o022 == 0,
+            "{} is not user {own}'s alone to write to: code is not taken from there",
+            folder.display()
+        );
+        Ok(Self { folder: folder.into(), most })
+    }
+
+    /// The right to make the value of `key`; `None` while somebody else has it.
+    ///
+    /// # Errors
+    /// When there can be no lock.
+    pub fn try_lock(&self, key: &Key) -> anyhow::Result<Option<Lock>> {
+        let path = self.folder.join("locks").join(&key.0[..2]);
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock(file))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        }
+    }
+}
+
+/// Reads a file from `start` to `end`, or to its own end where that comes first; how many bytes that was.
+fn each_part(
+    file: &File,
+    start: u64,
+    end: u64,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<u64> {
+    let (mut buffer, mut at) = (vec![0; 64 << 10], start);
+    while at < end {
+        let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+        match file.read_at(&mut buffer[..most], at)? {
+            0 => break,
+            read => {
+                take(&buffer[..read])?;
+                at += read as u64;
+            }
+        }
+    }
+    Ok(at - start)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_tell_lists_apart() {
+        assert_ne!(Key::of(&["ab", "c"]), Key::of(&["a", "bc"]));
+        assert_ne!(Key::of(&["a"]), Key::of(&["a", ""]));
+        assert_eq!(Key::of(&["a", "b"]), Key::of(&["a", "b"]));
+    }
+
+    #[test]
+    fn one_makes_a_value_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (Cache::open(folder.path(), 0).unwrap(), Cache::open(folder.path(), 0).unwrap());
+        let key = Key::of(&["a"]);
+        let lock = one.try_lock(&key).unwrap();
+        assert!(lock.is_some() && other.try_lock(&key).unwrap().is_none());
+        drop(lock);
+        assert!(other.try_lock(&key).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = Cache::open(folder.path(), 0).unwrap_err().to_string();
+        assert!(refused.contains("not taken from there"), "{refused}");
+    }
+}

@@ -1,0 +1,200 @@
+//! From a Wasm file that was found to code: out of the cache, or compiled and kept there for the next.
+
+use std::fs::File;
+use std::io::Seek;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use cache::{Cache, Digest, Entry, Identity, Key, Lock};
+use container::channel;
+use container::layers::Layers;
+use container::rootfs::Found;
+use workload::{Options, Workload, World};
+
+use crate::apart::apart;
+use crate::daemon::Daemon;
+use crate::payload::{Report, Request};
+
+/// Where the cache is unless options or environment say otherwise, and the word for none.
+const FOLDER: &str = "/var/lib/lighter/cache";
+const OFF: &str = "off";
+/// The environment variable of containerd's service that moves it.
+const ENVIRONMENT: &str = "LIGHTER_CACHE";
+/// How much it holds, in MiB.
+const MIB: u64 = 2048;
+/// Larger files are compiled each time, in bytes.
+const LARGEST: u64 = 256 << 20;
+/// How often to look whether somebody else has compiled it.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Code that this shim's own compiler made and that nobody but root can change any more.
+pub struct Code {
+    pub world: World,
+    pub file: File,
+}
+
+/// What was compiled just now, and is to be kept when nobody waits for it any more.
+pub struct Fresh {
+    cache: Cache,
+    key: Key,
+    file: File,
+    world: World,
+    /// Held until it is kept, or given up.
+    lock: Lock,
+}
+
+/// Has the Wasm read, judged and compiled by a process of its own, unless that was done before.
+///
+/// # Errors
+/// A sentence that names the file and what is wrong with it. Trouble with the cache is none: it is logged.
+pub async fn of(
+    daemon: &Daemon,
+    workload: &Workload,
+    found: Found,
+    layers: &Layers,
+) -> anyhow::Result<(Code, Option<Fresh>)> {
+    let asked = Instant::now();
+    let code = find_or_compile(daemon, workload, found, layers).await;
+    log::debug!("container {}: code {:?} after it was asked for", workload.id, asked.elapsed());
+    code.with_context(|| format!("cannot run {:?}", workload.entrypoint.path))
+}
+
+async fn find_or_compile(
+    daemon: &Daemon,
+    workload: &Workload,
+    found: Found,
+    layers: &Layers,
+) -> anyhow::Result<(Code, Option<Fresh>)> {
+    let function = workload.entrypoint.function.as_deref();
+    let (cache, digest, found) = match digest(&workload.options, found, layers).await? {
+        (Some((cache, digest)), found) => (cache, digest, found),
+        (None, found) => return Ok((compile(daemon, found, function).await?, None)),
+    };
+    let fingerprint = daemon.nursery.fingerprint().await?;
+    let key = Key::of(&[digest.as_str(), &fingerprint, function.unwrap_or_default()]);
+    loop {
+        if let Some(code) = get(&cache, &key).await? {
+            return Ok((code, None));
+        }
+        // Whoever has the lock compiles; whoever has it next finds what was compiled.
+        match cache.try_lock(&key) {
+            Ok(None) => tokio::time::sleep(LOOK).await,
+            Ok(Some(lock)) => {
+                if let Some(code) = get(&cache, &key).await? {
+                    return Ok((code, None));
+                }
+                let code = compile(daemon, found, function).await?;
+                let (file, world) = (code.file.try_clone()?, code.world.clone());
+                return Ok((code, Some(Fresh { cache, key, file, world, lock })));
+            }
+            Err(error) => {
+                log::warn!("compiled code is not kept: {error:#}");
+                return Ok((compile(daemon, found, function).await?, None));
+            }
+        }
+    }
+}
+
+/// The cache and the file's digest there, unless there is to be none. What was found is, from here on, what was
+/// digested: a file that somebody could change meanwhile is copied first.
+async fn digest(
+    options: &Options,
+    found: Found,
+    layers: &Layers,
+) -> anyhow::Result<(Option<(Cache, Digest)>, Found)> {
+    let Some((folder, most)) = place(options) else { return Ok((None, found)) };
+    let length = found.file.metadata().context("cannot look at it")?.len();
+    let in_layer = layers.file(&found);
+    apart(move || {
+        let cache = match Cache::open(&folder, most) {
+            Ok(cache) if length <= LARGEST => cache,
+            Ok(_) => return Ok((None, found)),
+            Err(error) => {
+                log::warn!("compiled code is not kept: {error:#}");
+                return Ok((None, found));
+            }
+        };
+        let Some(identity) = in_layer.as_ref().map(Identity::of) else {
+            let copied = Found { file: copy(&found.file).context("cannot read it")?, ..found };
+            let digest = Digest::of(&copied.file).context("cannot read it")?;
+            return Ok((Some((cache, digest)), copied));
+        };
+        if let Some(digest) = cache.known(&identity) {
+            return Ok((Some((cache, digest)), found));
+        }
+        let digest = Digest::of(&found.file).context("cannot read it")?;
+        if let Err(error) = cache.note(&identity, &digest) {
+            log::warn!("the digest of a file is not kept: {error}");
+        }
+        Ok((Some((cache, digest)), found))
+    })
+    .await
+}
+
+/// Where the cache is and how many bytes it holds; `None` where there is to be none.
+fn place(options: &Options) -> Option<(PathBuf, u64)> {
+    let from_environment = || std::env::var(ENVIRONMENT).unwrap_or_default();
+    let named = Some(options.cache_dir.clone()).filter(|named| !named.is_empty());
+    let folder = match named.unwrap_or_else(from_environment) {
+        named if named == OFF => return None,
+        named if named.is_empty() => FOLDER.into(),
+        named => named.into(),
+    };
+    let mib = if options.cache_mib == 0 { MIB } else { options.cache_mib };
+    Some((folder, mib << 20))
+}
+
+/// A copy that nobody can change, at its beginning.
+fn copy(mut file: &File) -> anyhow::Result<File> {
+    let mut copied = channel::memory_file("wasm")?;
+    std::io::copy(&mut file, &mut copied)?;
+    copied.rewind()?;
+    channel::seal(&copied)?;
+    Ok(copied)
+}
+
+/// What was compiled before. What cannot be used is compiled again.
+async fn get(cache: &Cache, key: &Key) -> anyhow::Result<Option<Code>> {
+    let (cache, key) = (cache.clone(), key.clone());
+    apart(move || {
+        let entry = cache.get(&key).unwrap_or_else(|error| {
+            log::warn!("compiled code that was kept cannot be used: {error:#}");
+            None
+        });
+        // A note that another version of this shim made says nothing here.
+        Ok(entry
+            .and_then(|Entry { file, note }| Some(Code { world: serde_json::from_slice(&note).ok()?, file })))
+    })
+    .await
+}
+
+async fn compile(daemon: &Daemon, found: Found, function: Option<&str>) -> anyhow::Result<Code> {
+    let file = channel::memory_file("code")?;
+    let request = Request::Prepare { format: found.format, function: function.map(Into::into) };
+    match daemon.nursery.errand(&request, &[found.file.as_fd(), file.as_fd()]).await? {
+        (Report::Prepared(world), _) => {
+            channel::seal(&file).context("cannot seal the compiled code")?;
+            Ok(Code { world, file })
+        }
+        (other, _) => bail!("the compiler's process said {other:?}"),
+    }
+}
+
+impl Fresh {
+    /// Keeps it, while its guest runs.
+    pub fn keep(self) {
+        let kept = apart(move || {
+            let Self { cache, key, file, world, lock } = self;
+            let kept = cache.put(&key, &file, &serde_json::to_vec(&world)?);
+            drop(lock);
+            kept
+        });
+        tokio::spawn(async move {
+            if let Err(error) = kept.await {
+                log::warn!("compiled code is not kept: {error:#}");
+            }
+        });
+    }
+}

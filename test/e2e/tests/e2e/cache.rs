@@ -1,0 +1,155 @@
+//! Compiled code is kept, shared, and never trusted when it is not what was kept.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::ctr::Run;
+use e2e::guests::Guest;
+use e2e::process::{LIMIT, poll};
+use e2e::runner::Scenario;
+
+use crate::data::shared_folder;
+use crate::options::with;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("wasm-cache-hit", hit),
+        Scenario::ours("wasm-cache-spoilt", spoilt),
+        Scenario::ours("wasm-cache-off", off),
+        Scenario::ours("wasm-cache-shared", shared),
+    ]
+}
+
+/// A module that nobody has run before, in a folder that is mounted into its container.
+struct Module(PathBuf);
+
+impl Module {
+    fn new(daemon: &Containerd, name: &str, says: &str) -> Result<Self> {
+        let module = Self(shared_folder(daemon, name)?);
+        module.write(says)?;
+        Ok(module)
+    }
+
+    fn write(&self, says: &str) -> Result<()> {
+        let text = format!(
+            r#"(module
+              (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+              (memory (export "memory") 1)
+              (data (i32.const 0) "\08\00\00\00\04\00\00\00{says}\n")
+              (func (export "_start")
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))"#
+        );
+        Ok(fs::write(self.0.join("module.wat"), text)?)
+    }
+
+    fn says(&self, run: Run<'_>, what: &str) -> Result<()> {
+        run.bind(&self.0, "/own", false).args(&["/own/module.wat"]).finish()?.ok()?.prints(what).map(drop)
+    }
+}
+
+/// A value's file, and when that was made.
+type Value = (PathBuf, (i64, i64));
+
+/// The values that are kept.
+fn values(daemon: &Containerd) -> Result<Vec<Value>> {
+    // Before the first there is no folder, either.
+    let entries = fs::read_dir(daemon.cache().join("values")).into_iter().flatten();
+    entries
+        .map(|entry| {
+            let entry = entry?;
+            let found = entry.metadata()?;
+            Ok((entry.path(), (found.ctime(), found.ctime_nsec())))
+        })
+        .collect()
+}
+
+/// The one that was kept after those of `before`; it is written while the guest runs, or after.
+fn kept(daemon: &Containerd, before: &[Value]) -> Result<Value> {
+    poll("the code to be kept", LIMIT, || {
+        let all = values(daemon)?;
+        Ok(all.into_iter().find(|value| !before.contains(value)))
+    })
+}
+
+/// What was compiled once is not compiled again; what has changed is.
+fn hit(daemon: &Containerd) -> Result<()> {
+    let before = values(daemon)?;
+    let module = Module::new(daemon, "cached", "one")?;
+    module.says(daemon.run("first"), "one")?;
+    let value = kept(daemon, &before)?;
+    let one = values(daemon)?;
+    module.says(daemon.run("second"), "one")?;
+    ensure!(values(daemon)? == one, "{one:?} became {:?}", values(daemon)?);
+    module.write("two")?;
+    module.says(daemon.run("changed"), "two")?;
+    let other = kept(daemon, &one)?;
+    ensure!(values(daemon)?.contains(&value) && other != value, "the old code went");
+    Ok(())
+}
+
+/// A value that somebody changed is removed and made again, with a warning.
+fn spoilt(daemon: &Containerd) -> Result<()> {
+    let before = values(daemon)?;
+    let module = Module::new(daemon, "spoilt", "abc")?;
+    module.says(daemon.run("first"), "abc")?;
+    let (path, made) = kept(daemon, &before)?;
+    let mut bytes = fs::read(&path)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, &bytes)?;
+    let mark = daemon.log_mark();
+    module.says(daemon.run("again"), "abc")?;
+    let log = daemon.log_tail(mark);
+    ensure!(log.contains("made again"), "containerd's log says {log:?}");
+    let (again, fresh) = kept(daemon, &before)?;
+    ensure!(again == path && fresh != made, "{} is the old one", path.display());
+    module.says(daemon.run("fine"), "abc")
+}
+
+/// Nothing is kept where the options say so.
+fn off(daemon: &Containerd) -> Result<()> {
+    let before = values(daemon)?;
+    let module = Module::new(daemon, "unkept", "off")?;
+    module.says(with(daemon, "unkept", "CacheDir = 'off'\n")?, "off")?;
+    module.says(with(daemon, "unkept", "CacheDir = 'off'\n")?, "off")?;
+    ensure!(values(daemon)? == before, "something was kept");
+    Ok(())
+}
+
+/// Guests of one module, in pods of their own, have its code in the same pages of memory.
+fn shared(daemon: &Containerd) -> Result<()> {
+    // The first may run the code that was just compiled.
+    daemon.run("zeroth").args(Guest::Wasm.ready()).detach()?;
+    poll("the code to be kept", LIMIT, || Ok((!values(daemon)?.is_empty()).then_some(())))?;
+    daemon.kill_and_delete("zeroth")?;
+    for id in ["one", "other"] {
+        daemon.run(id).args(Guest::Wasm.ready()).detach()?;
+    }
+    for id in ["one", "other"] {
+        let pid = daemon.task(id)?.pid;
+        let shared = shared_clean(&Path::new("/proc").join(pid.to_string()).join("smaps"))?;
+        ensure!(shared > 0, "{id} shares no page of its code");
+    }
+    daemon.kill_and_delete("one")?;
+    daemon.kill_and_delete("other")
+}
+
+/// How many KiB of kept code are in memory that others use, too.
+fn shared_clean(smaps: &Path) -> Result<u64> {
+    let text = fs::read_to_string(smaps).with_context(|| smaps.display().to_string())?;
+    let (mut of_code, mut sum) = (false, 0);
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("Shared_Clean:") if of_code => {
+                sum += words.next().context("a short line")?.parse::<u64>()?
+            }
+            Some(word) if !word.ends_with(':') => of_code = line.contains("/values/"),
+            _ => {}
+        }
+    }
+    Ok(sum)
+}
