@@ -6,7 +6,7 @@
 //! ```text
 //! FOLDER/values/KEY       a value, its note, and a seal over both (see `entry`)
 //! FOLDER/known/IDENTITY   a link that is called after a file and leads to its digest (see `known`)
-//! FOLDER/locks/XX         locks, one for all keys that begin so
+//! FOLDER/locks/KEY        held by who makes the value (see `lock`)
 //! FOLDER/fresh/…          values that are being written
 //! ```
 //!
@@ -14,6 +14,7 @@
 
 mod entry;
 mod known;
+mod lock;
 mod room;
 
 use std::fs::{self, File};
@@ -22,11 +23,11 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
 
 pub use entry::Entry;
 pub use known::Identity;
+pub use lock::Lock;
 
 /// A folder of values.
 #[derive(Clone, Debug)]
@@ -43,10 +44,6 @@ pub struct Key(String);
 /// The SHA-256 of a file, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest(String);
-
-/// The right to make the value of a key, until it is dropped or its holder ends.
-#[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held for as long as it is open")] File);
 
 impl Key {
     /// The key of everything that a value depends on, in order.
@@ -104,21 +101,6 @@ impl Cache {
         );
         Ok(Self { folder: folder.into(), most })
     }
-
-    /// The right to make the value of `key`; `None` while somebody else has it.
-    ///
-    /// # Errors
-    /// When there can be no lock.
-    pub fn try_lock(&self, key: &Key) -> anyhow::Result<Option<Lock>> {
-        let path = self.folder.join("locks").join(&key.0[..2]);
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lock(file))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
-        }
-    }
 }
 
 /// Reads a file from `start` to `end`, or to its own end where that comes first; how many bytes that was.
@@ -155,17 +137,6 @@ mod tests {
         assert_ne!(Key::of(&["ab", "c"]), Key::of(&["a", "bc"]));
         assert_ne!(Key::of(&["a"]), Key::of(&["a", ""]));
         assert_eq!(Key::of(&["a", "b"]), Key::of(&["a", "b"]));
-    }
-
-    #[test]
-    fn one_makes_a_value_at_a_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let (one, other) = (Cache::open(folder.path(), 0).unwrap(), Cache::open(folder.path(), 0).unwrap());
-        let key = Key::of(&["a"]);
-        let lock = one.try_lock(&key).unwrap();
-        assert!(lock.is_some() && other.try_lock(&key).unwrap().is_none());
-        drop(lock);
-        assert!(other.try_lock(&key).unwrap().is_some());
     }
 
     #[test]

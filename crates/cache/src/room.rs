@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 
 use crate::known::absent;
+use crate::lock::take;
 use crate::{Cache, Key};
 
 /// A value that takes longer to be written was given up.
@@ -26,6 +27,10 @@ impl Cache {
         };
         for entry in entries(&self.folder.join("fresh"))?.iter().filter(|entry| old(entry)) {
             absent(fs::remove_file(entry.path()))?;
+        }
+        for entry in entries(&self.folder.join("locks"))?.iter().filter(|entry| old(entry)) {
+            // Of a holder that was killed: taken and let go, it is gone.
+            drop(take(&entry.path())?);
         }
         let mut values: Vec<(SystemTime, u64, DirEntry)> = entries(&self.folder.join("values"))?
             .into_iter()
@@ -92,12 +97,14 @@ mod tests {
     fn what_killed_writers_left_goes() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(folder.path(), 1 << 20).unwrap();
-        let left = folder.path().join("fresh/1-2");
-        fs::write(&left, "half").unwrap();
+        let all = ["fresh/1-2", "locks/abc"].map(|name| folder.path().join(name));
+        all.iter().for_each(|left| fs::write(left, "half").unwrap());
         put(&cache, "one", 10);
-        assert!(left.exists(), "somebody may be writing it");
-        File::open(&left).unwrap().set_modified(SystemTime::now() - 2 * GIVEN_UP).unwrap();
+        assert!(all.iter().all(|left| left.exists()), "somebody may be writing it");
+        for left in &all {
+            File::open(left).unwrap().set_modified(SystemTime::now() - 2 * GIVEN_UP).unwrap();
+        }
         put(&cache, "two", 10);
-        assert!(!left.exists());
+        assert!(!all.iter().any(|left| left.exists()));
     }
 }

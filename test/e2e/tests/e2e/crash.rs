@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::lifecycle::both;
+use crate::options::with;
 
 /// How often a daemon is killed while it creates.
 const TRIES: u32 = 10;
@@ -47,14 +48,16 @@ fn shim_killed(daemon: &Containerd, guest: Guest) -> Result<()> {
 /// At random moments of a Create that takes long: `ctr` hears of it, and nothing is left.
 fn killed_in_create(daemon: &Containerd) -> Result<()> {
     let start = Instant::now();
-    daemon.run("whole").args(&[BIG]).finish()?.ok()?;
+    // Each Create takes as long as the first: nothing is kept.
+    let run = |id: &str| with(daemon, id, "CacheDir = 'off'\n").map(|run| run.args(&[BIG]));
+    run("whole")?.finish()?.ok()?;
     // The rest is start and end, when nothing is created any more or yet.
     let create = start.elapsed() * 3 / 4;
     let mut torn = 0;
     for round in 1..=TRIES {
         let before = Census::take(daemon)?;
         let id = format!("torn-{round}");
-        let mut running = daemon.run(&id).args(&[BIG]).start()?;
+        let mut running = run(&id)?.start()?;
         poll("the daemon", LIMIT, || Ok(daemon.shim_of(&id).ok()))?;
         let chance = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_micros() % 1000;
         let moment = create * chance / 1000;
