@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use container::birth;
+use container::{birth, cgroup};
 use containerd_shim_protos::shim_async::create_task;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use tokio::sync::Notify;
 use ttrpc::asynchronous::{Server, Service};
 
+use crate::apart::{STACK, beside};
 use crate::events::Events;
 use crate::nursery::{self, Nursery};
 use crate::rpc::TaskApi;
@@ -25,8 +26,6 @@ use crate::{log_fifo, socket};
 
 /// How long the second thread stays when it has nothing to do: as long as a few containers at once take.
 const THREAD_STAYS: Duration = Duration::from_millis(100);
-/// What it is given as a stack, in bytes: it writes some files.
-const THREAD_STACK: usize = 256 << 10;
 
 /// Where a daemon is at home.
 pub struct Place {
@@ -80,12 +79,14 @@ pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
     log_fifo::open(&place.bundle, place.debug);
     // Before the runtime: a fork is only sound while there is one thread.
     let forked = nursery::fork(&place.socket)?;
+    // By the time that the first Create needs it.
+    beside(cgroup::warm_up);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .max_blocking_threads(1)
         .thread_keep_alive(THREAD_STAYS)
-        .thread_stack_size(THREAD_STACK)
+        .thread_stack_size(STACK)
         .build()
         .context("cannot make the daemon's runtime")?;
     runtime.block_on(async {

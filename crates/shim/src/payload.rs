@@ -20,8 +20,6 @@ pub enum Request {
         /// The function named after `#`.
         function: Option<String>,
     },
-    /// A process that does what [`container::cgroup::warm_up`] does.
-    WarmUp,
     /// A Wasm container. Descriptors: [`Payload`] as JSON, stdin, stdout, stderr, code, bound.
     Wasm(Namespaces),
     /// One more process in the container whose first process has this id. Descriptors: [`Payload`] as

@@ -22,6 +22,7 @@ use super::bear::or_end;
 use super::exit::watch;
 use super::make_wasm::make_wasm;
 use super::{StatusOf, delete, status};
+use crate::apart::beside;
 use crate::daemon::Daemon;
 use crate::options;
 use crate::payload::{Report, Request};
@@ -48,21 +49,12 @@ pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<C
     Ok(CreateTaskResponse { pid, ..CreateTaskResponse::default() })
 }
 
-/// Has the kernel prepared for what comes last, while the rest is done.
-fn warm_up(daemon: &Arc<Daemon>) {
-    let daemon = Arc::clone(daemon);
-    tokio::spawn(async move {
-        if let Err(error) = daemon.nursery.errand(&Request::WarmUp, &[]).await {
-            log::debug!("cannot warm up: {error:#}");
-        }
-    });
-}
-
 async fn make_or_undo(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyhow::Result<Arc<Task>> {
     if !request.checkpoint.is_empty() {
         bail!("cannot restore a checkpoint: this shim makes none");
     }
-    warm_up(daemon);
+    // What comes last takes longest.
+    beside(cgroup::warm_up);
     let mut record = Record::new(options::read(request.options.as_ref(), &daemon.namespace)?);
     let workload = read_workload(&request.id, Path::new(&request.bundle), record.options.clone())?;
     let made = make_and_fill(daemon, request, &workload, &mut record).await;

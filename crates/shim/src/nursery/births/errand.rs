@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, bail};
 use container::channel::Channel;
-use container::{cgroup, hooks, native, privileges};
+use container::{hooks, native, privileges};
 use workload::{Format, Workload, World};
 
 use super::{PANICKED, failed, take, take_three};
@@ -39,10 +39,6 @@ fn do_it(
         let (wasm, output) = (take(&mut fds)?, take(&mut fds)?);
         let world = compile(*format, function.as_deref(), wasm.into(), output.into(), inheritance)?;
         return Ok((Report::Prepared(world), None));
-    }
-    if let Request::WarmUp = request {
-        cgroup::warm_up();
-        return Ok((Report::Done, None));
     }
     let workload: Workload = read(take(&mut fds)?)?;
     match request {
