@@ -23,8 +23,10 @@ use crate::task::lock;
 const LAST_LINES: [(Duration, i32); 2] =
     [(Duration::from_secs(2), libc::SIGTERM), (Duration::from_secs(10), libc::SIGKILL)];
 
-/// How long a process's beginning waits for the reader of its output, and after its end the output for one, and
-/// how long a Delete waits for that.
+/// How long a process's beginning waits for the reader of its output. A client that is there comes at once; for
+/// one that has left, containerd wants to delete soon what is being created.
+const READER_COMES: Duration = Duration::from_secs(2);
+/// How long output waits for its reader after its process has ended, and how long a Delete waits for that.
 const NO_READER: Duration = Duration::from_secs(10);
 const DELETED: Duration = Duration::from_secs(1);
 /// How often to look whether the reader has come: the kernel tells nobody.
@@ -94,7 +96,7 @@ pub async fn open_ends(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths)
 async fn await_readers(id: &str, paths: &Paths) -> Writers {
     let (waited, mut writers) = (Instant::now(), Writers::of(paths));
     while !writers.all_are_read() {
-        if waited.elapsed() > NO_READER {
+        if waited.elapsed() > READER_COMES {
             log::warn!("container {id}: nobody reads {:?} and {:?}", paths.stdout, paths.stderr);
             break;
         }

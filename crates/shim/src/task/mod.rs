@@ -6,7 +6,7 @@ mod state;
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
 use container::cgroup::Folders;
@@ -15,6 +15,7 @@ use containerd_shim_protos::api::StatsResponse;
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use oci_spec::runtime::LinuxResources;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use workload::Workload;
 
 pub use process::{Ended, Process};
@@ -23,6 +24,10 @@ pub use state::{Event, Refusal, State};
 use crate::nursery::Line;
 use crate::oom::Told;
 use crate::record::Record;
+
+/// How long a Delete waits for a Create to be taken back. containerd waits 5 s for the Delete; what takes longer,
+/// a compilation, is taken back when it ends.
+const TAKEN_BACK: Duration = Duration::from_secs(3);
 
 /// The tasks of the pod by container id.
 #[derive(Default)]
@@ -164,8 +169,8 @@ impl Tasks {
         Ok(())
     }
 
-    /// Notes that nobody wants what is being created under an id any more, and waits until it is taken back:
-    /// containerd deletes what it stopped waiting for, and then the bundle.
+    /// Notes that nobody wants what is being created under an id any more, and waits until it is taken back,
+    /// within reason: containerd deletes what it stopped waiting for, and then the bundle.
     pub async fn give_up(&self, id: &str) {
         let mut at_work = match lock(&self.0).get_mut(id) {
             Some(Slot::Reserved { given_up, at_work }) => {
@@ -175,7 +180,7 @@ impl Tasks {
             Some(Slot::Filled(_)) | None => return,
         };
         // Nothing is ever sent: it ends with its sender.
-        let _ = at_work.changed().await;
+        let _ = timeout(TAKEN_BACK, at_work.changed()).await;
     }
 
     /// Frees an id.
