@@ -64,7 +64,7 @@ impl Folders {
         loop {
             // On v1 a process that was just born can keep the others waiting until asked again.
             fs::write(&path, state).with_context(|| format!("cannot write to {}", path.display()))?;
-            if self.is_frozen(state) == frozen {
+            if self.is_in(state) {
                 return Ok(());
             }
             ensure!(Instant::now() < end, "{}: a process does not stop", folder.display());
@@ -72,13 +72,11 @@ impl Folders {
         }
     }
 
-    fn is_frozen(&self, asked: &str) -> bool {
+    /// Whether what was asked of the freezer is so: on the way there v1 says FREEZING.
+    fn is_in(&self, asked: &str) -> bool {
         match self.unified() {
-            Some(_) => self.keyed("freezer", "cgroup.events").get("frozen") == 1,
-            // While it is FREEZING, what was asked for is not there yet.
-            None => self.text("freezer", "freezer.state").is_some_and(|state| {
-                if asked == "FROZEN" { state.trim() == "FROZEN" } else { state.trim() != "THAWED" }
-            }),
+            Some(_) => self.keyed("freezer", "cgroup.events").get("frozen").to_string() == asked,
+            None => self.text("freezer", "freezer.state").is_some_and(|state| state.trim() == asked),
         }
     }
 

@@ -138,11 +138,11 @@ pub fn is_by_systemd(workload: &Workload) -> bool {
 /// What the spec calls the cgroup, in full: a container that names none, or one without a beginning, has it
 /// at the top.
 pub(crate) fn path_of(workload: &Workload) -> PathBuf {
-    match named(workload) {
-        Some(path) if is_by_systemd(workload) => path.into(),
-        None if is_by_systemd(workload) => format!(":lighter:{}", workload.id).into(),
-        Some(path) => Path::new("/").join(path),
-        None => Path::new("/lighter").join(&workload.id),
+    match (named(workload), is_by_systemd(workload)) {
+        (Some(path), true) => path.into(),
+        (None, true) => format!(":lighter:{}", workload.id).into(),
+        (Some(path), false) => Path::new("/").join(path),
+        (None, false) => Path::new("/lighter").join(&workload.id),
     }
 }
 

