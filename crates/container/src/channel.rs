@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 
 /// The longest message, in bytes. Longer texts are memfds.
 const LONGEST: usize = 64 << 10;
-/// The most descriptors one message carries.
-const MOST_FDS: usize = 8;
+/// The most descriptors one message carries: the kernel's own bound.
+pub const MOST_FDS: usize = 253;
 
 /// One end of a pair.
 #[derive(Debug)]

@@ -1,19 +1,15 @@
 //! Mounts whose files belong to other users than on the disk, for containers in user namespaces.
 
 use std::fs::{self, File};
-use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
-use libcontainer::syscall::linux::{AT_EMPTY_PATH, AT_RECURSIVE, MountAttr};
-use libcontainer::syscall::syscall::create_syscall;
+use anyhow::Context;
+use libcontainer::syscall::linux::MountAttr;
 use oci_spec::runtime::LinuxIdMapping;
-use rustix::fs::CWD;
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use crate::mounts::sentence;
+use crate::trees::{self, Depth, UNCHANGED};
 use crate::{birth, process};
 
 /// The kernel's `MOUNT_ATTR_IDMAP`, which libcontainer does not name.
@@ -72,9 +68,8 @@ impl IdMaps {
     /// # Errors
     /// When the file system cannot do that.
     pub fn clone_mount(&self, source: &Path) -> anyhow::Result<OwnedFd> {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let tree = open_tree(CWD, source, flags | OpenTreeFlags::AT_RECURSIVE)
-            .with_context(|| format!("cannot open {}", source.display()))?;
+        let tree =
+            trees::copy(source, Depth::All).with_context(|| format!("cannot open {}", source.display()))?;
         self.apply(&tree).with_context(|| format!("cannot map the users of {}", source.display()))?;
         Ok(tree)
     }
@@ -86,20 +81,8 @@ impl IdMaps {
     pub(crate) fn apply(&self, tree: &OwnedFd) -> anyhow::Result<()> {
         let namespace = self.namespace()?;
         let userns_fd = u64::try_from(namespace.as_raw_fd())?;
-        let attributes = MountAttr { attr_set: MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd };
-        let flags = AT_EMPTY_PATH | AT_RECURSIVE;
-        create_syscall()
-            .mount_setattr(tree.as_fd(), Path::new(""), flags, &attributes, size_of::<MountAttr>())
-            .map_err(|error| anyhow!("{}", sentence(&error)))
+        trees::set(tree, Depth::All, &MountAttr { attr_set: MOUNT_ATTR_IDMAP, userns_fd, ..UNCHANGED })
     }
-}
-
-/// Attaches a tree at `target`.
-///
-/// # Errors
-/// What the kernel says.
-pub(crate) fn attach(tree: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
-    move_mount(tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 #[cfg(test)]

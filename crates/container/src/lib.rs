@@ -7,6 +7,7 @@
 //! Unsafe code lives in [`birth`] (clone3), [`ending`] (a signal handler), `keyring` (keyctl), `loopback` (an ioctl) and
 //! [`process`] (real-time signals).
 
+pub mod bare;
 pub mod birth;
 pub mod cgroup;
 pub mod channel;
@@ -19,7 +20,7 @@ pub mod inside;
 mod keyring;
 pub mod layers;
 mod loopback;
-mod mounts;
+pub mod mounts;
 pub mod namespaces;
 pub mod native;
 pub mod privileges;
@@ -27,7 +28,8 @@ pub mod process;
 pub mod program;
 pub mod rootfs;
 pub mod seccomp;
-pub mod stage;
+mod stage;
 pub mod stdio;
 pub mod terminal;
+mod trees;
 pub mod wasm_box;

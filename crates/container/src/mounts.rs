@@ -1,42 +1,189 @@
 //! The file systems a Wasm guest sees: the root file system, the spec's volumes and four devices.
 //!
-//! No /proc, no /sys, no terminals: a guest has no use for a view of the kernel.
+//! No /proc, no /sys, no terminals: a guest has no use for a view of the kernel. Whatever is the host's is
+//! opened outside and handed to the guest's process, which has no host in sight to open it in.
 
-use std::path::{Path, PathBuf};
+use std::fs::Permissions;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use anyhow::Context;
-use libcontainer::rootfs::{Device, RootFS};
-use libcontainer::syscall::syscall::create_syscall;
-use nix::mount::{MsFlags, mount};
-use oci_spec::runtime::{
-    LinuxBuilder, LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType, Mount, MountBuilder, Spec,
-};
+use anyhow::{Context, bail, ensure};
+use libcontainer::syscall::linux::{MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr};
+use nix::mount::MsFlags;
+use oci_spec::runtime::Mount;
+use pathrs::RootRef;
+use pathrs::flags::OpenFlags;
+use rustix::fs::{AtFlags, StatxFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, makedev, mknodat, openat, openat2, statx};
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{fchdir, pivot_root, umask};
 use workload::Workload;
 
-/// Mounts everything below `rootfs`, in a mount namespace that is the caller's alone.
+use crate::idmap::IdMaps;
+use crate::namespaces::Namespaces;
+use crate::trees::{self, Depth, UNCHANGED};
+
+/// What every guest may open: nothing that stores, nothing that listens. Their minor numbers; the major is 1.
+const DEVICES: [(&str, u32); 4] = [("null", 3), ("zero", 5), ("random", 8), ("urandom", 9)];
+
+/// A container's root and the volumes that are binds, opened outside and attached nowhere.
+#[derive(Debug)]
+pub struct Trees {
+    root: OwnedFd,
+    binds: Vec<OwnedFd>,
+}
+
+impl Trees {
+    /// Opens them, in the host's mount namespace.
+    ///
+    /// # Errors
+    /// Names what is not there, or cannot belong to the container's users.
+    pub fn open(workload: &Workload) -> anyhow::Result<Self> {
+        let rootfs = workload.rootfs();
+        let root = trees::copy(&rootfs, Depth::All)
+            .with_context(|| format!("cannot find the root file system {}", rootfs.display()))?;
+        let linux = workload.spec.linux().as_ref();
+        let asked = linux.and_then(|linux| linux.rootfs_propagation().as_deref());
+        let propagation = match asked.map(propagation_of_root).as_deref() {
+            None | Some("slave") => MsFlags::MS_SLAVE,
+            Some("shared") => MsFlags::MS_SHARED,
+            Some("private") => MsFlags::MS_PRIVATE,
+            Some("unbindable") => MsFlags::MS_UNBINDABLE,
+            Some(other) => bail!("the spec's rootfsPropagation is {other:?}, which is none"),
+        };
+        trees::propagate(&root, propagation | MsFlags::MS_REC)?;
+        let binds = workload.volumes().filter(|volume| is_bind(volume));
+        let binds = binds.map(|volume| {
+            let source = workload.bundle.join(volume.source().as_deref().unwrap_or(Path::new("")));
+            open_bind(volume, &source).with_context(|| format!("cannot open the volume {}", source.display()))
+        });
+        Ok(Self { root, binds: binds.collect::<anyhow::Result<_>>()? })
+    }
+
+    /// The root, then the volumes in the spec's order.
+    pub fn into_fds(self) -> Vec<OwnedFd> {
+        std::iter::once(self.root).chain(self.binds).collect()
+    }
+
+    /// The numbers of their descriptors.
+    pub(crate) fn numbers(&self) -> Vec<RawFd> {
+        std::iter::once(&self.root).chain(&self.binds).map(AsRawFd::as_raw_fd).collect()
+    }
+
+    /// The same in the process they were handed to.
+    ///
+    /// # Errors
+    /// When there is no root among them.
+    pub fn from_fds(fds: Vec<OwnedFd>) -> anyhow::Result<Self> {
+        let mut fds = fds.into_iter();
+        let root = fds.next().context("the container was given no root")?;
+        Ok(Self { root, binds: fds.collect() })
+    }
+}
+
+fn open_bind(volume: &Mount, source: &Path) -> anyhow::Result<OwnedFd> {
+    let deep = volume.options().iter().flatten().any(|option| option == "rbind");
+    let tree = trees::copy(source, if deep { Depth::All } else { Depth::Top })?;
+    if let Some(maps) = IdMaps::of(volume.uid_mappings().as_deref(), volume.gid_mappings().as_deref()) {
+        maps.apply(&tree).context("its users cannot be mapped")?;
+    }
+    // Without a word about it mounts of the host's come in, as with runc, and none gets out.
+    trees::propagate(&tree, propagation_of(volume).unwrap_or(MsFlags::MS_SLAVE | MsFlags::MS_REC))?;
+    Ok(tree)
+}
+
+/// Attaches everything, the root at `place`, in a mount namespace that is the caller's alone. Returns the root.
 ///
 /// # Errors
 /// Names the mount that failed.
-pub(crate) fn build(workload: &Workload, rootfs: &Path) -> anyhow::Result<()> {
-    let spec = reduced(workload)?;
-    let linux = spec.linux().as_ref().context("the reduced spec has a linux part")?;
-    RootFS::new().mount_to_rootfs(linux, &spec, rootfs, false).map_err(|error| {
-        anyhow::anyhow!("cannot mount the container's file systems: {}", sentence(&error))
-    })?;
-    let in_user_namespace = crate::namespaces::Namespaces::of(&workload.spec).in_user();
-    Device::new()
-        .create_devices(rootfs, &devices()?, in_user_namespace)
-        .map_err(|error| anyhow::anyhow!("cannot make the container's devices: {}", sentence(&error)))
+pub(crate) fn build(workload: &Workload, trees: Trees, place: &Path) -> anyhow::Result<OwnedFd> {
+    let Trees { root, binds } = trees;
+    let mut binds = binds.into_iter();
+    let label = workload.spec.linux().as_ref().and_then(|linux| linux.mount_label().as_deref());
+    trees::attach(&root, place).context("cannot attach the root file system")?;
+    make_dev(&root, label, Namespaces::of(&workload.spec).in_user())
+        .context("cannot make the container's /dev")?;
+    for volume in workload.volumes() {
+        let mut mounted = || -> anyhow::Result<()> {
+            let opened =
+                if is_bind(volume) { Some(binds.next().context("it was not handed over")?) } else { None };
+            let tree = trees::as_asked(volume, opened, label)?;
+            let target = find_or_make(&root, volume.destination(), is_folder(&tree)?)?;
+            Ok(trees::attach_onto(&tree, &target)?)
+        };
+        mounted().with_context(|| format!("cannot mount {}", volume.destination().display()))?;
+    }
+    Ok(root)
 }
 
-/// Makes `rootfs` the root and lets go of the host's.
+/// The /dev of every guest. In a user namespace, which may make no devices, the host's are shown.
+fn make_dev(root: &OwnedFd, label: Option<&str>, in_user: bool) -> anyhow::Result<()> {
+    let mut data = vec!["mode=755".to_owned(), "size=64k".to_owned()];
+    data.extend(trees::context_of(label));
+    let dev = trees::fresh("tmpfs", "tmpfs", &data)?;
+    trees::set(
+        &dev,
+        Depth::Top,
+        &MountAttr { attr_set: MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, ..UNCHANGED },
+    )?;
+    trees::attach_onto(&dev, &find_or_make(root, Path::new("/dev"), true)?)?;
+    let before = umask(Mode::empty());
+    let made = DEVICES.iter().try_for_each(|(name, minor)| {
+        let rights = Mode::from_raw_mode(0o666);
+        if !in_user {
+            return mknodat(&dev, *name, FileType::CharacterDevice, rights, makedev(1, *minor));
+        }
+        let place = openat(&dev, *name, OFlags::CREATE | OFlags::CLOEXEC, rights)?;
+        trees::attach_onto(&trees::copy(&Path::new("/dev").join(name), Depth::Top)?, &place)
+    });
+    umask(before);
+    Ok(made?)
+}
+
+fn is_folder(tree: &OwnedFd) -> io::Result<bool> {
+    let found = statx(tree, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE)?;
+    Ok(FileType::from_raw_mode(found.stx_mode.into()) == FileType::Directory)
+}
+
+/// What a mount is to cover, made where the image has it not. Links are followed as if `root` were the root.
+fn find_or_make(root: &OwnedFd, destination: &Path, folder: bool) -> anyhow::Result<OwnedFd> {
+    let below = destination.strip_prefix("/").unwrap_or(destination);
+    ensure!(!below.as_os_str().is_empty(), "nothing can be mounted over the root");
+    let find = || {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        openat2(root, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+    };
+    match find() {
+        Err(rustix::io::Errno::NOENT) => {}
+        found => return Ok(found?),
+    }
+    let root = RootRef::from_fd(root.as_fd());
+    let for_all = Permissions::from_mode(0o755);
+    if folder {
+        root.mkdir_all(below, &for_all)?;
+    } else {
+        let parent = below.parent().filter(|parent| !parent.as_os_str().is_empty());
+        parent.map(|parent| root.mkdir_all(parent, &for_all)).transpose()?;
+        root.create_file(below, OpenFlags::O_EXCL | OpenFlags::O_CLOEXEC, &Permissions::from_mode(0o644))?;
+    }
+    Ok(find()?)
+}
+
+/// Makes `root` the root and lets go of what was.
 ///
 /// # Errors
-/// When `rootfs` is not a mount point, or the kernel refuses.
-pub(crate) fn pivot(rootfs: &Path) -> anyhow::Result<()> {
-    create_syscall()
-        .pivot_rootfs(rootfs)
-        .with_context(|| format!("cannot make {} the root", rootfs.display()))
+/// What the kernel says.
+pub(crate) fn pivot(root: OwnedFd) -> anyhow::Result<()> {
+    let pivoted = || {
+        fchdir(&root)?;
+        // The old root then lies over the new one, which has no place of its own for it.
+        pivot_root(".", ".")?;
+        unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")
+    };
+    pivoted().context("cannot change the root")
 }
 
 /// Makes the new root itself read-only; volumes keep their own rights.
@@ -44,12 +191,8 @@ pub(crate) fn pivot(rootfs: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// What the kernel says.
 pub(crate) fn make_root_readonly() -> anyhow::Result<()> {
-    let kept = nix::sys::statvfs::statvfs("/").context("cannot read the root's mount flags")?.flags();
-    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-    // A remount that leaves out a flag which is locked in a user namespace is refused.
-    let kept = MsFlags::from_bits_truncate(kept.bits())
-        & (MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC);
-    mount(None::<&str>, "/", None::<&str>, flags | kept, None::<&str>)
+    let root = openat(rustix::fs::CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    trees::set(&root, Depth::Top, &MountAttr { attr_set: MOUNT_ATTR_RDONLY, ..UNCHANGED })
         .context("cannot make the root read-only")
 }
 
@@ -81,58 +224,6 @@ pub(crate) fn propagation_of(mount: &Mount) -> Option<MsFlags> {
         )
     };
     mount.options().iter().flatten().filter_map(flag).next_back()
-}
-
-/// Lets mounts below each volume come and go as the spec says. In the finished root, whose links lead
-/// nowhere else.
-///
-/// # Errors
-/// Names the volume.
-pub(crate) fn propagate(workload: &Workload) -> anyhow::Result<()> {
-    for volume in workload.volumes() {
-        let Some(flags) = propagation_of(volume) else { continue };
-        let path = Path::new("/").join(volume.destination());
-        mount(None::<&str>, &path, None::<&str>, flags, None::<&str>)
-            .with_context(|| format!("cannot set the propagation of {}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// The spec with only what a Wasm box mounts: a /dev of its own, then the volumes.
-fn reduced(workload: &Workload) -> anyhow::Result<Spec> {
-    let dev = MountBuilder::default()
-        .destination(PathBuf::from("/dev"))
-        .typ("tmpfs")
-        .source(PathBuf::from("tmpfs"))
-        .options(["nosuid", "noexec", "strictatime", "mode=755", "size=64k"].map(String::from))
-        .build()?;
-    let mounts: Vec<Mount> = std::iter::once(dev).chain(workload.volumes().cloned()).collect();
-    let mut linux = LinuxBuilder::default().build()?;
-    let given = workload.spec.linux().as_ref();
-    let propagation = given.and_then(|linux| linux.rootfs_propagation().as_deref());
-    linux.set_rootfs_propagation(propagation.map(propagation_of_root));
-    linux.set_mount_label(given.and_then(|linux| linux.mount_label().clone()));
-    let mut spec = Spec::default();
-    spec.set_mounts(Some(mounts)).set_linux(Some(linux));
-    Ok(spec)
-}
-
-/// What every guest may open: nothing that stores, nothing that listens.
-fn devices() -> anyhow::Result<Vec<LinuxDevice>> {
-    let device = |path: &str, minor| {
-        let built = LinuxDeviceBuilder::default()
-            .path(PathBuf::from(path))
-            .typ(LinuxDeviceType::C)
-            .major(1)
-            .minor(minor)
-            .file_mode(0o666_u32)
-            .build();
-        built.context("a device of our own list is complete")
-    };
-    [("/dev/null", 3), ("/dev/zero", 5), ("/dev/random", 8), ("/dev/urandom", 9)]
-        .into_iter()
-        .map(|(path, minor)| device(path, minor))
-        .collect()
 }
 
 /// An error and its causes in one line, each said once.

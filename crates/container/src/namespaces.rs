@@ -1,6 +1,7 @@
 //! Which namespaces a box gets: born into new ones, moved into those named by a path.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -20,6 +21,8 @@ pub struct Namespaces {
     /// that then gives birth to the box.
     before_birth: Vec<Joined>,
     new_cgroup: bool,
+    /// Whether the box begins with the host in sight, for `createContainer` hooks, which are the host's files.
+    sees_host: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +49,8 @@ impl Namespaces {
             }
         }
         // The user namespace decides what may be done in all others.
+        let hooks = spec.hooks().as_ref().and_then(|hooks| hooks.create_container().as_ref());
+        all.sees_host = hooks.is_some_and(|list| !list.is_empty());
         all.before_birth.sort_by_key(|joined| joined.flag != libc::CLONE_NEWUSER);
         all
     }
@@ -79,27 +84,39 @@ impl Namespaces {
         self.new & libc::CLONE_NEWNET != 0
     }
 
-    /// Whether somebody else must enter namespaces, or make the volumes ready for a user namespace, before
-    /// the box can be born.
+    /// Whether the box begins with the host's files in sight, instead of with hardly any.
+    pub fn sees_host(&self) -> bool {
+        self.sees_host
+    }
+
+    /// Whether somebody else must enter namespaces before the box can be born.
     pub fn need_midwife(&self) -> bool {
-        !self.before_birth.is_empty() || self.new_user()
+        !self.before_birth.is_empty() || self.sees_host
     }
 
-    /// Enters what must be entered before the box is born. For the process that gives birth.
+    /// Opens those that have a path, for the box, which sees hardly any.
     ///
     /// # Errors
     /// Names the namespace's file.
-    pub fn enter_before_birth(&self) -> anyhow::Result<()> {
-        enter(&open(&self.before_birth)?)
+    pub fn open(&self) -> anyhow::Result<Vec<OwnedFd>> {
+        let open = |joined: &Joined| {
+            let file = File::open(&joined.path)
+                .with_context(|| format!("cannot open the namespace {}", joined.path.display()))?;
+            Ok(file.into())
+        };
+        self.before_birth.iter().chain(&self.joined).map(open).collect()
     }
 
-    /// Opens the namespaces to enter after birth, while the process may still reach their files: a user
-    /// namespace's root may not.
-    ///
-    /// # Errors
-    /// Names the namespace's file.
-    pub fn open(&self) -> anyhow::Result<Opened> {
-        open(&self.joined).map(Opened)
+    /// The same in the process they were handed to, which are as many.
+    pub fn opened(&self, files: impl IntoIterator<Item = OwnedFd>) -> Opened {
+        let mut all = self.before_birth.iter().chain(&self.joined).cloned().zip(files);
+        let before_birth = all.by_ref().take(self.before_birth.len()).collect();
+        Opened { before_birth, after_birth: all.collect() }
+    }
+
+    /// How many have a path.
+    pub fn with_path(&self) -> usize {
+        self.before_birth.len() + self.joined.len()
     }
 
     /// Writes the spec's id maps for the box `pid`, which was born into a user namespace of its own.
@@ -134,28 +151,30 @@ impl Namespaces {
 
 /// Namespaces that were opened to be entered.
 #[derive(Debug)]
-pub struct Opened(Vec<(Joined, File)>);
+pub struct Opened {
+    before_birth: Vec<(Joined, OwnedFd)>,
+    after_birth: Vec<(Joined, OwnedFd)>,
+}
 
 impl Opened {
-    /// Enters them. For the box.
+    /// Enters what must be entered before the box is born. For the process that gives birth.
+    ///
+    /// # Errors
+    /// Names the namespace's file.
+    pub fn enter_before_birth(&self) -> anyhow::Result<()> {
+        enter(&self.before_birth)
+    }
+
+    /// Enters the others. For the box.
     ///
     /// # Errors
     /// Names the namespace's file.
     pub fn enter(&self) -> anyhow::Result<()> {
-        enter(&self.0)
+        enter(&self.after_birth)
     }
 }
 
-fn open(list: &[Joined]) -> anyhow::Result<Vec<(Joined, File)>> {
-    let open = |joined: &Joined| {
-        let file = File::open(&joined.path)
-            .with_context(|| format!("cannot open the namespace {}", joined.path.display()))?;
-        Ok((joined.clone(), file))
-    };
-    list.iter().map(open).collect()
-}
-
-fn enter(list: &[(Joined, File)]) -> anyhow::Result<()> {
+fn enter(list: &[(Joined, OwnedFd)]) -> anyhow::Result<()> {
     for (Joined { flag, path }, file) in list {
         setns(file, CloneFlags::from_bits_retain(*flag))
             .with_context(|| format!("cannot enter the namespace {}", path.display()))?;

@@ -15,8 +15,9 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{UnmountFlags, unmount};
 use workload::{Format, Workload};
 
-use crate::idmap::{IdMaps, attach};
+use crate::idmap::IdMaps;
 use crate::mounts::sentence;
+use crate::trees::attach;
 
 /// The file a container starts from.
 #[derive(Debug)]

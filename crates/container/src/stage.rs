@@ -1,4 +1,4 @@
-//! Volumes made ready for a container's process, which binds what it finds at a path and nothing more: with
+//! Volumes made ready for libcontainer's init, which binds what it finds at a path and nothing more: with
 //! the propagation and the users that the spec asks for, and where a user namespace's root can reach them.
 //!
 //! For a short-lived process: it goes into a mount namespace of its own, and what it stages ends with it.
@@ -11,29 +11,15 @@ use anyhow::Context;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use oci_spec::runtime::{Mount, Spec};
-use rustix::fs::CWD;
-use rustix::mount::{OpenTreeFlags, open_tree};
 use workload::Workload;
 
-use crate::idmap::{IdMaps, attach};
+use crate::idmap::IdMaps;
 use crate::mounts::{is_bind, propagation_of};
 use crate::namespaces::Namespaces;
+use crate::trees::{self, Depth};
 
 /// An empty folder of the host's, covered in the namespace of the one who stages.
 const STAGE: &str = "/run/lighter";
-
-/// Stages the volumes of a Wasm container that has a user namespace; without one its process does all that
-/// is needed itself.
-///
-/// # Errors
-/// Names the volume.
-pub fn for_guest(workload: &mut Workload) -> anyhow::Result<()> {
-    if Namespaces::of(&workload.spec).in_user() {
-        let staged = volumes(workload)?;
-        redirect(&mut workload.spec, &staged);
-    }
-    Ok(())
-}
 
 /// Lets the mounts of a spec take what was staged for them.
 pub(crate) fn redirect(spec: &mut Spec, staged: &[(usize, PathBuf)]) {
@@ -62,8 +48,7 @@ pub(crate) fn volumes(workload: &Workload) -> anyhow::Result<Vec<(usize, PathBuf
     let mut opened = Vec::new();
     for (at, mount) in chosen {
         let source = workload.bundle.join(mount.source().as_deref().unwrap_or(Path::new("")));
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let tree = open_tree(CWD, &source, flags | OpenTreeFlags::AT_RECURSIVE);
+        let tree = trees::copy(&source, Depth::All);
         let tree = tree.with_context(|| format!("cannot open the volume {}", source.display()))?;
         let maps = IdMaps::of(mount.uid_mappings().as_deref(), mount.gid_mappings().as_deref());
         if let Some(maps) = maps {
@@ -82,7 +67,7 @@ pub(crate) fn volumes(workload: &Workload) -> anyhow::Result<Vec<(usize, PathBuf
             } else {
                 drop(File::create(&place)?)
             }
-            attach(&tree, &place)?;
+            trees::attach(&tree, &place)?;
             // A volume of which the spec says nothing is the container's own.
             let flags = propagation.unwrap_or(MsFlags::MS_PRIVATE | MsFlags::MS_REC);
             Ok(mount(None::<&str>, &place, None::<&str>, flags, None::<&str>)?)

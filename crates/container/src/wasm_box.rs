@@ -5,18 +5,20 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use nix::mount::{MsFlags, mount};
 use nix::unistd::{chdir, sethostname};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use workload::Workload;
 
 use crate::hooks::Starter;
 use crate::inside::Inside;
+use crate::mounts::Trees;
 use crate::namespaces::{Namespaces, Opened};
 use crate::seccomp::Filter;
-use crate::{birth, ending, hooks, loopback, mounts, privileges, terminal};
+use crate::{bare, birth, ending, hooks, loopback, mounts, privileges, terminal};
 
 /// Comes into the namespaces of other processes, before anybody outside looks at this one.
 ///
@@ -34,9 +36,11 @@ pub fn join(namespaces: &Namespaces, opened: &Opened) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// A sentence that names the step and what it was tried on.
-pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<Option<Starter>> {
+pub fn build(workload: &Workload, namespaces: &Namespaces, trees: Trees) -> anyhow::Result<Option<Starter>> {
     let process = workload.process();
-    let inherited = birth::open_numbers().context("cannot list the open files")?;
+    let mut inherited = birth::open_numbers().context("cannot list the open files")?;
+    // Theirs may be a library's before long.
+    inherited.retain(|number| !trees.numbers().contains(number));
     if namespaces.in_user() {
         // Mapped since the daemon's order: whatever is made from here belongs to the namespace.
         privileges::become_root().context("cannot become root of the user namespace")?;
@@ -55,14 +59,11 @@ pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<Opt
         );
         sethostname(name).with_context(|| format!("cannot set the host name to {name:?}"))?;
     }
-    let rootfs = fs::canonicalize(workload.rootfs())
-        .with_context(|| format!("cannot find the root file system {}", workload.rootfs().display()))?;
-    mounts::build(workload, &rootfs)?;
+    let root = mounts::build(workload, trees, &place(workload, namespaces)?)?;
     hooks::create_container(workload)?;
-    mounts::pivot(&rootfs)?;
+    mounts::pivot(root)?;
     // Libraries keep a /proc open for their next call; there is none, and the guest must not find it.
     birth::close_all_but(&inherited);
-    mounts::propagate(workload)?;
     // runc makes a working directory that the image has not; while the root may be written to.
     let cwd = process.cwd();
     fs::create_dir_all(cwd)
@@ -72,6 +73,17 @@ pub fn build(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<Opt
     }
     privileges::limit(process)?;
     hooks::prepare_start(workload)
+}
+
+/// Where the root is attached before it becomes the root.
+fn place(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<PathBuf> {
+    if !namespaces.sees_host() {
+        return Ok(bare::PLACE.into());
+    }
+    // Nothing that is mounted in this copy of the host's namespace may show in the host's own.
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)
+        .context("cannot part from the host's mounts")?;
+    Ok(workload.rootfs())
 }
 
 /// Comes into a box that is there already, for one more guest in it.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use workload::{Format, Guest, Workload, World};
 
 /// What the daemon asks the nursery to give birth to. The first descriptor with each is the new
-/// process's end of a channel to the daemon; the others are listed.
+/// process's end of a channel to the daemon, the second, for those with work there, the host's mount namespace;
+/// the others are listed.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
     /// A process that reads Wasm, finds its world and compiles it. Descriptors: Wasm, output.
@@ -20,7 +21,8 @@ pub enum Request {
         /// The function named after `#`.
         function: Option<String>,
     },
-    /// A Wasm container. Descriptors: [`Payload`] as JSON, stdin, stdout, stderr, code, bound.
+    /// A Wasm container. Descriptors: [`Payload`] as JSON, the namespaces with a path, stdin, stdout, stderr,
+    /// code, bound.
     Wasm(Namespaces),
     /// One more process in the container whose first process has this id. Descriptors: [`Payload`] as
     /// JSON, the first process's own, stdin, stdout, stderr; for a guest code and bound, too.
@@ -48,6 +50,18 @@ pub enum Request {
         /// The container's first process.
         pid: i32,
     },
+}
+
+impl Request {
+    /// Whether it is done among the host's files.
+    pub fn is_of_host(&self) -> bool {
+        match self {
+            Self::Prepare { .. } | Self::Exec { .. } => false,
+            Self::Wasm(namespaces) => namespaces.sees_host(),
+            Self::Logger { .. } | Self::NativeCreate | Self::NativeStart | Self::NativeDelete => true,
+            Self::Hooks { .. } => true,
+        }
+    }
 }
 
 /// What the nursery says: first whether it is ready, then an answer to each request. With a birth the new
@@ -87,6 +101,8 @@ pub enum Report {
 /// What the daemon tells a box.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
+    /// Take these for the box. Descriptors: its root and its volumes, or more of them.
+    Take,
     /// The cgroup, the id maps and the hooks outside are in place: build the box.
     Enter,
     /// Run the guest.

@@ -4,12 +4,14 @@ mod births;
 mod serve;
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::PoisonError;
 
 use anyhow::{Context, Error, bail};
+use container::bare;
 use container::birth::{self, Born};
 use container::channel::Channel;
 use container::process;
@@ -26,6 +28,8 @@ pub struct Nursery {
     line: Mutex<Line>,
     /// What its engines are, or why there are none: the first thing it says.
     greeting: OnceCell<Result<String, String>>,
+    /// The daemon's mount namespace, for those born in the nursery's who have work in it.
+    host: File,
     /// The children that somebody here waits for. Others are reaped as they are found.
     awaited: std::sync::Mutex<HashSet<i32>>,
 }
@@ -57,11 +61,12 @@ impl Nursery {
     /// Adopts the forked process, inside the runtime.
     ///
     /// # Errors
-    /// When the channel cannot be awaited.
+    /// When the channel cannot be awaited, or `/proc` is out of sight.
     pub fn adopt(Forked(channel): Forked) -> io::Result<Self> {
         Ok(Self {
             line: Mutex::new(Line::new(channel)?),
             greeting: OnceCell::new(),
+            host: bare::host()?,
             awaited: std::sync::Mutex::default(),
         })
     }
@@ -72,7 +77,8 @@ impl Nursery {
     /// A sentence from the nursery, or that it is gone.
     pub async fn birth(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> anyhow::Result<(Born, Line)> {
         let (ours, theirs) = Channel::pair().context("cannot make a channel")?;
-        let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(fds.iter().copied()).collect();
+        let host = request.is_of_host().then(|| self.host.as_fd());
+        let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(host).chain(fds.iter().copied()).collect();
         let nursery = self.line.lock().await;
         self.greeted(&nursery).await?;
         nursery.0.get_ref().send(request, &fds).context("the nursery is gone; the pod must be restarted")?;
@@ -176,12 +182,12 @@ impl Line {
         Ok(Self(awaited::readable(channel)?))
     }
 
-    /// Sends one message. It fits the socket's buffer: nothing waits.
+    /// Sends one message with descriptors. It fits the socket's buffer: nothing waits.
     ///
     /// # Errors
     /// When the other end is gone.
-    pub fn send(&self, message: &impl serde::Serialize) -> io::Result<()> {
-        self.0.get_ref().send(message, &[])
+    pub fn send(&self, message: &impl serde::Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.0.get_ref().send(message, fds)
     }
 
     /// The next report; `None` when the process ended without one.

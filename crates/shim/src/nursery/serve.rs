@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use container::bare;
 use container::birth::{self, Born};
 use container::channel::Channel;
 use container::seccomp::Filter;
@@ -25,7 +26,7 @@ pub struct Inheritance {
 pub fn serve(daemon: Channel, socket: &Path) -> ! {
     // The log's descriptor is closed. What goes wrong is told to the daemon, who logs.
     log::set_max_level(log::LevelFilter::Off);
-    let inheritance = match set_up() {
+    let inheritance = match set_up(socket) {
         Ok(inheritance) => inheritance,
         Err(error) => refuse_all(&daemon, socket, &format!("{error:#}")),
     };
@@ -52,7 +53,8 @@ pub fn serve(daemon: Channel, socket: &Path) -> ! {
     births::live(&request, line, fds, &inheritance)
 }
 
-fn set_up() -> anyhow::Result<Inheritance> {
+fn set_up(socket: &Path) -> anyhow::Result<Inheritance> {
+    bare::leave_host(socket.parent().unwrap_or(Path::new("/")))?;
     Ok(Inheritance { engines: Engines::set_up()?, filter: Filter::compile()? })
 }
 

@@ -119,7 +119,7 @@ async fn run(
             let born = entered(daemon, task, workload, born, &line).await?;
             let gone = soon(async {
                 expect(&line, |report| matches!(report, Report::Ready)).await?;
-                line.send(&Order::Go).context("the exec's process is gone")
+                line.send(&Order::Go, &[]).context("the exec's process is gone")
             });
             or_end(daemon, &born, gone.await).await?;
             if let Some(fresh) = fresh {
@@ -156,7 +156,7 @@ async fn entered(
         expect(line, |report| matches!(report, Report::Joined)).await?;
         admit(task, born.pid)?;
         set_oom_score(workload, born.pid);
-        line.send(&Order::Enter).context("the exec's process is gone")
+        line.send(&Order::Enter, &[]).context("the exec's process is gone")
     });
     let admitted = admitted.await;
     or_end(daemon, &born, admitted).await?;

@@ -1,5 +1,6 @@
 //! A Wasm container from the file that was found to the guest at its gate.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use container::cgroup::Cgroup;
 use container::channel;
 use container::hooks::Moment;
 use container::layers::Layers;
+use container::mounts::Trees;
 use container::namespaces::Namespaces;
 use container::process::Identity;
 use container::rootfs::Found;
@@ -44,7 +46,9 @@ pub async fn make_wasm(
     let namespaces = Namespaces::of(&workload.spec);
     let asked = Instant::now();
     let request = Request::Wasm(namespaces.clone());
-    let (born, line) = bear::guest(daemon, &request, workload, code, &bound, &opened.ends()).await?;
+    let joined = namespaces.open()?;
+    let before: Vec<_> = joined.iter().map(AsFd::as_fd).chain(opened.ends()).collect();
+    let (born, line) = bear::guest(daemon, &request, workload, code, &bound, &before).await?;
     log::debug!("container {}: born {:?} after it was asked for", workload.id, asked.elapsed());
     let born = if namespaces.need_midwife() { delivered(daemon, born, &line).await? } else { born };
     let brought = bring_to_gate(daemon, workload, &namespaces, &born, &line, record).await;
@@ -81,6 +85,10 @@ async fn bring_to_gate(
     }
     run_hooks(daemon, workload, Moment::Created, born.pid).await?;
     log::debug!("container {}: cgroup and hooks took {:?}", workload.id, joined.elapsed());
-    line.send(&Order::Enter).context("the container's process is gone")?;
+    let trees = Trees::open(workload)?.into_fds();
+    let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+    let mut orders =
+        trees.chunks(channel::MOST_FDS).map(|some| (Order::Take, some)).chain([(Order::Enter, &[][..])]);
+    orders.try_for_each(|(order, fds)| line.send(&order, fds)).context("the container's process is gone")?;
     expect(line, |report| matches!(report, Report::Ready)).await
 }

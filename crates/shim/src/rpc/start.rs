@@ -44,7 +44,7 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse
 async fn open_gate(daemon: &Daemon, task: &Task) -> anyhow::Result<()> {
     match &task.kind {
         Kind::Wasm { line, .. } => {
-            line.send(&Order::Go).context("the container's process is gone")?;
+            line.send(&Order::Go, &[]).context("the container's process is gone")?;
             if !hooks::any_at_start(&task.workload().spec) {
                 return Ok(());
             }

@@ -11,6 +11,7 @@ use e2e::guests::Guest;
 use e2e::kernel;
 use e2e::process::run;
 use e2e::runner::Scenario;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::{Value, json};
 
 use crate::data::shared_folder;
@@ -35,6 +36,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(both("user-namespace", user_namespace));
     scenarios.extend(both("umask-and-groups", umask_and_groups));
     scenarios.extend(both("hostname", hostname));
+    scenarios.extend(both("propagation", propagation));
     for (name, writable) in [("rw", true), ("ro", false)] {
         let check = move |daemon: &Containerd| file_mount(daemon, writable);
         scenarios.push(Scenario::ours(format!("wasm-file-mount-{name}"), check));
@@ -164,6 +166,40 @@ fn user_namespace(daemon: &Containerd, guest: Guest) -> Result<()> {
     );
     own.finish()?.ok()?;
     daemon.kill_and_delete("mapped")
+}
+
+/// What the host mounts in a volume later comes into the container unless the volume is its own.
+fn propagation(daemon: &Containerd, guest: Guest) -> Result<()> {
+    const VOLUMES: [(&str, Option<&str>, bool); 4] = [
+        ("/plain", None, true),
+        ("/slave", Some("rslave"), true),
+        ("/shared", Some("rshared"), true),
+        ("/own", Some("rprivate"), false),
+    ];
+    let folder = shared_folder(daemon, &format!("propagated-{}", guest.word()))?;
+    let later = folder.join("later");
+    fs::create_dir(&later)?;
+    const NONE: Option<&str> = None;
+    mount(Some(&folder), &folder, NONE, MsFlags::MS_BIND, NONE)?;
+    mount(NONE, &folder, NONE, MsFlags::MS_SHARED, NONE)?;
+    let mut spec = daemon.default_spec("propagated", guest.ready())?;
+    let mounts = spec["mounts"].as_array_mut().context("the default spec has mounts")?;
+    for (path, option, _) in VOLUMES {
+        let options: Vec<_> = ["rbind"].into_iter().chain(option).collect();
+        mounts.push(json!({ "destination": path, "type": "bind", "source": folder, "options": options }));
+    }
+    let path = daemon.write_spec("propagated", &spec)?;
+    daemon.run_spec("propagated", &path).detach()?;
+    mount(Some("tmpfs"), &later, Some("tmpfs"), MsFlags::empty(), NONE)?;
+    let seen = kernel::mounts(daemon.task("propagated")?.pid)?;
+    for (path, option, comes) in VOLUMES {
+        let point = Path::new(path).join("later");
+        let came = seen.iter().any(|mount| mount.point == point);
+        ensure!(came == comes, "a volume with the option {option:?}: a later mount came: {came}");
+    }
+    umount2(&later, MntFlags::empty())?;
+    daemon.kill_and_delete("propagated")?;
+    Ok(umount2(&folder, MntFlags::empty())?)
 }
 
 fn rlimits(daemon: &Containerd, guest: Guest) -> Result<()> {

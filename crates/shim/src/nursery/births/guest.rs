@@ -10,6 +10,7 @@ use anyhow::bail;
 use container::channel::Channel;
 use container::hooks::Starter;
 use container::inside::Inside;
+use container::mounts::Trees;
 use container::namespaces::{Namespaces, Opened};
 use container::wasm_box;
 use engine::{Bound, Compiled, Exit, Loaded};
@@ -78,7 +79,7 @@ fn box_and_load(
         wasm_box::join(namespaces, opened)?;
     }
     line.send(&Report::Joined, &[])?;
-    let Some((Order::Enter, _)) = line.receive()? else { bail!("the container was given up") };
+    let trees = entering(line)?;
     #[expect(unsafe_code, reason = "bytes become code here")]
     // SAFETY: our own compiler wrote it in another child of this nursery's, or of one with the same engines, and
     // the daemon sealed it, or found it whole in the cache, which only root can write to. It reached us through
@@ -86,7 +87,7 @@ fn box_and_load(
     let code = unsafe { Compiled::vouched(code) };
     let mapped = inheritance.engines.for_world(&guest.world)?.map(code, &guest.world)?;
     let starter = match &home {
-        Home::New(namespaces, _) => wasm_box::build(workload, namespaces)?,
+        Home::New(namespaces, _) => wasm_box::build(workload, namespaces, Trees::from_fds(trees)?)?,
         Home::There(inside) => {
             wasm_box::enter(workload, inside)?;
             None
@@ -95,6 +96,18 @@ fn box_and_load(
     drop(home);
     wasm_box::give_up_power(workload, &inheritance.filter)?;
     Ok((mapped.load(guest, Bound::in_file(bound))?, starter))
+}
+
+/// Waits for the order to enter the box: what was handed over for it.
+fn entering(line: &Channel) -> anyhow::Result<Vec<OwnedFd>> {
+    let mut all = Vec::new();
+    loop {
+        match line.receive()? {
+            Some((Order::Take, fds)) => all.extend(fds),
+            Some((Order::Enter, _)) => return Ok(all),
+            _ => bail!("the container was given up"),
+        }
+    }
 }
 
 /// Tells people why a guest trapped: on its standard error and where `kubectl describe` looks.

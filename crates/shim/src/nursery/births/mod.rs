@@ -9,17 +9,22 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::Context;
+use container::bare;
 use container::birth;
 use container::channel::Channel;
 use container::inside::Inside;
 use container::namespaces::Namespaces;
-use container::stage;
 
 use super::serve::Inheritance;
 use crate::payload::{Payload, Report, Request, read};
 
 /// Lives the life that `request` asks for, and ends the process.
-pub fn live(request: &Request, line: Channel, fds: VecDeque<OwnedFd>, inheritance: &Inheritance) -> ! {
+pub fn live(request: &Request, line: Channel, mut fds: VecDeque<OwnedFd>, inheritance: &Inheritance) -> ! {
+    if request.is_of_host()
+        && let Err(error) = take(&mut fds).and_then(bare::enter_host)
+    {
+        birth::exit_now(report_failure(&line, error));
+    }
     let life = AssertUnwindSafe(|| match request {
         Request::Wasm(namespaces) => wasm(namespaces, line, fds, inheritance),
         Request::Exec { pid } => exec(*pid, line, fds, inheritance),
@@ -41,11 +46,11 @@ fn wasm(
     inheritance: &Inheritance,
 ) -> i32 {
     let mut born = || -> anyhow::Result<_> {
-        let Payload { mut workload, guest } = read(take(&mut fds)?)?;
-        let opened = namespaces.open()?;
+        let Payload { workload, guest } = read(take(&mut fds)?)?;
+        let with_path = namespaces.with_path().min(fds.len());
+        let opened = namespaces.opened(fds.drain(..with_path));
         if namespaces.need_midwife() {
-            stage::for_guest(&mut workload)?;
-            namespaces.enter_before_birth()?;
+            opened.enter_before_birth()?;
             if deliver(namespaces.new, &line)? {
                 birth::exit_now(0);
             }

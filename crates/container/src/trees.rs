@@ -1,0 +1,161 @@
+//! Mounts that are attached nowhere: opened or made by one process, and handed to the one that attaches them.
+
+use std::fs;
+use std::mem::size_of;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use libcontainer::rootfs::utils::parse_mount;
+use libcontainer::syscall::linux::{
+    AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOUNT_ATTR_RELATIME,
+    MOUNT_ATTR_STRICTATIME, MountAttr,
+};
+use libcontainer::syscall::syscall::create_syscall;
+use nix::mount::MsFlags;
+use oci_spec::runtime::Mount;
+use rustix::fs::CWD;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+};
+
+use crate::mounts::sentence;
+
+/// Nothing to change.
+pub(crate) const UNCHANGED: MountAttr = MountAttr { attr_set: 0, attr_clr: 0, propagation: 0, userns_fd: 0 };
+
+/// Which mounts of a tree are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The first alone.
+    Top,
+    /// All.
+    All,
+}
+
+/// A copy of what is mounted at `source`, or of the folder or file there.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn copy(source: &Path, depth: Depth) -> rustix::io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let deep = if depth == Depth::All { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    open_tree(CWD, source, flags | deep)
+}
+
+/// A file system of its own, set up by `data`: `key=value` or a word.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn fresh(kind: &str, source: &str, data: &[String]) -> rustix::io::Result<OwnedFd> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", source)?;
+    for option in data.iter().filter(|option| !option.is_empty()) {
+        match option.split_once('=') {
+            Some((key, value)) => fsconfig_set_string(&context, key, value)?,
+            None => fsconfig_set_flag(&context, option.as_str())?,
+        }
+    }
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+/// What a mount of the spec asks for, for a bind opened already or made here.
+///
+/// # Errors
+/// Names the option or the file system that the kernel refused.
+pub(crate) fn as_asked(
+    asked: &Mount,
+    opened: Option<OwnedFd>,
+    label: Option<&str>,
+) -> anyhow::Result<OwnedFd> {
+    let mut parsed = parse_mount(asked).map_err(|error| anyhow!("{}", sentence(&error)))?;
+    let tree = match opened {
+        Some(tree) => tree,
+        None => {
+            let kind = asked.typ().as_deref().context("the mount has neither a type nor the option bind")?;
+            let source = asked.source().as_deref().and_then(Path::to_str).unwrap_or(kind);
+            parsed.data.extend(context_of(label));
+            fresh(kind, source, &parsed.data).with_context(|| format!("cannot make a {kind}"))?
+        }
+    };
+    set(&tree, Depth::Top, &attributes(parsed.flags))?;
+    if let Some(of_all) = parsed.rec_attr {
+        set(&tree, Depth::All, &of_all)?;
+    }
+    Ok(tree)
+}
+
+/// The SELinux label of a new file system, as its option. A kernel without SELinux does not know the word.
+pub(crate) fn context_of(label: Option<&str>) -> Option<String> {
+    let known = || fs::read_to_string("/proc/filesystems").is_ok_and(|all| all.contains("selinuxfs"));
+    label.filter(|_| known()).map(|label| format!("context={label}"))
+}
+
+/// The words of mount(2) in those of mount_setattr(2).
+fn attributes(flags: MsFlags) -> MountAttr {
+    const EACH: [(MsFlags, u64); 5] = [
+        (MsFlags::MS_RDONLY, MOUNT_ATTR_RDONLY),
+        (MsFlags::MS_NOSUID, MOUNT_ATTR_NOSUID),
+        (MsFlags::MS_NODEV, MOUNT_ATTR_NODEV),
+        (MsFlags::MS_NOEXEC, MOUNT_ATTR_NOEXEC),
+        (MsFlags::MS_NODIRATIME, MOUNT_ATTR_NODIRATIME),
+    ];
+    // One of them at a time, to be set when the others are cleared.
+    const ACCESS_TIME: [(MsFlags, u64); 3] = [
+        (MsFlags::MS_STRICTATIME, MOUNT_ATTR_STRICTATIME),
+        (MsFlags::MS_NOATIME, MOUNT_ATTR_NOATIME),
+        (MsFlags::MS_RELATIME, MOUNT_ATTR_RELATIME),
+    ];
+    let asked = |(flag, _): &&(MsFlags, u64)| flags.contains(*flag);
+    let access_time = ACCESS_TIME.iter().find(asked);
+    let each = EACH.iter().filter(asked);
+    MountAttr {
+        attr_set: each.chain(access_time).fold(0, |all, (_, attribute)| all | attribute),
+        attr_clr: access_time.map_or(0, |_| MOUNT_ATTR__ATIME),
+        ..UNCHANGED
+    }
+}
+
+/// How mounts below a tree's may come and go.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn propagate(tree: &OwnedFd, flags: MsFlags) -> anyhow::Result<()> {
+    let depth = if flags.contains(MsFlags::MS_REC) { Depth::All } else { Depth::Top };
+    let propagation = (flags & !MsFlags::MS_REC).bits();
+    set(tree, depth, &MountAttr { propagation, ..UNCHANGED })
+}
+
+/// Changes mounts of a tree.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn set(tree: &impl AsFd, depth: Depth, change: &MountAttr) -> anyhow::Result<()> {
+    if *change == UNCHANGED {
+        return Ok(());
+    }
+    let deep = if depth == Depth::All { AT_RECURSIVE } else { 0 };
+    create_syscall()
+        .mount_setattr(tree.as_fd(), Path::new(""), AT_EMPTY_PATH | deep, change, size_of::<MountAttr>())
+        .map_err(|error| anyhow!("{}", sentence(&error)))
+}
+
+/// Attaches a tree at a path.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn attach(tree: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
+    move_mount(tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+/// Attaches a tree at what was found.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn attach_onto(tree: &OwnedFd, target: &OwnedFd) -> rustix::io::Result<()> {
+    let both = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, "", target, "", both)
+}
