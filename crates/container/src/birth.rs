@@ -4,7 +4,10 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// From `linux/sched.h`: too large for the type that libc gives its neighbours.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// A process just born, seen from its elder sibling.
 #[derive(Debug)]
@@ -15,16 +18,17 @@ pub struct Born {
     pub pidfd: OwnedFd,
 }
 
-/// Forks a sibling into the new namespaces of `flags` (`CLONE_NEW*`). Returns `None` in the child.
+/// Forks a sibling into the new namespaces of `flags` (`CLONE_NEW*`) and, on a host with cgroup v2, into the
+/// cgroup whose folder is given. Returns `None` in the child.
 ///
 /// The child's parent is the caller's parent, who alone is told of its end; the caller needs no
 /// wait and keeps no zombie.
 ///
 /// # Errors
 /// What the kernel says: `EPERM` without privileges, `ENOSPC` when namespaces are nested too deep.
-pub fn sibling(flags: i32) -> io::Result<Option<Born>> {
+pub fn sibling(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Option<Born>> {
     debug_assert!(is_single_threaded(), "a fork of many threads keeps their locks but not them");
-    clone3(flags | libc::CLONE_PARENT, 0)
+    clone3(flags | libc::CLONE_PARENT, 0, cgroup)
 }
 
 /// Makes a child in the new namespaces of `flags` that does nothing there until it is killed, or its parent
@@ -33,7 +37,7 @@ pub fn sibling(flags: i32) -> io::Result<Option<Born>> {
 /// # Errors
 /// As [`sibling`].
 pub(crate) fn sleeper(flags: i32) -> io::Result<Born> {
-    if let Some(born) = clone3(flags, libc::SIGCHLD)? {
+    if let Some(born) = clone3(flags, libc::SIGCHLD, None)? {
         return Ok(born);
     }
     // SAFETY: takes integers only.
@@ -46,13 +50,17 @@ pub(crate) fn sleeper(flags: i32) -> io::Result<Born> {
 
 /// A fork. `None` in the child, which must take no lock if its parent has other threads: that is, hardly do
 /// anything.
-fn clone3(flags: i32, signal_at_end: i32) -> io::Result<Option<Born>> {
+fn clone3(flags: i32, signal_at_end: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Option<Born>> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain data for which all zeroes is valid.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = u64::from((flags | libc::CLONE_PIDFD).cast_unsigned());
     args.exit_signal = u64::from(signal_at_end.cast_unsigned());
     args.pidfd = (&raw mut pidfd) as u64;
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
+    }
     // SAFETY: without CLONE_VM and with no new stack this is fork: the child continues on a copy of
     // this stack. What it may do there is its caller's to mind.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };

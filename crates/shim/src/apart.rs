@@ -4,17 +4,20 @@ use std::thread;
 
 use tokio::task::spawn_blocking;
 
+/// How many there are at most: a container's code is looked for while its cgroup is made.
+pub const THREADS: usize = 2;
 /// What such a thread is given as a stack, in bytes: it reads and writes some files.
 pub const STACK: usize = 256 << 10;
 
-/// Has `work` done by the second thread, one piece after the other, and waits for it.
+/// Has `work` done by another thread, which begins at once; what is returned waits for it.
 ///
 /// # Errors
 /// That of the work.
-pub async fn apart<T: Send + 'static>(
+pub fn apart<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    spawn_blocking(work).await.unwrap_or_else(|error| Err(anyhow::anyhow!("the shim failed inside: {error}")))
+) -> impl Future<Output = anyhow::Result<T>> {
+    let begun = spawn_blocking(work);
+    async { begun.await.unwrap_or_else(|error| Err(anyhow::anyhow!("the shim failed inside: {error}"))) }
 }
 
 /// Has `work` done by a thread of its own, for which nobody waits.

@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use container::{birth, cgroup};
+use container::birth;
 use containerd_shim_protos::shim_async::create_task;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use tokio::sync::Notify;
 use ttrpc::asynchronous::{Server, Service};
 
-use crate::apart::{STACK, beside};
+use crate::apart::{STACK, THREADS};
 use crate::events::Events;
 use crate::nursery::{self, Nursery};
 use crate::rpc::TaskApi;
@@ -79,12 +79,10 @@ pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
     log_fifo::open(&place.bundle, place.debug);
     // Before the runtime: a fork is only sound while there is one thread.
     let forked = nursery::fork(&place.socket)?;
-    // By the time that the first Create needs it.
-    beside(cgroup::warm_up);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(1)
+        .max_blocking_threads(THREADS)
         .thread_keep_alive(THREAD_STAYS)
         .thread_stack_size(STACK)
         .build()

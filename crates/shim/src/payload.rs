@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use container::cgroup::Way;
 use container::hooks::Moment;
 use container::namespaces::Namespaces;
 use serde::{Deserialize, Serialize};
@@ -21,14 +22,21 @@ pub enum Request {
         /// The function named after `#`.
         function: Option<String>,
     },
-    /// A Wasm container. Descriptors: [`Payload`] as JSON, the namespaces with a path, stdin, stdout, stderr,
-    /// code, bound.
-    Wasm(Namespaces),
-    /// One more process in the container whose first process has this id. Descriptors: [`Payload`] as
-    /// JSON, the first process's own, stdin, stdout, stderr; for a guest code and bound, too.
+    /// A Wasm container. Descriptors: those of `cgroup`, [`Payload`] as JSON, the namespaces with a path, stdin,
+    /// stdout, stderr, code, bound.
+    Wasm {
+        /// Those it is born into, and those it enters.
+        namespaces: Namespaces,
+        /// How it comes into its cgroup.
+        cgroup: Way,
+    },
+    /// One more process in the container whose first process has this id. Descriptors: those of
+    /// `cgroup`, [`Payload`] as JSON, the first process's own, stdin, stdout, stderr; for a guest code and bound, too.
     Exec {
         /// In the host's pid namespace.
         pid: i32,
+        /// How it comes into the container's cgroup.
+        cgroup: Way,
     },
     /// A process that reads the output of another. Descriptors: its fds 3, 4 and 5.
     Logger {
@@ -57,7 +65,7 @@ impl Request {
     pub fn is_of_host(&self) -> bool {
         match self {
             Self::Prepare { .. } | Self::Exec { .. } => false,
-            Self::Wasm(namespaces) => namespaces.sees_host(),
+            Self::Wasm { namespaces, .. } => namespaces.sees_host(),
             Self::Logger { .. } | Self::NativeCreate | Self::NativeStart | Self::NativeDelete => true,
             Self::Hooks { .. } => true,
         }
@@ -88,7 +96,7 @@ pub enum Report {
     Created(i32),
     /// The executed program has a terminal, whose other side is attached.
     Terminal,
-    /// The box is in its namespaces and waits for [`Order::Enter`].
+    /// The box is in its namespaces, and in its cgroup unless it is moved from outside, and waits for [`Order::Enter`].
     Joined,
     /// The guest is loaded and waits for [`Order::Go`].
     Ready,

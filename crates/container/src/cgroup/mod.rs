@@ -3,6 +3,7 @@
 //! Where systemd makes it, its folder is known once a process is in it; what needs no permission of systemd's
 //! is done by files then, too.
 
+mod entry;
 mod files;
 mod folders;
 mod host;
@@ -17,6 +18,7 @@ use anyhow::ensure;
 use oci_spec::runtime::LinuxResources;
 use workload::Workload;
 
+pub use entry::{Entry, Way, go_through};
 pub use folders::{Folders, Keyed, number};
 pub use oom::OomNotice;
 use systemd::Scope;
@@ -62,22 +64,33 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Makes the cgroup where it is not there, moves the process in and sets the spec's limits.
+    /// Makes the cgroup where it is not there, sets the spec's limits, and says how its first process comes in.
+    /// systemd makes none without a process: see [`Cgroup::admit`].
+    ///
+    /// # Errors
+    /// Names the cgroup and what the kernel refused.
+    pub fn make(&self, workload: &Workload) -> anyhow::Result<Entry> {
+        match &self.made_by {
+            Maker::Files(folders) => {
+                folders.make()?;
+                folders.limit(workload.resources().unwrap_or(&LinuxResources::default()))?;
+                folders.first_entry()
+            }
+            Maker::Systemd(_) => Ok(Entry::OUTSIDE),
+        }
+    }
+
+    /// Moves the process in from outside, and has the cgroup made by that where systemd makes it.
     ///
     /// # Errors
     /// Names the cgroup and what the kernel refused.
     pub fn admit(&self, pid: i32, workload: &Workload) -> anyhow::Result<()> {
-        let nothing = LinuxResources::default();
-        let resources = workload.resources().unwrap_or(&nothing);
         match &self.made_by {
-            Maker::Files(folders) => {
-                folders.make()?;
-                folders.limit(resources)?;
-                folders.admit(pid)
-            }
+            Maker::Files(folders) => folders.admit(pid),
             Maker::Systemd(scope) => {
                 scope.admit(pid)?;
-                scope.limit(resources, &Folders::of(pid)?)
+                let nothing = LinuxResources::default();
+                scope.limit(workload.resources().unwrap_or(&nothing), &Folders::of(pid)?)
             }
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use container::bare;
 use container::birth::{self, Born};
+use container::cgroup::Way;
 use container::channel::Channel;
 use container::seccomp::Filter;
 
@@ -42,7 +43,7 @@ pub fn serve(daemon: Channel, socket: &Path) -> ! {
             );
             continue;
         };
-        match bear(&request) {
+        match bear(&request, &fds) {
             Ok(None) => break (request, line, fds),
             Ok(Some(born)) => answer(&daemon, &Reply::Born(born.pid), Some(born.pidfd)),
             Err(error) => answer(&daemon, &Reply::Failed(format!("{error:#}")), None),
@@ -67,12 +68,14 @@ fn refuse_all(daemon: &Channel, socket: &Path, sentence: &str) -> ! {
 }
 
 /// Only a Wasm box is born into namespaces; the others do their work in the host's.
-fn bear(request: &Request) -> anyhow::Result<Option<Born>> {
-    let flags = match request {
-        Request::Wasm(namespaces) if !namespaces.need_midwife() => namespaces.new,
-        _ => 0,
+fn bear(request: &Request, fds: &VecDeque<OwnedFd>) -> anyhow::Result<Option<Born>> {
+    let (flags, cgroup) = match request {
+        Request::Wasm { namespaces, cgroup } if !namespaces.need_midwife() => {
+            (namespaces.new, fds.front().filter(|_| *cgroup == Way::Birth))
+        }
+        _ => (0, None),
     };
-    birth::sibling(flags).context("cannot make a process")
+    birth::sibling(flags, cgroup.map(AsFd::as_fd)).context("cannot make a process")
 }
 
 fn next(daemon: &Channel, socket: &Path) -> (Request, Vec<OwnedFd>) {

@@ -1,7 +1,7 @@
 //! From a Wasm file that was found to a guest's process: what a new container and an exec share.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -15,15 +15,15 @@ use crate::daemon::Daemon;
 use crate::nursery::Line;
 use crate::payload::{Payload, Report, Request};
 
-/// Gives birth to the process of a guest, in a box of its own or in one that is there. The request's
-/// descriptors `before` the code are the caller's.
+/// Gives birth to the process of a guest, in a box of its own or in one that is there. Of the request's
+/// descriptors those for its `entry` into a cgroup and those `before` the code are the caller's.
 pub async fn guest(
     daemon: &Daemon,
     request: &Request,
     workload: &Workload,
     code: Code,
     bound: &File,
-    before: &[BorrowedFd<'_>],
+    (entry, before): (&[OwnedFd], &[BorrowedFd<'_>]),
 ) -> anyhow::Result<(Born, Line)> {
     let guest = Guest::of(workload, code.world);
     let payload = Payload { workload: workload.clone(), guest: Some(guest) };
@@ -31,7 +31,8 @@ pub async fn guest(
     // The guest's process reads the bound, only the daemon writes it.
     let bound = File::open(path_of(bound)).context("cannot open the memory's bound again")?;
     let after = [code.file.as_fd(), bound.as_fd()];
-    let fds: Vec<_> = std::iter::once(payload.as_fd()).chain(before.iter().copied()).chain(after).collect();
+    let first = entry.iter().map(AsFd::as_fd).chain([payload.as_fd()]);
+    let fds: Vec<_> = first.chain(before.iter().copied()).chain(after).collect();
     daemon.nursery.birth(request, &fds).await
 }
 

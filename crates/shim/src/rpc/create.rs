@@ -53,8 +53,6 @@ async fn make_or_undo(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyh
     if !request.checkpoint.is_empty() {
         bail!("cannot restore a checkpoint: this shim makes none");
     }
-    // What comes last takes longest.
-    beside(cgroup::warm_up);
     let mut record = Record::new(options::read(request.options.as_ref(), &daemon.namespace)?);
     let workload = read_workload(&request.id, Path::new(&request.bundle), record.options.clone())?;
     let made = make_and_fill(daemon, request, &workload, &mut record).await;
@@ -128,6 +126,8 @@ async fn make_native(
     paths: &Paths,
     record: &mut Record,
 ) -> anyhow::Result<(Kind, Born, Streams)> {
+    // What comes last takes longest.
+    beside(cgroup::warm_up);
     let opened = streams::open_ends(daemon, workload, paths).await?;
     Cgroup::of(workload)?.check_free()?;
     record.entered = true;

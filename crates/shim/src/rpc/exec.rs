@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use container::birth::Born;
-use container::cgroup::Folders;
+use container::cgroup::{Entry, Folders, Way};
 use container::inside::Inside;
 use container::namespaces::Namespaces;
 use container::stdio::Paths;
@@ -109,14 +109,16 @@ async fn run(
 ) -> anyhow::Result<(Born, Streams)> {
     let (workload, paths) = (&process.workload, &process.paths);
     let first = task.first.born().context("the container has no process")?;
-    let request = Request::Exec { pid: first.pid };
+    let Entry { way, fds: entry } = task.cgroup.entry()?;
+    let request = Request::Exec { pid: first.pid, cgroup: way };
     match what {
         What::Guest(code, fresh, bound) => {
             let opened = streams::open(daemon, workload, paths).await?;
             let [stdin, stdout, stderr] = opened.ends();
             let before = [first.pidfd.as_fd(), stdin, stdout, stderr];
-            let (born, line) = bear::guest(daemon, &request, workload, code, bound, &before).await?;
-            let born = entered(daemon, task, workload, born, &line).await?;
+            let (born, line) =
+                bear::guest(daemon, &request, workload, code, bound, (&entry, &before)).await?;
+            let born = entered(daemon, task, workload, way, born, &line).await?;
             let gone = soon(async {
                 expect(&line, |report| matches!(report, Report::Ready)).await?;
                 line.send(&Order::Go, &[]).context("the exec's process is gone")
@@ -132,9 +134,10 @@ async fn run(
             let payload = Payload { workload: workload.clone(), guest: None };
             let payload = channel::sealed_json("workload", &payload)?;
             let [stdin, stdout, stderr] = opened.ends();
-            let fds = [payload.as_fd(), first.pidfd.as_fd(), stdin, stdout, stderr];
+            let fixed = [payload.as_fd(), first.pidfd.as_fd(), stdin, stdout, stderr];
+            let fds: Vec<_> = entry.iter().map(AsFd::as_fd).chain(fixed).collect();
             let (born, line) = daemon.nursery.birth(&request, &fds).await?;
-            let born = entered(daemon, task, workload, born, &line).await?;
+            let born = entered(daemon, task, workload, way, born, &line).await?;
             let streams = or_end(daemon, &born, soon(begun(workload, opened, &line)).await).await?;
             Ok((born, streams))
         }
@@ -147,6 +150,7 @@ async fn entered(
     daemon: &Daemon,
     task: &Task,
     workload: &Workload,
+    cgroup: Way,
     born: Born,
     line: &Line,
 ) -> anyhow::Result<Born> {
@@ -154,7 +158,9 @@ async fn entered(
     let born = if Inside::needs_midwife(&namespaces) { delivered(daemon, born, line).await? } else { born };
     let admitted = soon(async {
         expect(line, |report| matches!(report, Report::Joined)).await?;
-        admit(task, born.pid)?;
+        if cgroup == Way::Outside {
+            admit(task, born.pid)?;
+        }
         set_oom_score(workload, born.pid);
         line.send(&Order::Enter, &[]).context("the exec's process is gone")
     });

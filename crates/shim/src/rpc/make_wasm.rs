@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use container::birth::Born;
-use container::cgroup::Cgroup;
+use container::cgroup::{Cgroup, Entry, Way};
 use container::channel;
 use container::hooks::Moment;
 use container::layers::Layers;
@@ -39,19 +39,31 @@ pub async fn make_wasm(
     paths: &Paths,
     record: &mut Record,
 ) -> anyhow::Result<(Kind, Born, Streams)> {
-    let opened = streams::open(daemon, workload, paths).await?;
-    let (code, fresh) = code::of(daemon, workload, found, &layers).await?;
+    let cgroup = Arc::new(Cgroup::of(workload)?);
+    cgroup.check_free()?;
+    record.entered = true;
+    record.write(&workload.bundle)?;
+    let (made, limits) = (Arc::clone(&cgroup), workload.clone());
+    let prepared = async {
+        let opened = streams::open(daemon, workload, paths).await?;
+        anyhow::Ok((opened, code::of(daemon, workload, found, &layers).await?))
+    };
+    // Both to their end: what fails is undone, and nothing may be made any more by then.
+    let (entry, prepared) = tokio::join!(apart(move || made.make(&limits)), prepared);
+    let Entry { way, fds: entry } = entry?;
+    let (opened, (code, fresh)) = prepared?;
     let bound = channel::memory_file("bound")?;
     Bound::write(&bound, workload.memory_limit().map(linear_memory))?;
     let namespaces = Namespaces::of(&workload.spec);
     let asked = Instant::now();
-    let request = Request::Wasm(namespaces.clone());
     let joined = namespaces.open()?;
+    let request = Request::Wasm { namespaces: namespaces.clone(), cgroup: way };
     let before: Vec<_> = joined.iter().map(AsFd::as_fd).chain(opened.ends()).collect();
-    let (born, line) = bear::guest(daemon, &request, workload, code, &bound, &before).await?;
+    let (born, line) = bear::guest(daemon, &request, workload, code, &bound, (&entry, &before)).await?;
     log::debug!("container {}: born {:?} after it was asked for", workload.id, asked.elapsed());
     let born = if namespaces.need_midwife() { delivered(daemon, born, &line).await? } else { born };
-    let brought = bring_to_gate(daemon, workload, &namespaces, &born, &line, record).await;
+    let outside = (way == Way::Outside).then_some(cgroup);
+    let brought = bring_to_gate(daemon, workload, &namespaces, outside, &born, &line, record).await;
     or_end(daemon, &born, brought).await?;
     log::debug!("container {}: at its gate {:?} after it was asked for", workload.id, asked.elapsed());
     if let Some(fresh) = fresh {
@@ -65,6 +77,7 @@ async fn bring_to_gate(
     daemon: &Daemon,
     workload: &Workload,
     namespaces: &Namespaces,
+    cgroup: Option<Arc<Cgroup>>,
     born: &Born,
     line: &Line,
     record: &mut Record,
@@ -73,12 +86,10 @@ async fn bring_to_gate(
     record.write(&workload.bundle)?;
     expect(line, |report| matches!(report, Report::Joined)).await?;
     let joined = Instant::now();
-    let cgroup = Cgroup::of(workload)?;
-    cgroup.check_free()?;
-    record.entered = true;
-    record.write(&workload.bundle)?;
-    let (pid, admitted) = (born.pid, workload.clone());
-    apart(move || cgroup.admit(pid, &admitted)).await?;
+    if let Some(cgroup) = cgroup {
+        let (pid, admitted) = (born.pid, workload.clone());
+        apart(move || cgroup.admit(pid, &admitted)).await?;
+    }
     set_oom_score(workload, born.pid);
     if namespaces.new_user() {
         namespaces.map_ids(&workload.spec, born.pid)?;

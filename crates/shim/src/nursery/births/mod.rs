@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use anyhow::Context;
 use container::bare;
 use container::birth;
+use container::cgroup::{Way, go_through};
 use container::channel::Channel;
 use container::inside::Inside;
 use container::namespaces::Namespaces;
@@ -26,8 +27,8 @@ pub fn live(request: &Request, line: Channel, mut fds: VecDeque<OwnedFd>, inheri
         birth::exit_now(report_failure(&line, error));
     }
     let life = AssertUnwindSafe(|| match request {
-        Request::Wasm(namespaces) => wasm(namespaces, line, fds, inheritance),
-        Request::Exec { pid } => exec(*pid, line, fds, inheritance),
+        Request::Wasm { namespaces, cgroup } => wasm(namespaces, *cgroup, line, fds, inheritance),
+        Request::Exec { pid, cgroup } => exec(*pid, *cgroup, line, fds, inheritance),
         Request::Logger { command, env } => program::logger(command, env, line, fds),
         _ => errand::run(request, &line, fds, inheritance),
     });
@@ -41,20 +42,23 @@ const PANICKED: i32 = 70;
 /// A new container.
 fn wasm(
     namespaces: &Namespaces,
+    cgroup: Way,
     line: Channel,
     mut fds: VecDeque<OwnedFd>,
     inheritance: &Inheritance,
 ) -> i32 {
     let mut born = || -> anyhow::Result<_> {
+        let entry = take_entry(cgroup, &mut fds);
         let Payload { workload, guest } = read(take(&mut fds)?)?;
         let with_path = namespaces.with_path().min(fds.len());
         let opened = namespaces.opened(fds.drain(..with_path));
         if namespaces.need_midwife() {
             opened.enter_before_birth()?;
-            if deliver(namespaces.new, &line)? {
+            if deliver(namespaces.new, entry.first().filter(|_| cgroup == Way::Birth), &line)? {
                 birth::exit_now(0);
             }
         }
+        go_in(cgroup, entry)?;
         Ok((workload, guest.context("a Wasm container without a guest")?, opened))
     };
     match born() {
@@ -66,20 +70,22 @@ fn wasm(
 }
 
 /// One more process in a container.
-fn exec(pid: i32, line: Channel, mut fds: VecDeque<OwnedFd>, inheritance: &Inheritance) -> i32 {
+fn exec(pid: i32, cgroup: Way, line: Channel, mut fds: VecDeque<OwnedFd>, inheritance: &Inheritance) -> i32 {
     let mut opened = || -> anyhow::Result<_> {
         // Nobody in the container may look into a process that still has the host's root. Executing a program
         // takes it back.
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+        let entry = take_entry(cgroup, &mut fds);
         let (payload, pidfd): (Payload, _) = (read(take(&mut fds)?)?, take(&mut fds)?);
         let namespaces = Namespaces::of(&payload.workload.spec);
         let inside = Inside::of(&namespaces, pid, pidfd)?;
         if Inside::needs_midwife(&namespaces) {
             inside.enter_before_birth()?;
-            if deliver(0, &line)? {
+            if deliver(0, None, &line)? {
                 birth::exit_now(0);
             }
         }
+        go_in(cgroup, entry)?;
         Ok((payload, inside))
     };
     match opened() {
@@ -93,9 +99,10 @@ fn exec(pid: i32, line: Channel, mut fds: VecDeque<OwnedFd>, inheritance: &Inher
 
 /// Gives birth to the process that is meant, in the namespaces that this one entered, and tells of it
 /// before the newborn says anything. `false` in the newborn.
-fn deliver(namespaces: i32, line: &Channel) -> anyhow::Result<bool> {
+fn deliver(namespaces: i32, cgroup: Option<&OwnedFd>, line: &Channel) -> anyhow::Result<bool> {
     let (told, tell) = Channel::pair()?;
-    let Some(born) = birth::sibling(namespaces).context("cannot make a process")? else {
+    let Some(born) = birth::sibling(namespaces, cgroup.map(AsFd::as_fd)).context("cannot make a process")?
+    else {
         drop(tell);
         // Ends when this process's mother does, whatever she has managed to say.
         let _ = told.receive::<()>();
@@ -104,6 +111,20 @@ fn deliver(namespaces: i32, line: &Channel) -> anyhow::Result<bool> {
     line.send(&Report::Delivered(born.pid), &[born.pidfd.as_fd()])?;
     drop(tell);
     Ok(true)
+}
+
+/// What the process needs to come into its cgroup.
+fn take_entry(cgroup: Way, fds: &mut VecDeque<OwnedFd>) -> Vec<OwnedFd> {
+    let handed = cgroup.descriptors().min(fds.len());
+    fds.drain(..handed).collect()
+}
+
+/// Comes into the cgroup, if that is left to the process.
+fn go_in(cgroup: Way, entry: Vec<OwnedFd>) -> anyhow::Result<()> {
+    match cgroup {
+        Way::Doors(_) => go_through(entry),
+        Way::Birth | Way::Outside => Ok(()),
+    }
 }
 
 fn report_failure(line: &Channel, error: anyhow::Error) -> i32 {
