@@ -3,20 +3,16 @@
 //! No /proc, no /sys, no terminals: a guest has no use for a view of the kernel. Whatever is the host's is
 //! opened outside and handed to the guest's process, which has no host in sight to open it in.
 
-use std::fs::Permissions;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use libcontainer::syscall::linux::{MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr};
 use nix::mount::MsFlags;
 use oci_spec::runtime::Mount;
-use pathrs::RootRef;
-use pathrs::flags::OpenFlags;
 use rustix::fs::{AtFlags, StatxFlags};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, makedev, mknodat, openat, openat2, statx};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, makedev, mkdirat, mknodat, openat, openat2, statx};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{fchdir, pivot_root, umask};
 use workload::Workload;
@@ -147,28 +143,48 @@ fn is_folder(tree: &OwnedFd) -> io::Result<bool> {
     Ok(FileType::from_raw_mode(found.stx_mode.into()) == FileType::Directory)
 }
 
-/// What a mount is to cover, made where the image has it not. Links are followed as if `root` were the root.
+/// What a mount is to cover, made where the image has it not.
 fn find_or_make(root: &OwnedFd, destination: &Path, folder: bool) -> anyhow::Result<OwnedFd> {
     let below = destination.strip_prefix("/").unwrap_or(destination);
     ensure!(!below.as_os_str().is_empty(), "nothing can be mounted over the root");
-    let find = || {
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(root, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
-    };
-    match find() {
+    if folder {
+        return find_or_make_folder(root, below);
+    }
+    match find(root, below) {
         Err(rustix::io::Errno::NOENT) => {}
         found => return Ok(found?),
     }
-    let root = RootRef::from_fd(root.as_fd());
-    let for_all = Permissions::from_mode(0o755);
-    if folder {
-        root.mkdir_all(below, &for_all)?;
-    } else {
-        let parent = below.parent().filter(|parent| !parent.as_os_str().is_empty());
-        parent.map(|parent| root.mkdir_all(parent, &for_all)).transpose()?;
-        root.create_file(below, OpenFlags::O_EXCL | OpenFlags::O_CLOEXEC, &Permissions::from_mode(0o644))?;
+    let name = below.file_name().context("its path has no end")?;
+    let holder = holder(root, below)?;
+    let holder = holder.as_ref().unwrap_or(root);
+    let new = OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    Ok(openat(holder, name, new, Mode::from_raw_mode(0o644))?)
+}
+
+fn find_or_make_folder(root: &OwnedFd, below: &Path) -> anyhow::Result<OwnedFd> {
+    match find(root, below) {
+        Err(rustix::io::Errno::NOENT) => {}
+        found => return Ok(found?),
     }
-    Ok(find()?)
+    let name = below.file_name().context("its path has no end")?;
+    let holder = holder(root, below)?;
+    match mkdirat(holder.as_ref().unwrap_or(root), name, Mode::from_raw_mode(0o755)) {
+        // A link that leads nowhere: not found again.
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(find(root, below)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The folder that holds it; `None` for the root itself.
+fn holder(root: &OwnedFd, below: &Path) -> anyhow::Result<Option<OwnedFd>> {
+    let holder = below.parent().filter(|holder| !holder.as_os_str().is_empty());
+    holder.map(|holder| find_or_make_folder(root, holder)).transpose()
+}
+
+/// Opens what is there. Links are followed as if `root` were the root.
+fn find(root: &OwnedFd, below: &Path) -> rustix::io::Result<OwnedFd> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    openat2(root, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
 /// Makes `root` the root and lets go of what was.

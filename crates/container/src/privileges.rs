@@ -31,6 +31,14 @@ pub(crate) fn drop_to(process: &Process) -> anyhow::Result<()> {
     forget_capabilities()
 }
 
+/// Sets how much memory the process may have of its own, in bytes.
+///
+/// # Errors
+/// What the kernel says.
+pub fn bound_memory(most: u64) -> anyhow::Result<()> {
+    setrlimit(Resource::RLIMIT_DATA, most, most).context("cannot bound the memory of a process")
+}
+
 /// Becomes a user that owns nothing, without capabilities, and the first to go when memory runs out:
 /// for a process that reads what nobody trusts.
 ///

@@ -15,6 +15,7 @@ use workload::{Options, Workload, World};
 
 use crate::apart::apart;
 use crate::daemon::Daemon;
+use crate::nursery::Silent;
 use crate::payload::{Report, Request};
 
 /// Where the cache is unless options or environment say otherwise, and the word for none.
@@ -26,6 +27,9 @@ const ENVIRONMENT: &str = "LIGHTER_CACHE";
 const MIB: u64 = 2048;
 /// Larger files are compiled each time, in bytes.
 const LARGEST: u64 = 256 << 20;
+/// How much memory compiling one file may take, in MiB, and how long, in seconds, unless options say otherwise.
+const COMPILE_MIB: u64 = 4096;
+const COMPILE_SECONDS: u64 = 120;
 /// How often to look whether somebody else has compiled it.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -70,7 +74,7 @@ async fn find_or_compile(
     let function = workload.entrypoint.function.as_deref();
     let (cache, digest, found) = match digest(&workload.options, found, layers).await? {
         (Some((cache, digest)), found) => (cache, digest, found),
-        (None, found) => return Ok((compile(daemon, found, function).await?, None)),
+        (None, found) => return Ok((compile(daemon, &workload.options, found, function).await?, None)),
     };
     let fingerprint = daemon.nursery.fingerprint().await?;
     let key = Key::of(&[digest.as_str(), &fingerprint, function.unwrap_or_default()]);
@@ -85,13 +89,13 @@ async fn find_or_compile(
                 if let Some(code) = get(&cache, &key).await? {
                     return Ok((code, None));
                 }
-                let code = compile(daemon, found, function).await?;
+                let code = compile(daemon, &workload.options, found, function).await?;
                 let (file, world) = (code.file.try_clone()?, code.world.clone());
                 return Ok((code, Some(Fresh { cache, key, file, world, lock })));
             }
             Err(error) => {
                 log::warn!("compiled code is not kept: {error:#}");
-                return Ok((compile(daemon, found, function).await?, None));
+                return Ok((compile(daemon, &workload.options, found, function).await?, None));
             }
         }
     }
@@ -170,10 +174,30 @@ async fn get(cache: &Cache, key: &Key) -> anyhow::Result<Option<Code>> {
     .await
 }
 
-async fn compile(daemon: &Daemon, found: Found, function: Option<&str>) -> anyhow::Result<Code> {
+async fn compile(
+    daemon: &Daemon,
+    options: &Options,
+    found: Found,
+    function: Option<&str>,
+) -> anyhow::Result<Code> {
+    let or_usual = |asked, usual| if asked == 0 { usual } else { asked };
+    let mib = or_usual(options.compile_mib, COMPILE_MIB);
+    let seconds = or_usual(options.compile_seconds, COMPILE_SECONDS);
     let file = channel::memory_file("code")?;
-    let request = Request::Prepare { format: found.format, function: function.map(Into::into) };
-    match daemon.nursery.errand(&request, &[found.file.as_fd(), file.as_fd()]).await? {
+    let (function, memory) = (function.map(Into::into), mib.saturating_mul(1 << 20));
+    let request = Request::Prepare { format: found.format, function, memory };
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        format!("compiling it takes longer than {seconds} s; the option CompileSeconds allows more")
+    };
+    let compiled = daemon.nursery.errand_until(late, &request, &[found.file.as_fd(), file.as_fd()]).await;
+    let compiled = compiled.map_err(|error| match error.is::<Silent>() {
+        true => error.context(format!(
+            "it cannot be compiled in {mib} MiB of memory, or the compiler fails; the option CompileMib allows more"
+        )),
+        false => error,
+    });
+    match compiled? {
         (Report::Prepared(world), _) => {
             channel::seal(&file).context("cannot seal the compiled code")?;
             Ok(Code { world, file })

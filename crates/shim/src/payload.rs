@@ -21,6 +21,8 @@ pub enum Request {
         format: Format,
         /// The function named after `#`.
         function: Option<String>,
+        /// How many bytes of memory it may take.
+        memory: u64,
     },
     /// A Wasm container. Descriptors: those of `cgroup`, [`Payload`] as JSON, the namespaces with a path, stdin,
     /// stdout, stderr, code, bound.
@@ -98,8 +100,8 @@ pub enum Report {
     Terminal,
     /// The box is in its namespaces, and in its cgroup unless it is moved from outside, and waits for [`Order::Enter`].
     Joined,
-    /// The guest is loaded and waits for [`Order::Go`].
-    Ready,
+    /// The guest is loaded and waits for [`Order::Go`]: the steps it took there, with their microseconds.
+    Ready(Vec<(String, u64)>),
     /// The errand is done.
     Done,
     /// Why not: one sentence.

@@ -23,6 +23,10 @@ pub struct Options {
     pub cache_dir: String,
     /// How many mebibytes it may hold; 0 for the usual.
     pub cache_mib: u64,
+    /// How much memory compiling one module may take, in mebibytes; 0 for the usual.
+    pub compile_mib: u64,
+    /// How long it may take, in seconds; 0 for the usual.
+    pub compile_seconds: u64,
 }
 
 /// The TOML body does not say what it should.
@@ -34,8 +38,18 @@ pub struct OptionsError(String);
 
 impl Options {
     /// The keys of a TOML body.
-    const KEYS: [&str; 8] =
-        ["SystemdCgroup", "NoNewKeyring", "ShimCgroup", "IoUid", "IoGid", "Root", "CacheDir", "CacheMib"];
+    const KEYS: [&str; 10] = [
+        "SystemdCgroup",
+        "NoNewKeyring",
+        "ShimCgroup",
+        "IoUid",
+        "IoGid",
+        "Root",
+        "CacheDir",
+        "CacheMib",
+        "CompileMib",
+        "CompileSeconds",
+    ];
 
     /// Reads the TOML text of a `runtimeoptions.v1.Options` body, and returns the keys in it that the shim
     /// does not know. An empty body is the defaults.
@@ -68,6 +82,8 @@ mod tests {
         assert_eq!((all.shim_cgroup.as_str(), all.io_uid, all.io_gid, all.root.as_str()), ("/s", 1, 2, "/r"));
         let (cached, unknown) = Options::from_toml("CacheDir = 'off'\nCacheMib = 64").unwrap();
         assert_eq!((cached.cache_dir.as_str(), cached.cache_mib, unknown), ("off", 64, vec![]));
+        let (bounded, unknown) = Options::from_toml("CompileMib = 64\nCompileSeconds = 3").unwrap();
+        assert_eq!((bounded.compile_mib, bounded.compile_seconds, unknown), (64, 3, vec![]));
         for wrong in ["SystemdCgroup = 'yes'", "IoUid = -1", "Root = 1", "= 1"] {
             assert!(Options::from_toml(wrong).is_err(), "{wrong}");
         }

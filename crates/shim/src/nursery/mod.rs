@@ -5,6 +5,7 @@ mod serve;
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -16,6 +17,7 @@ use container::birth::{self, Born};
 use container::channel::Channel;
 use container::process;
 use serde::de::DeserializeOwned;
+use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, OnceCell};
@@ -56,6 +58,11 @@ pub fn fork(socket: &Path) -> anyhow::Result<Forked> {
         }
     }
 }
+
+/// A process ended without a word: it was killed, or it aborted.
+#[derive(Debug, Error)]
+#[error("the process that did it ended with status {0} and said nothing")]
+pub struct Silent(u32);
 
 impl Nursery {
     /// Adopts the forked process, inside the runtime.
@@ -125,12 +132,29 @@ impl Nursery {
         request: &Request,
         fds: &[BorrowedFd<'_>],
     ) -> anyhow::Result<(Report, Option<OwnedFd>)> {
+        self.errand_until(pending(), request, fds).await
+    }
+
+    /// The same, given up when `late` is there.
+    ///
+    /// # Errors
+    /// See [`Nursery::errand`]; `late`'s sentence.
+    pub async fn errand_until(
+        &self,
+        late: impl Future<Output = String>,
+        request: &Request,
+        fds: &[BorrowedFd<'_>],
+    ) -> anyhow::Result<(Report, Option<OwnedFd>)> {
         let (born, line) = self.birth(request, fds).await?;
         // Its own end counts too: a container it made may hold the line open after it was killed.
         let (report, status) = tokio::select! {
             biased;
             report = line.report() => (report, self.ended(&born).await),
             status = self.ended(&born) => (line.reported(), status),
+            sentence = late => {
+                process::signal(&born.pidfd, libc::SIGKILL).context("cannot end a child")?;
+                (Err(Error::msg(sentence)), self.ended(&born).await)
+            }
         };
         let status = status.context("cannot wait for a child")?;
         if let Ok(Some((Report::Created(pid), _))) = &report {
@@ -142,7 +166,7 @@ impl Nursery {
         }
         match report? {
             Some((report, mut attached)) => Ok((report, attached.pop())),
-            None => bail!("the process that did it ended with status {status} and said nothing"),
+            None => Err(Silent(status).into()),
         }
     }
 }

@@ -54,10 +54,19 @@ pub async fn delivered(daemon: &Daemon, midwife: Born, line: &Line) -> anyhow::R
     }
 }
 
+/// Waits until a guest is at its gate; the log tells in detail how it came there.
+pub async fn at_gate(workload: &Workload, line: &Line) -> anyhow::Result<()> {
+    if let Report::Ready(steps) = expect(line, |report| matches!(report, Report::Ready(_))).await? {
+        let steps: Vec<_> = steps.iter().map(|(step, took)| format!("{step} {took}")).collect();
+        log::debug!("container {}: its process, in µs: {}", workload.id, steps.join(", "));
+    }
+    Ok(())
+}
+
 /// Waits for a report that must come next.
-pub async fn expect(line: &Line, is_it: impl Fn(&Report) -> bool) -> anyhow::Result<()> {
+pub async fn expect(line: &Line, is_it: impl Fn(&Report) -> bool) -> anyhow::Result<Report> {
     match line.report().await? {
-        Some((report, _)) if is_it(&report) => Ok(()),
+        Some((report, _)) if is_it(&report) => Ok(report),
         Some((other, _)) => bail!("the container's process said {other:?} out of turn"),
         None => {
             bail!("the container's process ended while its box was built; was it killed, or out of memory?")

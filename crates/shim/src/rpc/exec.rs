@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use ttrpc::{Code, Result};
 use workload::Workload;
 
-use super::bear::{self, delivered, expect, or_end, set_oom_score};
+use super::bear::{self, at_gate, delivered, expect, or_end, set_oom_score};
 use super::exit::watch;
 use super::{StatusOf, status};
 use crate::code::{self, Fresh};
@@ -120,7 +120,7 @@ async fn run(
                 bear::guest(daemon, &request, workload, code, bound, (&entry, &before)).await?;
             let born = entered(daemon, task, workload, way, born, &line).await?;
             let gone = soon(async {
-                expect(&line, |report| matches!(report, Report::Ready)).await?;
+                at_gate(workload, &line).await?;
                 line.send(&Order::Go, &[]).context("the exec's process is gone")
             });
             or_end(daemon, &born, gone.await).await?;

@@ -18,7 +18,7 @@ use container::stdio::Paths;
 use engine::Bound;
 use workload::Workload;
 
-use super::bear::{self, delivered, expect, or_end, set_oom_score};
+use super::bear::{self, at_gate, delivered, expect, or_end, set_oom_score};
 use super::hooks::run_hooks;
 use super::update::linear_memory;
 use crate::apart::apart;
@@ -101,5 +101,5 @@ async fn bring_to_gate(
     let mut orders =
         trees.chunks(channel::MOST_FDS).map(|some| (Order::Take, some)).chain([(Order::Enter, &[][..])]);
     orders.try_for_each(|(order, fds)| line.send(&order, fds)).context("the container's process is gone")?;
-    expect(line, |report| matches!(report, Report::Ready)).await
+    at_gate(workload, line).await
 }

@@ -21,6 +21,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("wasm-cache-off", off),
         Scenario::ours("wasm-cache-trouble", trouble),
         Scenario::ours("wasm-cache-shared", shared),
+        Scenario::ours("wasm-compile-bounds", bounds),
     ]
 }
 
@@ -128,6 +129,49 @@ fn trouble(daemon: &Containerd) -> Result<()> {
     let log = daemon.log_tail(mark);
     ensure!(log.contains("compiled code is not kept"), "containerd's log says {log:?}");
     Ok(())
+}
+
+/// A module that costs the compiler too much fails its own Create, with a sentence.
+fn bounds(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "heavy")?;
+    fs::write(folder.join("heavy.wasm"), heavy(10))?;
+    let run = |option: &str| {
+        with(daemon, "heavy", option)?.args(&["/own/heavy.wasm"]).bind(&folder, "/own", false).finish()
+    };
+    run("CompileMib = 200\n")?.exits(1)?.complains("CompileMib")?;
+    run("CompileSeconds = 1\n")?.exits(1)?.complains("CompileSeconds")?;
+    daemon.run("light").args(Guest::Wasm.hello()).finish()?.ok()?.prints("hello").map(drop)
+}
+
+/// A module of so many functions of some megabytes each.
+fn heavy(functions: u32) -> Vec<u8> {
+    // local.get 0, i32.const 77, i32.add, local.set 0
+    const STEP: [u8; 8] = [0x20, 0, 0x41, 0xcd, 0, 0x6a, 0x21, 0];
+    let body: Vec<u8> = [1, 1, 0x7f].into_iter().chain(STEP.repeat(400_000)).chain([0x0b]).collect();
+    let mut code = length(functions);
+    for _ in 0..functions {
+        code.extend(length(u32::try_from(body.len()).unwrap_or(0)));
+        code.extend(&body);
+    }
+    let section = |id: u8, content: &[u8]| {
+        [vec![id], length(u32::try_from(content.len()).unwrap_or(0)), content.to_vec()].concat()
+    };
+    let declared = [length(functions), vec![0; functions as usize]].concat();
+    let exported = [&[1, 6][..], b"_start", &[0, 0]].concat();
+    let types = section(1, &[1, 0x60, 0, 0]);
+    [b"\0asm\x01\0\0\0".to_vec(), types, section(3, &declared), section(7, &exported), section(10, &code)]
+        .concat()
+}
+
+/// A number as Wasm writes it, 7 bits at a time.
+fn length(mut number: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number.to_le_bytes()[0]);
+    bytes
 }
 
 /// Guests of one module, in pods of their own, have its code in the same pages of memory.

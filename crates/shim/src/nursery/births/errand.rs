@@ -35,7 +35,8 @@ fn do_it(
     mut fds: VecDeque<OwnedFd>,
     inheritance: &Inheritance,
 ) -> anyhow::Result<(Report, Option<OwnedFd>)> {
-    if let Request::Prepare { format, function } = request {
+    if let Request::Prepare { format, function, memory } = request {
+        privileges::bound_memory(*memory)?;
         let (wasm, output) = (take(&mut fds)?, take(&mut fds)?);
         let world = compile(*format, function.as_deref(), wasm.into(), output.into(), inheritance)?;
         return Ok((Report::Prepared(world), None));

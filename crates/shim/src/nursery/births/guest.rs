@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::Instant;
 
 use anyhow::bail;
 use container::channel::Channel;
@@ -31,6 +32,17 @@ pub enum Home<'a> {
     There(Inside),
 }
 
+/// What was done since when, for the daemon's log.
+struct Steps(Instant, Vec<(String, u64)>);
+
+impl Steps {
+    fn done(&mut self, step: &str) {
+        let took = self.0.elapsed().as_micros();
+        self.1.push((step.to_owned(), u64::try_from(took).unwrap_or(u64::MAX)));
+        self.0 = Instant::now();
+    }
+}
+
 /// Lives the guest's life.
 pub fn live(
     home: Home<'_>,
@@ -40,11 +52,13 @@ pub fn live(
     fds: VecDeque<OwnedFd>,
     inheritance: &Inheritance,
 ) -> i32 {
-    let (loaded, starter) = match box_and_load(home, &workload, guest, &line, fds, inheritance) {
+    let mut steps = Steps(Instant::now(), Vec::new());
+    let (loaded, starter) = match box_and_load(home, &workload, guest, &line, fds, inheritance, &mut steps) {
         Ok(ready) => ready,
         Err(error) => return report_failure(&line, error),
     };
-    if line.send(&Report::Ready, &[]).is_err() || !matches!(line.receive(), Ok(Some((Order::Go, _)))) {
+    if line.send(&Report::Ready(steps.1), &[]).is_err() || !matches!(line.receive(), Ok(Some((Order::Go, _))))
+    {
         // Deleted at the gate, or the daemon is gone.
         return 128 + libc::SIGKILL;
     }
@@ -72,6 +86,7 @@ fn box_and_load(
     line: &Channel,
     mut fds: VecDeque<OwnedFd>,
     inheritance: &Inheritance,
+    steps: &mut Steps,
 ) -> anyhow::Result<(Box<dyn Loaded>, Option<Starter>)> {
     wasm_box::take_stdio(workload, take_three(&mut fds)?)?;
     let (code, bound) = (File::from(take(&mut fds)?), File::from(take(&mut fds)?));
@@ -79,13 +94,16 @@ fn box_and_load(
         wasm_box::join(namespaces, opened)?;
     }
     line.send(&Report::Joined, &[])?;
+    steps.done("born and joined");
     let trees = entering(line)?;
+    steps.done("waited for the order to enter");
     #[expect(unsafe_code, reason = "bytes become code here")]
     // SAFETY: our own compiler wrote it in another child of this nursery's, or of one with the same engines, and
     // the daemon sealed it, or found it whole in the cache, which only root can write to. It reached us through
     // a socket that only the daemon and this nursery hold.
     let code = unsafe { Compiled::vouched(code) };
     let mapped = inheritance.engines.for_world(&guest.world)?.map(code, &guest.world)?;
+    steps.done("code mapped");
     let starter = match &home {
         Home::New(namespaces, _) => wasm_box::build(workload, namespaces, Trees::from_fds(trees)?)?,
         Home::There(inside) => {
@@ -94,8 +112,12 @@ fn box_and_load(
         }
     };
     drop(home);
+    steps.done("box built");
     wasm_box::give_up_power(workload, &inheritance.filter)?;
-    Ok((mapped.load(guest, Bound::in_file(bound))?, starter))
+    steps.done("power given up");
+    let loaded = mapped.load(guest, Bound::in_file(bound))?;
+    steps.done("linked");
+    Ok((loaded, starter))
 }
 
 /// Waits for the order to enter the box: what was handed over for it.
