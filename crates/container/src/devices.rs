@@ -9,7 +9,9 @@ use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, LinuxDevice
 
 /// The capabilities a process of the container is left with.
 pub(crate) fn without_mknod(spec: &Spec, mut granted: LinuxCapabilities) -> LinuxCapabilities {
-    if !matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified)) || may_use_all(spec) {
+    // Where it cannot be told who filters, nobody does.
+    let filtered = matches!(get_cgroup_setup(), Ok(CgroupSetup::Legacy | CgroupSetup::Hybrid));
+    if filtered || may_use_all(spec) {
         return granted;
     }
     let less = |set: &Option<Capabilities>| {

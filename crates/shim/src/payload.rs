@@ -39,6 +39,8 @@ pub enum Request {
         pid: i32,
         /// How it comes into the container's cgroup.
         cgroup: Way,
+        /// Whether it is a Linux program, whose user is looked up in the image's files on the host.
+        program: bool,
     },
     /// A process that reads the output of another. Descriptors: its fds 3, 4 and 5.
     Logger {
@@ -66,7 +68,8 @@ impl Request {
     /// Whether it is done among the host's files.
     pub fn is_of_host(&self) -> bool {
         match self {
-            Self::Prepare { .. } | Self::Exec { .. } => false,
+            Self::Prepare { .. } => false,
+            Self::Exec { program, .. } => *program,
             Self::Wasm { namespaces, .. } => namespaces.sees_host(),
             Self::Logger { .. } | Self::NativeCreate | Self::NativeStart | Self::NativeDelete => true,
             Self::Hooks { .. } => true,

@@ -38,7 +38,7 @@ pub fn time(daemon: &Containerd, subject: &Subject, id: &str) -> Result<Duration
 fn ctr_run(daemon: &Containerd, subject: &Subject, id: &str) -> Command {
     let mut command = daemon.ctr(["run", "--rm", "--runtime", subject.runtime]);
     command.arg("--fifo-dir").arg(daemon.scope.dir.join("fifo"));
-    command.arg(image::name(None)).arg(id).args(&subject.args);
+    command.args(&subject.flags).arg(image::name(None)).arg(id).args(subject.args);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -1,5 +1,5 @@
-//! How a measurement is told: a table for people, a line for the history in README.md, JSON for
-//! programs. All ratios are medians over the floor's median.
+//! How measurements are told: tables for people, rows for the history in README.md, JSON for programs. All
+//! ratios are medians over the median of a table's first line.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,13 +11,24 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::figures::Figures;
-use crate::subject::Subject;
+
+/// One comparison.
+pub struct Table {
+    /// The word by which it is asked for, kept and drawn.
+    pub key: String,
+    /// What is compared.
+    pub title: String,
+    /// In what.
+    pub unit: &'static str,
+    /// The first is what the others are told as multiples of.
+    pub lines: Vec<Line>,
+}
 
 /// What came of one subject.
 pub struct Line {
-    /// What ran.
-    pub subject: Subject,
-    /// Each run in milliseconds.
+    /// Its name.
+    pub name: String,
+    /// Each run, in the table's unit.
     pub samples: Vec<f64>,
     /// Why it was given up.
     pub failure: Option<String>,
@@ -38,8 +49,30 @@ pub struct Place {
 }
 
 impl Line {
-    fn figures(&self) -> Option<Figures> {
+    /// Nothing measured yet.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), samples: Vec::new(), failure: None }
+    }
+
+    /// Notes one more run, or that there will be none.
+    pub fn note(&mut self, run: Result<f64>) {
+        match run {
+            Ok(sample) => self.samples.push(sample),
+            Err(error) => self.failure = Some(format!("{error:#}")),
+        }
+    }
+
+    /// What is told of it; `None` when it failed.
+    pub fn figures(&self) -> Option<Figures> {
         Figures::of(&self.samples).filter(|_| self.failure.is_none())
+    }
+}
+
+impl Table {
+    /// Each line's median over the first's.
+    pub fn ratios(&self) -> impl Iterator<Item = Option<f64>> {
+        let first = self.lines.first().and_then(Line::figures);
+        self.lines.iter().map(move |line| Some(line.figures()?.median / first?.median))
     }
 }
 
@@ -58,60 +91,62 @@ impl Place {
     }
 }
 
-/// The table.
-pub fn table(place: &Place, lines: &[Line]) -> String {
-    let Place { containerd, cores, load, .. } = place;
-    let mut text = format!("`ctr run --rm` on containerd {containerd}, {cores} cores, load {load}\n");
+/// The table for people.
+pub fn text(table: &Table) -> String {
+    let mut text = format!("{}, {}\n", table.title, table.unit);
     // Writing to a string cannot fail, here and below.
-    let _ = writeln!(text, "{:<22} {:>9} {:>8} {:>8} {:>8}", "", "median ms", "min", "p90", "× floor");
-    for (line, ratio) in lines.iter().zip(ratios(lines)) {
-        let name = line.subject.name;
+    let _ = writeln!(text, "{:<24} {:>9} {:>9} {:>9} {:>7}", "", "median", "min", "p90", "×");
+    for (line, ratio) in table.lines.iter().zip(table.ratios()) {
+        let name = &line.name;
         let _ = match (line.figures(), &line.failure) {
             (Some(Figures { median, min, p90 }), _) => {
-                writeln!(text, "{name:<22} {median:>9.1} {min:>8.1} {p90:>8.1} {:>8}", two(ratio))
+                writeln!(text, "{name:<24} {median:>9.1} {min:>9.1} {p90:>9.1} {:>7}", two(ratio))
             }
-            (None, why) => writeln!(text, "{name:<22} failed: {}", why.as_deref().unwrap_or("it never ran")),
+            (None, why) => writeln!(text, "{name:<24} failed: {}", why.as_deref().unwrap_or("it never ran")),
         };
     }
     text
 }
 
 /// A row for the history in README.md.
-pub fn row(place: &Place, lines: &[Line]) -> String {
-    let floor =
-        lines.first().and_then(Line::figures).map_or("–".into(), |floor| format!("{:.0} ms", floor.median));
-    let ratios: Vec<String> = ratios(lines).skip(1).map(two).collect();
-    format!("| {} | {} | {floor} | {} |", place.date, place.commit, ratios.join(" | "))
+pub fn row(place: &Place, table: &Table) -> String {
+    let first = table.lines.first();
+    let first = first.and_then(Line::figures).map_or("–".into(), |line| format!("{:.0}", line.median));
+    let ratios: Vec<String> = table.ratios().skip(1).map(two).collect();
+    format!(
+        "| {} | {} | {} | {first} {} | {} |",
+        place.date,
+        place.commit,
+        table.key,
+        table.unit,
+        ratios.join(" | ")
+    )
 }
 
 /// Writes everything, each single run included, to `path`.
 ///
 /// # Errors
 /// Names the file.
-pub fn store(place: &Place, lines: &[Line], path: &Path) -> Result<()> {
+pub fn store(place: &Place, tables: &[Table], path: &Path) -> Result<()> {
     let Place { date, commit, containerd, cores, load } = place;
-    let subjects: Vec<Value> =
-        lines.iter().zip(ratios(lines)).map(|(line, ratio)| entry(line, ratio)).collect();
     let all = json!({
         "date": date, "commit": commit, "containerd": containerd, "cores": cores, "load": load,
-        "subjects": subjects,
+        "tables": tables.iter().map(entry).collect::<Vec<_>>(),
     });
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
     fs::write(path, format!("{all:#}\n")).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn entry(line: &Line, ratio: Option<f64>) -> Value {
-    let Subject { name, runtime, args, .. } = &line.subject;
-    let figures = line.figures().map(|f| json!({ "median": f.median, "min": f.min, "p90": f.p90 }));
-    json!({
-        "name": name, "runtime": runtime, "args": args, "ms": figures, "times_floor": ratio,
-        "samples_ms": line.samples, "failure": line.failure,
-    })
-}
-
-fn ratios(lines: &[Line]) -> impl Iterator<Item = Option<f64>> {
-    let floor = lines.first().and_then(Line::figures);
-    lines.iter().map(move |line| Some(line.figures()?.median / floor?.median))
+fn entry(table: &Table) -> Value {
+    let line = |(line, ratio): (&Line, Option<f64>)| {
+        let figures = line.figures().map(|f| json!({ "median": f.median, "min": f.min, "p90": f.p90 }));
+        json!({
+            "name": line.name, "figures": figures, "times_first": ratio,
+            "samples": line.samples, "failure": line.failure,
+        })
+    };
+    let lines: Vec<Value> = table.lines.iter().zip(table.ratios()).map(line).collect();
+    json!({ "key": table.key, "title": table.title, "unit": table.unit, "lines": lines })
 }
 
 fn two(ratio: Option<f64>) -> String {
@@ -127,17 +162,24 @@ fn said(program: &str, args: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subject;
-
-    fn line(index: usize, samples: &[f64], failure: Option<&str>) -> Line {
-        let subject = subject::all(false).remove(index);
-        Line { subject, samples: samples.to_vec(), failure: failure.map(Into::into) }
-    }
 
     #[test]
-    fn ratios_are_to_the_floor_and_failures_have_none() {
-        let lines =
-            [line(0, &[40.0], None), line(1, &[46.0, 46.0], None), line(2, &[41.0], Some("exit status: 1"))];
+    fn ratios_are_to_the_first_and_failures_have_none() {
+        let line = |name: &str, samples: &[f64], failure: Option<&str>| Line {
+            name: name.into(),
+            samples: samples.to_vec(),
+            failure: failure.map(Into::into),
+        };
+        let table = Table {
+            key: "start".into(),
+            title: "a start".into(),
+            unit: "ms",
+            lines: vec![
+                line("floor", &[40.0], None),
+                line("lighter", &[46.0, 46.0], None),
+                line("other", &[41.0], Some("exit status: 1")),
+            ],
+        };
         let place = Place {
             date: "2026-11-20".into(),
             commit: "abc".into(),
@@ -146,13 +188,13 @@ mod tests {
             load: "0.1 0.2".into(),
         };
         let expected = "\
-`ctr run --rm` on containerd 1.6, 2 cores, load 0.1 0.2
-                       median ms      min      p90  × floor
-floor                       40.0     40.0     40.0     1.00
-lighter, Wasm hello         46.0     46.0     46.0     1.15
-lighter, native echo   failed: exit status: 1
+a start, ms
+                            median       min       p90       ×
+floor                         40.0      40.0      40.0    1.00
+lighter                       46.0      46.0      46.0    1.15
+other                    failed: exit status: 1
 ";
-        assert_eq!(table(&place, &lines), expected);
-        assert_eq!(row(&place, &lines), "| 2026-11-20 | abc | 40 ms | 1.15 | – |");
+        assert_eq!(text(&table), expected);
+        assert_eq!(row(&place, &table), "| 2026-11-20 | abc | start | 40 ms | 1.15 | – |");
     }
 }

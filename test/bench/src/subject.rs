@@ -1,4 +1,4 @@
-//! What is compared: a shim and what it runs, always the same small thing.
+//! What is compared: a shim and what it runs.
 
 use std::path::{Path, PathBuf};
 
@@ -6,38 +6,65 @@ use anyhow::{Context as _, Result};
 use e2e::containerd::Containerd;
 
 /// The case of test/cases that every Wasm shim runs.
-const HELLO: &str = "/cases/hello.wasm";
+const HELLO: &[&str] = &["/cases/hello.wasm"];
 const HELLO_SAYS: &str = "hello from a lighter\n";
-const ECHO: [&str; 2] = ["/bin/echo", "hello"];
+const ECHO: &[&str] = &["/bin/echo", "hello"];
 const ECHO_SAYS: &str = "hello\n";
+/// The same loop, once for each kind: see `sieve/`.
+pub const SIEVES: [(&str, &[&str]); 2] = [("Wasm", &["/sieve.wasm"]), ("native", &["/sieve"])];
 
-/// One line of the table.
+/// A shim with a program for it.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    /// Its name in the table.
-    pub name: &'static str,
+    /// Its name in the tables.
+    pub name: String,
     /// The name given to `ctr run --runtime`.
     pub runtime: &'static str,
+    /// Further arguments of `ctr run`.
+    pub flags: Vec<&'static str>,
     /// The entrypoint and its arguments.
-    pub args: Vec<&'static str>,
+    pub args: &'static [&'static str],
     /// All that a run must print.
     pub says: &'static str,
 }
 
-/// The subjects, the floor first: the others are told as multiples of it.
-pub fn all(peer: bool) -> Vec<Subject> {
-    let wasm = |name, runtime| Subject { name, runtime, args: vec![HELLO], says: HELLO_SAYS };
-    let native = |name, runtime| Subject { name, runtime, args: ECHO.to_vec(), says: ECHO_SAYS };
-    let mut all = vec![
-        Subject { says: "", ..wasm("floor", "io.containerd.floor.v1") },
-        wasm("lighter, Wasm hello", "io.containerd.lighter.v1"),
-        native("lighter, native echo", "io.containerd.lighter.v1"),
-        native("runc, native echo", "io.containerd.runc.v2"),
-    ];
-    if peer {
-        all.push(wasm("peer, Wasm hello", "io.containerd.peer.v1"));
+impl Subject {
+    fn new(shim: &str, runtime: &'static str, wasm: bool) -> Self {
+        let (kind, args, says) =
+            if wasm { ("Wasm hello", HELLO, HELLO_SAYS) } else { ("native echo", ECHO, ECHO_SAYS) };
+        Self { name: format!("{shim}, {kind}"), runtime, flags: Vec::new(), args, says }
     }
-    all
+
+    /// Our shim with a Wasm hello.
+    pub fn lighter() -> Self {
+        Self::new("lighter", "io.containerd.lighter.v1", true)
+    }
+
+    /// Our shim with a native echo.
+    pub fn lighter_native() -> Self {
+        Self::new("lighter", "io.containerd.lighter.v1", false)
+    }
+
+    /// What everybody compares with.
+    pub fn runc() -> Self {
+        Self::new("runc", "io.containerd.runc.v2", false)
+    }
+
+    /// The shim of `PEER_SHIM` with a Wasm hello.
+    pub fn peer() -> Self {
+        Self::new("peer", "io.containerd.peer.v1", true)
+    }
+
+    /// The shim that starts nothing.
+    pub fn floor() -> Self {
+        Self { name: "floor".into(), says: "", ..Self::new("", "io.containerd.floor.v1", true) }
+    }
+
+    /// The same with further arguments of `ctr run`.
+    pub fn with(mut self, flags: &[&'static str]) -> Self {
+        self.flags.extend(flags);
+        self
+    }
 }
 
 /// Lets `daemon` find the floor's shim and the peer's; Lighter's own it knows already.

@@ -49,7 +49,11 @@ pub fn nodes(cases: &[Case], guests_folder: &Path) -> Result<Vec<Node>> {
         nodes.push(Node { path: format!("bin/{name}"), mode: 0o777, kind });
     }
     nodes.push(file("bin/hello.sh", 0o755, "#!/bin/sh\necho \"hello from $0 $*\"\n"));
-    nodes.push(file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\n"));
+    nodes.push(file(
+        "etc/passwd",
+        0o644,
+        "root:x:0:0:root:/:/bin/sh\nkeeper:x:4321:4321:keeper:/keep:/bin/sh\n",
+    ));
     nodes.push(file("etc/group", 0o644, "root:x:0:\nextra:x:77:root\n"));
     nodes.push(file("secret", 0o400, "only root reads this\n"));
     for case in cases {

@@ -110,7 +110,8 @@ async fn run(
     let (workload, paths) = (&process.workload, &process.paths);
     let first = task.first.born().context("the container has no process")?;
     let Entry { way, fds: entry } = task.cgroup.entry()?;
-    let request = Request::Exec { pid: first.pid, cgroup: way };
+    let program = matches!(what, What::Program);
+    let request = Request::Exec { pid: first.pid, cgroup: way, program };
     match what {
         What::Guest(code, fresh, bound) => {
             let opened = streams::open(daemon, workload, paths).await?;

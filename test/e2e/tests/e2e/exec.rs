@@ -177,6 +177,7 @@ fn process(daemon: &Containerd) -> Result<()> {
     let shell = |script: &'static str| daemon.exec("host", "shell", &["/bin/sh", "-c", script]);
     shell("pwd").flag("--cwd", "/tmp").finish()?.ok()?.prints("/tmp")?;
     shell("id -u; id -g").flag("--user", "1234:5678").finish()?.ok()?.prints("1234\n5678")?;
+    shell("echo $HOME").flag("--user", "4321:4321").finish()?.ok()?.prints("/keep")?;
     shell("cat /secret").flag("--user", "1234:5678").finish()?.complains("Permission denied")?;
     shell("echo $A").finish()?.ok()?.prints("b")?;
     daemon.exec("host", "path", &["echo", "found"]).finish()?.ok()?.prints("found")?;

@@ -28,7 +28,7 @@ pub fn live(request: &Request, line: Channel, mut fds: VecDeque<OwnedFd>, inheri
     }
     let life = AssertUnwindSafe(|| match request {
         Request::Wasm { namespaces, cgroup } => wasm(namespaces, *cgroup, line, fds, inheritance),
-        Request::Exec { pid, cgroup } => exec(*pid, *cgroup, line, fds, inheritance),
+        Request::Exec { pid, cgroup, .. } => exec(*pid, *cgroup, line, fds, inheritance),
         Request::Logger { command, env } => program::logger(command, env, line, fds),
         _ => errand::run(request, &line, fds, inheritance),
     });
