@@ -12,6 +12,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::{AccessFlags, access, dup2, execve};
 use oci_spec::runtime::{Process, Spec};
+use rustix::fs::{Mode, OFlags};
+use rustix::stdio::{dup2_stderr, dup2_stdout, stderr, stdout};
 use workload::DEFAULT_PATH;
 
 use crate::ending;
@@ -23,7 +25,9 @@ pub(crate) struct Program;
 
 impl Executor for Program {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        let failed = prepared(spec).map_err(ExecutorError::Other)?.execute();
+        let prepared = prepared(spec).map_err(ExecutorError::Other)?;
+        write_to_null().map_err(|error| ExecutorError::Other(format!("cannot open /dev/null: {error}")))?;
+        let failed = prepared.execute();
         // Start has been answered by now: like runc's, the reason goes where the logs go.
         let _ = std::io::stderr().write_all(format!("{failed}\n").as_bytes());
         Err(ExecutorError::Other(failed))
@@ -71,6 +75,21 @@ pub fn take_numbers<const N: usize>(first: RawFd, fds: [OwnedFd; N]) -> nix::Res
     let moved = fds.map(|fd| fcntl(fd.as_raw_fd(), FcntlArg::F_DUPFD_CLOEXEC(above)));
     for (number, fd) in (first..).zip(moved) {
         dup2(fd?, number)?;
+    }
+    Ok(())
+}
+
+/// Opens the container's /dev/null anew where it is the output: libcontainer puts one there that is open for
+/// reading alone.
+fn write_to_null() -> rustix::io::Result<()> {
+    let null = rustix::fs::makedev(1, 3);
+    let is_null = |output| Ok::<_, rustix::io::Errno>(rustix::fs::fstat(output)?.st_rdev == null);
+    let open = || rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    if is_null(stdout())? {
+        dup2_stdout(open()?)?;
+    }
+    if is_null(stderr())? {
+        dup2_stderr(open()?)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Tasks straight on a shim's socket: what it does by itself, without containerd before it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -8,35 +9,41 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use containerd_shim_protos::api::{
-    CreateTaskRequest, DeleteRequest, ShutdownRequest, StartRequest, WaitRequest,
+    CreateTaskRequest, CreateTaskResponse, DeleteRequest, DeleteResponse, Empty, ShutdownRequest,
+    StartRequest, StartResponse, WaitRequest, WaitResponse,
 };
-use containerd_shim_protos::{Client, TaskClient};
+use containerd_shim_protos::protobuf::Message;
 use e2e::containerd::Containerd;
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
-use ttrpc::context::{Context, with_timeout};
+use ttrpc::{Client, Request};
 
 use crate::subject::Subject;
 
 /// The daemon of one shim, started as containerd starts it.
 pub struct Pod<'a> {
     daemon: &'a Containerd,
-    subject: &'a Subject,
+    name: &'a str,
     spec: Value,
     address: String,
+    /// Where it logs to; runc's does not live without.
+    _log: File,
 }
 
 impl<'a> Pod<'a> {
-    /// Has the shim's `start` make a daemon.
+    /// Has the shim's `start` make a daemon for the pod `name`.
     ///
     /// # Errors
     /// What the shim said.
-    pub fn start(daemon: &'a Containerd, subject: &'a Subject) -> Result<Self> {
+    pub fn start(daemon: &'a Containerd, subject: &Subject, name: &'a str) -> Result<Self> {
         let spec = daemon.default_spec("bench", subject.args)?;
-        let mut pod = Self { daemon, subject, spec, address: String::new() };
-        let bundle = pod.bundle("first")?;
-        let binary = pod.binary()?;
+        let bundle = bundle(daemon, &spec, name)?;
+        let log = bundle.join("log");
+        mkfifoat(CWD, &log, Mode::RUSR | Mode::WUSR)?;
+        let log = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(log)?;
+        let binary = binary(daemon, subject.runtime)?;
         let shim = Command::new(&binary)
-            .args(["-namespace", &daemon.scope.namespace, "-id", "first", "-publish-binary", "/bin/true"])
+            .args(["-namespace", &daemon.scope.namespace, "-id", name, "-publish-binary", "/bin/true"])
             .arg("-address")
             .arg(daemon.socket())
             .arg("start")
@@ -45,11 +52,9 @@ impl<'a> Pod<'a> {
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot start {}", binary.display()))?;
-        let said = String::from_utf8_lossy(&shim.stdout);
-        let address = said.trim().strip_prefix("unix://").map(ToOwned::to_owned);
-        let Some(address) = address else { bail!("{} said {said:?}", binary.display()) };
-        pod.address = address;
-        Ok(pod)
+        let said = String::from_utf8_lossy(&shim.stdout).trim().to_owned();
+        ensure!(said.starts_with("unix://"), "{} said {said:?}", binary.display());
+        Ok(Self { daemon, name, spec, address: said, _log: log })
     }
 
     /// How many tasks a second come and go when `clients` have one at a time each.
@@ -57,13 +62,13 @@ impl<'a> Pod<'a> {
     /// # Errors
     /// What the shim answered.
     pub fn rate(&self, clients: usize, tasks: usize) -> Result<f64> {
-        let begin = Instant::now();
         let work = |client: usize| {
-            let name = format!("c{client}");
-            let bundle = self.bundle(&name)?;
-            let shim = TaskClient::new(Client::connect(&format!("unix://{}", self.address))?);
+            let name = format!("{}-{client}", self.name);
+            let bundle = bundle(self.daemon, &self.spec, &name)?;
+            let shim = Client::connect(&self.address)?;
             (0..tasks / clients).try_for_each(|_| one(&shim, &name, &bundle))
         };
+        let begin = Instant::now();
         thread::scope(|scope| {
             let threads: Vec<_> = (0..clients).map(|client| scope.spawn(move || work(client))).collect();
             threads.into_iter().try_for_each(|thread| match thread.join() {
@@ -79,48 +84,57 @@ impl<'a> Pod<'a> {
     /// # Errors
     /// When it does not answer.
     pub fn stop(self) -> Result<()> {
-        let shim = TaskClient::new(Client::connect(&format!("unix://{}", self.address))?);
-        let request = ShutdownRequest { id: "first".into(), ..ShutdownRequest::default() };
+        let shim = Client::connect(&self.address)?;
+        let request = ShutdownRequest { id: self.name.into(), ..ShutdownRequest::default() };
         // It may be gone before its answer is.
-        drop(shim.shutdown(in_time(), &request));
+        drop(ask::<Empty>(&shim, "Shutdown", &request));
         Ok(())
     }
-
-    fn bundle(&self, name: &str) -> Result<PathBuf> {
-        let folder =
-            self.daemon.scope.dir.join("tmp").join(format!("bundle-{}-{name}", self.subject.runtime));
-        fs::create_dir_all(&folder)?;
-        let mut spec = self.spec.clone();
-        spec["linux"]["cgroupsPath"] = json!(self.daemon.shim.driver.path(&self.daemon.scope.tag, name));
-        fs::write(folder.join("config.json"), spec.to_string())?;
-        Ok(folder)
-    }
-
-    /// As containerd finds it: by the runtime's name.
-    fn binary(&self) -> Result<PathBuf> {
-        let parts: Vec<&str> = self.subject.runtime.rsplit('.').collect();
-        let [version, name, ..] = parts[..] else { bail!("{} is no runtime", self.subject.runtime) };
-        let file = format!("containerd-shim-{name}-{version}");
-        let own = self.daemon.scope.dir.join("bin").join(&file);
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let all = std::iter::once(own).chain([self.daemon.install.bin.join(&file)]);
-        let mut all = all.chain(std::env::split_paths(&path).map(|folder| folder.join(&file)));
-        all.find(|file| file.exists()).with_context(|| format!("there is no {file}"))
-    }
 }
 
-fn in_time() -> Context {
-    const SECOND: i64 = 1_000_000_000;
-    with_timeout(20 * SECOND)
-}
-
-fn one(shim: &TaskClient, id: &str, bundle: &Path) -> Result<()> {
+fn one(shim: &Client, id: &str, bundle: &Path) -> Result<()> {
     let id = || id.to_owned();
     let bundle = bundle.display().to_string();
-    shim.create(in_time(), &CreateTaskRequest { id: id(), bundle, ..CreateTaskRequest::default() })?;
-    shim.start(in_time(), &StartRequest { id: id(), ..StartRequest::default() })?;
-    let ended = shim.wait(in_time(), &WaitRequest { id: id(), ..WaitRequest::default() })?;
+    let create = CreateTaskRequest { id: id(), bundle, ..CreateTaskRequest::default() };
+    ask::<CreateTaskResponse>(shim, "Create", &create)?;
+    ask::<StartResponse>(shim, "Start", &StartRequest { id: id(), ..StartRequest::default() })?;
+    let ended: WaitResponse = ask(shim, "Wait", &WaitRequest { id: id(), ..WaitRequest::default() })?;
     ensure!(ended.exit_status == 0, "it ended with status {}", ended.exit_status);
-    shim.delete(in_time(), &DeleteRequest { id: id(), ..DeleteRequest::default() })?;
+    ask::<DeleteResponse>(shim, "Delete", &DeleteRequest { id: id(), ..DeleteRequest::default() })?;
     Ok(())
+}
+
+/// By the older name of the service, which every shim answers to.
+fn ask<T: Message>(shim: &Client, method: &str, request: &impl Message) -> Result<T> {
+    const TIMEOUT: i64 = 20_000_000_000;
+    let request = Request {
+        service: "containerd.task.v2.Task".into(),
+        method: method.into(),
+        timeout_nano: TIMEOUT,
+        payload: request.write_to_bytes()?,
+        ..Request::default()
+    };
+    let answer = shim.request(request).with_context(|| format!("{method} failed"))?;
+    Ok(T::parse_from_bytes(&answer.payload)?)
+}
+
+/// A folder with the spec of the container `name`.
+fn bundle(daemon: &Containerd, spec: &Value, name: &str) -> Result<PathBuf> {
+    let folder = daemon.scope.dir.join("tmp").join(name);
+    fs::create_dir_all(&folder)?;
+    let mut spec = spec.clone();
+    spec["linux"]["cgroupsPath"] = json!(daemon.shim.driver.path(&daemon.scope.tag, name));
+    fs::write(folder.join("config.json"), spec.to_string())?;
+    Ok(folder)
+}
+
+/// A shim as containerd finds it: by the runtime's name.
+fn binary(daemon: &Containerd, runtime: &str) -> Result<PathBuf> {
+    let parts: Vec<&str> = runtime.rsplit('.').collect();
+    let [version, name, ..] = parts[..] else { bail!("{runtime} is no runtime") };
+    let file = format!("containerd-shim-{name}-{version}");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let ours = [daemon.scope.dir.join("bin"), daemon.install.bin.clone()];
+    let mut all = ours.into_iter().chain(std::env::split_paths(&path)).map(|folder| folder.join(&file));
+    all.find(|file| file.exists()).with_context(|| format!("there is no {file}"))
 }

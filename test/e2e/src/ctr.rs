@@ -51,6 +51,12 @@ impl Run<'_> {
         self
     }
 
+    /// Output to nowhere.
+    pub fn quiet(mut self) -> Self {
+        self.flags.push("--null-io".into());
+        self
+    }
+
     /// Options of the runtime's in a file, in the place of those the driver asks for.
     pub fn options(self, file: &Path) -> Self {
         self.flag("--runtime-config-path", &file.display().to_string())

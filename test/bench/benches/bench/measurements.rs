@@ -135,8 +135,9 @@ fn socket(bench: &Bench) -> Result<Vec<Table>> {
     let daemon = bench.containerd()?;
     let all = with_peer(bench, vec![Subject::runc(), Subject::lighter(), Subject::lighter_native()]);
     let table = |clients: usize| {
-        let lines = in_turns(named(all.clone()), bench.runs.div_ceil(4), 1, |subject, _| {
-            let pod = Pod::start(&daemon, subject)?;
+        let lines = in_turns(named(all.clone()), bench.runs.div_ceil(4), 1, |subject, id| {
+            let name = format!("{clients}-{id}");
+            let pod = Pod::start(&daemon, subject, &name)?;
             let rate = pod.rate(clients, TASKS);
             pod.stop()?;
             rate

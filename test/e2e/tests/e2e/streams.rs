@@ -20,6 +20,9 @@ const FLOOD: usize = 100 * MIB;
 pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     scenarios.extend(both("slow-reader", slow_reader));
+    scenarios.extend(both("null-io", |daemon, guest| {
+        daemon.run("quiet").quiet().args(guest.hello()).finish()?.ok()?.prints("").map(drop)
+    }));
     scenarios.extend(both("log-file", log_file));
     scenarios.extend(both("logger", logger));
     scenarios.extend(both("logger-missing", logger_missing));
