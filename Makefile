@@ -1,7 +1,6 @@
 # Each target installs what it needs (apt, on Debian and Ubuntu) and says what it does.
 SHELL := /bin/bash
 PREFIX ?= /usr/local
-SHIM := containerd-shim-lighter-v1
 
 .PHONY: all check test test-vm bench demo install provision build
 all: build
@@ -13,4 +12,4 @@ test: build ; scripts/test.sh
 test-vm: build ; scripts/vm.sh
 bench: build ; scripts/bench.sh
 demo: build ; scripts/demo.sh
-install: ; scripts/install.sh "$$(scripts/target-dir.sh)/$(SHIM)" "$(DESTDIR)$(PREFIX)/bin"
+install: ; scripts/install.sh "$$(scripts/target-dir.sh)" "$(DESTDIR)$(PREFIX)/bin"

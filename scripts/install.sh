@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# install.sh BINARY FOLDER: puts the shim where containerd looks for it, and a link by which users of
-# runwasi's wasmtime shim find it too, unless they have that one.
+# install.sh BUILT FOLDER: puts the shim where containerd looks for it, the daemon's program beside it, and a
+# link by which users of runwasi's wasmtime shim find it too, unless they have that one.
 set -euo pipefail
-binary=$1 folder=$2
-if [ ! -x "$binary" ]; then
-  echo "install: there is no $binary; run make build first, as yourself" >&2
-  exit 1
-fi
-install -D -m 0755 "$binary" "$folder/containerd-shim-lighter-v1"
-echo "installed $folder/containerd-shim-lighter-v1"
+built=$1 folder=$2
+for binary in lighter-daemon containerd-shim-lighter-v1; do
+  if [ ! -x "$built/$binary" ]; then
+    echo "install: there is no $built/$binary; run make build first, as yourself" >&2
+    exit 1
+  fi
+done
+# The shim last: whoever finds it finds what it needs.
+for binary in lighter-daemon containerd-shim-lighter-v1; do
+  install -D -m 0755 "$built/$binary" "$folder/$binary"
+  echo "installed $folder/$binary"
+done
 peer="$folder/containerd-shim-wasmtime-v1"
 if [ -e "$peer" ] && [ "$(readlink "$peer")" != containerd-shim-lighter-v1 ]; then
   echo "left $peer as it is"

@@ -71,7 +71,7 @@ tests() {
   mkdir -p "$release/deps" "$root/target/containerds" "$root/scripts" "$root/test/e2e"
   touch "$root/target/CACHEDIR.TAG"
   cp "$e2e" "$release/deps/e2e"
-  cp "$(scripts/target-dir.sh)/containerd-shim-lighter-v1" "$release/"
+  cp "$(scripts/target-dir.sh)"/{containerd-shim-lighter-v1,lighter-daemon} "$release/"
   cp scripts/containerds.sh "$root/scripts/"
   cp -r test/cases test/guests "$root/test/"
   containerds "$target/containerds" "$root/target/containerds"

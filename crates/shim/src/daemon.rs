@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use container::birth;
+use containerd_shim::Flags;
 use containerd_shim_protos::shim_async::create_task;
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin};
 use tokio::sync::Notify;
 use ttrpc::asynchronous::{Server, Service};
 
@@ -24,23 +25,13 @@ use crate::rpc::TaskApi;
 use crate::task::Tasks;
 use crate::{log_fifo, socket};
 
+/// The first number that is none of standard input, output and error.
+const FIRST_FREE: i32 = 3;
 /// How long the second thread stays when it has nothing to do: as long as a few containers at once take.
 const THREAD_STAYS: Duration = Duration::from_millis(100);
 
-/// Where a daemon is at home.
-pub struct Place {
-    /// The file of its socket.
-    pub socket: PathBuf,
-    /// The bundle of the pod's first container, whose log it writes to.
-    pub bundle: PathBuf,
-    /// containerd's namespace.
-    pub namespace: String,
-    /// Whether to log in detail.
-    pub debug: bool,
-}
-
 /// What every RPC works on.
-pub struct Daemon {
+pub(crate) struct Daemon {
     pub nursery: Nursery,
     pub tasks: Tasks,
     pub events: Events,
@@ -69,16 +60,27 @@ impl Daemon {
     }
 }
 
-/// Serves the pod until it is shut down.
+/// Serves the pod until it is shut down, on the socket that is standard input. The working directory is the
+/// bundle of the pod's first container, to whose log it writes.
 ///
 /// # Errors
-/// When a part of it could not be set up.
-pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
-    birth::close_all_but(&[listener.as_raw_fd()]);
+/// When a part of it could not be set up. That is logged: nobody reads what a daemon prints.
+pub fn run(flags: &Flags) -> anyhow::Result<()> {
+    log_fifo::open(Path::new("."), flags.debug);
+    let done = listen(flags);
+    if let Err(error) = &done {
+        log::error!("the daemon ended: {error:#}");
+    }
+    done
+}
+
+fn listen(flags: &Flags) -> anyhow::Result<()> {
+    let listener = UnixListener::from(fcntl_dupfd_cloexec(stdin(), FIRST_FREE)?);
+    let address = listener.local_addr().context("standard input is no socket")?;
+    let socket = address.as_pathname().context("the socket has no path")?;
     detach()?;
-    log_fifo::open(&place.bundle, place.debug);
     // Before the runtime: a fork is only sound while there is one thread.
-    let forked = nursery::fork(&place.socket)?;
+    let forked = nursery::fork(socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -89,15 +91,15 @@ pub fn run(listener: UnixListener, place: &Place) -> anyhow::Result<()> {
         .context("cannot make the daemon's runtime")?;
     runtime.block_on(async {
         let nursery = Nursery::adopt(forked).context("cannot await the nursery")?;
-        let events = Events::to_containerd(place.namespace.clone());
+        let events = Events::to_containerd(flags.namespace.clone());
         serve(
             listener,
-            place,
+            socket,
             Daemon {
                 nursery,
                 tasks: Tasks::default(),
                 events,
-                namespace: place.namespace.clone(),
+                namespace: flags.namespace.clone(),
                 shutdown: Notify::new(),
                 shutdown_asked: AtomicBool::new(false),
             },
@@ -118,7 +120,7 @@ fn detach() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(listener: UnixListener, place: &Place, daemon: Daemon) -> anyhow::Result<()> {
+async fn serve(listener: UnixListener, socket: &Path, daemon: Daemon) -> anyhow::Result<()> {
     let daemon = Arc::new(daemon);
     listener.set_nonblocking(true)?;
     #[expect(unsafe_code, reason = "ttrpc takes the listener as a number")]
@@ -128,8 +130,7 @@ async fn serve(listener: UnixListener, place: &Place, daemon: Daemon) -> anyhow:
     server.start().await.map_err(io::Error::other).context("cannot serve ttrpc")?;
     daemon.shutdown.notified().await;
     // First, so that a `start` from here on makes a daemon of its own instead of finding a dying one.
-    socket::with_lock(&place.socket, || std::fs::remove_file(&place.socket))
-        .context("cannot remove the socket")?;
+    socket::with_lock(socket, || std::fs::remove_file(socket)).context("cannot remove the socket")?;
     daemon.events.flush().await;
     server.shutdown().await.map_err(io::Error::other).context("cannot stop the server")
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -13,19 +14,31 @@ use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::{Message, MessageField};
 use workload::Workload;
 
+use crate::companion;
 use crate::record::{self, Record, SNAPSHOT, read_workload};
 use crate::socket;
 use crate::task::now;
+
+/// After most containers nothing is left: then there is only to answer. Else the daemon's program takes over,
+/// which has what it needs for [`thoroughly`].
+///
+/// # Errors
+/// When it cannot be executed.
+pub fn delete(flags: &Flags) -> anyhow::Result<()> {
+    let bundle = bundle(flags)?;
+    if record::is_noted(&bundle) {
+        return Err(companion::command()?.exec()).context("cannot execute the daemon's program");
+    }
+    tell(remove_dead_socket(&bundle));
+    answer(0)
+}
 
 /// Kills the container's processes, removes what was made for it and prints a `DeleteResponse`.
 ///
 /// # Errors
 /// Names what would not go.
-pub fn delete(flags: &Flags) -> anyhow::Result<()> {
-    let bundle = match flags.bundle.as_str() {
-        "" => std::env::current_dir().context("cannot tell the bundle's folder")?,
-        bundle => PathBuf::from(bundle),
-    };
+pub fn thoroughly(flags: &Flags) -> anyhow::Result<()> {
+    let bundle = bundle(flags)?;
     let mut pid = 0;
     match Record::read(&bundle) {
         Ok(Some(record)) => {
@@ -39,6 +52,17 @@ pub fn delete(flags: &Flags) -> anyhow::Result<()> {
         Err(error) => tell(Err(error)),
     }
     tell(remove_dead_socket(&bundle));
+    answer(pid)
+}
+
+fn bundle(flags: &Flags) -> anyhow::Result<PathBuf> {
+    match flags.bundle.as_str() {
+        "" => std::env::current_dir().context("cannot tell the bundle's folder"),
+        bundle => Ok(PathBuf::from(bundle)),
+    }
+}
+
+fn answer(pid: i32) -> anyhow::Result<()> {
     let response = DeleteResponse {
         pid: pid.cast_unsigned(),
         exit_status: 128 + libc::SIGKILL.cast_unsigned(),

@@ -1,10 +1,10 @@
 //! What the shim writes into a bundle, for a `delete` that finds the daemon gone.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use container::process::Identity;
 use serde::{Deserialize, Serialize};
 use workload::{Options, Workload};
@@ -36,17 +36,28 @@ impl Record {
         Self { options, native: false, mounted: false, entered: false, process: None }
     }
 
-    /// Writes the record whole or not at all.
+    /// Writes the record over the one that is there, whole or not at all: the kernel copies less than a page
+    /// before it looks whether the writer is killed. (To rename a new file over it makes ext4 write the disk.)
     ///
     /// # Errors
     /// Names the file.
     pub fn write(&self, bundle: &Path) -> anyhow::Result<()> {
+        const PAGE: usize = 4096;
         let path = bundle.join(FILE);
-        let fresh = bundle.join(format!(".{FILE}"));
-        let text = serde_json::to_vec(self)?;
-        fs::write(&fresh, text)
-            .and_then(|()| fs::rename(&fresh, &path))
-            .with_context(|| format!("cannot write {}", path.display()))
+        let mut text = serde_json::to_vec(self)?;
+        ensure!(
+            text.len() < PAGE,
+            "the runtime's options are too long: {} bytes with what is noted",
+            text.len()
+        );
+        let mut written = || -> io::Result<()> {
+            let mut file = File::options().write(true).create(true).truncate(false).open(&path)?;
+            // Nothing of a longer one may show behind it.
+            let before = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+            text.resize(text.len().max(before), b' ');
+            file.write_all(&text)
+        };
+        written().with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Reads the record; `None` when Create never came so far.
@@ -92,4 +103,24 @@ pub fn read_workload(id: &str, bundle: &Path, options: Options) -> anyhow::Resul
     let path: PathBuf = bundle.join("config.json");
     let json = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(Workload::read(id, bundle, &json, options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shorter_record_leaves_nothing_of_a_longer_one() {
+        let bundle = tempfile::tempdir().unwrap();
+        assert!(Record::read(bundle.path()).unwrap().is_none());
+        let mut record = Record::new(Options { root: "/a/long/path".into(), ..Options::default() });
+        record.write(bundle.path()).unwrap();
+        record.options.root.clear();
+        record.mounted = true;
+        record.write(bundle.path()).unwrap();
+        let read = Record::read(bundle.path()).unwrap().unwrap();
+        assert!(read.mounted && read.options.root.is_empty());
+        forget(bundle.path()).unwrap();
+        assert!(!is_noted(bundle.path()));
+    }
 }

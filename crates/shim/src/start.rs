@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, ensure};
-use container::birth;
 use container::cgroup::Folders;
 use containerd_shim::Flags;
 use containerd_shim_protos::protobuf::Message;
@@ -15,9 +16,8 @@ use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use serde::Deserialize;
 use workload::Pod;
 
-use crate::daemon::{self, Place};
-use crate::options;
 use crate::socket::listen;
+use crate::{companion, options};
 
 /// Prints the address, version 2 style: a plain line, which every containerd since 1.6 takes.
 ///
@@ -30,10 +30,13 @@ pub fn start(flags: &Flags) -> anyhow::Result<()> {
     let socket = PathBuf::from(address.strip_prefix("unix://").unwrap_or(&address));
     // containerd reads it when the shim is gone; the name is a convention of all shims.
     fs::write(bundle.join("address"), &address).context("cannot write the address file")?;
-    let place = Place { socket, bundle, namespace: flags.namespace.clone(), debug: flags.debug };
-    if let Some(listener) = listen(&place.socket)? {
-        take_place()?;
-        become_two(listener, place)?;
+    if let Some(listener) = listen(&socket)? {
+        let begun = take_place().and_then(|()| begin(listener));
+        if begun.is_err() {
+            // Nobody listens on it. If it stays, the next start replaces it.
+            let _ = fs::remove_file(&socket);
+        }
+        begun?;
     }
     io::stdout().write_all(address.as_bytes()).context("cannot print the address")
 }
@@ -84,17 +87,14 @@ fn shim_cgroup() -> anyhow::Result<String> {
     Ok(options::read(Some(&any), "").map(|options| options.shim_cgroup).unwrap_or_default())
 }
 
-/// Forks the daemon. It needs no exec: all it is made of is mapped already.
-fn become_two(listener: UnixListener, place: Place) -> anyhow::Result<()> {
-    let Some(_) = birth::child().context("cannot fork the daemon")? else {
-        let status = daemon::run(listener, &place).map_or_else(
-            |error| {
-                log::error!("the daemon ended: {error:#}");
-                1
-            },
-            |()| 0,
-        );
-        birth::exit_now(status);
-    };
+/// Executes the daemon, whose standard input is the socket it listens on. Clients that come before it does
+/// wait there.
+fn begin(listener: UnixListener) -> anyhow::Result<()> {
+    let mut daemon = companion::command()?;
+    daemon.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null());
+    daemon.spawn().with_context(|| {
+        let program = companion::path().unwrap_or_default();
+        format!("cannot execute {}; it belongs beside this program", program.display())
+    })?;
     Ok(())
 }

@@ -109,8 +109,6 @@ async fn make(
         Some(found) => make_wasm(daemon, workload, found, layers, &paths, record).await?,
         None => make_native(daemon, workload, &paths, record).await?,
     };
-    record.process = Identity::of(born.pid).ok();
-    or_end(daemon, &born, record.write(bundle)).await?;
     let cgroup = or_end(daemon, &born, cgroup::folders_of(workload, born.pid)).await?;
     if record.native {
         or_end(daemon, &born, cgroup::complete(workload, &cgroup)).await?;
@@ -141,6 +139,8 @@ async fn make_native(
     };
     // It is our child, so its id is its own until we reap it.
     let born = Born { pid, pidfd: process::open(pid).context("the container's process ended at once")? };
+    record.process = Identity::of(born.pid).ok();
+    or_end(daemon, &born, record.write(&workload.bundle)).await?;
     let streams = match terminal {
         Some(terminal) => opened.with_terminal(workload, terminal),
         None => Ok(opened.streams),

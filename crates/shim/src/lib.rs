@@ -1,0 +1,51 @@
+//! The shim: ttrpc in, events out, Wasm guests in between. Two programs are made of it.
+//!
+//! `containerd-shim-lighter-v1` is what containerd executes, for each container, to `start` a pod's daemon, to
+//! clean up after it (`delete`) and to ask what it can do (`-info`). It is small, for the kernel loads it each
+//! time. What it cannot do by itself it leaves to `lighter-daemon`, which lies beside it: that is the pod's
+//! daemon, with all engines in it. The daemon's nursery is a fork of the daemon, made before there is any
+//! thread; each guest is a fork of the nursery.
+//!
+//! Unsafe code lives in `nursery::births::guest` (it vouches for code that our own compiler made), in `daemon`
+//! (it hands the listening socket to the ttrpc server) and in `awaited` (descriptors under tokio).
+
+mod apart;
+mod awaited;
+mod code;
+mod companion;
+mod console;
+pub mod daemon;
+pub mod delete;
+mod engines;
+mod events;
+pub mod info;
+mod log_fifo;
+mod nursery;
+mod oom;
+mod options;
+mod payload;
+mod record;
+mod rpc;
+mod socket;
+pub mod start;
+mod streams;
+mod task;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use containerd_shim::Flags;
+
+/// Reads the command line, in containerd's conventions, and does what it says.
+pub fn main(act: impl FnOnce(&Flags) -> Result<()>) -> ExitCode {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let flags = containerd_shim::parse(&args).context("cannot read the command line");
+    match flags.and_then(|flags| act(&flags)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // containerd shows what the shim prints on standard error.
+            eprintln!("containerd-shim-lighter-v1: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
