@@ -2,16 +2,21 @@
 //!
 //! The kernel copies the mounts of a namespace with each new one: from here a birth costs the same on a node
 //! with thousands. And a box that is being built has nothing of the host's in sight but what is said below.
+//!
+//! To make it, all mounts must be copied once. So the first pod's is kept, as a file, and those of all others
+//! enter it. Nobody changes it: each box is born into a copy of its own.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use anyhow::Context;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::fs::{FlockOperation, flock, fstatfs};
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
 
 use crate::trees::{self, Depth};
@@ -19,12 +24,60 @@ use crate::trees::{self, Depth};
 /// An empty folder, for a box to attach its root to.
 pub(crate) const PLACE: &str = "/box";
 
+/// Where it is kept.
+const KEPT: &str = "/run/lighter/bare";
+/// The kernel's magic number of files that are namespaces, `linux/magic.h`.
+const NSFS: u64 = 0x6e73_6673;
+
 /// Leaves the host's mount namespace. In sight stay `/proc`, the devices of `/dev`, and `folder`, under its
 /// own path.
 ///
 /// # Errors
 /// Names the step.
 pub fn leave_host(folder: &Path) -> anyhow::Result<()> {
+    match File::open(KEPT) {
+        Ok(kept) if is_namespace(&kept) && enter_kept(&kept, folder)? => Ok(()),
+        _ => make(folder),
+    }
+}
+
+/// Enters the one that is kept, unless it is not what is wanted: made by another version, or where another
+/// file system was mounted at `folder`.
+fn enter_kept(kept: &File, folder: &Path) -> anyhow::Result<bool> {
+    let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+    let (host, wanted) = (host().context("cannot open the host's mount namespace")?, identity(folder));
+    setns(kept, CloneFlags::CLONE_NEWNS).with_context(|| format!("cannot enter {KEPT}"))?;
+    if identity(folder) == wanted && Path::new(PLACE).is_dir() {
+        return Ok(true);
+    }
+    enter_host(host)?;
+    Ok(false)
+}
+
+/// Keeps the namespace of the process `pid`, which made it, for those of other pods, if none is kept yet.
+///
+/// # Errors
+/// Names the file.
+pub fn keep(pid: i32) -> anyhow::Result<()> {
+    let kept = || -> io::Result<()> {
+        let folder = Path::new(KEPT).parent().unwrap_or(Path::new("/"));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let folder = File::open(folder)?;
+        flock(&folder, FlockOperation::LockExclusive)?;
+        if File::open(KEPT).is_ok_and(|kept| is_namespace(&kept)) {
+            return Ok(());
+        }
+        File::create(KEPT)?;
+        Ok(mount_bind(format!("/proc/{pid}/ns/mnt"), KEPT)?)
+    };
+    kept().with_context(|| format!("cannot keep the nursery's mount namespace at {KEPT}"))
+}
+
+fn is_namespace(file: &File) -> bool {
+    fstatfs(file).is_ok_and(|found| u64::try_from(found.f_type) == Ok(NSFS))
+}
+
+fn make(folder: &Path) -> anyhow::Result<()> {
     let mut kept = Vec::new();
     for path in [Path::new("/proc"), Path::new("/dev"), folder] {
         let tree =

@@ -128,11 +128,19 @@ async fn serve(listener: UnixListener, socket: &Path, daemon: Daemon) -> anyhow:
     let server = unsafe { Server::new().add_unix_listener(listener.into_raw_fd()) };
     let mut server = server.map_err(io::Error::other)?.register_service(services(&daemon));
     server.start().await.map_err(io::Error::other).context("cannot serve ttrpc")?;
+    tokio::spawn(keep_namespace(Arc::clone(&daemon)));
     daemon.shutdown.notified().await;
     // First, so that a `start` from here on makes a daemon of its own instead of finding a dying one.
     socket::with_lock(socket, || std::fs::remove_file(socket)).context("cannot remove the socket")?;
     daemon.events.flush().await;
     server.shutdown().await.map_err(io::Error::other).context("cannot stop the server")
+}
+
+/// Without it other pods start as slowly as this one did.
+async fn keep_namespace(daemon: Arc<Daemon>) {
+    if let Err(error) = daemon.nursery.keep_namespace().await {
+        log::warn!("{error:#}");
+    }
 }
 
 /// The task service under the names of both its versions, which have the same messages. Services

@@ -16,17 +16,20 @@ use container::bare;
 use container::birth::{self, Born};
 use container::channel::Channel;
 use container::process;
+use rustix::process::Pid;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::apart::apart;
 use crate::awaited;
 use crate::payload::{Reply, Report, Request};
 
 /// The forked process that gives birth to every other. Dropping this ends it.
 pub struct Nursery {
+    pid: i32,
     line: Mutex<Line>,
     /// What its engines are, or why there are none: the first thing it says.
     greeting: OnceCell<Result<String, String>>,
@@ -40,7 +43,7 @@ pub struct Nursery {
 pub struct Line(AsyncFd<Channel>);
 
 /// The nursery's process before there is a runtime to await it with.
-pub struct Forked(Channel);
+pub struct Forked(Channel, Pid);
 
 /// Forks the nursery, which removes the pod's `socket` should the daemon end without having done so. To
 /// be called while the process has one thread.
@@ -50,7 +53,7 @@ pub struct Forked(Channel);
 pub fn fork(socket: &Path) -> anyhow::Result<Forked> {
     let (ours, theirs) = Channel::pair().context("cannot make the nursery's channel")?;
     match birth::child().context("cannot fork the nursery")? {
-        Some(_) => Ok(Forked(ours)),
+        Some(pid) => Ok(Forked(ours, pid)),
         None => {
             // Not the pod's socket, not the log: whoever is born here must hold nothing of the daemon's.
             birth::close_all_but(&[theirs.as_raw_fd()]);
@@ -69,8 +72,9 @@ impl Nursery {
     ///
     /// # Errors
     /// When the channel cannot be awaited, or `/proc` is out of sight.
-    pub fn adopt(Forked(channel): Forked) -> io::Result<Self> {
+    pub fn adopt(Forked(channel, pid): Forked) -> io::Result<Self> {
         Ok(Self {
+            pid: pid.as_raw_nonzero().get(),
             line: Mutex::new(Line::new(channel)?),
             greeting: OnceCell::new(),
             host: bare::host()?,
@@ -109,6 +113,16 @@ impl Nursery {
     pub async fn fingerprint(&self) -> anyhow::Result<String> {
         let nursery = self.line.lock().await;
         self.greeted(&nursery).await
+    }
+
+    /// Has its mount namespace kept for the nurseries of other pods, once it has one.
+    ///
+    /// # Errors
+    /// Names the file; or why nothing can be run.
+    pub async fn keep_namespace(&self) -> anyhow::Result<()> {
+        self.fingerprint().await?;
+        let pid = self.pid;
+        apart(move || bare::keep(pid)).await
     }
 
     /// What the nursery said first, which is waited for.
