@@ -117,7 +117,7 @@ pub(crate) fn build(workload: &Workload, trees: Trees, place: &Path) -> anyhow::
 /// The /dev of every guest. In a user namespace, which may make no devices, the host's are shown.
 fn make_dev(root: &OwnedFd, label: Option<&str>, in_user: bool) -> anyhow::Result<()> {
     let mut data = vec!["mode=755".to_owned(), "size=64k".to_owned()];
-    data.extend(trees::context_of(label));
+    data.extend(trees::label_option(label));
     let dev = trees::fresh("tmpfs", "tmpfs", &data)?;
     trees::set(
         &dev,

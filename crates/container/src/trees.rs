@@ -77,7 +77,7 @@ pub(crate) fn as_asked(
         None => {
             let kind = asked.typ().as_deref().context("the mount has neither a type nor the option bind")?;
             let source = asked.source().as_deref().and_then(Path::to_str).unwrap_or(kind);
-            parsed.data.extend(context_of(label));
+            parsed.data.extend(label_option(label));
             fresh(kind, source, &parsed.data).with_context(|| format!("cannot make a {kind}"))?
         }
     };
@@ -89,7 +89,7 @@ pub(crate) fn as_asked(
 }
 
 /// The SELinux label of a new file system, as its option. A kernel without SELinux does not know the word.
-pub(crate) fn context_of(label: Option<&str>) -> Option<String> {
+pub(crate) fn label_option(label: Option<&str>) -> Option<String> {
     let known = || fs::read_to_string("/proc/filesystems").is_ok_and(|all| all.contains("selinuxfs"));
     label.filter(|_| known()).map(|label| format!("context={label}"))
 }

@@ -87,10 +87,14 @@ fn shim_cgroup() -> anyhow::Result<String> {
     Ok(options::read(Some(&any), "").map(|options| options.shim_cgroup).unwrap_or_default())
 }
 
+/// Has the C library keep one heap for all threads, mallopt(3): 140 KiB less for each pod.
+const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
+
 /// Executes the daemon, whose standard input is the socket it listens on. Clients that come before it does
 /// wait there.
 fn begin(listener: UnixListener) -> anyhow::Result<()> {
     let mut daemon = companion::command()?;
+    daemon.env(ONE_HEAP.0, ONE_HEAP.1);
     daemon.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null());
     daemon.spawn().with_context(|| {
         let program = companion::path().unwrap_or_default();

@@ -14,6 +14,7 @@ use containerd_shim_protos::api::{
 };
 use containerd_shim_protos::protobuf::Message;
 use e2e::containerd::Containerd;
+use e2e::scope::MARK;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 use ttrpc::{Client, Request};
@@ -48,6 +49,7 @@ impl<'a> Pod<'a> {
             .arg(daemon.socket())
             .arg("start")
             .env("TTRPC_ADDRESS", daemon.scope.dir.join("t.sock"))
+            .env(MARK, &daemon.scope.tag)
             .current_dir(bundle)
             .stdin(Stdio::null())
             .output()

@@ -17,8 +17,11 @@ use e2e::guests::Guest;
 
 use crate::Bench;
 
+/// Measures, and tells it in tables.
+type Measurement = fn(&Bench) -> Result<Vec<Table>>;
+
 /// Each with the beginning of its tables' names.
-pub const ALL: [(&str, fn(&Bench) -> Result<Vec<Table>>); 8] = [
+pub const ALL: [(&str, Measurement); 8] = [
     ("start", start),
     ("many-mounts", many_mounts),
     ("quota", quota),

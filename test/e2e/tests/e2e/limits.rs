@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
@@ -25,6 +26,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(both("metrics-after-exit", metrics_after_exit));
     scenarios.push(Scenario::any("native-oom", oom));
     scenarios.push(Scenario::ours("wasm-grow-refused", grow_refused));
+    scenarios.push(Scenario::ours("wasm-small-address-space", small_address_space));
     scenarios.push(Scenario::ours("wasm-checkpoint", |daemon| checkpoint(daemon, Guest::Wasm)));
     scenarios.push(Scenario::ours("native-checkpoint", |daemon| checkpoint(daemon, Guest::Native)));
     scenarios
@@ -50,6 +52,26 @@ fn pause(daemon: &Containerd, guest: Guest) -> Result<()> {
     poll("it to work again", LIMIT, || Ok((kernel::cpu_time(pid)? > other).then_some(())))?;
     listener.hears("sleeper", &["/tasks/create", "/tasks/start", "/tasks/paused", "/tasks/resumed"])?;
     daemon.kill_and_delete("sleeper")
+}
+
+/// On a host that gives a service little address space guests run all the same: with checks in their code
+/// instead of room around their memories.
+fn small_address_space(daemon: &Containerd) -> Result<()> {
+    let containerd = daemon.pid()?;
+    let limit = |most: &str| {
+        let soft = format!("--as={most}:");
+        run(Command::new("prlimit").args(["--pid", &containerd.to_string(), &soft]))?.ok()
+    };
+    limit("4294967296")?;
+    let ran =
+        ["/cases/hello.wasm", "/cases/component.wasm", "/cases/memory-grow.wasm", "/cases/trap-memory.wasm"]
+            .map(|path| daemon.run("narrow").args(&[path]).finish());
+    limit("unlimited")?;
+    let [hello, component, grow, trap] = ran;
+    hello?.ok()?.prints("hello from a lighter")?;
+    component?.ok()?;
+    grow?.ok()?;
+    trap?.exits(134)?.complains("out of bounds").map(drop)
 }
 
 /// Even a frozen container can be killed.
