@@ -5,20 +5,20 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use libcontainer::syscall::linux::{MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr};
 use nix::mount::MsFlags;
 use oci_spec::runtime::Mount;
-use rustix::fs::{AtFlags, StatxFlags};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, makedev, mkdirat, mknodat, openat, openat2, statx};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, makedev, mkdirat, mknodat, openat, statx};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{fchdir, pivot_root, umask};
 use workload::Workload;
 
 use crate::idmap::IdMaps;
 use crate::namespaces::Namespaces;
+use crate::rootfs::find_below;
 use crate::trees::{self, Depth, UNCHANGED};
 
 /// What every guest may open: nothing that stores, nothing that listens. Their minor numbers; the major is 1.
@@ -145,12 +145,12 @@ fn is_folder(tree: &OwnedFd) -> io::Result<bool> {
 
 /// What a mount is to cover, made where the image has it not.
 fn find_or_make(root: &OwnedFd, destination: &Path, folder: bool) -> anyhow::Result<OwnedFd> {
-    let below = destination.strip_prefix("/").unwrap_or(destination);
+    let below = &cleaned(destination);
     ensure!(!below.as_os_str().is_empty(), "nothing can be mounted over the root");
     if folder {
         return find_or_make_folder(root, below);
     }
-    match find(root, below) {
+    match find_below(root, below) {
         Err(rustix::io::Errno::NOENT) => {}
         found => return Ok(found?),
     }
@@ -161,8 +161,21 @@ fn find_or_make(root: &OwnedFd, destination: &Path, folder: bool) -> anyhow::Res
     Ok(openat(holder, name, new, Mode::from_raw_mode(0o644))?)
 }
 
+/// A path below the root, as runc reads it: `..` takes the name before it away.
+fn cleaned(path: &Path) -> PathBuf {
+    let mut below = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => below.push(name),
+            Component::ParentDir => drop(below.pop()),
+            _ => {}
+        }
+    }
+    below
+}
+
 fn find_or_make_folder(root: &OwnedFd, below: &Path) -> anyhow::Result<OwnedFd> {
-    match find(root, below) {
+    match find_below(root, below) {
         Err(rustix::io::Errno::NOENT) => {}
         found => return Ok(found?),
     }
@@ -170,7 +183,7 @@ fn find_or_make_folder(root: &OwnedFd, below: &Path) -> anyhow::Result<OwnedFd> 
     let holder = holder(root, below)?;
     match mkdirat(holder.as_ref().unwrap_or(root), name, Mode::from_raw_mode(0o755)) {
         // A link that leads nowhere: not found again.
-        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(find(root, below)?),
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(find_below(root, below)?),
         Err(error) => Err(error.into()),
     }
 }
@@ -179,12 +192,6 @@ fn find_or_make_folder(root: &OwnedFd, below: &Path) -> anyhow::Result<OwnedFd> 
 fn holder(root: &OwnedFd, below: &Path) -> anyhow::Result<Option<OwnedFd>> {
     let holder = below.parent().filter(|holder| !holder.as_os_str().is_empty());
     holder.map(|holder| find_or_make_folder(root, holder)).transpose()
-}
-
-/// Opens what is there. Links are followed as if `root` were the root.
-fn find(root: &OwnedFd, below: &Path) -> rustix::io::Result<OwnedFd> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    openat2(root, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
 /// Makes `root` the root and lets go of what was.
@@ -254,4 +261,34 @@ pub(crate) fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
         next = cause.source();
     }
     said.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_a_mount_covers_is_made_inside_the_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("root/inner")).unwrap();
+        fs::create_dir(at("outside")).unwrap();
+        symlink("/inner", at("root/absolute")).unwrap();
+        symlink("../../outside", at("root/escape")).unwrap();
+        symlink("nowhere", at("root/dangling")).unwrap();
+        let root = fs::File::open(at("root")).unwrap().into();
+        let make = |path: &str, folder| find_or_make(&root, Path::new(path), folder).is_ok();
+        assert!(make("/a/b/c", true) && at("root/a/b/c").is_dir());
+        assert!(make("/a/b/file", false) && at("root/a/b/file").is_file());
+        assert!(make("/absolute/deep/file", false) && at("root/inner/deep/file").is_file());
+        assert!(make("/inner", true) && make("/a/b/file", false), "what is there is found");
+        assert!(make("/a/../../inner/./new", true) && at("root/inner/new").is_dir());
+        for refused in ["/", "/dangling", "/escape/x", "/dangling/x", "/a/b/file/x", "/a/.."] {
+            assert!(!make(refused, true), "{refused}");
+        }
+        assert_eq!(fs::read_dir(at("outside")).unwrap().count(), 0);
+    }
 }

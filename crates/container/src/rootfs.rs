@@ -3,7 +3,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -200,8 +200,17 @@ fn find_in(base: &Path, path: &Path) -> io::Result<File> {
     }
     let base =
         rustix::fs::openat(CWD, base, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(find_below(&base, path)?.into())
+}
+
+/// Finds what is at `path` below an open folder, following links as if that were the root. See [`find_in`].
+pub(crate) fn find_below(root: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    const TRIES: usize = 100;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    Ok(rustix::fs::openat2(base, path, flags, Mode::empty(), resolve)?.into())
+    let find = || rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+    // Behind a `..` the kernel cannot tell while anything anywhere is renamed.
+    let unsure = |found: &rustix::io::Result<_>| matches!(found, Err(rustix::io::Errno::AGAIN));
+    (0..TRIES).map(|_| find()).find(|found| !unsure(found)).unwrap_or_else(find)
 }
 
 /// The largest Wasm file, in bytes: far above what anybody ships, far below what would hurt a node.
