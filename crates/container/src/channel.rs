@@ -61,7 +61,11 @@ impl Channel {
     /// # Errors
     /// `WouldBlock` on an end made non-blocking; `InvalidData` for what is not a `T`.
     pub fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-        let mut text = vec![0; LONGEST];
+        // No more memory than it takes: what is touched here stays with the process for as long as it lives.
+        let whole = RecvFlags::PEEK | RecvFlags::TRUNC;
+        let peek = || rustix::net::recv(&self.0, &mut [0; 1], whole);
+        let (_, length) = rustix::io::retry_on_intr(peek)?;
+        let mut text = vec![0; length];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {

@@ -1,9 +1,12 @@
 //! The shim's binary as containerd and people ask it about itself: no stdin, no log.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
+use e2e::process::run;
 use e2e::runner::Scenario;
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -21,6 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
         }),
         Scenario::ours("binary-v", |daemon| version(daemon, "-v")),
         Scenario::ours("binary-version", |daemon| version(daemon, "-version")),
+        Scenario::ours("binary-alone", alone),
     ]
 }
 
@@ -28,6 +32,23 @@ fn version(daemon: &Containerd, flag: &str) -> Result<()> {
     let printed = String::from_utf8(ask(daemon, flag)?)?;
     ensure!(printed.contains("containerd-shim-lighter-v1"), "{flag} prints {printed:?}");
     ensure!(printed.contains(|char: char| char.is_ascii_digit()), "{flag} names no version: {printed:?}");
+    Ok(())
+}
+
+/// Copied without the daemon's program it says what it lacks, and leaves no socket.
+fn alone(daemon: &Containerd) -> Result<()> {
+    let binary = daemon.shim.binary.as_ref().context("the shim under test has no binary of ours")?;
+    let bundle = daemon.scope.dir.join("tmp/alone");
+    fs::create_dir(&bundle)?;
+    fs::copy(binary, bundle.join("shim"))?;
+    fs::write(bundle.join("config.json"), "{}")?;
+    let mut start = Command::new(bundle.join("shim"));
+    start.args(["-namespace", &daemon.scope.namespace, "-id", "alone", "-address"]).arg(daemon.socket());
+    let output = run(start.arg("start").current_dir(&bundle).stdin(Stdio::null()))?;
+    output.exits(1)?.complains("lighter-daemon; it belongs beside")?;
+    let address = fs::read_to_string(bundle.join("address"))?;
+    let socket = address.strip_prefix("unix://").context("the address is no socket")?;
+    ensure!(!Path::new(socket).exists(), "{socket} is left");
     Ok(())
 }
 
