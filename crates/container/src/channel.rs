@@ -152,8 +152,13 @@ pub fn sealed_json(name: &str, value: &impl Serialize) -> io::Result<File> {
 /// # Errors
 /// `EBUSY` while somebody has it mapped for writing.
 pub fn seal(file: &File) -> io::Result<()> {
+    const TRIES: usize = 10;
     let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    Ok(rustix::fs::fcntl_add_seals(file, all)?)
+    let seal = || rustix::fs::fcntl_add_seals(file, all);
+    // The kernel may have a hold on a page for a moment, to reclaim or to watch memory. It waits for that, up to
+    // 150 ms, and then gives up.
+    let busy = |sealed: &rustix::io::Result<()>| matches!(sealed, Err(rustix::io::Errno::BUSY));
+    Ok((1..TRIES).map(|_| seal()).find(|sealed| !busy(sealed)).unwrap_or_else(seal)?)
 }
 
 #[cfg(test)]

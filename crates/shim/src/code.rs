@@ -199,8 +199,9 @@ async fn compile(
     });
     match compiled? {
         (Report::Prepared(world), _) => {
-            channel::seal(&file).context("cannot seal the compiled code")?;
-            Ok(Code { world, file })
+            let sealed =
+                apart(move || channel::seal(&file).map(|()| file).context("cannot seal the compiled code"));
+            Ok(Code { world, file: sealed.await? })
         }
         (other, _) => bail!("the compiler's process said {other:?}"),
     }

@@ -1,5 +1,6 @@
 //! Containers of one pod: one daemon, one network, other namespaces as the spec says.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
@@ -23,6 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::from(both("pod-one-daemon", |daemon, guest| one_daemon(daemon, guest, SANDBOX)));
     scenarios.extend(both("group-one-daemon", |daemon, guest| one_daemon(daemon, guest, GROUP)));
     scenarios.push(Scenario::ours("pod-threads", threads));
+    scenarios.push(Scenario::ours("pod-mounts", few_mounts));
     scenarios.extend(both("pod-namespaces", |daemon, guest| joined(daemon, guest, &["ipc", "uts"])));
     scenarios.extend(both("pod-pid-namespace", |daemon, guest| joined(daemon, guest, &["pid"])));
     scenarios.push(Scenario::any("native-pod-localhost", native_localhost));
@@ -55,6 +57,21 @@ fn threads(daemon: &Containerd) -> Result<()> {
     four.finish()?.ok()?.prints("hello")?;
     few_threads(daemon, &["one"])?;
     daemon.kill_and_delete("three")?;
+    daemon.kill_and_delete("one")
+}
+
+/// However many mounts the node has, whoever is born begins with four.
+fn few_mounts(daemon: &Containerd) -> Result<()> {
+    daemon.run("one").args(Guest::Wasm.ready()).detach()?;
+    let shim = daemon.shim_of("one")?;
+    let mounts = kernel::mounts(nursery(daemon, &shim)?)?;
+    let mut seen: Vec<_> = mounts.iter().map(|mount| mount.point.as_path()).collect();
+    seen.sort();
+    let sockets = Path::new("/run/containerd/s");
+    ensure!(
+        seen == [Path::new("/"), Path::new("/dev"), Path::new("/proc"), sockets],
+        "the nursery sees {seen:?}"
+    );
     daemon.kill_and_delete("one")
 }
 
