@@ -11,14 +11,14 @@ use anyhow::{Context, bail, ensure};
 use libcontainer::syscall::linux::{MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr};
 use nix::mount::MsFlags;
 use oci_spec::runtime::Mount;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, makedev, mkdirat, mknodat, openat, statx};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, makedev, mknodat, openat, statx};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{fchdir, pivot_root, umask};
 use workload::Workload;
 
 use crate::idmap::IdMaps;
 use crate::namespaces::Namespaces;
-use crate::rootfs::find_below;
+use crate::rootfs::{find_below, find_or_make_folder, holder};
 use crate::trees::{self, Depth, UNCHANGED};
 
 /// What every guest may open: nothing that stores, nothing that listens. Their minor numbers; the major is 1.
@@ -172,26 +172,6 @@ fn cleaned(path: &Path) -> PathBuf {
         }
     }
     below
-}
-
-fn find_or_make_folder(root: &OwnedFd, below: &Path) -> anyhow::Result<OwnedFd> {
-    match find_below(root, below) {
-        Err(rustix::io::Errno::NOENT) => {}
-        found => return Ok(found?),
-    }
-    let name = below.file_name().context("its path has no end")?;
-    let holder = holder(root, below)?;
-    match mkdirat(holder.as_ref().unwrap_or(root), name, Mode::from_raw_mode(0o755)) {
-        // A link that leads nowhere: not found again.
-        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(find_below(root, below)?),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The folder that holds it; `None` for the root itself.
-fn holder(root: &OwnedFd, below: &Path) -> anyhow::Result<Option<OwnedFd>> {
-    let holder = below.parent().filter(|holder| !holder.as_os_str().is_empty());
-    holder.map(|holder| find_or_make_folder(root, holder)).transpose()
 }
 
 /// Makes `root` the root and lets go of what was.

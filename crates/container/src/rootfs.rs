@@ -1,10 +1,10 @@
 //! The root file system in the bundle, before the box is built: mounting it as containerd asks, finding
 //! the entrypoint in it without leaving it, and letting go of it afterwards.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -213,6 +213,27 @@ pub(crate) fn find_below(root: &OwnedFd, path: &Path) -> rustix::io::Result<Owne
     (0..TRIES).map(|_| find()).find(|found| !unsure(found)).unwrap_or_else(find)
 }
 
+/// A folder below an open one, made where it is missing, and never outside.
+pub(crate) fn find_or_make_folder(root: &OwnedFd, below: &Path) -> anyhow::Result<OwnedFd> {
+    match find_below(root, below) {
+        Err(rustix::io::Errno::NOENT) => {}
+        found => return Ok(found?),
+    }
+    let name = below.file_name().context("its path has no end")?;
+    let holder = holder(root, below)?;
+    match rustix::fs::mkdirat(holder.as_ref().unwrap_or(root), name, Mode::from_raw_mode(0o755)) {
+        // A link that leads nowhere: not found again.
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(find_below(root, below)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The folder that holds it; `None` for the root itself.
+pub(crate) fn holder(root: &OwnedFd, below: &Path) -> anyhow::Result<Option<OwnedFd>> {
+    let holder = below.parent().filter(|holder| !holder.as_os_str().is_empty());
+    holder.map(|holder| find_or_make_folder(root, holder)).transpose()
+}
+
 /// The largest Wasm file, in bytes: far above what anybody ships, far below what would hurt a node.
 const LARGEST_WASM: u64 = 1 << 30;
 
@@ -262,10 +283,16 @@ pub(crate) fn make_cwd(workload: &Workload) -> anyhow::Result<()> {
     if rest.as_os_str().is_empty() || find_in(&base, &rest).is_ok() {
         return Ok(());
     }
-    pathrs::Root::open(&base)
-        .and_then(|root| root.mkdir_all(&rest, &Permissions::from_mode(0o755)))
-        .map(drop)
-        .with_context(|| format!("cannot make the working directory {}", cwd.display()))
+    let made = || -> anyhow::Result<OwnedFd> {
+        let root = rustix::fs::openat(
+            CWD,
+            &base,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        find_or_make_folder(&root, &rest)
+    };
+    made().map(drop).with_context(|| format!("cannot make the working directory {}", cwd.display()))
 }
 
 /// The environment of a workload's program, with HOME where the image's has none: what runc adds.

@@ -18,7 +18,7 @@ use crate::mounts::{is_bind, propagation_of};
 use crate::namespaces::Namespaces;
 use crate::trees::{self, Depth};
 
-/// An empty folder of the host's, covered in the namespace of the one who stages.
+/// A folder of the host's, covered in the namespace of the one who stages.
 const STAGE: &str = "/run/lighter";
 
 /// Lets the mounts of a spec take what was staged for them.

@@ -27,7 +27,7 @@ use crate::{log_fifo, socket};
 
 /// The first number that is none of standard input, output and error.
 const FIRST_FREE: i32 = 3;
-/// How long the second thread stays when it has nothing to do: as long as a few containers at once take.
+/// How long the other threads stay when they have nothing to do: as long as a few containers at once take.
 const THREAD_STAYS: Duration = Duration::from_millis(100);
 
 /// What every RPC works on.

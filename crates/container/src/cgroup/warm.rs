@@ -1,4 +1,5 @@
-//! Why the first process of a container gets into its cgroup at once.
+//! Why a Linux container gets into its cgroup sooner: libcontainer moves its process from outside. A guest goes
+//! in by itself and needs none of this (`entry.rs`).
 
 use std::fs;
 
