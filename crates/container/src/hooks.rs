@@ -31,12 +31,6 @@ pub fn any(spec: &Spec, moment: Moment) -> bool {
     spec.hooks().as_ref().is_some_and(|hooks| lists(hooks, moment).iter().any(|list| !list.is_empty()))
 }
 
-/// Whether the spec has `startContainer` hooks, which the box itself runs.
-pub fn any_at_start(spec: &Spec) -> bool {
-    let hooks = spec.hooks().as_ref().and_then(|hooks| hooks.start_container().as_ref());
-    hooks.is_some_and(|list| !list.is_empty())
-}
-
 /// Runs the hooks of `moment` for the container whose first process is `pid`. Blocks until the last
 /// has ended: for a process of its own.
 ///

@@ -19,6 +19,7 @@ mod idmap;
 pub mod inside;
 mod keyring;
 pub mod layers;
+pub mod listeners;
 mod loopback;
 pub mod mounts;
 pub mod namespaces;

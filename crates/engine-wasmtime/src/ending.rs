@@ -30,7 +30,7 @@ pub fn run(runtime: &Runtime, guest: impl Future<Output = wasmtime::Result<u8>>)
 }
 
 /// The reason, then the Wasm frames on lines of their own.
-fn story(error: &Error) -> String {
+pub fn story(error: &Error) -> String {
     let frames = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
     let reasons: Vec<_> = error.chain().map(ToString::to_string).filter(|reason| *reason != frames).collect();
     let frames = frames.trim_start_matches("error while executing at ");

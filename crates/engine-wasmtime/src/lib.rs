@@ -1,8 +1,8 @@
 //! Wasmtime as an engine: core modules on WASI preview 1, components on WASI 0.2.
 //!
 //! Owns the one configuration that compiles and runs, the worlds' linkers, and everything a guest
-//! reaches through them. Never starts a thread, except to compile: [`Wasmtime::new`] runs in a
-//! process that is forked for each guest, and a guest's process has one thread.
+//! reaches through them. Never starts a thread, except to compile and to answer requests: [`Wasmtime::new`]
+//! runs in a process that is forked for each guest, and the process of one that runs once has one thread.
 //!
 //! Unsafe code: `code` and `polled` only.
 
@@ -10,6 +10,7 @@
 mod code;
 mod ending;
 mod files;
+mod http;
 mod limits;
 #[expect(unsafe_code, reason = "a descriptor is watched that nobody owns")]
 mod polled;
@@ -22,10 +23,10 @@ mod worlds;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use engine::{Compiled, Engine, Mapped};
-use workload::{Abi, World};
+use workload::{Abi, Guest, World};
 
 use crate::ending::sentence;
-use crate::worlds::{Preview1, Wasi02};
+use crate::worlds::{Handlers, Preview1, Wasi02};
 
 /// Wasmtime with its worlds linked, ready to be forked.
 pub struct Wasmtime {
@@ -55,6 +56,7 @@ impl Engine for Wasmtime {
     fn fingerprint(&self) -> String {
         let mut hash = DefaultHasher::new();
         self.engine.precompile_compatibility_hash().hash(&mut hash);
+        settings::VERSION.hash(&mut hash);
         format!("{:016x}", hash.finish())
     }
 
@@ -64,24 +66,20 @@ impl Engine for Wasmtime {
         }
     }
 
-    fn compile(&self, wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let compiled = if is_component(wasm) {
-            self.engine.precompile_component(wasm)
-        } else {
-            self.engine.precompile_module(wasm)
+    fn compile(&self, wasm: &[u8], world: &World) -> anyhow::Result<Vec<u8>> {
+        let compiled = match world.abi {
+            Abi::Preview1 => self.engine.precompile_module(wasm),
+            Abi::Wasi02 if world.serves() => return Handlers::compile(wasm),
+            Abi::Wasi02 => self.engine.precompile_component(wasm),
         };
         compiled.map_err(sentence)
     }
 
-    fn map(&self, code: Compiled, world: &World) -> anyhow::Result<Box<dyn Mapped + '_>> {
-        Ok(match world.abi {
+    fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
+        Ok(match guest.world.abi {
+            Abi::Wasi02 if guest.world.serves() => Box::new(Handlers::map(code, guest)?),
             Abi::Preview1 => Box::new(self.preview1.of(code::module(&self.engine, code)?)),
             Abi::Wasi02 => Box::new(self.wasi02.of(code::component(&self.engine, code)?)),
         })
     }
-}
-
-/// The binary's header says so: layer 1 after the magic number and the version.
-fn is_component(wasm: &[u8]) -> bool {
-    wasm.get(6..8) == Some(&[1, 0])
 }

@@ -1,21 +1,48 @@
-//! A bound on a guest's linear memory, all its memories together.
+//! A bound on a guest's linear memory, all its memories together, and those of all its copies.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::bail;
 use engine::Bound;
 use wasmtime::{ResourceLimiter, ResourcesRequired};
 
-/// How much memory a guest may hold, and holds.
+/// How much memory a guest may hold, and holds; shared by its copies.
+#[derive(Clone)]
+pub struct Memory(Arc<(Bound, AtomicU64)>);
+
+/// What one copy of a guest holds of it, given back when the copy is gone.
 pub struct MemoryBound {
-    bound: Bound,
+    memory: Memory,
     held: u64,
 }
 
-impl MemoryBound {
+impl Memory {
     /// Nothing held yet.
     pub fn new(bound: Bound) -> Self {
-        Self { bound, held: 0 }
+        Self(Arc::new((bound, AtomicU64::new(0))))
     }
 
+    /// For a copy that holds nothing yet.
+    pub fn share(&self) -> MemoryBound {
+        MemoryBound { memory: self.clone(), held: 0 }
+    }
+
+    fn take(&self, more: u64) -> bool {
+        let (bound, held) = &*self.0;
+        let most = bound.most();
+        let taken = |held: u64| held.checked_add(more).filter(|held| *held <= most);
+        held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
+    }
+}
+
+impl Drop for MemoryBound {
+    fn drop(&mut self) {
+        self.memory.0.1.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}
+
+impl Memory {
     /// Refuses, before it runs, a guest whose largest memory alone is too large from its start.
     ///
     /// # Errors
@@ -23,7 +50,7 @@ impl MemoryBound {
     pub fn admit(&self, needs: Option<&ResourcesRequired>) -> anyhow::Result<()> {
         const PAGE: u64 = 65_536;
         let bytes = needs.and_then(|needs| needs.max_initial_memory_size).unwrap_or(0).saturating_mul(PAGE);
-        let most = self.bound.most();
+        let most = self.0.0.most();
         if bytes <= most {
             return Ok(());
         }
@@ -42,10 +69,9 @@ impl ResourceLimiter for MemoryBound {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
-        let held = self.held.saturating_add(more);
-        let grant = held <= self.bound.most() && maximum.is_none_or(|maximum| desired <= maximum);
+        let grant = maximum.is_none_or(|maximum| desired <= maximum) && self.memory.take(more);
         if grant {
-            self.held = held;
+            self.held += more;
         }
         Ok(grant)
     }
@@ -69,7 +95,7 @@ mod tests {
     fn bound(most: Option<u64>) -> (MemoryBound, File) {
         let file = tempfile::tempfile().unwrap();
         Bound::write(&file, most).unwrap();
-        (MemoryBound::new(Bound::in_file(file.try_clone().unwrap())), file)
+        (Memory::new(Bound::in_file(file.try_clone().unwrap())).share(), file)
     }
 
     #[test]
@@ -92,6 +118,16 @@ mod tests {
         let (mut bound, _) = bound(Some(100));
         assert!(!bound.memory_growing(0, 90, Some(80)).unwrap());
         assert!(bound.memory_growing(0, 80, Some(80)).unwrap());
+    }
+
+    #[test]
+    fn copies_share_it_and_give_it_back() {
+        let (mut first, _file) = bound(Some(100));
+        let mut second = first.memory.share();
+        assert!(first.memory_growing(0, 60, None).unwrap());
+        assert!(!second.memory_growing(0, 60, None).unwrap());
+        drop(first);
+        assert!(second.memory_growing(0, 60, None).unwrap());
     }
 
     #[test]

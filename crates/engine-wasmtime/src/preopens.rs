@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use anyhow::{Context, anyhow};
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 use workload::{Access, Preopen};
 
@@ -33,6 +34,17 @@ pub fn open(preopens: &[Preopen], builder: &mut WasiCtxBuilder) -> anyhow::Resul
         }
     }
     Ok(())
+}
+
+/// Opens them once for all copies of a guest.
+///
+/// # Errors
+/// See [`open`].
+pub fn folders(preopens: &[Preopen]) -> anyhow::Result<WasiFilesystemCtx> {
+    let mut builder = WasiCtxBuilder::new();
+    builder.allow_blocking_current_thread(true);
+    open(preopens, &mut builder)?;
+    Ok(builder.build().filesystem().clone())
 }
 
 fn kind(error: &wasmtime::Error) -> Option<ErrorKind> {

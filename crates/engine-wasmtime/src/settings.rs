@@ -1,13 +1,16 @@
-//! The one configuration of Wasmtime, for compiling and for running alike: compiled code that was
-//! made under another one is refused when it is loaded.
+//! The configurations of Wasmtime, each for compiling and for running alike: compiled code that was made
+//! under another one is refused when it is loaded.
 
 use rustix::process::{Resource, getrlimit};
-use wasmtime::{Config, WasmBacktraceDetails};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// A 32-bit memory's whole range: with it reserved, the processor's page faults are the bounds checks.
 const WHOLE_RANGE: u64 = 4 << 30;
 
-/// What Wasmtime is asked for beyond its defaults.
+/// The text of this file: what was compiled under another may be of no use.
+pub const VERSION: &str = include_str!("settings.rs");
+
+/// For guests that run once.
 ///
 /// No epochs and no fuel: a signal ends the process, so compiled code pays nothing for being stopped.
 /// No allocation pool: one guest per process.
@@ -21,12 +24,55 @@ pub fn config() -> Config {
     config
 }
 
+/// For guests of which there is a copy per request, `most` at once.
+///
+/// Epochs, since many share a process: one that takes too long must be ended alone.
+pub fn serving(most: usize) -> Config {
+    let mut config = config();
+    config.epoch_interruption(true);
+    if !is_narrow() {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(most)));
+    }
+    config
+}
+
+/// Address space for `most` copies of a component, each of several modules as toolchains make them: the
+/// program, its adapter, and what ties them together.
+fn pool(most: usize) -> PoolingAllocationConfig {
+    /// Each memory takes its whole range of addresses, of which a process has 2^47.
+    const MOST_MEMORIES: u32 = 8192;
+    /// Reset by writing, which is cheaper than by asking the kernel for new pages, as long as it is little.
+    const KEPT: usize = 128 << 10;
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(most)
+        .total_core_instances(most.saturating_mul(16))
+        .total_stacks(most)
+        .total_memories(most.saturating_mul(2).min(MOST_MEMORIES))
+        .total_tables(most.saturating_mul(4).min(4 * MOST_MEMORIES))
+        .total_gc_heaps(most.min(MOST_MEMORIES))
+        .max_memory_size(usize::try_from(WHOLE_RANGE).unwrap_or(usize::MAX))
+        .max_component_instance_size(8 << 20)
+        .max_core_instance_size(8 << 20)
+        .max_memories_per_module(16)
+        .max_tables_per_module(16)
+        .linear_memory_keep_resident(KEPT)
+        .table_keep_resident(KEPT)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
 /// Sets the address space taken for each memory. Under a limit too low for the whole range little
 /// beyond what is used, at the price of a check at each access.
 fn reserve(config: &mut Config) {
-    if getrlimit(Resource::As).current.is_some_and(|limit| limit < 4 * WHOLE_RANGE) {
+    if is_narrow() {
         config.memory_reservation(0).memory_reservation_for_growth(16 << 20);
     } else {
         config.memory_reservation(WHOLE_RANGE);
     }
+}
+
+/// Whether the process may have so few addresses that no memory gets its whole range.
+fn is_narrow() -> bool {
+    getrlimit(Resource::As).current.is_some_and(|limit| limit < 4 * WHOLE_RANGE)
 }

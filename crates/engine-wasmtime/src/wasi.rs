@@ -1,7 +1,10 @@
 //! What every WASI guest is given, whatever its version of WASI: arguments, environment, folders,
 //! standard streams, clocks, chance and the box's network.
 
+use std::sync::Arc;
+
 use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi_config::WasiConfigVariables;
 use workload::Guest;
 
 use crate::{preopens, stdio};
@@ -12,12 +15,20 @@ use crate::{preopens, stdio};
 /// # Errors
 /// Names the preopen that cannot be opened.
 pub fn provide(guest: &Guest) -> anyhow::Result<WasiCtxBuilder> {
+    let mut builder = provide_plain(guest);
+    builder.stdin(stdio::Stdin::default());
+    preopens::open(&guest.preopens, &mut builder)?;
+    Ok(builder)
+}
+
+/// The same without folders and with nothing to read: for the copies of a guest, which share the one and have
+/// no use for the other.
+pub fn provide_plain(guest: &Guest) -> WasiCtxBuilder {
     let mut builder = WasiCtxBuilder::new();
     builder
         .args(&guest.args)
         .envs(&guest.env)
         .initial_cwd(&guest.cwd)
-        .stdin(stdio::Stdin::default())
         .stdout(stdio::Output::stdout())
         .stderr(stdio::Output::stderr())
         // Files are read and written in place: a guest's process has no other thread to do it.
@@ -28,6 +39,10 @@ pub fn provide(guest: &Guest) -> anyhow::Result<WasiCtxBuilder> {
         .allow_udp(true)
         // It would ask the image's glibc and nsswitch.
         .allow_ip_name_lookup(false);
-    preopens::open(&guest.preopens, &mut builder)?;
-    Ok(builder)
+    builder
+}
+
+/// The guest's environment as `wasi:config` shows it.
+pub fn config(guest: &Guest) -> Arc<WasiConfigVariables> {
+    Arc::new(guest.env.iter().cloned().collect())
 }

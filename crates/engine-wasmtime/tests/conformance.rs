@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use cases::{Case, Expected, Source};
-use engine::{Bound, Compiled, Engine, Exit};
+use engine::{Bound, Compiled, Engine, Equipment, Exit};
 use engine_wasmtime::Wasmtime;
 use rustix::fs::{CWD, FileType, Mode};
 use workload::{Access, Guest, Preopen, World};
@@ -110,7 +110,7 @@ fn attempt(case: &Case, stdin: Input) -> anyhow::Result<Outcome> {
     };
     let engine = Wasmtime::new()?;
     ensure!(engine.supports(&world), "no support for {world:?}");
-    let code = match engine.compile(&wasm) {
+    let code = match engine.compile(&wasm, &world) {
         Ok(code) => code,
         Err(error) => return Ok(Outcome::Refused(format!("{error:#}"))),
     };
@@ -212,7 +212,8 @@ fn load_and_run(case: &Case, folder: &Path, refused: &mut PathBuf) -> anyhow::Re
     #[expect(unsafe_code, reason = "bytes become code here")]
     // SAFETY: the parent wrote them with Wasmtime::compile of this very program.
     let code = unsafe { Compiled::vouched(code) };
-    let mapped = engine.map(code, &world)?;
+    let guest = guest(case, world);
+    let mapped = engine.map(code, &guest)?;
     let bound =
         File::options().read(true).write(true).create(true).truncate(true).open(folder.join("bound"))?;
     Bound::write(&bound, None)?;
@@ -220,7 +221,8 @@ fn load_and_run(case: &Case, folder: &Path, refused: &mut PathBuf) -> anyhow::Re
         .context("cannot change the root; this test wants root's rights")?;
     std::env::set_current_dir("/")?;
     *refused = "/refused".into();
-    Ok(mapped.load(guest(case, world), Bound::in_file(bound))?.run())
+    let equipment = Equipment { bound: Bound::in_file(bound), sockets: Vec::new(), stop: None };
+    Ok(mapped.load(guest, equipment)?.run())
 }
 
 fn guest(case: &Case, world: World) -> Guest {
@@ -236,5 +238,7 @@ fn guest(case: &Case, world: World) -> Guest {
         env: case.env.iter().filter_map(pair).collect(),
         cwd: case.cwd.clone().unwrap_or_else(|| "/".into()),
         preopens: std::iter::once(root).chain(mounts).collect(),
+        listens: Vec::new(),
+        http: None,
     }
 }

@@ -9,7 +9,7 @@
 mod bound;
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use workload::{Guest, World};
 
@@ -26,26 +26,26 @@ pub trait Engine {
     /// Whether it can run a guest of `world`.
     fn supports(&self, world: &World) -> bool;
 
-    /// Turns validated Wasm (binary form) into this engine's own code. Runs in a process of its own,
-    /// outside the container; may use every core.
+    /// Turns validated Wasm (binary form) into this engine's own code for a guest of `world`. Runs in a process
+    /// of its own, outside the container; may use every core.
     ///
     /// # Errors
     /// A sentence that tells what of the module is not valid.
-    fn compile(&self, wasm: &[u8]) -> anyhow::Result<Vec<u8>>;
+    fn compile(&self, wasm: &[u8], world: &World) -> anyhow::Result<Vec<u8>>;
 
-    /// Makes the code executable, before the box is built around the process: /proc is still in
+    /// Makes the code of `guest` executable, before the box is built around the process: /proc is still in
     /// sight, and once this is done nothing needs to become executable any more.
     ///
     /// # Errors
     /// A sentence that tells why the code cannot be used.
-    fn map(&self, code: Compiled, world: &World) -> anyhow::Result<Box<dyn Mapped + '_>>;
+    fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>>;
 
     /// Both steps at once, for callers that build no box between them.
     ///
     /// # Errors
     /// See [`Engine::map`] and [`Mapped::load`].
-    fn load(&self, code: Compiled, guest: Guest, bound: Bound) -> anyhow::Result<Box<dyn Loaded>> {
-        self.map(code, &guest.world)?.load(guest, bound)
+    fn load(&self, code: Compiled, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
+        self.map(code, &guest)?.load(guest, equipment)
     }
 }
 
@@ -56,12 +56,23 @@ pub trait Mapped {
     ///
     /// # Errors
     /// A sentence that names what could not be linked or opened.
-    fn load(self: Box<Self>, guest: Guest, bound: Bound) -> anyhow::Result<Box<dyn Loaded>>;
+    fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>>;
+}
+
+/// What a guest's process holds open for it.
+#[derive(Debug)]
+pub struct Equipment {
+    /// How much memory it may have.
+    pub bound: Bound,
+    /// A socket for each of [`Guest::listens`], bound; when the guest runs they listen.
+    pub sockets: Vec<OwnedFd>,
+    /// Readable once the container was asked to end, for a guest that has requests to finish first.
+    pub stop: Option<OwnedFd>,
 }
 
 /// A guest at its gate.
 pub trait Loaded {
-    /// Runs it to its end. Standard input, output and error are the process's own.
+    /// Runs it to its end; one that answers requests may start threads now. Standard input, output and error are the process's own.
     fn run(self: Box<Self>) -> Exit;
 }
 

@@ -103,8 +103,13 @@ pub enum Report {
     Terminal,
     /// The box is in its namespaces, and in its cgroup unless it is moved from outside, and waits for [`Order::Enter`].
     Joined,
-    /// The guest is loaded and waits for [`Order::Go`]: the steps it took there, with their microseconds.
-    Ready(Vec<(String, u64)>),
+    /// The guest is loaded and waits for [`Order::Go`].
+    Ready {
+        /// The steps it took there, with their microseconds.
+        steps: Vec<(String, u64)>,
+        /// Whether something may fail yet before it runs: then it tells how that went.
+        tells: bool,
+    },
     /// The errand is done.
     Done,
     /// Why not: one sentence.

@@ -1,10 +1,13 @@
 //! What a Wasm guest is given: arguments, environment, folders.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
 use serde::{Deserialize, Serialize};
 
+use crate::http::Http;
+use crate::wishes::{WishError, Wishes};
 use crate::{Workload, World};
 
 /// A guest as every engine must present it to the Wasm code; nothing else of the host is visible.
@@ -20,6 +23,10 @@ pub struct Guest {
     pub cwd: String,
     /// Folders it may open, `/` first, then each mount of the spec under its own path.
     pub preopens: Vec<Preopen>,
+    /// Addresses that are listened on for it.
+    pub listens: Vec<SocketAddr>,
+    /// How it is served, if it answers requests.
+    pub http: Option<Http>,
 }
 
 /// One folder a guest may look into.
@@ -42,17 +49,27 @@ pub enum Access {
 
 impl Guest {
     /// The guest that `workload` describes, once its module's `world` is known.
-    pub fn of(workload: &Workload, world: World) -> Self {
+    ///
+    /// # Errors
+    /// [`WishError`] for an annotation or a variable that cannot be understood.
+    pub fn of(workload: &Workload, world: World) -> Result<Self, WishError> {
+        let http = world.serves().then(|| Http::of(workload)).transpose()?;
+        let listens = match &http {
+            Some(http) => vec![http.address],
+            None => Wishes::of(workload).get("tcp-listen").map_or(Ok(Vec::new()), |wish| wish.addresses())?,
+        };
         let process = workload.process();
         let env = process.env().as_deref().unwrap_or_default();
         let split = |pair: &String| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
-        Self {
+        Ok(Self {
             world,
             args: process.args().clone().unwrap_or_default(),
             env: env.iter().filter_map(split).collect(),
             cwd: process.cwd().to_string_lossy().into_owned(),
             preopens: preopens(workload),
-        }
+            listens,
+            http,
+        })
     }
 }
 
@@ -118,7 +135,7 @@ mod tests {
                       {"destination":"/tmp","type":"tmpfs","source":"tmpfs"}],
             "linux":{"resources":{"memory":{"limit":1048576}}}}"#;
         let workload = Workload::read("c", Path::new("/b"), json.as_bytes(), Options::default()).unwrap();
-        let guest = Guest::of(&workload, World { abi: Abi::Preview1, entry: Entry::Command });
+        let guest = Guest::of(&workload, World { abi: Abi::Preview1, entry: Entry::Command }).unwrap();
         assert_eq!(guest.args, ["a.wasm", "x"]);
         assert_eq!(guest.env, [("A".to_owned(), "b=c".to_owned())]);
         let preopens: Vec<_> = guest.preopens.iter().map(|p| (p.path.to_str().unwrap(), p.access)).collect();

@@ -6,18 +6,22 @@
 mod entrypoint;
 mod format;
 mod guest;
+mod http;
 mod options;
 mod pod;
 mod preview1;
 mod spec;
 mod text;
+mod wishes;
 mod world;
 
 pub use entrypoint::{DEFAULT_PATH, Entrypoint, EntrypointError};
 pub use format::Format;
 pub use guest::{Access, Guest, Preopen};
+pub use http::{Http, Tls};
 pub use options::{Options, OptionsError};
 pub use pod::{Pod, Role};
 pub use spec::{SpecError, Workload, memory_limit};
 pub use text::{TextError, binary_of};
+pub use wishes::WishError;
 pub use world::{Abi, Entry, World, WorldError};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxResources, Process, Spec};
+use oci_spec::runtime::{Capability, LinuxResources, Process, Spec};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -142,6 +142,13 @@ impl Workload {
     pub fn allows_native_exec(&self) -> bool {
         const ALLOW: &str = "lighter.wasm/allow-native-exec";
         self.spec.annotations().as_ref().and_then(|all| all.get(ALLOW)).is_some_and(|value| value == "true")
+    }
+
+    /// Whether the spec lets the process bind the ports that are the system's.
+    pub fn binds_low_ports(&self) -> bool {
+        let capabilities = self.process.capabilities().as_ref();
+        let effective = capabilities.and_then(|sets| sets.effective().as_ref());
+        effective.is_some_and(|set| set.contains(&Capability::NetBindService))
     }
 
     /// What the spec lets the container have.

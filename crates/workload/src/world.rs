@@ -22,7 +22,7 @@ pub struct World {
 pub enum Abi {
     /// A core module on `wasi_snapshot_preview1`.
     Preview1,
-    /// A component on WASI 0.2.
+    /// A component on WASI 0.2, with its HTTP and its configuration.
     Wasi02,
 }
 
@@ -33,6 +33,8 @@ pub enum Entry {
     Command,
     /// An export without parameters, after `_initialize` where there is one.
     Function(String),
+    /// `wasi:http/incoming-handler` of a component, once for each request.
+    Handler,
 }
 
 /// Why no world fits a module.
@@ -90,6 +92,11 @@ impl fmt::Display for Exports {
 }
 
 impl World {
+    /// Whether a guest answers requests until it is told to end.
+    pub fn serves(&self) -> bool {
+        self.entry == Entry::Handler
+    }
+
     /// Reads the imports and exports of the binary `wasm`; `function` is what the user put after `#`.
     ///
     /// The code itself is not looked at: validating it is the engine's work.
@@ -134,9 +141,16 @@ impl Outline {
 
     fn command(self) -> Result<Entry, WorldError> {
         if self.is_component {
-            let runs = self.interfaces.iter().any(|name| name.starts_with("wasi:cli/run@0.2."));
-            let missing = WorldError::NoStart { wanted: "wasi:cli/run", exports: self.exports() };
-            return if runs { Ok(Entry::Command) } else { Err(missing) };
+            let exports = |interface| self.interfaces.iter().any(|name| name.starts_with(interface));
+            // What can answer requests is meant to, even where it can run as well.
+            return if exports("wasi:http/incoming-handler@0.2.") {
+                Ok(Entry::Handler)
+            } else if exports("wasi:cli/run@0.2.") {
+                Ok(Entry::Command)
+            } else {
+                let wanted = "wasi:cli/run or wasi:http/incoming-handler";
+                Err(WorldError::NoStart { wanted, exports: self.exports() })
+            };
         }
         match self.functions.iter().find(|(exported, _)| exported == "_start") {
             None => Err(WorldError::NoStart { wanted: "_start", exports: self.exports() }),
@@ -258,12 +272,13 @@ impl CoreIndex {
 
 /// Whether a WASI 0.2 host offers the interface `name` (`namespace:package/interface@version`).
 fn wasi02_offers(name: &str) -> bool {
-    const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+    const PACKAGES: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
     let Some((path, version)) = name.strip_prefix("wasi:").and_then(|name| name.split_once('@')) else {
         return false;
     };
     version.starts_with("0.2.")
-        && path.split_once('/').is_some_and(|(package, _)| PACKAGES.contains(&package))
+        && (path == "config/store"
+            || path.split_once('/').is_some_and(|(package, _)| PACKAGES.contains(&package)))
 }
 
 #[cfg(test)]
@@ -298,6 +313,12 @@ mod tests {
             Abi::Wasi02,
             Entry::Command,
         );
+        check(
+            "(component (import \"wasi:http/types@0.2.0\" (instance)) (import \"wasi:config/store@0.2.0-rc.1\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)) (export \"wasi:http/incoming-handler@0.2.1\" (instance $i)))",
+            None,
+            Abi::Wasi02,
+            Entry::Handler,
+        );
     }
 
     #[test]
@@ -316,7 +337,7 @@ mod tests {
         check("(module)", None, "exports no functions");
         check("(module (func (export \"_start\") (param i32)))", None, "takes 1 parameters");
         check("(module (func (export \"f\")))", Some("g"), "no function \"g\" (it exports f)");
-        check("(component)", None, "no wasi:cli/run");
+        check("(component)", None, "no wasi:cli/run or wasi:http/incoming-handler");
         check("(component (import \"my:own/thing@1.0.0\" (instance)))", None, "my:own/thing@1.0.0");
     }
 

@@ -4,7 +4,7 @@
 //! which the box refuses. A read without a poll needs none. A world with sockets must own the call.
 
 use anyhow::Context;
-use engine::{Bound, Exit, Loaded, Mapped};
+use engine::{Equipment, Exit, Loaded, Mapped};
 use tokio::runtime::Runtime;
 use wasmtime::{Engine, InstancePre, Linker, Module, Store, Val};
 use wasmtime_wasi::I32Exit;
@@ -12,7 +12,7 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use workload::{Entry, Guest};
 
 use crate::ending::{self, sentence};
-use crate::limits::MemoryBound;
+use crate::limits::{Memory, MemoryBound};
 use crate::wasi;
 use crate::worlds::takes_parameters;
 
@@ -65,13 +65,13 @@ impl Preview1 {
 }
 
 impl Mapped for MappedModule<'_> {
-    fn load(self: Box<Self>, guest: Guest, bound: Bound) -> anyhow::Result<Box<dyn Loaded>> {
+    fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
         let Self { module, world: Preview1 { linker } } = *self;
         check_entry(&module, &guest.world.entry)?;
-        let memory = MemoryBound::new(bound);
+        let memory = Memory::new(equipment.bound);
         memory.admit(Some(&module.resources_required()))?;
         let module = linker.instantiate_pre(&module).map_err(sentence).context("cannot link the module")?;
-        let host = Host { wasi: wasi::provide(&guest)?.build_p1(), memory };
+        let host = Host { wasi: wasi::provide(&guest)?.build_p1(), memory: memory.share() };
         let mut store = Store::new(linker.engine(), host);
         store.limiter(|host| &mut host.memory);
         Ok(Box::new(Waiting { module, store, runtime: ending::event_loop()?, entry: guest.world.entry }))
@@ -83,6 +83,8 @@ fn export(entry: &Entry) -> &str {
     match entry {
         Entry::Command => "_start",
         Entry::Function(name) => name,
+        // A component's.
+        Entry::Handler => "wasi:http/incoming-handler",
     }
 }
 

@@ -1,36 +1,24 @@
 //! Components on WASI 0.2: commands, and functions without parameters.
 
-use anyhow::{Context, bail};
-use engine::{Bound, Exit, Loaded, Mapped};
+use anyhow::bail;
+use engine::{Equipment, Exit, Loaded, Mapped};
 use tokio::runtime::Runtime;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable, Val};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Val};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use workload::{Entry, Guest};
 
 use crate::ending::{self, sentence};
-use crate::limits::MemoryBound;
+use crate::http::Outgoing;
+use crate::limits::Memory;
+use crate::wasi;
+use crate::worlds::component::{self, Host};
 use crate::worlds::takes_parameters;
-use crate::{files, wasi};
 
 /// The world's host functions, linked once.
 pub struct Wasi02 {
     linker: Linker<Host>,
-}
-
-/// What the host functions of one guest work on.
-struct Host {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    memory: MemoryBound,
-}
-
-impl WasiView for Host {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
 }
 
 /// A component in memory, with the world it is for.
@@ -58,10 +46,7 @@ impl Wasi02 {
     /// # Errors
     /// When Wasmtime defines one of them twice.
     pub fn link(engine: &Engine) -> wasmtime::Result<Self> {
-        let mut linker = Linker::new(engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        files::link(&mut linker)?;
-        Ok(Self { linker })
+        Ok(Self { linker: component::linker(engine)? })
     }
 
     /// A component that was compiled for this world.
@@ -71,17 +56,18 @@ impl Wasi02 {
 }
 
 impl Mapped for MappedComponent<'_> {
-    fn load(self: Box<Self>, guest: Guest, bound: Bound) -> anyhow::Result<Box<dyn Loaded>> {
+    fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
         let Self { component, world: Wasi02 { linker } } = *self;
-        let memory = MemoryBound::new(bound);
+        let memory = Memory::new(equipment.bound);
         memory.admit(component.resources_required().as_ref())?;
-        let linked =
-            linker.instantiate_pre(&component).map_err(sentence).context("cannot link the component")?;
+        let linked = component::link(linker, &component)?;
         let start = match &guest.world.entry {
             Entry::Command => Start::Command(CommandPre::new(linked).map_err(sentence)?),
             Entry::Function(name) => function(&component, linked, name)?,
+            Entry::Handler => bail!("it answers requests, which is another world's work"),
         };
-        let host = Host { wasi: wasi::provide(&guest)?.build(), table: ResourceTable::new(), memory };
+        let wasi = wasi::provide(&guest)?.build();
+        let host = Host::new(wasi, memory.share(), Outgoing::default(), wasi::config(&guest));
         let mut store = Store::new(linker.engine(), host);
         store.limiter(|host| &mut host.memory);
         Ok(Box::new(Waiting { start, store, runtime: ending::event_loop()? }))

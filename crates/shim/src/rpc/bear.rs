@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, Error, anyhow, bail};
 use container::birth::Born;
 use container::channel;
 use container::process;
@@ -13,7 +13,7 @@ use workload::{Guest, Workload};
 use crate::code::Code;
 use crate::daemon::Daemon;
 use crate::nursery::Line;
-use crate::payload::{Payload, Report, Request};
+use crate::payload::{Order, Payload, Report, Request};
 
 /// Gives birth to the process of a guest, in a box of its own or in one that is there. Of the request's
 /// descriptors those for its `entry` into a cgroup and those `before` the code are the caller's.
@@ -25,7 +25,7 @@ pub async fn guest(
     bound: &File,
     (entry, before): (&[OwnedFd], &[BorrowedFd<'_>]),
 ) -> anyhow::Result<(Born, Line)> {
-    let guest = Guest::of(workload, code.world);
+    let guest = Guest::of(workload, code.world)?;
     let payload = Payload { workload: workload.clone(), guest: Some(guest) };
     let payload = channel::sealed_json("workload", &payload)?;
     // The guest's process reads the bound, only the daemon writes it.
@@ -55,21 +55,47 @@ pub async fn delivered(daemon: &Daemon, midwife: Born, line: &Line) -> anyhow::R
 }
 
 /// Waits until a guest is at its gate; the log tells in detail how it came there.
-pub async fn at_gate(workload: &Workload, line: &Line) -> anyhow::Result<()> {
-    if let Report::Ready(steps) = expect(line, |report| matches!(report, Report::Ready(_))).await? {
-        let steps: Vec<_> = steps.iter().map(|(step, took)| format!("{step} {took}")).collect();
-        log::debug!("container {}: its process, in µs: {}", workload.id, steps.join(", "));
+pub async fn at_gate(workload: &Workload, line: Line) -> anyhow::Result<Gate> {
+    match line.report().await? {
+        Some((Report::Ready { steps, tells }, _)) => {
+            let steps: Vec<_> = steps.iter().map(|(step, took)| format!("{step} {took}")).collect();
+            log::debug!("container {}: its process, in µs: {}", workload.id, steps.join(", "));
+            Ok(Gate { line, tells })
+        }
+        other => Err(out_of_turn(other)),
     }
-    Ok(())
+}
+
+/// Where a guest waits to be let go.
+pub struct Gate {
+    line: Line,
+    tells: bool,
+}
+
+impl Gate {
+    /// Lets the guest go, and waits for what may fail before it runs.
+    pub async fn open(&self) -> anyhow::Result<()> {
+        self.line.send(&Order::Go, &[]).context("the container's process is gone")?;
+        if self.tells {
+            expect(&self.line, |report| matches!(report, Report::Done)).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Waits for a report that must come next.
-pub async fn expect(line: &Line, is_it: impl Fn(&Report) -> bool) -> anyhow::Result<Report> {
+pub async fn expect(line: &Line, is_it: impl Fn(&Report) -> bool) -> anyhow::Result<()> {
     match line.report().await? {
-        Some((report, _)) if is_it(&report) => Ok(report),
-        Some((other, _)) => bail!("the container's process said {other:?} out of turn"),
+        Some((report, _)) if is_it(&report) => Ok(()),
+        other => Err(out_of_turn(other)),
+    }
+}
+
+fn out_of_turn(said: Option<(Report, Vec<OwnedFd>)>) -> Error {
+    match said {
+        Some((other, _)) => anyhow!("the container's process said {other:?} out of turn"),
         None => {
-            bail!("the container's process ended while its box was built; was it killed, or out of memory?")
+            anyhow!("the container's process ended before its guest ran; was it killed, or out of memory?")
         }
     }
 }

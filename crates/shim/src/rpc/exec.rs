@@ -120,10 +120,7 @@ async fn run(
             let (born, line) =
                 bear::guest(daemon, &request, workload, code, bound, (&entry, &before)).await?;
             let born = entered(daemon, task, workload, way, born, &line).await?;
-            let gone = soon(async {
-                at_gate(workload, &line).await?;
-                line.send(&Order::Go, &[]).context("the exec's process is gone")
-            });
+            let gone = soon(async { at_gate(workload, line).await?.open().await });
             or_end(daemon, &born, gone.await).await?;
             if let Some(fresh) = fresh {
                 fresh.keep();

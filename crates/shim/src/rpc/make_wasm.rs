@@ -18,7 +18,7 @@ use container::stdio::Paths;
 use engine::Bound;
 use workload::Workload;
 
-use super::bear::{self, at_gate, delivered, expect, or_end, set_oom_score};
+use super::bear::{self, Gate, at_gate, delivered, expect, or_end, set_oom_score};
 use super::hooks::run_hooks;
 use super::update::linear_memory;
 use crate::apart::apart;
@@ -63,13 +63,13 @@ pub async fn make_wasm(
     log::debug!("container {}: born {:?} after it was asked for", workload.id, asked.elapsed());
     let born = if namespaces.need_midwife() { delivered(daemon, born, &line).await? } else { born };
     let outside = (way == Way::Outside).then_some(cgroup);
-    let brought = bring_to_gate(daemon, workload, &namespaces, outside, &born, &line, record).await;
-    or_end(daemon, &born, brought).await?;
+    let brought = bring_to_gate(daemon, workload, &namespaces, outside, &born, line, record).await;
+    let gate = or_end(daemon, &born, brought).await?;
     log::debug!("container {}: at its gate {:?} after it was asked for", workload.id, asked.elapsed());
     if let Some(fresh) = fresh {
         fresh.keep();
     }
-    Ok((Kind::Wasm { line, bound, layers }, born, opened.streams))
+    Ok((Kind::Wasm { gate, bound, layers }, born, opened.streams))
 }
 
 /// Does outside what the box needs from outside, and waits until the guest is loaded.
@@ -79,12 +79,12 @@ async fn bring_to_gate(
     namespaces: &Namespaces,
     cgroup: Option<Arc<Cgroup>>,
     born: &Born,
-    line: &Line,
+    line: Line,
     record: &mut Record,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Gate> {
     record.process = Identity::of(born.pid).ok();
     record.write(&workload.bundle)?;
-    expect(line, |report| matches!(report, Report::Joined)).await?;
+    expect(&line, |report| matches!(report, Report::Joined)).await?;
     let joined = Instant::now();
     if let Some(cgroup) = cgroup {
         let (pid, admitted) = (born.pid, workload.clone());

@@ -23,6 +23,8 @@ use containerd_shim_protos::shim_async::Task as TaskService;
 use ttrpc::r#async::TtrpcContext;
 use ttrpc::{Code, Error, Result, get_status};
 
+pub use bear::Gate;
+
 use crate::daemon::Daemon;
 use crate::streams::Streams;
 use crate::task::{Process, Refusal, Task};

@@ -3,9 +3,8 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
 use container::channel;
-use container::hooks::{self, Moment};
+use container::hooks::Moment;
 use containerd_shim_protos::api::StartResponse;
 use containerd_shim_protos::events::task::TaskStart;
 use ttrpc::Result;
@@ -14,7 +13,7 @@ use super::hooks::run_hooks;
 use super::{StatusOf, stats};
 use crate::daemon::Daemon;
 use crate::oom;
-use crate::payload::{Order, Report, Request};
+use crate::payload::Request;
 use crate::task::{Event, Kind, Task};
 
 /// Lets the container's process go on, and announces it before its end can be.
@@ -43,16 +42,7 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse
 
 async fn open_gate(daemon: &Daemon, task: &Task) -> anyhow::Result<()> {
     match &task.kind {
-        Kind::Wasm { line, .. } => {
-            line.send(&Order::Go, &[]).context("the container's process is gone")?;
-            if !hooks::any_at_start(&task.workload().spec) {
-                return Ok(());
-            }
-            match line.report().await? {
-                Some((Report::Done, _)) => Ok(()),
-                other => bail!("the container's process, asked to run its hooks, said {other:?}"),
-            }
-        }
+        Kind::Wasm { gate, .. } => gate.open().await,
         Kind::Native => {
             let payload = channel::sealed_json("workload", task.workload())?;
             daemon.nursery.errand(&Request::NativeStart, &[payload.as_fd()]).await.map(drop)

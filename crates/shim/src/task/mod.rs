@@ -21,9 +21,9 @@ use workload::Workload;
 pub use process::{Ended, Process};
 pub use state::{Event, Refusal, State};
 
-use crate::nursery::Line;
 use crate::oom::Told;
 use crate::record::Record;
+use crate::rpc::Gate;
 
 /// How long a Delete waits for a Create to be taken back. containerd waits 5 s for the Delete; what takes longer,
 /// a compilation, is taken back when it ends.
@@ -65,10 +65,10 @@ pub struct Task {
 
 /// What kind of container it is.
 pub enum Kind {
-    /// A guest at its gate, the line by which it is let go, and the bound on every guest's memory.
+    /// A guest at its gate, and the bound on every guest's memory.
     Wasm {
-        /// To the first process.
-        line: Line,
+        /// Where the first process waits.
+        gate: Gate,
         /// See [`engine::Bound`].
         bound: File,
         /// Where its image's files are.

@@ -73,6 +73,6 @@ fn compile(
     }
     let world = World::detect(&bytes, function)?;
     let engine = inheritance.engines.for_world(&world)?;
-    output.write_all(&engine.compile(&bytes)?).context("cannot keep the compiled code")?;
+    output.write_all(&engine.compile(&bytes, &world)?).context("cannot keep the compiled code")?;
     Ok(world)
 }

@@ -7,22 +7,32 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use container::channel::Channel;
 use container::hooks::Starter;
 use container::inside::Inside;
+use container::listeners::Listeners;
 use container::mounts::Trees;
 use container::namespaces::{Namespaces, Opened};
-use container::wasm_box;
-use engine::{Bound, Compiled, Exit, Loaded};
+use container::seccomp::Filter;
+use container::{ending, wasm_box};
+use engine::{Bound, Compiled, Equipment, Exit, Loaded};
 use workload::{Guest, Workload};
 
 use super::{failed, report_failure, take, take_three};
 use crate::nursery::serve::Inheritance;
 use crate::payload::{Order, Report};
 
-/// The status of a container whose `startContainer` hook failed: what libcontainer ends with.
-const HOOK_FAILED: i32 = 1;
+/// The status of a container whose `startContainer` hook failed, or whose address was taken: what
+/// libcontainer ends with.
+const NOT_STARTED: i32 = 1;
+
+/// A guest at its gate, and what is to be done before it runs.
+struct Ready {
+    loaded: Box<dyn Loaded>,
+    starter: Option<Starter>,
+    listeners: Listeners,
+}
 
 /// Where a guest lives.
 pub enum Home<'a> {
@@ -53,22 +63,25 @@ pub fn live(
     inheritance: &Inheritance,
 ) -> i32 {
     let mut steps = Steps(Instant::now(), Vec::new());
-    let (loaded, starter) = match box_and_load(home, &workload, guest, &line, fds, inheritance, &mut steps) {
-        Ok(ready) => ready,
-        Err(error) => return report_failure(&line, error),
-    };
-    if line.send(&Report::Ready(steps.1), &[]).is_err() || !matches!(line.receive(), Ok(Some((Order::Go, _))))
+    let Ready { loaded, starter, listeners } =
+        match box_and_load(home, &workload, guest, &line, fds, inheritance, &mut steps) {
+            Ok(ready) => ready,
+            Err(error) => return report_failure(&line, error),
+        };
+    let tells = starter.is_some() || !listeners.is_empty();
+    if line.send(&Report::Ready { steps: steps.1, tells }, &[]).is_err()
+        || !matches!(line.receive(), Ok(Some((Order::Go, _))))
     {
         // Deleted at the gate, or the daemon is gone.
         return 128 + libc::SIGKILL;
     }
-    if let Some(starter) = starter {
-        let done = starter.run();
+    if tells {
+        let done = starter.map_or(Ok(()), Starter::run).and_then(|()| listeners.listen());
         let failed = done.is_err();
         // When the daemon is gone nobody is left to tell.
         let _ = line.send(&done.map_or_else(self::failed, |()| Report::Done), &[]);
         if failed {
-            return HOOK_FAILED;
+            return NOT_STARTED;
         }
     }
     drop(line);
@@ -87,7 +100,7 @@ fn box_and_load(
     mut fds: VecDeque<OwnedFd>,
     inheritance: &Inheritance,
     steps: &mut Steps,
-) -> anyhow::Result<(Box<dyn Loaded>, Option<Starter>)> {
+) -> anyhow::Result<Ready> {
     wasm_box::take_stdio(workload, take_three(&mut fds)?)?;
     let (code, bound) = (File::from(take(&mut fds)?), File::from(take(&mut fds)?));
     if let Home::New(namespaces, opened) = &home {
@@ -102,7 +115,7 @@ fn box_and_load(
     // the daemon sealed it, or found it whole in the cache, which only root can write to. It reached us through
     // a socket that only the daemon and this nursery hold.
     let code = unsafe { Compiled::vouched(code) };
-    let mapped = inheritance.engines.for_world(&guest.world)?.map(code, &guest.world)?;
+    let mapped = inheritance.engines.for_world(&guest.world)?.map(code, &guest)?;
     steps.done("code mapped");
     let starter = match &home {
         Home::New(namespaces, _) => wasm_box::build(workload, namespaces, Trees::from_fds(trees)?)?,
@@ -113,11 +126,32 @@ fn box_and_load(
     };
     drop(home);
     steps.done("box built");
-    wasm_box::give_up_power(workload, &inheritance.filter)?;
+    let (listeners, stop) = give_up_power(workload, &guest, inheritance)?;
     steps.done("power given up");
-    let loaded = mapped.load(guest, Bound::in_file(bound))?;
+    let equipment = Equipment { bound: Bound::in_file(bound), sockets: listeners.sockets()?, stop };
+    let loaded = mapped.load(guest, equipment)?;
     steps.done("linked");
-    Ok((loaded, starter))
+    Ok(Ready { loaded, starter, listeners })
+}
+
+/// Binds the guest's addresses, with root's power only where the spec lends it, and gives up what power there is.
+/// Returns where a guest with requests to finish is told to end, too.
+fn give_up_power(
+    workload: &Workload,
+    guest: &Guest,
+    inheritance: &Inheritance,
+) -> anyhow::Result<(Listeners, Option<OwnedFd>)> {
+    let bind = || Listeners::make(&guest.listens);
+    let bound = workload.binds_low_ports().then(bind).transpose()?;
+    let stop = if guest.world.serves() {
+        let stop = ending::told().context("cannot watch for signals")?;
+        wasm_box::give_up_power(workload, &Filter::compile_with_threads()?)?;
+        Some(stop)
+    } else {
+        wasm_box::give_up_power(workload, &inheritance.filter)?;
+        None
+    };
+    Ok((bound.map_or_else(bind, Ok)?, stop))
 }
 
 /// Waits for the order to enter the box: what was handed over for it.

@@ -1,0 +1,80 @@
+//! What components of WASI 0.2 share, however they begin: the linker and what its functions work on.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use anyhow::Context;
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::ending::sentence;
+use crate::files;
+use crate::http::Outgoing;
+use crate::limits::MemoryBound;
+
+/// What the host functions of one component work on.
+pub struct Host {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    outgoing: Outgoing,
+    config: Arc<WasiConfigVariables>,
+    /// How much memory it may still take.
+    pub memory: MemoryBound,
+}
+
+impl Host {
+    /// Around what a guest is given.
+    pub fn new(wasi: WasiCtx, memory: MemoryBound, outgoing: Outgoing, config: Arc<WasiConfigVariables>) -> Self {
+        Self { wasi, table: ResourceTable::new(), http: WasiHttpCtx::new(), outgoing, config, memory }
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.outgoing, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// Links what every component may import; what few do comes with [`link`].
+///
+/// # Errors
+/// When Wasmtime defines a function twice.
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    files::link(&mut linker)?;
+    Ok(linker)
+}
+
+/// Links `component`, with HTTP and configuration if it imports them.
+///
+/// # Errors
+/// Names the import that nobody offers.
+pub fn link(linker: &Linker<Host>, component: &Component) -> anyhow::Result<InstancePre<Host>> {
+    let mut linker = Cow::Borrowed(linker);
+    let imports = |package: &str| {
+        component.component_type().imports(component.engine()).any(|(name, _)| name.starts_with(package))
+    };
+    let linked = (|| {
+        if imports("wasi:http/") {
+            wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker.to_mut())?;
+        }
+        if imports("wasi:config/") {
+            wasmtime_wasi_config::add_to_linker(linker.to_mut(), |host: &mut Host| {
+                WasiConfig::from(&*host.config)
+            })?;
+        }
+        linker.instantiate_pre(component)
+    })();
+    linked.map_err(sentence).context("cannot link the component")
+}

@@ -1,0 +1,110 @@
+//! Components that answer HTTP requests: `wasi:http/incoming-handler`.
+
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use anyhow::Context;
+use engine::{Compiled, Equipment, Exit, Loaded, Mapped};
+use server::{Drained, Server};
+use tokio::runtime::{Builder, Runtime};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use workload::Guest;
+
+use crate::ending::sentence;
+use crate::http::{Guests, Ticks};
+use crate::limits::Memory;
+use crate::worlds::component;
+use crate::{code, polled, preopens, settings};
+
+/// A component in memory, with an engine of its own: only few guests need it.
+pub struct Handlers {
+    component: Component,
+}
+
+/// A server at its gate.
+struct Waiting {
+    server: Server,
+    guests: Guests,
+    runtime: Runtime,
+    stop: Option<OwnedFd>,
+}
+
+impl Handlers {
+    /// Compiles a component as it will be run.
+    ///
+    /// # Errors
+    /// A sentence that tells what of it is not valid.
+    pub fn compile(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
+        engine(1)?.precompile_component(wasm).map_err(sentence)
+    }
+
+    /// Makes the code of `guest` executable.
+    ///
+    /// # Errors
+    /// When the code is another configuration's, or there are too few addresses for the copies.
+    pub fn map(code: Compiled, guest: &Guest) -> anyhow::Result<Self> {
+        let most = guest.http.as_ref().map_or(1, |http| http.concurrency);
+        Ok(Self { component: code::component(&engine(most)?, code)? })
+    }
+}
+
+fn engine(most: usize) -> anyhow::Result<Engine> {
+    Engine::new(&settings::serving(most)).map_err(sentence)
+}
+
+impl Mapped for Handlers {
+    fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
+        let Self { component } = *self;
+        let Equipment { bound, mut sockets, stop } = equipment;
+        let settings = guest.http.clone().context("nothing says how it is served")?;
+        let socket = sockets.pop().context("no socket came with it")?;
+        let memory = Memory::new(bound);
+        memory.admit(component.resources_required().as_ref())?;
+        let engine = component.engine();
+        let linked = component::link(&component::linker(engine).map_err(sentence)?, &component)?;
+        let linked = ProxyPre::new(linked).map_err(sentence)?;
+        let ticks = Ticks::start(engine.clone())?;
+        let runtime = runtime(settings.cores)?;
+        let server = Server::new(settings, socket)?;
+        let folders = preopens::folders(&guest.preopens)?;
+        let guests = Guests::new(linked, guest, folders, memory, ticks);
+        Ok(Box::new(Waiting { server, guests, runtime, stop }))
+    }
+}
+
+/// As many threads as the container may use cores.
+fn runtime(cores: Option<NonZeroUsize>) -> anyhow::Result<Runtime> {
+    let all = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = cores.map_or(all, |cores| cores.min(all)).get();
+    let mut builder =
+        if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.worker_threads(threads).enable_io().enable_time();
+    builder.build().context("cannot start the server's threads")
+}
+
+impl Loaded for Waiting {
+    fn run(self: Box<Self>) -> Exit {
+        let Self { server, guests, runtime, stop } = *self;
+        let stopped = async {
+            match stop {
+                Some(stop) => polled::readable(stop).await,
+                None => std::future::pending().await,
+            }
+        };
+        let served = runtime.block_on(server.run(Arc::new(guests), stopped));
+        // What still runs is not waited for.
+        runtime.shutdown_background();
+        match served {
+            Ok(Drained::Whole) => Exit::Code(0),
+            Ok(Drained::Cut) => Exit::Code(CUT),
+            Err(error) => Exit::Trap(format!("{error:#}")),
+        }
+    }
+}
+
+/// As of a program that SIGTERM ended.
+const CUT: u8 = 143;

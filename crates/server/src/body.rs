@@ -1,0 +1,82 @@
+//! A request's body: as long as it may be, and not slower than it may be.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+
+/// What a client sends.
+#[derive(Debug)]
+pub struct RequestBody {
+    body: Incoming,
+    left: u64,
+    patience: Duration,
+    /// Runs while nothing comes.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a body ends before its end.
+#[derive(Debug)]
+pub enum BodyError {
+    /// It is longer than the server's bound.
+    TooLong,
+    /// The client stopped sending.
+    Stalled,
+    /// The connection broke, or what came was not HTTP.
+    Broken(hyper::Error),
+}
+
+impl RequestBody {
+    /// `body`, of which no more than `most` bytes are passed on.
+    pub(crate) fn new(body: Incoming, most: u64, patience: Duration) -> Self {
+        Self { body, left: most, patience, stalled: None }
+    }
+
+    fn poll_stalled(&mut self, task: &mut Context<'_>) -> Poll<BodyError> {
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        stalled.as_mut().poll(task).map(|()| BodyError::Stalled)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match Pin::new(&mut self.body).poll_frame(task) {
+            Poll::Pending => return self.poll_stalled(task).map(|error| Some(Err(error))),
+            Poll::Ready(frame) => frame,
+        };
+        self.stalled = None;
+        Poll::Ready(match frame {
+            None => None,
+            Some(Err(error)) => Some(Err(BodyError::Broken(error))),
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                Some(match self.left.checked_sub(length) {
+                    None => Err(BodyError::TooLong),
+                    Some(left) => {
+                        self.left = left;
+                        Ok(frame)
+                    }
+                })
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

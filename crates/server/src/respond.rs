@@ -1,0 +1,86 @@
+//! One request: within its bounds to the guest, and its answer or the reason why there is none.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Request, Response, Version};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+use workload::Http;
+
+use crate::Answer;
+use crate::admission::Admission;
+use crate::body::RequestBody;
+use crate::reply::Reply;
+
+/// What all requests share.
+pub struct Responder<A> {
+    pub(crate) answer: Arc<A>,
+    pub(crate) settings: Http,
+    pub(crate) admission: Arc<Admission>,
+}
+
+type Answered<A> = Response<Either<<A as Answer>::Body, Full<Bytes>>>;
+
+impl<A: Answer> Responder<A> {
+    /// Answers `request`; somebody always does.
+    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Answered<A> {
+        if self.settings.health.as_deref() == Some(request.uri().path()) {
+            return Reply::Healthy.response().map(Either::Right);
+        }
+        if let Some(reply) = self.refusal(&request) {
+            return reply.response().map(Either::Right);
+        }
+        let asked = (request.method().clone(), request.uri().clone());
+        let said = self.ask(request).await.unwrap_or_else(|(reply, reason)| {
+            if let Some(reason) = reason {
+                log(&format!("{} {}: {}: {reason}", asked.0, asked.1.path(), reply.status().as_u16()));
+            }
+            reply.response().map(Either::Right)
+        });
+        said
+    }
+
+    /// What is refused before the guest hears of it.
+    fn refusal(&self, request: &Request<Incoming>) -> Option<Reply> {
+        let hosts = request.headers().get_all(HOST).iter().count();
+        let needs_host = request.version() == Version::HTTP_11 && request.uri().authority().is_none();
+        if hosts > 1 || (hosts == 0 && needs_host) {
+            return Some(Reply::Bad);
+        }
+        // Of one that tells its length; others are cut when they are there.
+        (request.body().size_hint().lower() > self.settings.most_body).then_some(Reply::TooLong)
+    }
+
+    async fn ask(&self, request: Request<Incoming>) -> Result<Answered<A>, (Reply, Option<String>)> {
+        let Http { most_body, header_timeout, .. } = self.settings;
+        let mut entered = false;
+        let answered = timeout(self.settings.timeout, async {
+            let permit = self.admission.enter().await.ok_or((Reply::Busy, None))?;
+            entered = true;
+            let request = request.map(|body| RequestBody::new(body, most_body, header_timeout));
+            Arc::clone(&self.answer).answer(request, permit).await.map_err(|failure| {
+                let (reply, reason) = failure.into_reply();
+                (reply, Some(reason))
+            })
+        });
+        match answered.await {
+            Ok(answered) => answered.map(|response| response.map(Either::Left)),
+            Err(_) if entered => {
+                let reason = format!("the guest did not answer within {:?}", self.settings.timeout);
+                Err((Reply::Late, Some(reason)))
+            }
+            Err(_) => Err((Reply::Busy, None)),
+        }
+    }
+}
+
+/// One line or more for the container's log.
+pub fn log(text: &str) {
+    // Nobody is left to tell when this fails.
+    let _ = std::io::stderr().write_all(format!("lighter: {}\n", text.trim_end()).as_bytes());
+}

@@ -1,0 +1,189 @@
+//! How a guest that answers HTTP requests is served: where, and within which bounds.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oci_spec::runtime::LinuxResources;
+use serde::{Deserialize, Serialize};
+
+use crate::Workload;
+use crate::wishes::{WishError, Wishes};
+
+/// The settings of one guest's server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Http {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How many requests one copy of the guest answers before another takes its place.
+    pub reuse: u64,
+    /// How many requests are answered at once.
+    pub concurrency: usize,
+    /// How many more may wait for that; those that come then are told to come later.
+    pub queue: usize,
+    /// How many connections there may be; more wait until one ends.
+    pub connections: usize,
+    /// Most bytes of a request's head.
+    pub most_header: usize,
+    /// Most bytes of a request's body.
+    pub most_body: u64,
+    /// How long a client may take for a request's head, and how long it may stand still.
+    pub header_timeout: Duration,
+    /// How long the guest may take until it answers.
+    pub timeout: Duration,
+    /// How long requests may go on that are being answered when the container is asked to end.
+    pub grace: Duration,
+    /// The path that is answered without the guest.
+    pub health: Option<String>,
+    /// What the server shows its clients, if it speaks TLS.
+    pub tls: Option<Tls>,
+    /// As many cores as the container may use; `None` for all there are.
+    pub cores: Option<NonZeroUsize>,
+}
+
+/// Files of the container, in PEM, read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// The certificate, then those that vouch for it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Names under which other runtimes' users have put the address, in the order in which they count.
+const ADDRESS_VARIABLES: [&str; 3] = ["WASMTIME_HTTP_PROXY_SOCKET_ADDR", "PORT", "SPIN_HTTP_LISTEN_ADDR"];
+
+impl Http {
+    /// What `workload` asks for, and sane values for the rest.
+    ///
+    /// # Errors
+    /// [`WishError`] for the first that cannot be understood.
+    pub(crate) fn of(workload: &Workload) -> Result<Self, WishError> {
+        let wishes = Wishes::of(workload);
+        let number = |name, usual, least, most| wishes.get(name).map_or(Ok(usual), |wish| wish.number(least, most));
+        let count = |name, usual, least| {
+            number(name, usual, least, 65_536).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+        };
+        let bytes = |name, usual| wishes.get(name).map_or(Ok(usual), |wish| wish.bytes());
+        let time = |name, usual: u64| {
+            wishes.get(name).map_or(Ok(Duration::from_secs(usual)), |wish| wish.duration())
+        };
+        Ok(Self {
+            address: address(&wishes)?,
+            reuse: number("http.reuse", 1, 1, u64::MAX)?,
+            concurrency: count("http.concurrency", 256, 1)?,
+            queue: count("http.queue", 1024, 0)?,
+            connections: count("http.connections", 4096, 1)?,
+            most_header: header_bound(&wishes)?,
+            most_body: bytes("http.max-body", 128 << 20)?,
+            header_timeout: time("http.header-timeout", 60)?,
+            timeout: time("http.timeout", 30)?,
+            grace: time("http.grace", 25)?,
+            health: health(&wishes)?,
+            tls: tls(&wishes)?,
+            cores: workload.resources().and_then(cores),
+        })
+    }
+}
+
+fn address(wishes: &Wishes<'_>) -> Result<SocketAddr, WishError> {
+    const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
+    let elsewhere = || ADDRESS_VARIABLES.iter().find_map(|name| wishes.variable(name));
+    wishes.get("http.address").or_else(elsewhere).map_or(Ok(USUAL), |wish| wish.address())
+}
+
+/// A whole head is held in memory, so there is a bound on the bound.
+fn header_bound(wishes: &Wishes<'_>) -> Result<usize, WishError> {
+    const LEAST: u64 = 8 << 10;
+    const MOST: u64 = 1 << 20;
+    let Some(wish) = wishes.get("http.max-header") else { return Ok(64 << 10) };
+    let bytes = wish.bytes()?;
+    let fits = (LEAST..=MOST).contains(&bytes).then(|| usize::try_from(bytes).ok()).flatten();
+    fits.ok_or_else(|| wish.refused("a number of bytes from 8Ki to 1Mi"))
+}
+
+fn health(wishes: &Wishes<'_>) -> Result<Option<String>, WishError> {
+    let Some(wish) = wishes.get("http.health") else { return Ok(None) };
+    if wish.text().starts_with('/') {
+        Ok(Some(wish.text().into()))
+    } else {
+        Err(wish.refused("a path that begins with /"))
+    }
+}
+
+fn tls(wishes: &Wishes<'_>) -> Result<Option<Tls>, WishError> {
+    let wish = |name| {
+        let wish = wishes.get(name)?;
+        let absolute = wish.text().starts_with('/');
+        Some(if absolute { Ok(wish) } else { Err(wish.refused("an absolute path in the container")) })
+    };
+    match (wish("http.tls-certificate").transpose()?, wish("http.tls-key").transpose()?) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            Ok(Some(Tls { certificate: certificate.text().into(), key: key.text().into() }))
+        }
+        (Some(alone), None) => Err(alone.refused("accompanied by lighter.wasm/http.tls-key")),
+        (None, Some(alone)) => Err(alone.refused("accompanied by lighter.wasm/http.tls-certificate")),
+    }
+}
+
+/// The quota in whole cores: a container with half a core still needs one thread.
+fn cores(resources: &LinuxResources) -> Option<NonZeroUsize> {
+    let cpu = resources.cpu().as_ref()?;
+    let quota = u64::try_from(cpu.quota()?).ok().filter(|quota| *quota > 0)?;
+    let period = cpu.period().filter(|period| *period > 0).unwrap_or(100_000);
+    NonZeroUsize::new(usize::try_from(quota.div_ceil(period)).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::Options;
+
+    fn http(annotations: &str, env: &str, cpu: &str) -> Result<Http, String> {
+        let json = format!(
+            r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"annotations":{{{annotations}}},
+                "linux":{{"resources":{{"cpu":{{{cpu}}}}}}},
+                "process":{{"user":{{"uid":0,"gid":0}},"cwd":"/","args":["a.wasm"],"env":[{env}]}}}}"#
+        );
+        let workload = Workload::read("c", Path::new("/b"), json.as_bytes(), Options::default()).unwrap();
+        Http::of(&workload).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_address_is_found_where_users_put_it() {
+        let check = |annotations: &str, env: &str, address: &str| {
+            assert_eq!(http(annotations, env, "").unwrap().address.to_string(), address, "{annotations} {env}");
+        };
+        check("", "", "0.0.0.0:8080");
+        check("", r#""SPIN_HTTP_LISTEN_ADDR=127.0.0.1:3000""#, "127.0.0.1:3000");
+        check("", r#""SPIN_HTTP_LISTEN_ADDR=127.0.0.1:3000","PORT=81""#, "0.0.0.0:81");
+        check("", r#""PORT=81","WASMTIME_HTTP_PROXY_SOCKET_ADDR=[::]:82""#, "[::]:82");
+        check("", r#""PORT=81","LIGHTER_HTTP_ADDRESS=83""#, "0.0.0.0:83");
+        check(r#""lighter.wasm/http.address":"84""#, r#""LIGHTER_HTTP_ADDRESS=83""#, "0.0.0.0:84");
+    }
+
+    #[test]
+    fn bounds_are_read_or_refused() {
+        let env = r#""LIGHTER_HTTP_REUSE=10","LIGHTER_HTTP_MAX_BODY=1Mi","LIGHTER_HTTP_HEALTH=/up","LIGHTER_HTTP_TIMEOUT=2s",
+            "LIGHTER_HTTP_TLS_CERTIFICATE=/t/tls.crt","LIGHTER_HTTP_TLS_KEY=/t/tls.key""#;
+        let read = http("", env, r#""quota":150000,"period":100000"#).unwrap();
+        assert_eq!((read.reuse, read.most_body, read.timeout.as_secs()), (10, 1 << 20, 2));
+        assert_eq!((read.health.as_deref(), read.cores), (Some("/up"), NonZeroUsize::new(2)));
+        assert_eq!(read.tls.unwrap().key, Path::new("/t/tls.key"));
+        let usual = http("", "", r#""quota":-1"#).unwrap();
+        assert_eq!((usual.reuse, usual.cores, usual.tls), (1, None, None));
+        let check = |env: &str, words: &str| {
+            let told = http("", env, "").unwrap_err();
+            assert!(told.contains(words), "{told}");
+        };
+        check(r#""LIGHTER_HTTP_REUSE=0""#, "LIGHTER_HTTP_REUSE says \"0\"; it must be a whole number from 1");
+        check(r#""LIGHTER_HTTP_MAX_HEADER=9Gi""#, "from 8Ki to 1Mi");
+        check(r#""LIGHTER_HTTP_HEALTH=up""#, "begins with /");
+        check(r#""PORT=http""#, "the variable PORT says \"http\"; it must be an address");
+        check(r#""LIGHTER_HTTP_TLS_KEY=/k""#, "accompanied by lighter.wasm/http.tls-certificate");
+    }
+}

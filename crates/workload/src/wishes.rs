@@ -1,0 +1,185 @@
+//! What a container asks the shim for: annotations, and for each an environment variable that says the same,
+//! since CRI passes on only the annotations that its configuration lists.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::Workload;
+
+/// What a container asks for cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{said_by} says {value:?}; it must be {wanted}")]
+pub struct WishError {
+    /// The annotation or the variable.
+    pub said_by: String,
+    /// Its text.
+    pub value: String,
+    /// What it should have been.
+    pub wanted: String,
+}
+
+/// The annotations and the environment of one container.
+pub(crate) struct Wishes<'a> {
+    annotations: Option<&'a HashMap<String, String>>,
+    env: &'a [String],
+}
+
+/// One of them, and where it was found.
+#[derive(Debug)]
+pub(crate) struct Wish<'a> {
+    said_by: String,
+    value: &'a str,
+}
+
+impl<'a> Wishes<'a> {
+    /// Those of `workload`.
+    pub(crate) fn of(workload: &'a Workload) -> Self {
+        Self {
+            annotations: workload.spec.annotations().as_ref(),
+            env: workload.process().env().as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// What was asked for under `name`: by the annotation `lighter.wasm/NAME`, or else by the variable
+    /// `LIGHTER_NAME`, in capitals and with `_` for all that is neither letter nor digit.
+    pub(crate) fn get(&self, name: &str) -> Option<Wish<'a>> {
+        let annotation = format!("lighter.wasm/{name}");
+        if let Some(value) = self.annotations.and_then(|all| all.get(&annotation)) {
+            return Some(Wish { said_by: format!("the annotation {annotation}"), value });
+        }
+        self.variable(&variable_of(name))
+    }
+
+    /// What the environment variable `name` says, if it says anything.
+    pub(crate) fn variable(&self, name: &str) -> Option<Wish<'a>> {
+        // The last one counts, as for a program.
+        let value =
+            self.env.iter().rev().find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?.1;
+        (!value.is_empty()).then(|| Wish { said_by: format!("the variable {name}"), value })
+    }
+}
+
+fn variable_of(name: &str) -> String {
+    let capital = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
+    format!("LIGHTER_{}", name.chars().map(capital).collect::<String>())
+}
+
+impl<'a> Wish<'a> {
+    /// Its text.
+    pub(crate) fn text(&self) -> &'a str {
+        self.value
+    }
+
+    /// That it is not what it must be.
+    pub(crate) fn refused(&self, wanted: impl Into<String>) -> WishError {
+        WishError { said_by: self.said_by.clone(), value: self.value.into(), wanted: wanted.into() }
+    }
+
+    /// A number within bounds.
+    pub(crate) fn number(&self, least: u64, most: u64) -> Result<u64, WishError> {
+        let number = self.value.trim().parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| self.refused(format!("a whole number from {least} to {most}")))
+    }
+
+    /// A number of bytes, as Kubernetes writes it: `65536`, `64Ki`, `64k`.
+    pub(crate) fn bytes(&self) -> Result<u64, WishError> {
+        const UNITS: [(&str, u64); 6] =
+            [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
+        let text = self.value.trim();
+        let unit = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
+        let (digits, factor) = unit.unwrap_or((text, 1));
+        let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+        bytes.ok_or_else(|| self.refused("a number of bytes such as 65536, 64Ki or 1Mi"))
+    }
+
+    /// A time: `250ms`, `30s`, `2m`; a number alone is seconds.
+    pub(crate) fn duration(&self) -> Result<Duration, WishError> {
+        const UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1_000), ("m", 60_000)];
+        const DAY: u64 = 86_400_000;
+        let text = self.value.trim();
+        let unit = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
+        let (digits, factor) = unit.unwrap_or((text, 1_000));
+        let millis = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+        let millis = millis.filter(|millis| (1..=DAY).contains(millis));
+        millis.map(Duration::from_millis).ok_or_else(|| {
+            self.refused("a time such as 250ms, 30s or 2m, a day at most")
+        })
+    }
+
+    /// An address to listen on: `ADDRESS:PORT`, `[IPV6]:PORT`, `:PORT` or `PORT`.
+    pub(crate) fn address(&self) -> Result<SocketAddr, WishError> {
+        address(self.value.trim())
+            .ok_or_else(|| self.refused("an address to listen on such as 0.0.0.0:8080, [::]:8080 or 8080"))
+    }
+
+    /// Addresses to listen on, with commas between them.
+    pub(crate) fn addresses(&self) -> Result<Vec<SocketAddr>, WishError> {
+        let each = self.value.split(',').map(|part| address(part.trim()));
+        each.collect::<Option<_>>().ok_or_else(|| {
+            self.refused("addresses to listen on such as 0.0.0.0:8080, [::]:8080 or 8080, with commas between")
+        })
+    }
+}
+
+fn address(text: &str) -> Option<SocketAddr> {
+    const ANY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    let port = |text: &str| text.parse().ok().filter(|port| *port > 0);
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Some(address).filter(|address| address.port() > 0);
+    }
+    match text.rsplit_once(':') {
+        None => Some(SocketAddr::new(ANY, port(text)?)),
+        Some(("", digits)) => Some(SocketAddr::new(ANY, port(digits)?)),
+        Some(("localhost", digits)) => Some(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port(digits)?)),
+        Some(("*", digits)) => Some(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port(digits)?)),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(value: &str) -> Wish<'_> {
+        Wish { said_by: "the variable X".into(), value }
+    }
+
+    #[test]
+    fn an_annotation_comes_before_its_variable() {
+        let annotations = HashMap::from([("lighter.wasm/http.address".to_owned(), "1".to_owned())]);
+        let env = ["LIGHTER_HTTP_ADDRESS=2", "LIGHTER_TCP_LISTEN=3", "LIGHTER_TCP_LISTEN=4", "PORT="];
+        let env = env.map(str::to_owned);
+        let wishes = Wishes { annotations: Some(&annotations), env: &env };
+        let get = |name| wishes.get(name).map(|wish| wish.text());
+        assert_eq!((get("http.address"), get("tcp-listen"), get("http.reuse")), (Some("1"), Some("4"), None));
+        assert!(wishes.variable("PORT").is_none(), "an empty variable says nothing");
+    }
+
+    #[test]
+    fn words_become_values() {
+        let bytes = |text| wish(text).bytes().ok();
+        assert_eq!((bytes("7"), bytes("64Ki"), bytes("2M")), (Some(7), Some(65_536), Some(2_000_000)));
+        assert_eq!((bytes("x"), bytes("-1"), bytes("99999999999G"), bytes("")), (None, None, None, None));
+        let millis = |text| wish(text).duration().ok().map(|duration| duration.as_millis());
+        assert_eq!((millis("3"), millis("250ms"), millis("2m")), (Some(3_000), Some(250), Some(120_000)));
+        assert_eq!((millis("0"), millis("25h"), millis("1441m")), (None, None, None));
+        let address = |text| wish(text).address().ok().map(|address| address.to_string());
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(address("8080"), some("0.0.0.0:8080"));
+        assert_eq!(address(":80"), some("0.0.0.0:80"));
+        assert_eq!(address("*:80"), some("[::]:80"));
+        assert_eq!(address("[::1]:80"), some("[::1]:80"));
+        assert_eq!((address("0.0.0.0"), address("80:80"), address("0"), address("65536")), (None, None, None, None));
+        assert_eq!(wish("80, [::]:81").addresses().unwrap().len(), 2);
+        assert!(wish("80,").addresses().is_err());
+    }
+
+    #[test]
+    fn a_sentence_names_who_said_what() {
+        let told = wish("soon").duration().unwrap_err().to_string();
+        assert_eq!(told, "the variable X says \"soon\"; it must be a time such as 250ms, 30s or 2m, a day at most");
+    }
+}
