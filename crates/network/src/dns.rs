@@ -1,12 +1,9 @@
 //! Asking the name servers, in the order and with the patience of glibc.
 //!
-//! The only file that knows hickory. Each server has a hickory resolver of its own, which is given full names
+//! Each server has a hickory resolver of its own, which is given full names
 //! and asked once: whom to ask next, and which name to try next, is decided here.
 
-use std::future::Future;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -15,11 +12,11 @@ use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::{RuntimeProvider, TokioRuntimeProvider};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use log::warn;
 
 use crate::resolv_conf::ResolvConf;
+use crate::sockets::Sockets;
 
 /// Answers kept in memory for each server.
 const MOST_KEPT: u64 = 256;
@@ -180,41 +177,6 @@ fn options(conf: &ResolvConf) -> ResolverOpts {
     // A port out of all could be one that the guest is about to listen at.
     options.os_port_selection = true;
     options
-}
-
-/// Tokio's sockets, those for UDP connected: that nobody listens is then known at once.
-#[derive(Clone, Default)]
-struct Sockets(TokioRuntimeProvider);
-
-type Opened<T> = Pin<Box<dyn Send + Future<Output = Result<T, io::Error>>>>;
-
-impl RuntimeProvider for Sockets {
-    type Handle = <TokioRuntimeProvider as RuntimeProvider>::Handle;
-    type Timer = <TokioRuntimeProvider as RuntimeProvider>::Timer;
-    type Udp = <TokioRuntimeProvider as RuntimeProvider>::Udp;
-    type Tcp = <TokioRuntimeProvider as RuntimeProvider>::Tcp;
-
-    fn create_handle(&self) -> Self::Handle {
-        self.0.create_handle()
-    }
-
-    fn connect_tcp(
-        &self,
-        server: SocketAddr,
-        local: Option<SocketAddr>,
-        wait: Option<Duration>,
-    ) -> Opened<Self::Tcp> {
-        self.0.connect_tcp(server, local, wait)
-    }
-
-    fn bind_udp(&self, local: SocketAddr, server: SocketAddr) -> Opened<Self::Udp> {
-        let bound = self.0.bind_udp(local, server);
-        Box::pin(async move {
-            let socket = bound.await?;
-            socket.connect(server).await?;
-            Ok(socket)
-        })
-    }
 }
 
 impl std::fmt::Debug for Servers {

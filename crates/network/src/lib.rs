@@ -8,7 +8,7 @@
 //! Egress ── policy (workload::Outbound), what was looked up, what was refused
 //!    └─ Lookup ── hosts, localhost, the search list
 //!          ├─ files ── reads both files, and again when they changed
-//!          └─ dns ── asks the name servers: the only file that knows hickory
+//!          └─ dns ── asks the name servers, through sockets: only these two know hickory
 //! ```
 
 mod asked;
@@ -20,6 +20,7 @@ mod known;
 mod lookup;
 mod refusals;
 mod resolv_conf;
+mod sockets;
 
 pub use egress::Egress;
 pub use files::Sources;
