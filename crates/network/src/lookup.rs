@@ -44,7 +44,8 @@ impl Lookup {
 
     /// The addresses of `name`, never none: IPv4 before IPv6, else in the order of the file or the answer,
     /// each once. An address answers itself, `localhost` and what is below it 127.0.0.1 and ::1; a name in
-    /// `hosts` is not asked for anywhere else. Must be called within a tokio runtime with I/O and time.
+    /// `hosts` is not asked for anywhere else. Servers are waited for no longer than `resolv.conf` says for a
+    /// query, attempts × servers × timeout; when they are silent, no further domain is tried. Must be called within a tokio runtime with I/O and time.
     ///
     /// # Errors
     /// [`LookupError`], but `Refused`.

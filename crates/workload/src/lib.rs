@@ -18,7 +18,7 @@ pub use entrypoint::{DEFAULT_PATH, Entrypoint, EntrypointError};
 pub use format::Format;
 pub use guest::{Access, Guest, Preopen};
 pub use options::{Options, OptionsError};
-pub use outbound::{ALLOWED_LOOKUP, ALLOWED_OUTBOUND, Outbound, OutboundError, Wrong, host_name};
+pub use outbound::{ALLOWED_LOOKUP, ALLOWED_OUTBOUND, Outbound, OutboundError, WrongItem, host_name};
 pub use pod::{Pod, Role};
 pub use spec::{SpecError, Workload, memory_limit};
 pub use text::{TextError, binary_of};

@@ -3,6 +3,7 @@
 //! Only what was written is judged here. That a name leads to an address is not known here, nor is
 //! anything asked of anybody.
 
+mod names;
 mod target;
 
 use std::collections::HashMap;
@@ -13,8 +14,10 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use target::host_name;
-use target::{Names, Rule, Target};
+pub use names::host_name;
+
+use names::Names;
+use target::{Rule, Target};
 
 /// The annotation that names where a guest may connect to: `TARGET[:PORT]`, separated by commas.
 pub const ALLOWED_OUTBOUND: &str = "lighter.wasm/allowed-outbound";
@@ -39,12 +42,12 @@ pub struct OutboundError {
     /// The item as written, without the blanks around it.
     pub item: String,
     /// What is wrong with it.
-    pub wrong: Wrong,
+    pub wrong: WrongItem,
 }
 
 /// What is wrong with an item.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Wrong {
+pub enum WrongItem {
     /// `https://…`, or a path.
     #[error("which is a URL; write its host, or HOST:PORT")]
     Url,
@@ -69,8 +72,8 @@ pub enum Wrong {
     /// Not a port.
     #[error("where {0:?} is not a port; write 1 to 65535, FIRST-LAST or '*'")]
     Port(String),
-    /// A port where only names are expected.
-    #[error("which is more than a name; write HOST, '*.SUFFIX' or '*'")]
+    /// An address or a port where only names are expected.
+    #[error("which is more than a name, or none; write HOST, '*.SUFFIX' or '*'")]
     NotAName,
 }
 
@@ -168,7 +171,7 @@ fn address(host: &str) -> Option<IpAddr> {
 fn items<T>(
     annotation: &'static str,
     text: &str,
-    parse: impl Fn(&str) -> Result<T, Wrong>,
+    parse: impl Fn(&str) -> Result<T, WrongItem>,
 ) -> Result<Vec<T>, OutboundError> {
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
     let told = |item: &str, wrong| OutboundError { annotation, item: item.into(), wrong };

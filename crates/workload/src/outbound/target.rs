@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::Wrong;
+use super::WrongItem;
+use super::names::Names;
 
 /// `TARGET[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,17 +23,6 @@ pub enum Target {
     Network(Network),
 }
 
-/// Names, in small letters and without a dot at their end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Names {
-    /// `*`: every name, and in a rule every address, too.
-    Any,
-    /// This one.
-    One(String),
-    /// `*.SUFFIX`: all that end in it with a label before; not the suffix itself.
-    Below(String),
-}
-
 /// An address is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -46,7 +36,7 @@ pub struct Network {
 pub struct Ports(u16, u16);
 
 impl Rule {
-    pub fn parse(item: &str) -> Result<Self, Wrong> {
+    pub fn parse(item: &str) -> Result<Self, WrongItem> {
         let (target, ports) = split(item)?;
         let ports = ports.map_or(Ok(Ports::ALL), Ports::parse)?;
         let target = match Network::parse(&target)? {
@@ -63,9 +53,9 @@ impl Rule {
 }
 
 /// The target, without brackets, and the port. Two colons without brackets are IPv6's own.
-fn split(item: &str) -> Result<(String, Option<&str>), Wrong> {
+fn split(item: &str) -> Result<(String, Option<&str>), WrongItem> {
     if item.contains("://") {
-        return Err(Wrong::Url);
+        return Err(WrongItem::Url);
     }
     let Some(rest) = item.strip_prefix('[') else {
         return Ok(match item.split_once(':') {
@@ -73,71 +63,20 @@ fn split(item: &str) -> Result<(String, Option<&str>), Wrong> {
             _ => (item.into(), None),
         });
     };
-    let (address, rest) = rest.split_once(']').ok_or(Wrong::Brackets)?;
+    let (address, rest) = rest.split_once(']').ok_or(WrongItem::Brackets)?;
     let (bits, port) = match rest.split_once(':') {
         Some((bits, port)) => (bits, Some(port)),
         None => (rest, None),
     };
     if !address.contains(':') || !(bits.is_empty() || bits.starts_with('/')) {
-        return Err(Wrong::Brackets);
+        return Err(WrongItem::Brackets);
     }
     Ok((format!("{address}{bits}"), port))
 }
 
-impl Names {
-    pub fn parse(item: &str) -> Result<Self, Wrong> {
-        if item == "*" {
-            return Ok(Self::Any);
-        }
-        let (suffix, name) = match item.strip_prefix("*.") {
-            Some(rest) => (true, rest),
-            None => (false, item),
-        };
-        if name.contains('*') {
-            return Err(Wrong::Star);
-        }
-        if !name.is_ascii() {
-            return Err(Wrong::Unicode(name.into()));
-        }
-        match host_name(name) {
-            Some(name) if suffix => Ok(Self::Below(name)),
-            Some(name) => Ok(Self::One(name)),
-            None if name.contains('/') => Err(Wrong::Url),
-            None if name.contains([':', '[', ']']) => Err(Wrong::NotAName),
-            None => Err(Wrong::Name(name.into())),
-        }
-    }
-
-    pub fn hold(&self, host: &str) -> bool {
-        let host = host.strip_suffix('.').unwrap_or(host);
-        match self {
-            Self::Any => true,
-            Self::One(name) => host.eq_ignore_ascii_case(name),
-            Self::Below(suffix) => host.len().checked_sub(suffix.len() + 1).is_some_and(|dot| {
-                let (label, rest) = (host.get(..dot), host.get(dot..));
-                label.is_some_and(|label| !label.is_empty() && !label.ends_with('.'))
-                    && rest
-                        .and_then(|rest| rest.strip_prefix('.'))
-                        .is_some_and(|rest| rest.eq_ignore_ascii_case(suffix))
-            }),
-        }
-    }
-}
-
-/// `text` as the name of a host, in small letters and without a dot at its end; `None` if it is none: up to
-/// 253 letters, digits, `-`, `_` and dots, up to 63 between two dots, and not digits alone behind the last,
-/// which would be (a part of) an address.
-pub fn host_name(text: &str) -> Option<String> {
-    let name = text.strip_suffix('.').unwrap_or(text);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(plain);
-    let number = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    (name.len() <= 253 && name.split('.').all(label) && !number).then(|| name.to_ascii_lowercase())
-}
-
 impl Network {
     /// `None` if `text` is rather a name.
-    fn parse(text: &str) -> Result<Option<Self>, Wrong> {
+    fn parse(text: &str) -> Result<Option<Self>, WrongItem> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
@@ -145,16 +84,16 @@ impl Network {
         let address: IpAddr = match (address.parse(), bits) {
             (Ok(address), _) => address,
             (Err(_), Some(bits)) if bits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Err(Wrong::Network(address.into()));
+                return Err(WrongItem::Network(address.into()));
             }
-            (Err(_), None) if address.contains(':') => return Err(Wrong::Name(address.into())),
+            (Err(_), None) if address.contains(':') => return Err(WrongItem::Name(address.into())),
             (Err(_), _) => return Ok(None),
         };
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits =
-            bits.map_or(Ok(most), |bits| number(bits).ok_or_else(|| Wrong::Prefix(bits.into(), most)))?;
+            bits.map_or(Ok(most), |bits| number(bits).ok_or_else(|| WrongItem::Prefix(bits.into(), most)))?;
         if bits > most {
-            return Err(Wrong::Prefix(bits.to_string(), most));
+            return Err(WrongItem::Prefix(bits.to_string(), most));
         }
         Ok(Some(Self::new(address, bits)))
     }
@@ -191,14 +130,14 @@ fn masked(address: IpAddr, bits: u8) -> IpAddr {
 impl Ports {
     const ALL: Self = Self(0, u16::MAX);
 
-    fn parse(text: &str) -> Result<Self, Wrong> {
+    fn parse(text: &str) -> Result<Self, WrongItem> {
         if text == "*" {
             return Ok(Self::ALL);
         }
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         match (number(first), number(last)) {
             (Some(first @ 1..), Some(last)) if first <= last => Ok(Self(first, last)),
-            _ => Err(Wrong::Port(text.into())),
+            _ => Err(WrongItem::Port(text.into())),
         }
     }
 
@@ -222,16 +161,6 @@ impl fmt::Display for Rule {
                 write!(f, "[{first}]/{bits}:{ports}")
             }
             (Target::Network(network), ports) => write!(f, "{network}:{ports}"),
-        }
-    }
-}
-
-impl fmt::Display for Names {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Any => f.write_str("*"),
-            Self::One(name) => f.write_str(name),
-            Self::Below(suffix) => write!(f, "*.{suffix}"),
         }
     }
 }

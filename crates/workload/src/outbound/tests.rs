@@ -112,11 +112,12 @@ fn an_item_that_is_not_understood_is_named() {
     for port in ["0", "65536", "80-", "90-80", "-80", "+80", "", "http"] {
         check(&format!("a:{port}"), &format!("{port:?} is not a port"));
     }
-    let lookup = Outbound::parse(None, Some("a:80")).unwrap_err().to_string();
-    assert!(
-        lookup.contains("lighter.wasm/allowed-lookup names \"a:80\", which is more than a name"),
-        "{lookup}"
-    );
+    for item in ["a:80", "10.0.0.1", "fd00::1"] {
+        let error = Outbound::parse(None, Some(item)).unwrap_err().to_string();
+        let expected =
+            format!("lighter.wasm/allowed-lookup names {item:?}, which is more than a name, or none");
+        assert!(error.contains(&expected), "{error}");
+    }
 }
 
 /// Items that are mostly right, so that what follows the parsing is reached, too.
