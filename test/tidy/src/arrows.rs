@@ -6,13 +6,14 @@ use crate::tokens;
 use crate::tree::File;
 
 /// Importer → imported. A name that ends in `*` stands for all that begin so.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("workload", &[]),
     ("cache", &[]),
     ("worlds", &[]),
     ("engine", &["workload"]),
     ("image", &["workload"]),
     ("container", &["workload"]),
+    ("network", &["workload"]),
     ("engine-*", &["engine", "workload", "worlds"]),
     ("shim", &["workload", "engine", "image", "cache", "container", "engine-*"]),
     ("cli", &["workload", "image"]),
@@ -24,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 /// What the tests of a crate may import besides.
 const FOR_TESTS: [&str; 1] = ["cases"];
 /// Packages from outside that only one of ours may know.
-const OWNED: [(&str, &str); 8] = [
+const OWNED: [(&str, &str); 9] = [
     ("libcontainer", "container"),
     ("libcgroups", "container"),
     ("wasmtime*", "engine-*"),
@@ -32,6 +33,7 @@ const OWNED: [(&str, &str); 8] = [
     ("wasmedge*", "engine-*"),
     ("wasmparser", "workload"),
     ("containerd-client", "image"),
+    ("hickory*", "network"),
     ("k8s-cri", "e2e"),
 ];
 

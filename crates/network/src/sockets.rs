@@ -1,0 +1,82 @@
+//! The sockets that name servers are asked through: tokio's, those for UDP connected.
+//!
+//! A connected socket is told that nobody listens at the other side, so that a container without a name
+//! server need not wait for one. Tokio wakes nobody who reads for that news, hence a way of reading of our own.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hickory_resolver::net::runtime::{DnsUdpSocket, RuntimeProvider, TokioRuntimeProvider, TokioTime};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// What hickory opens sockets with.
+#[derive(Clone, Default)]
+pub struct Sockets(TokioRuntimeProvider);
+
+/// A connected UDP socket.
+pub struct Connected(UdpSocket);
+
+type Opened<T> = Pin<Box<dyn Send + Future<Output = io::Result<T>>>>;
+
+impl RuntimeProvider for Sockets {
+    type Handle = <TokioRuntimeProvider as RuntimeProvider>::Handle;
+    type Timer = TokioTime;
+    type Udp = Connected;
+    type Tcp = <TokioRuntimeProvider as RuntimeProvider>::Tcp;
+
+    fn create_handle(&self) -> Self::Handle {
+        self.0.create_handle()
+    }
+
+    fn connect_tcp(
+        &self,
+        server: SocketAddr,
+        local: Option<SocketAddr>,
+        wait: Option<Duration>,
+    ) -> Opened<Self::Tcp> {
+        self.0.connect_tcp(server, local, wait)
+    }
+
+    fn bind_udp(&self, local: SocketAddr, server: SocketAddr) -> Opened<Self::Udp> {
+        Box::pin(async move {
+            let socket = UdpSocket::bind(local).await?;
+            socket.connect(server).await?;
+            Ok(Connected(socket))
+        })
+    }
+}
+
+#[async_trait]
+impl DnsUdpSocket for Connected {
+    type Time = TokioTime;
+
+    fn poll_recv_from(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+        DnsUdpSocket::poll_recv_from(&self.0, cx, buf)
+    }
+
+    async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        loop {
+            self.0.ready(Interest::READABLE | Interest::ERROR).await?;
+            match self.0.try_recv_from(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            // News that turn out to be none are forgotten, or this would go round and round.
+            let news = || self.0.take_error()?.map_or(Err(io::ErrorKind::WouldBlock.into()), Err::<(), _>);
+            match self.0.try_io(Interest::ERROR, news) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
+        }
+    }
+
+    fn poll_send_to(&self, cx: &mut Context<'_>, buf: &[u8], target: SocketAddr) -> Poll<io::Result<usize>> {
+        DnsUdpSocket::poll_send_to(&self.0, cx, buf, target)
+    }
+}

@@ -1,0 +1,193 @@
+//! Where a guest may connect to and which names it may look up, as its container's annotations ask for.
+//!
+//! Only what was written is judged here. That a name leads to an address is not known here, nor is
+//! anything asked of anybody.
+
+mod names;
+mod target;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use names::host_name;
+
+use names::Names;
+use target::{Rule, Target};
+
+/// The annotation that names where a guest may connect to: `TARGET[:PORT]`, separated by commas.
+pub const ALLOWED_OUTBOUND: &str = "lighter.wasm/allowed-outbound";
+/// The annotation that names what a guest may look up: names, separated by commas.
+pub const ALLOWED_LOOKUP: &str = "lighter.wasm/allowed-lookup";
+
+/// What a guest may reach. Without annotations, everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outbound {
+    /// Absent: everything.
+    rules: Option<Vec<Rule>>,
+    /// Absent: what the rules could need.
+    lookup: Option<Vec<Names>>,
+}
+
+/// An annotation that cannot be understood.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("the annotation {annotation} names {item:?}, {wrong}")]
+pub struct OutboundError {
+    /// Which annotation.
+    pub annotation: &'static str,
+    /// The item as written, without the blanks around it.
+    pub item: String,
+    /// What is wrong with it.
+    pub wrong: WrongItem,
+}
+
+/// What is wrong with an item.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum WrongItem {
+    /// `https://…`, or a path.
+    #[error("which is a URL; write its host, or HOST:PORT")]
+    Url,
+    /// Neither a host name nor an address.
+    #[error("where {0:?} is neither a host name nor an address")]
+    Name(String),
+    /// A star that is not the whole first label.
+    #[error("where '*' stands for a part of a name; write '*' or '*.SUFFIX'")]
+    Star,
+    /// Letters that no host name has on the wire.
+    #[error("where {0:?} is not plain ASCII; write the name in its xn-- form")]
+    Unicode(String),
+    /// What stands before `/` is no address.
+    #[error("where {0:?} before the '/' is not an address")]
+    Network(String),
+    /// What stands behind `/` is no length of a prefix.
+    #[error("where {0:?} is not the length of a prefix, 0 to {1}")]
+    Prefix(String, u8),
+    /// A bracket without its other one, or around something else than an IPv6 address.
+    #[error("where the brackets are not around an IPv6 address; write [ADDRESS]:PORT")]
+    Brackets,
+    /// Not a port.
+    #[error("where {0:?} is not a port; write 1 to 65535, FIRST-LAST or '*'")]
+    Port(String),
+    /// An address or a port where only names are expected.
+    #[error("which is more than a name, or none; write HOST, '*.SUFFIX' or '*'")]
+    NotAName,
+}
+
+impl Outbound {
+    /// What a container without annotations may reach.
+    pub fn everything() -> Self {
+        Self::default()
+    }
+
+    /// Reads both annotations of a container.
+    ///
+    /// # Errors
+    /// As [`Outbound::parse`].
+    pub fn of(annotations: &HashMap<String, String>) -> Result<Self, OutboundError> {
+        let text = |name| annotations.get(name).map(String::as_str);
+        Self::parse(text(ALLOWED_OUTBOUND), text(ALLOWED_LOOKUP))
+    }
+
+    /// Reads the texts of the two annotations, `None` for one that is absent. Empty items are passed over.
+    ///
+    /// # Errors
+    /// [`OutboundError`] for the first item that cannot be understood.
+    pub fn parse(outbound: Option<&str>, lookup: Option<&str>) -> Result<Self, OutboundError> {
+        Ok(Self {
+            rules: outbound.map(|text| items(ALLOWED_OUTBOUND, text, Rule::parse)).transpose()?,
+            lookup: lookup.map(|text| items(ALLOWED_LOOKUP, text, Names::parse)).transpose()?,
+        })
+    }
+
+    /// Whether nothing at all is refused, connections and look-ups alike.
+    pub fn is_everything(&self) -> bool {
+        let any = |rules: &Vec<Rule>| rules.iter().any(Rule::is_everything);
+        let all = |names: &Vec<Names>| names.contains(&Names::Any);
+        self.rules.as_ref().is_none_or(any) && self.lookup.as_ref().is_none_or(all)
+    }
+
+    /// Whether a rule names this address itself. An IPv4 address in IPv6's clothes is an IPv4 address.
+    pub fn allows_address(&self, address: SocketAddr) -> bool {
+        let ip = address.ip().to_canonical();
+        self.judge(address.port(), |target| match target {
+            Target::Names(names) => *names == Names::Any,
+            Target::Network(network) => network.holds(ip),
+        })
+    }
+
+    /// Whether a rule names this host, by its name or, if it is an address, by its address.
+    pub fn allows_host(&self, host: &str, port: u16) -> bool {
+        match address(host) {
+            Some(ip) => self.allows_address((ip, port).into()),
+            None => self.judge(port, |target| names(target, host)),
+        }
+    }
+
+    /// The ports that rules by name allow on `host`: what its addresses may be reached at, once they are
+    /// known. Empty if no rule names it.
+    pub fn ports_for_host(&self, host: &str) -> Vec<RangeInclusive<u16>> {
+        match &self.rules {
+            None => vec![0..=u16::MAX],
+            Some(rules) => {
+                rules.iter().filter(|rule| names(&rule.target, host)).map(|rule| rule.ports.range()).collect()
+            }
+        }
+    }
+
+    /// Whether `host` may be looked up. An address is not looked up, so it is always allowed.
+    pub fn allows_lookup(&self, host: &str) -> bool {
+        let by_rules =
+            || self.rules.as_ref().is_none_or(|rules| rules.iter().any(|r| names(&r.target, host)));
+        let by_names = |list: &Vec<Names>| list.iter().any(|names| names.hold(host));
+        address(host).is_some() || self.lookup.as_ref().map_or_else(by_rules, by_names)
+    }
+
+    /// The annotation that decides about look-ups, for a refusal's sentence.
+    pub fn decides_lookups(&self) -> &'static str {
+        if self.lookup.is_some() { ALLOWED_LOOKUP } else { ALLOWED_OUTBOUND }
+    }
+
+    fn judge(&self, port: u16, mut is_meant: impl FnMut(&Target) -> bool) -> bool {
+        let Some(rules) = &self.rules else { return true };
+        rules.iter().any(|rule| rule.ports.range().contains(&port) && is_meant(&rule.target))
+    }
+}
+
+/// Whether a target names `host` by its name.
+fn names(target: &Target, host: &str) -> bool {
+    matches!(target, Target::Names(names) if names.hold(host))
+}
+
+/// The address that `host` is, in brackets or without.
+fn address(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    bare.parse().ok()
+}
+
+fn items<T>(
+    annotation: &'static str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, WrongItem>,
+) -> Result<Vec<T>, OutboundError> {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let told = |item: &str, wrong| OutboundError { annotation, item: item.into(), wrong };
+    items.map(|item| parse(item).map_err(|wrong| told(item, wrong))).collect()
+}
+
+/// The texts of the annotations, as [`Outbound::parse`] reads them; `-` for one that is absent.
+impl fmt::Display for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn list<T: ToString>(items: Option<&Vec<T>>) -> String {
+            let join = |all: &Vec<T>| all.iter().map(T::to_string).collect::<Vec<_>>().join(",");
+            items.map_or_else(|| "-".into(), join)
+        }
+        write!(f, "{} {}", list(self.rules.as_ref()), list(self.lookup.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
