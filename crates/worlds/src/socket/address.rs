@@ -110,24 +110,22 @@ impl Buffer {
         if matches!(buffer.length, 4 | 16 | STORAGE) { Ok(buffer) } else { Err(Errno::Inval) }
     }
 
-    /// Writes an address. Nobody's is no change, or family 0.
+    /// Writes an address. Nobody's is no change, or a storage of zeroes.
     ///
     /// # Errors
     /// `NoMem` when it does not fit.
     pub(super) fn fill(self, memory: &mut Memory<'_>, address: Option<&Address>) -> Result<(), Errno> {
         let into = memory.bytes_mut(self.at, self.length)?;
-        let Some(address) = address else {
-            // The family alone says it.
-            into.iter_mut().take(if self.length == STORAGE { 2 } else { 0 }).for_each(|byte| *byte = 0);
-            return Ok(());
-        };
+        if self.length == STORAGE {
+            into.fill(0);
+        }
+        let Some(address) = address else { return Ok(()) };
         let (family, octets) = match address {
             Address::Inet(SocketAddr::V4(four)) => (INET4, four.ip().octets().to_vec()),
             Address::Inet(SocketAddr::V6(six)) => (INET6, six.ip().octets().to_vec()),
             Address::Unix(unix) => (UNIX, unix.path_bytes().unwrap_or_default().to_vec()),
         };
         if self.length == STORAGE {
-            into.fill(0);
             into[0] = family as u8;
             into[2..2 + octets.len()].copy_from_slice(&octets);
             return Ok(());

@@ -60,8 +60,8 @@ impl Sockets {
     /// # Errors
     /// `BadF`, `AddrNotAvail`, `Fault`.
     pub fn fd_fdstat_get(&mut self, memory: &mut Memory<'_>, fd: u32, stat: u32) -> Result<(), Errno> {
-        memory.place::<8>(stat)?;
         let socket = &self.at(fd)?.fd;
+        memory.place::<8>(stat)?;
         let waits = !kernel(|| fcntl_getfl(socket))?.contains(OFlags::NONBLOCK);
         let mut told = [0; 24];
         told[0] = self.file_type(fd)?;
@@ -89,9 +89,9 @@ impl Sockets {
     /// # Errors
     /// `BadF`, `AddrNotAvail`, `Fault`.
     pub fn fd_filestat_get(&mut self, memory: &mut Memory<'_>, fd: u32, stat: u32) -> Result<(), Errno> {
-        memory.place::<8>(stat)?;
         let mut told = [0; 64];
         told[16] = self.file_type(fd)?;
+        memory.place::<8>(stat)?;
         memory.bytes_mut(stat, 64)?.copy_from_slice(&told);
         Ok(())
     }

@@ -23,7 +23,7 @@ pub(super) struct Guest {
 
 struct Bound<F>(F);
 
-impl<F: Fn(SocketAddr) -> bool> Policy for Bound<F> {
+impl<F: Fn(SocketAddr) -> bool + Send> Policy for Bound<F> {
     fn may_reach(&self, address: SocketAddr) -> bool {
         self.0(address)
     }
@@ -51,7 +51,7 @@ impl Guest {
         Self::bounded(|_| true)
     }
 
-    pub(super) fn bounded(policy: impl Fn(SocketAddr) -> bool + 'static) -> Self {
+    pub(super) fn bounded(policy: impl Fn(SocketAddr) -> bool + Send + 'static) -> Self {
         Self { sockets: Sockets::new(Box::new(Bound(policy))), bytes: vec![0; 1 << 16] }
     }
 

@@ -13,7 +13,7 @@ const FIRST: u32 = 1 << 20;
 const LAST: u32 = i32::MAX.cast_unsigned();
 
 /// Where a guest may go.
-pub trait Policy {
+pub trait Policy: Send {
     /// Whether the guest may connect or send to `address`: asked of every connect and every datagram with an
     /// address. It is the one the kernel would reach: an IPv4 address is never hidden in one of IPv6, and no
     /// address is unspecified, which would be the guest's own host.
@@ -43,7 +43,8 @@ impl Sockets {
         Self { policy, open: BTreeMap::new(), next: FIRST, edges: Edges::default() }
     }
 
-    /// Gives the guest a socket that listens already, under a number that preview1 will not give away.
+    /// Gives the guest a socket that listens already, under a number that preview1 will not give away. Whether it waits
+    /// and closes on exec is as the caller has it.
     pub fn insert_listener(&mut self, guest_fd: u32, listener: OwnedFd) {
         self.put(guest_fd, Socket { fd: listener, preopened: true });
     }
@@ -103,6 +104,12 @@ fn following(number: u32) -> u32 {
 mod tests {
     use super::*;
     use crate::socket::guest::{Guest, INET4, STREAM};
+
+    #[test]
+    fn an_engine_may_keep_them_with_what_it_sends_between_threads() {
+        fn check<T: Send>() {}
+        check::<Sockets>();
+    }
 
     #[test]
     fn numbers_are_not_given_again_soon() {

@@ -229,6 +229,7 @@ mod tests {
             "no TCP of datagrams"
         );
         assert_eq!(query(&mut guest, b"a", b"http", [8, 0, 0, 0]), Err(Errno::AiNoName));
+        guest.put(DATA + 512, b"1");
         let bare = guest.call(|_, memory| Query::read(memory, DATA + 32, 1, DATA + 512, 1, 0)).unwrap();
         assert_eq!((bare.family(), bare.socktype(), bare.flags()), (None, 0, 0));
     }

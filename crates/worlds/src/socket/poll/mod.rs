@@ -6,7 +6,7 @@
 mod subscription;
 mod watch;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant, SystemTime};
@@ -82,7 +82,7 @@ impl Sockets {
         let events = self.events(&subscriptions, edge.then_some(&mut edges), others);
         self.edges = edges;
         let events = events?;
-        for (at, event) in (output..).step_by(Event::SIZE as usize).zip(&events) {
+        for (event, at) in events.iter().zip((output..).step_by(Event::SIZE as usize)) {
             event.put(memory, at)?;
         }
         memory.put(nevents, (events.len() as u32).to_le_bytes())
@@ -95,7 +95,7 @@ impl Sockets {
         mut edges: Option<&mut Edges>,
         others: &mut dyn Others,
     ) -> Result<Vec<Event>, Errno> {
-        let (now, mut watches, mut seen) = (Instant::now(), Watches::default(), HashSet::new());
+        let (now, mut watches, mut seen) = (Instant::now(), Watches::default(), BTreeSet::new());
         let mut know = |subscription: &Subscription| {
             let known = match subscription.wish {
                 Wish::Clock { id, timeout, absolute } => {
