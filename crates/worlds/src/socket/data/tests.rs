@@ -136,3 +136,49 @@ fn a_wrong_place_is_seen_before_anything_is_taken() {
     }
     assert_eq!(guest.recv(other, 1, 0), Ok((b"x".to_vec(), false)));
 }
+
+#[test]
+fn buffers_that_overlap_are_refused_before_anything_is_taken() {
+    let mut guest = Guest::new();
+    let (one, other) = guest.pair();
+    guest.send(one, b"abc").unwrap();
+    let iovecs: [u32; 4] = [DATA, 4, DATA + 3, 4];
+    guest.put(32, &iovecs.map(u32::to_le_bytes).concat());
+    let read = |sockets: &mut Sockets, memory: &mut Memory<'_>| sockets.fd_read(memory, other, 32, 2, OUT);
+    assert_eq!(guest.call(read), Err(Errno::Inval));
+    assert_eq!(guest.recv(other, 9, 0), Ok((b"abc".to_vec(), false)));
+    // To be sent they may.
+    guest.put(DATA, b"0123456");
+    guest.call(|sockets, memory| sockets.fd_write(memory, other, 32, 2, OUT)).unwrap();
+    assert_eq!(guest.recv(one, 9, 0), Ok((b"01233456".to_vec(), false)));
+}
+
+#[test]
+fn a_stream_has_no_sender() {
+    let mut guest = Guest::new();
+    let (one, other) = guest.pair();
+    guest.send(one, b"x").unwrap();
+    guest.bytes[ADDRESS as usize..][..128].fill(7);
+    let (named, data) = (guest.address(128), guest.buffer(1));
+    let receive = |sockets: &mut Sockets, memory: &mut Memory<'_>| {
+        sockets.recv_from_v2(memory, other, data, 1, named, 0, OUT, OUT + 4, OUT + 8)
+    };
+    guest.call(receive).unwrap();
+    assert_eq!((guest.u32(OUT), guest.u32(OUT + 4)), (0, 1));
+    assert_eq!(guest.bytes[ADDRESS as usize..][..128], [0; 128]);
+}
+
+#[test]
+fn a_blocking_call_waits_for_its_peer() {
+    let mut guest = Guest::new();
+    let (listener, address) = guest.listener();
+    let peer = std::thread::spawn(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        for part in [b"wai", b"ted"] {
+            std::io::Write::write_all(&mut stream, part).unwrap();
+        }
+    });
+    let served = guest.accept(listener).unwrap();
+    assert_eq!(guest.recv(served, 6, 2), Ok((b"waited".to_vec(), false)));
+    peer.join().unwrap();
+}

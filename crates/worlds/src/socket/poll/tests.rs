@@ -1,5 +1,6 @@
 //! Rounds with clocks, sockets and files.
 
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
@@ -232,4 +233,32 @@ fn an_edge_does_not_outlive_its_socket() {
     let told = round(&mut guest, &[Write(fd), Read(fd), Clock(1, 0, 0)], true, &mut Files(None)).unwrap();
     // Preview1 is asked for what is no socket; here all its files can be written.
     assert_eq!(told, [ok(0, 2, 1, 0), failed(1, 1, Errno::BadF), ok(2, 0, 0, 0)]);
+}
+
+#[test]
+fn events_may_be_written_over_their_subscriptions() {
+    let mut guest = Guest::new();
+    let subscription: Vec<u8> = (0..48).map(|at| if at == 0 { 7 } else { 0 }).collect();
+    guest.put(INPUT, &[&subscription[..], &subscription].concat());
+    let others = &mut Files(None);
+    guest
+        .call(|sockets, memory| sockets.poll_oneoff(memory, INPUT, INPUT, 2, INPUT + 96, false, others))
+        .unwrap();
+    assert_eq!(guest.u32(INPUT + 96), 2);
+    let expected: Vec<u8> = (0..32).map(|at| if at == 0 { 7 } else { 0 }).collect();
+    assert_eq!(guest.bytes[INPUT as usize..][..64], [&expected[..], &expected].concat());
+}
+
+#[test]
+fn a_round_is_woken_by_who_writes() {
+    for edge in [false, true] {
+        let mut guest = Guest::new();
+        let (listener, address) = guest.listener();
+        let mut client = TcpStream::connect(address).unwrap();
+        let served = guest.accept(listener).unwrap();
+        let writer = std::thread::spawn(move || client.write_all(b"late").map(|()| client));
+        let told = round(&mut guest, &[Read(served), Clock(1, u64::MAX, 0)], edge, &mut Files(None));
+        assert_eq!(told, Ok(vec![ok(0, 1, 4, 0)]));
+        writer.join().unwrap().unwrap();
+    }
 }
