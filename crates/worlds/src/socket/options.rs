@@ -102,7 +102,7 @@ fn translated(name: i32, value: i32) -> i32 {
 mod tests {
     use super::*;
     use crate::socket::guest::{DATA, Guest, INET4, OUT};
-    use std::net::TcpListener;
+    use std::net::Ipv4Addr;
 
     /// The value of an option, into `room` bytes.
     fn get(guest: &mut Guest, fd: u32, name: u32, room: u32) -> Result<Vec<u8>, Errno> {
@@ -156,7 +156,8 @@ mod tests {
             assert_eq!(get(&mut guest, fd, 2, 4).unwrap(), [0; 4]);
             assert_eq!(get(&mut guest, fd, 13, 4).unwrap(), [0; 4]);
         }
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // Bound, so that nobody else listens there.
+        let (_bound, closed) = guest.bound(Ipv4Addr::LOCALHOST, STREAM);
         let fd = guest.open(INET4, STREAM);
         guest.nonblocking(fd);
         assert_eq!(guest.connect(fd, closed), Err(Errno::InProgress));

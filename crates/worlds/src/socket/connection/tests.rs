@@ -57,8 +57,9 @@ fn who_does_not_wait_is_told_so() {
 
 #[test]
 fn nobody_listens_and_nobody_may_be_reached() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut guest = Guest::new();
+    // Bound, so that nobody else listens there.
+    let (_bound, closed) = guest.bound(Ipv4Addr::LOCALHOST, STREAM);
     let fd = guest.open(INET4, STREAM);
     assert_eq!(guest.connect(fd, closed), Err(Errno::ConnRefused));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
