@@ -6,16 +6,19 @@
 //!
 //! Unsafe code: `code` and `polled` only.
 
+mod clock;
 #[expect(unsafe_code, reason = "bytes that the engine vouches for become code")]
 mod code;
 mod ending;
 mod files;
 mod http;
 mod limits;
+mod lookup;
 #[expect(unsafe_code, reason = "a descriptor is watched that nobody owns")]
 mod polled;
 mod preopens;
 mod settings;
+mod sockets;
 mod stdio;
 mod wasi;
 mod worlds;
@@ -62,13 +65,13 @@ impl Engine for Wasmtime {
 
     fn supports(&self, world: &World) -> bool {
         match world.abi {
-            Abi::Preview1 | Abi::Wasi02 => true,
+            Abi::Preview1 | Abi::Sockets | Abi::Wasi02 => true,
         }
     }
 
     fn compile(&self, wasm: &[u8], world: &World) -> anyhow::Result<Vec<u8>> {
         let compiled = match world.abi {
-            Abi::Preview1 => self.engine.precompile_module(wasm),
+            Abi::Preview1 | Abi::Sockets => self.engine.precompile_module(wasm),
             Abi::Wasi02 if world.serves() => return Handlers::compile(wasm),
             Abi::Wasi02 => self.engine.precompile_component(wasm),
         };
@@ -78,7 +81,7 @@ impl Engine for Wasmtime {
     fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
         Ok(match guest.world.abi {
             Abi::Wasi02 if guest.world.serves() => Box::new(Handlers::map(code, guest)?),
-            Abi::Preview1 => Box::new(self.preview1.of(code::module(&self.engine, code)?)),
+            Abi::Preview1 | Abi::Sockets => Box::new(self.preview1.of(code::module(&self.engine, code)?)),
             Abi::Wasi02 => Box::new(self.wasi02.of(code::component(&self.engine, code)?)),
         })
     }

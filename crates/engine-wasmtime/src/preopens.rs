@@ -36,6 +36,17 @@ pub fn open(preopens: &[Preopen], builder: &mut WasiCtxBuilder) -> anyhow::Resul
     Ok(())
 }
 
+/// Takes the first `count` descriptors of preview 1's table for what stands there instead: listening sockets.
+///
+/// # Errors
+/// When the root cannot be opened.
+pub fn reserve(count: usize, builder: &mut WasiCtxBuilder) -> anyhow::Result<()> {
+    for _ in 0..count {
+        builder.preopened_dir("/", "", FsPerms::ReadOnly).map_err(sentence)?;
+    }
+    Ok(())
+}
+
 /// Opens them once for all copies of a guest.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ use cases::{Case, Expected, Source};
 use engine::{Bound, Compiled, Engine, Equipment, Exit};
 use engine_wasmtime::Wasmtime;
 use rustix::fs::{CWD, FileType, Mode};
-use workload::{Access, Guest, Preopen, World};
+use workload::{Access, Guest, Outbound, Preopen, World};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().collect();
@@ -240,5 +240,6 @@ fn guest(case: &Case, world: World) -> Guest {
         preopens: std::iter::once(root).chain(mounts).collect(),
         listens: Vec::new(),
         http: None,
+        outbound: Outbound::everything(),
     }
 }

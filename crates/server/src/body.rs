@@ -7,16 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
+
+use crate::patience::Patience;
 
 /// What a client sends.
 #[derive(Debug)]
 pub struct RequestBody {
     body: Incoming,
     left: u64,
-    patience: Duration,
-    /// Runs while nothing comes.
-    stalled: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
 }
 
 /// Why a body ends before its end.
@@ -33,13 +32,7 @@ pub enum BodyError {
 impl RequestBody {
     /// `body`, of which no more than `most` bytes are passed on.
     pub(crate) fn new(body: Incoming, most: u64, patience: Duration) -> Self {
-        Self { body, left: most, patience, stalled: None }
-    }
-
-    fn poll_stalled(&mut self, task: &mut Context<'_>) -> Poll<BodyError> {
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
-        stalled.as_mut().poll(task).map(|()| BodyError::Stalled)
+        Self { body, left: most, patience: Patience::new(patience) }
     }
 }
 
@@ -51,15 +44,12 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match Pin::new(&mut self.body).poll_frame(task) {
-            Poll::Pending => return self.poll_stalled(task).map(|error| Some(Err(error))),
-            Poll::Ready(frame) => frame,
-        };
-        self.stalled = None;
-        Poll::Ready(match frame {
-            None => None,
-            Some(Err(error)) => Some(Err(BodyError::Broken(error))),
-            Some(Ok(frame)) => {
+        let frame = Pin::new(&mut self.body).poll_frame(task);
+        self.patience.poll(task, frame).map(|frame| match frame {
+            Err(_) => Some(Err(BodyError::Stalled)),
+            Ok(None) => None,
+            Ok(Some(Err(error))) => Some(Err(BodyError::Broken(error))),
+            Ok(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 Some(match self.left.checked_sub(length) {
                     None => Err(BodyError::TooLong),

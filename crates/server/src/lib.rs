@@ -8,6 +8,7 @@
 mod admission;
 mod body;
 mod connection;
+mod patience;
 mod reply;
 mod respond;
 mod stream;
@@ -30,6 +31,7 @@ use workload::Http;
 
 pub use admission::Permit;
 pub use body::{BodyError, RequestBody};
+pub use patience::{Patience, Stalled};
 pub use reply::Failure;
 
 use admission::Admission;

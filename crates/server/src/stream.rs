@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::patience::Patience;
+
 /// Whether a whole request has been heard.
 #[derive(Clone, Debug, Default)]
 pub struct Heard(Arc<AtomicBool>);
@@ -28,28 +30,21 @@ impl Heard {
 /// A stream with a bound on how long it stands still.
 pub struct Patient<S> {
     stream: S,
-    patience: Duration,
     heard: Heard,
     /// From the beginning until a request was heard.
     silence: Option<Pin<Box<Sleep>>>,
     /// While the client takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
+    taking: Patience,
 }
 
 impl<S> Patient<S> {
     /// `stream`, which has `patience` until a request is `heard`, and at each standstill of what is written.
     pub fn new(stream: S, patience: Duration, heard: Heard) -> Self {
-        Self { stream, patience, heard, silence: Some(Box::pin(sleep(patience))), stalled: None }
+        Self { stream, heard, silence: Some(Box::pin(sleep(patience))), taking: Patience::new(patience) }
     }
 
     fn written<T>(&mut self, task: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.stalled = None;
-            return result;
-        }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
-        stalled.as_mut().poll(task).map(|()| Err(ErrorKind::TimedOut.into()))
+        self.taking.poll(task, result).map(|result| result.unwrap_or(Err(ErrorKind::TimedOut.into())))
     }
 }
 

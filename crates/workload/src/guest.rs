@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::http::Http;
+use crate::outbound::{Outbound, OutboundError};
 use crate::wishes::{WishError, Wishes};
 use crate::{Workload, World};
 
@@ -27,6 +29,19 @@ pub struct Guest {
     pub listens: Vec<SocketAddr>,
     /// How it is served, if it answers requests.
     pub http: Option<Http>,
+    /// What it may connect to and look up.
+    pub outbound: Outbound,
+}
+
+/// What a container asks for beyond its spec cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum GuestError {
+    /// A value that is not one.
+    #[error(transparent)]
+    Wish(#[from] WishError),
+    /// A rule that is not one.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
 }
 
 /// One folder a guest may look into.
@@ -51,12 +66,13 @@ impl Guest {
     /// The guest that `workload` describes, once its module's `world` is known.
     ///
     /// # Errors
-    /// [`WishError`] for an annotation or a variable that cannot be understood.
-    pub fn of(workload: &Workload, world: World) -> Result<Self, WishError> {
+    /// [`GuestError`] for an annotation or a variable that cannot be understood.
+    pub fn of(workload: &Workload, world: World) -> Result<Self, GuestError> {
+        let wishes = Wishes::of(workload);
         let http = world.serves().then(|| Http::of(workload)).transpose()?;
         let listens = match &http {
             Some(http) => vec![http.address],
-            None => Wishes::of(workload).get("tcp-listen").map_or(Ok(Vec::new()), |wish| wish.addresses())?,
+            None => wishes.get("tcp-listen").map_or(Ok(Vec::new()), |wish| wish.addresses())?,
         };
         let process = workload.process();
         let env = process.env().as_deref().unwrap_or_default();
@@ -69,8 +85,14 @@ impl Guest {
             preopens: preopens(workload),
             listens,
             http,
+            outbound: outbound(&wishes)?,
         })
     }
+}
+
+fn outbound(wishes: &Wishes<'_>) -> Result<Outbound, OutboundError> {
+    let text = |name| wishes.get(name).map(|wish| wish.text());
+    Outbound::parse(text("allowed-outbound"), text("allowed-lookup"))
 }
 
 /// `/`, then every mount that is a volume of the user's.

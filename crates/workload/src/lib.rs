@@ -18,7 +18,7 @@ mod world;
 
 pub use entrypoint::{DEFAULT_PATH, Entrypoint, EntrypointError};
 pub use format::Format;
-pub use guest::{Access, Guest, Preopen};
+pub use guest::{Access, Guest, GuestError, Preopen};
 pub use http::{Http, Tls};
 pub use options::{Options, OptionsError};
 pub use outbound::{ALLOWED_LOOKUP, ALLOWED_OUTBOUND, Outbound, OutboundError, WrongItem, host_name};

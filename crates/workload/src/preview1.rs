@@ -53,6 +53,38 @@ const FUNCTIONS: [&str; 46] = [
     "sock_shutdown",
 ];
 
+/// Functions of the same module that WasmEdge alone has: its sockets.
+const SOCKETS: [&str; 23] = [
+    "epoll_oneoff",
+    "sock_accept_v2",
+    "sock_bind",
+    "sock_bind_v2",
+    "sock_connect",
+    "sock_connect_v2",
+    "sock_getaddrinfo",
+    "sock_getlocaladdr",
+    "sock_getlocaladdr_v2",
+    "sock_getpeeraddr",
+    "sock_getpeeraddr_v2",
+    "sock_getsockopt",
+    "sock_listen",
+    "sock_listen_v2",
+    "sock_open",
+    "sock_open_v2",
+    "sock_recv_from",
+    "sock_recv_from_v2",
+    "sock_recv_v2",
+    "sock_send_to",
+    "sock_send_to_v2",
+    "sock_send_v2",
+    "sock_setsockopt",
+];
+
+/// Whether WasmEdge offers `module::name` beside preview 1.
+pub(crate) fn offers_socket(module: &str, name: &str) -> bool {
+    module == MODULE && SOCKETS.contains(&name)
+}
+
 /// Whether WASI preview 1 offers `module::name`.
 pub(crate) fn offers(module: &str, name: &str) -> bool {
     module == MODULE && FUNCTIONS.contains(&name)

@@ -22,6 +22,8 @@ pub struct World {
 pub enum Abi {
     /// A core module on `wasi_snapshot_preview1`.
     Preview1,
+    /// The same with WasmEdge's sockets.
+    Sockets,
     /// A component on WASI 0.2, with its HTTP and its configuration.
     Wasi02,
 }
@@ -108,7 +110,11 @@ impl World {
         if !outline.unknown_imports.is_empty() {
             return Err(WorldError::UnknownImports(outline.unknown_imports));
         }
-        let abi = if outline.is_component { Abi::Wasi02 } else { Abi::Preview1 };
+        let abi = match &outline {
+            Outline { is_component: true, .. } => Abi::Wasi02,
+            Outline { sockets: true, .. } => Abi::Sockets,
+            _ => Abi::Preview1,
+        };
         let entry = match function {
             Some(name) => outline.function(name)?,
             None => outline.command()?,
@@ -121,6 +127,8 @@ impl World {
 #[derive(Default)]
 struct Outline {
     is_component: bool,
+    /// It imports sockets that preview 1 has not.
+    sockets: bool,
     unknown_imports: Vec<String>,
     /// Exported functions and their numbers of parameters, where a core module tells.
     functions: Vec<(String, Option<usize>)>,
@@ -232,7 +240,9 @@ impl Outline {
                     if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import.ty {
                         core.functions.push(ty);
                     }
-                    if !preview1::offers(import.module, import.name) {
+                    if preview1::offers_socket(import.module, import.name) {
+                        self.sockets = true;
+                    } else if !preview1::offers(import.module, import.name) {
                         self.unknown_imports.push(format!("{}::{}", import.module, import.name));
                     }
                 }
@@ -305,6 +315,12 @@ mod tests {
             "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func (param i32))) (func (export \"_start\")))",
             None,
             Abi::Preview1,
+            Entry::Command,
+        );
+        check(
+            "(module (import \"wasi_snapshot_preview1\" \"sock_open_v2\" (func)) (func (export \"_start\")))",
+            None,
+            Abi::Sockets,
             Entry::Command,
         );
         check(

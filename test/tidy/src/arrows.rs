@@ -6,7 +6,7 @@ use crate::tokens;
 use crate::tree::File;
 
 /// Importer → imported. A name that ends in `*` stands for all that begin so.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("workload", &[]),
     ("cache", &[]),
     ("worlds", &[]),
@@ -14,7 +14,8 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("image", &["workload"]),
     ("container", &["workload"]),
     ("network", &["workload"]),
-    ("engine-*", &["engine", "workload", "worlds"]),
+    ("server", &["workload"]),
+    ("engine-*", &["engine", "workload", "worlds", "network", "server"]),
     ("shim", &["workload", "engine", "image", "cache", "container", "engine-*"]),
     ("cli", &["workload", "image"]),
     ("cases", &[]),

@@ -63,7 +63,8 @@ impl Guests {
         let (reuse, timeout) =
             guest.http.as_ref().map_or((1, Duration::MAX), |http| (http.reuse, http.timeout));
         let config = wasi::config(&guest);
-        let (outgoing, idle) = (Outgoing::default(), Mutex::default());
+        let outgoing = Outgoing::new(wasi::egress(&guest), &guest.env);
+        let idle = Mutex::default();
         Self { component, guest, folders, config, memory, outgoing, reuse, timeout, idle, ticks }
     }
 
@@ -72,7 +73,7 @@ impl Guests {
         if let Some(copy) = idle {
             return Ok(copy);
         }
-        let mut wasi = wasi::provide_plain(&self.guest).build();
+        let mut wasi = wasi::provide_plain(&self.guest, self.outgoing.egress()).build();
         *wasi.filesystem() = self.folders.clone();
         let host = Host::new(wasi, self.memory.share(), self.outgoing.clone(), Arc::clone(&self.config));
         let mut store = Store::new(self.component.engine(), host);

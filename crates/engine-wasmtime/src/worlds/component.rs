@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use anyhow::Context;
+use network::Egress;
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -11,9 +12,9 @@ use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::ending::sentence;
-use crate::files;
 use crate::http::Outgoing;
 use crate::limits::MemoryBound;
+use crate::{files, lookup};
 
 /// What the host functions of one component work on.
 pub struct Host {
@@ -39,6 +40,12 @@ impl WasiView for Host {
     }
 }
 
+impl lookup::Host for Host {
+    fn egress(&self) -> Arc<Egress> {
+        Arc::clone(self.outgoing.egress())
+    }
+}
+
 impl WasiHttpView for Host {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.outgoing, table: &mut self.table, ctx: &mut self.http }
@@ -53,6 +60,7 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     files::link(&mut linker)?;
+    lookup::link(&mut linker)?;
     Ok(linker)
 }
 

@@ -1,7 +1,5 @@
-//! Core modules on WASI preview 1: commands and reactors.
-//!
-//! One gap: `poll_oneoff` for reading on a regular file makes wasmtime-wasi ask for a second thread,
-//! which the box refuses. A read without a poll needs none. A world with sockets must own the call.
+//! Core modules on WASI preview 1: commands and reactors, with WasmEdge's sockets for those that import them or
+//! are listened for.
 
 use anyhow::Context;
 use engine::{Equipment, Exit, Loaded, Mapped};
@@ -9,10 +7,11 @@ use tokio::runtime::Runtime;
 use wasmtime::{Engine, InstancePre, Linker, Module, Store, Val};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use workload::{Entry, Guest};
+use workload::{Abi, Entry, Guest};
 
 use crate::ending::{self, sentence};
 use crate::limits::{Memory, MemoryBound};
+use crate::sockets::{self, Network};
 use crate::wasi;
 use crate::worlds::takes_parameters;
 
@@ -24,7 +23,14 @@ pub struct Preview1 {
 /// What the host functions of one guest work on.
 struct Host {
     wasi: WasiP1Ctx,
+    network: Network,
     memory: MemoryBound,
+}
+
+impl sockets::Host for Host {
+    fn parts(&mut self) -> (&mut WasiP1Ctx, &mut Network) {
+        (&mut self.wasi, &mut self.network)
+    }
 }
 
 /// A module in memory, with the world it is for.
@@ -54,6 +60,8 @@ impl Preview1 {
         linker.func_wrap("wasi_snapshot_preview1", "proc_exit", |code: i32| -> wasmtime::Result<()> {
             Err(I32Exit(code).into())
         })?;
+        // Wasmtime's own asks for a second thread to poll a file with.
+        sockets::link_poll(&mut linker)?;
         linker.allow_shadowing(false);
         Ok(Self { linker })
     }
@@ -70,12 +78,31 @@ impl Mapped for MappedModule<'_> {
         check_entry(&module, &guest.world.entry)?;
         let memory = Memory::new(equipment.bound);
         memory.admit(Some(&module.resources_required()))?;
-        let module = linker.instantiate_pre(&module).map_err(sentence).context("cannot link the module")?;
-        let host = Host { wasi: wasi::provide(&guest)?.build_p1(), memory: memory.share() };
+        let needs_sockets = guest.world.abi == Abi::Sockets || !guest.listens.is_empty();
+        let module = instantiate_pre(linker, &module, needs_sockets)
+            .map_err(sentence)
+            .context("cannot link the module")?;
+        let egress = wasi::egress(&guest);
+        let wasi = wasi::provide(&guest, &egress)?.build_p1();
+        let network = Network::new(egress, equipment.sockets);
+        let host = Host { wasi, network, memory: memory.share() };
         let mut store = Store::new(linker.engine(), host);
         store.limiter(|host| &mut host.memory);
         Ok(Box::new(Waiting { module, store, runtime: ending::event_loop()?, entry: guest.world.entry }))
     }
+}
+
+fn instantiate_pre(
+    linker: &Linker<Host>,
+    module: &Module,
+    needs_sockets: bool,
+) -> wasmtime::Result<InstancePre<Host>> {
+    if !needs_sockets {
+        return linker.instantiate_pre(module);
+    }
+    let mut linker = linker.clone();
+    sockets::link(&mut linker, module)?;
+    linker.instantiate_pre(module)
 }
 
 /// The export that a guest begins with.

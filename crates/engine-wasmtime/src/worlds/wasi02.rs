@@ -66,8 +66,9 @@ impl Mapped for MappedComponent<'_> {
             Entry::Function(name) => function(&component, linked, name)?,
             Entry::Handler => bail!("it answers requests, which is another world's work"),
         };
-        let wasi = wasi::provide(&guest)?.build();
-        let host = Host::new(wasi, memory.share(), Outgoing::default(), wasi::config(&guest));
+        let egress = wasi::egress(&guest);
+        let wasi = wasi::provide(&guest, &egress)?.build();
+        let host = Host::new(wasi, memory.share(), Outgoing::new(egress, &guest.env), wasi::config(&guest));
         let mut store = Store::new(linker.engine(), host);
         store.limiter(|host| &mut host.memory);
         Ok(Box::new(Waiting { start, store, runtime: ending::event_loop()? }))

@@ -17,7 +17,7 @@ use container::namespaces::{Namespaces, Opened};
 use container::seccomp::Filter;
 use container::{ending, wasm_box};
 use engine::{Bound, Compiled, Equipment, Exit, Loaded};
-use workload::{Guest, Workload};
+use workload::{Abi, Entry, Guest, Workload, World};
 
 use super::{failed, report_failure, take, take_three};
 use crate::nursery::serve::Inheritance;
@@ -143,14 +143,16 @@ fn give_up_power(
 ) -> anyhow::Result<(Listeners, Option<OwnedFd>)> {
     let bind = || Listeners::make(&guest.listens);
     let bound = workload.binds_low_ports().then(bind).transpose()?;
-    let stop = if guest.world.serves() {
-        let stop = ending::told().context("cannot watch for signals")?;
-        wasm_box::give_up_power(workload, &Filter::compile_with_threads()?)?;
-        Some(stop)
-    } else {
-        wasm_box::give_up_power(workload, &inheritance.filter)?;
-        None
-    };
+    let stop = guest.world.serves().then(ending::told).transpose().context("cannot watch for signals")?;
+    match guest.world {
+        World { entry: Entry::Handler, .. } => {
+            wasm_box::give_up_power(workload, &Filter::compile_with_threads()?)
+        }
+        World { abi: Abi::Sockets, .. } => {
+            wasm_box::give_up_power(workload, &Filter::compile_with_unix_sockets()?)
+        }
+        _ => wasm_box::give_up_power(workload, &inheritance.filter),
+    }?;
     Ok((bound.map_or_else(bind, Ok)?, stop))
 }
 

@@ -1,0 +1,310 @@
+//! WasmEdge's socket ABI as imports of a core module, and preview 1's functions that know of its sockets.
+//!
+//! The calls themselves are [`worlds::socket`]'s; here they are linked: each under the version that the module's
+//! imports ask for, with the guest's memory around them.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use network::{Egress, LookupError};
+use wasmtime::{AsContextMut, Caller, Extern, ExternType, Linker, Module, bail};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
+use wiggle::GuestMemory;
+use worlds::socket::{Errno, Family, Memory, Others, Policy, Query, Readiness, Sockets};
+
+use crate::clock;
+
+/// The module that all these functions are imported from.
+const MODULE: &str = "wasi_snapshot_preview1";
+/// Where preview 1's own descriptors for preopened things begin.
+const FIRST_PREOPENED: u32 = 3;
+
+/// What these functions work on, beside preview 1's own state.
+pub struct Network {
+    sockets: Sockets,
+    egress: Arc<Egress>,
+}
+
+/// A guest's state, as these functions see it.
+pub trait Host: Send + 'static {
+    /// Preview 1's part and ours.
+    fn parts(&mut self) -> (&mut WasiP1Ctx, &mut Network);
+}
+
+struct Judge(Arc<Egress>);
+
+impl Policy for Judge {
+    fn may_reach(&self, address: SocketAddr) -> bool {
+        self.0.may_reach(address)
+    }
+}
+
+impl Network {
+    /// With `listeners` as the guest's first preopened descriptors.
+    pub fn new(egress: Arc<Egress>, listeners: Vec<OwnedFd>) -> Self {
+        let mut sockets = Sockets::new(Box::new(Judge(Arc::clone(&egress))));
+        for (number, listener) in (FIRST_PREOPENED..).zip(listeners) {
+            sockets.insert_listener(number, listener);
+        }
+        Self { sockets, egress }
+    }
+}
+
+/// The guest's memory as bytes, and its state.
+fn split<'a, H: Host>(caller: &'a mut Caller<'_, H>) -> wasmtime::Result<(&'a mut [u8], &'a mut H)> {
+    match caller.get_export("memory") {
+        Some(Extern::Memory(memory)) => Ok(memory.data_and_store_mut(caller)),
+        _ => bail!("the module exports no memory"),
+    }
+}
+
+/// As the guest sees an outcome.
+fn number(outcome: Result<(), Errno>) -> u32 {
+    outcome.map_or_else(|errno| u32::from(errno.number()), |()| 0)
+}
+
+/// Links a function that is ours alone, under one or more names.
+macro_rules! own {
+    ($linker:ident, [$($name:literal),+], $function:ident($($argument:ident),+)) => {
+        $($linker.func_wrap(MODULE, $name, |mut caller: Caller<'_, H>, $($argument: u32),+| {
+            let (memory, host) = split(&mut caller)?;
+            let sockets = &mut host.parts().1.sockets;
+            wasmtime::Result::Ok(number(sockets.$function(&mut Memory::new(memory), $($argument),+)))
+        })?;)+
+    };
+}
+
+/// Links a function of preview 1 that is ours where the descriptor is, and preview 1's otherwise.
+macro_rules! shared {
+    (@own $function:ident $sockets:ident $memory:ident ($($argument:ident),+)) => {
+        $sockets.$function(&mut Memory::new($memory), $($argument),+)
+    };
+    (@own_plain $function:ident $sockets:ident $memory:ident ($($argument:ident),+)) => {
+        $sockets.$function($($argument),+)
+    };
+    ($linker:ident, $own:ident $function:ident($($argument:ident),+)) => {
+        $linker.func_wrap_async(
+            MODULE,
+            stringify!($function),
+            |mut caller: Caller<'_, H>, ($($argument,)+): ($(shared!(@u32 $argument),)+)| {
+                Box::new(async move {
+                    let fuel = caller.as_context_mut().hostcall_fuel();
+                    let (memory, host) = split(&mut caller)?;
+                    let (wasi, Network { sockets, .. }) = host.parts();
+                    if sockets.contains(fd) {
+                        return Ok(number(shared!(@$own $function sockets memory ($($argument),+))));
+                    }
+                    wasi.set_hostcall_fuel(fuel);
+                    let mut memory = GuestMemory::Unshared(memory);
+                    let answer = preview1::$function(wasi, &mut memory, $($argument.cast_signed()),+).await?;
+                    Ok(answer.cast_unsigned())
+                })
+            },
+        )?;
+    };
+    (@u32 $argument:ident) => { u32 };
+}
+
+/// Links `poll_oneoff`, which waits for clocks, sockets and standard input without a second thread.
+///
+/// # Errors
+/// When the linker does not take it.
+pub fn link_poll<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+    poll(linker, "poll_oneoff", false)
+}
+
+/// Links the sockets for `module`.
+///
+/// # Errors
+/// When the linker does not take them.
+pub fn link<H: Host>(linker: &mut Linker<H>, module: &Module) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    link_sockets(linker)?;
+    link_versions(linker, module)?;
+    link_lookup(linker)?;
+    poll(linker, "epoll_oneoff", true)?;
+    link_shared(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+fn link_sockets<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+    own!(linker, ["sock_open", "sock_open_v2"], open(af, kind, ro_fd));
+    own!(linker, ["sock_bind", "sock_bind_v2"], bind(fd, address, port));
+    own!(linker, ["sock_listen", "sock_listen_v2"], listen(fd, backlog));
+    own!(linker, ["sock_connect", "sock_connect_v2"], connect(fd, address, port));
+    own!(linker, ["sock_recv", "sock_recv_v2"], recv(fd, iovs, count, flags, length, ro_flags));
+    own!(linker, ["sock_send", "sock_send_v2"], send(fd, iovs, count, flags, length));
+    own!(
+        linker,
+        ["sock_send_to", "sock_send_to_v2"],
+        send_to(fd, iovs, count, address, port, flags, length)
+    );
+    own!(linker, ["sock_shutdown"], shutdown(fd, how));
+    own!(linker, ["sock_getsockopt"], getsockopt(fd, level, name, value, size));
+    own!(linker, ["sock_setsockopt"], setsockopt(fd, level, name, value, size));
+    own!(linker, ["sock_accept_v2"], accept_v2(fd, flags, ro_fd));
+    own!(
+        linker,
+        ["sock_recv_from_v2"],
+        recv_from_v2(fd, iovs, count, address, flags, port, length, ro_flags)
+    );
+    own!(linker, ["sock_getlocaladdr_v2"], getlocaladdr_v2(fd, address, port));
+    own!(linker, ["sock_getpeeraddr_v2"], getpeeraddr_v2(fd, address, port));
+    Ok(())
+}
+
+/// The plain names whose type tells the version: V1 unless the module imports what only V2 takes.
+fn link_versions<H: Host>(linker: &mut Linker<H>, module: &Module) -> wasmtime::Result<()> {
+    let parameters = |name: &str| {
+        let mut imports = module.imports();
+        let import = imports.find(|import| import.module() == MODULE && import.name() == name)?;
+        match import.ty() {
+            ExternType::Func(ty) => Some(ty.params().len()),
+            _ => None,
+        }
+    };
+    if parameters("sock_accept") == Some(2) {
+        own!(linker, ["sock_accept"], accept_v1(fd, ro_fd));
+    } else {
+        own!(linker, ["sock_accept"], accept_v2(fd, flags, ro_fd));
+    }
+    if parameters("sock_recv_from") == Some(8) {
+        own!(
+            linker,
+            ["sock_recv_from"],
+            recv_from_v2(fd, iovs, count, address, flags, port, length, ro_flags)
+        );
+    } else {
+        own!(
+            linker,
+            ["sock_recv_from"],
+            recv_from_v1(fd, iovs, count, address, flags, length, ro_flags)
+        );
+    }
+    if parameters("sock_getlocaladdr") == Some(3) {
+        own!(linker, ["sock_getlocaladdr"], getlocaladdr_v2(fd, address, port));
+    } else {
+        own!(linker, ["sock_getlocaladdr"], getlocaladdr_v1(fd, address, kind, port));
+    }
+    if parameters("sock_getpeeraddr") == Some(3) {
+        own!(linker, ["sock_getpeeraddr"], getpeeraddr_v2(fd, address, port));
+    } else {
+        own!(linker, ["sock_getpeeraddr"], getpeeraddr_v1(fd, address, kind, port));
+    }
+    Ok(())
+}
+
+fn link_shared<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+    shared!(linker, own_plain fd_close(fd));
+    shared!(linker, own fd_fdstat_get(fd, stat));
+    shared!(linker, own_plain fd_fdstat_set_flags(fd, flags));
+    shared!(linker, own fd_filestat_get(fd, stat));
+    shared!(linker, own fd_prestat_get(fd, prestat));
+    shared!(linker, own fd_read(fd, iovs, count, length));
+    shared!(linker, own fd_write(fd, iovs, count, length));
+    linker.func_wrap_async(
+        MODULE,
+        "fd_renumber",
+        |mut caller: Caller<'_, H>, (from, to): (u32, u32)| {
+            Box::new(async move {
+                let (memory, host) = split(&mut caller)?;
+                let (wasi, Network { sockets, .. }) = host.parts();
+                let mut memory = GuestMemory::Unshared(memory);
+                if sockets.contains(from) {
+                    // What preview 1 has under that number goes first.
+                    let foreign = !sockets.contains(to);
+                    let freed = foreign && preview1::fd_close(wasi, &mut memory, to.cast_signed()).await? == 0;
+                    return Ok(number(sockets.fd_renumber(from, to, freed)));
+                }
+                if sockets.contains(to)
+                    && let Err(errno) = sockets.fd_close(to)
+                {
+                    return Ok(number(Err(errno)));
+                }
+                let (from, to) = (from.cast_signed(), to.cast_signed());
+                Ok(preview1::fd_renumber(wasi, &mut memory, from, to).await?.cast_unsigned())
+            })
+        },
+    )?;
+    Ok(())
+}
+
+fn link_lookup<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+    linker.func_wrap_async(
+        MODULE,
+        "sock_getaddrinfo",
+        |mut caller: Caller<'_, H>,
+         (node, node_len, service, service_len, hints, res, most, count): (u32, u32, u32, u32, u32, u32, u32, u32)| {
+            Box::new(async move {
+                let (memory, host) = split(&mut caller)?;
+                let egress = Arc::clone(&host.parts().1.egress);
+                let mut memory = Memory::new(memory);
+                let query = match Query::read(&memory, node, node_len, service, service_len, hints) {
+                    Ok(query) => query,
+                    Err(errno) => return Ok(number(Err(errno))),
+                };
+                let found = match query.known() {
+                    Ok(Some(addresses)) => Ok(addresses),
+                    Ok(None) => look_up(&egress, &query).await,
+                    Err(errno) => Err(errno),
+                };
+                Ok(number(found.and_then(|found| query.answer(&mut memory, &found, res, most, count))))
+            })
+        },
+    )?;
+    Ok(())
+}
+
+async fn look_up(egress: &Egress, query: &Query) -> Result<Vec<std::net::IpAddr>, Errno> {
+    let mut found = egress.lookup(query.host().unwrap_or_default()).await.map_err(|error| match error {
+        LookupError::NotFound(_) | LookupError::Invalid(_) => Errno::AiNoName,
+        LookupError::Temporary { .. } => Errno::AiAgain,
+        LookupError::Refused(_) => Errno::Acces,
+    })?;
+    if let Some(family) = query.family() {
+        found.retain(|address| address.is_ipv4() == (family == Family::Inet4));
+    }
+    if found.is_empty() { Err(Errno::AiNoName) } else { Ok(found) }
+}
+
+fn poll<H: Host>(linker: &mut Linker<H>, name: &str, edge: bool) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        MODULE,
+        name,
+        move |mut caller: Caller<'_, H>, input: u32, output: u32, count: u32, events: u32| {
+            let (memory, host) = split(&mut caller)?;
+            let (wasi, Network { sockets, .. }) = host.parts();
+            let mut memory = Memory::new(memory);
+            let outcome = sockets.poll_oneoff(&mut memory, input, output, count, events, edge, &mut Files(wasi));
+            wasmtime::Result::Ok(number(outcome))
+        },
+    )?;
+    Ok(())
+}
+
+/// Preview 1's descriptors, for a poll.
+struct Files<'a>(&'a mut WasiP1Ctx);
+
+impl Others for Files<'_> {
+    fn kind(&mut self, fd: u32, write: bool) -> Result<Readiness, Errno> {
+        let mut nothing = GuestMemory::Unshared(&mut []);
+        let known = pin!(WasiSnapshotPreview1::fd_fdstat_get(self.0, &mut nothing, fd.into()));
+        // Files are looked at in place, so it answers at once.
+        match known.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(_)) => Err(Errno::BadF),
+            // Output waits in its write; files are always ready.
+            _ if fd == 0 && !write => Ok(Readiness::Watch(rustix::stdio::stdin())),
+            _ => Ok(Readiness::Ready),
+        }
+    }
+
+    fn monotonic(&mut self) -> u64 {
+        clock::now()
+    }
+}

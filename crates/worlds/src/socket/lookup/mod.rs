@@ -1,0 +1,253 @@
+//! Name lookups, in two halves: what the guest asks, and (`answer`) what it is told. Who is asked in between is the
+//! caller's affair.
+
+mod answer;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use self::answer::field;
+use super::address::{INET4, INET6};
+use super::{DGRAM, Errno, Memory, STREAM};
+
+/// The longest names, with the zero at the end: a host's, as DNS has it, and a service's.
+const LONGEST_HOST: u32 = 256;
+const LONGEST_SERVICE: u32 = 32;
+/// Flags.
+const PASSIVE: u16 = 1;
+const NUMERIC_HOST: u16 = 4;
+const NUMERIC_SERVICE: u16 = 8;
+/// Services that are called by their names.
+const SERVICES: [(&str, u16); 14] = [
+    ("ftp", 21),
+    ("ssh", 22),
+    ("telnet", 23),
+    ("smtp", 25),
+    ("domain", 53),
+    ("http", 80),
+    ("www", 80),
+    ("pop3", 110),
+    ("ntp", 123),
+    ("imap", 143),
+    ("https", 443),
+    ("imaps", 993),
+    ("pop3s", 995),
+    ("postgresql", 5432),
+];
+
+/// What a guest asks `sock_getaddrinfo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    host: Option<String>,
+    port: u16,
+    family: Option<Family>,
+    socktype: u8,
+    protocol: u8,
+    flags: u16,
+}
+
+/// The family that addresses must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Query {
+    /// Reads the first five arguments of `sock_getaddrinfo`. Names end at their first zero; `hints` may be 0, no hints.
+    ///
+    /// # Errors
+    /// `AiNoName` for what is no host's name, and where there is neither host nor service; `AiService`, `AiFamily`,
+    /// `AiSockType`; `AddrNotAvail`, `Fault`.
+    pub fn read(
+        memory: &Memory<'_>,
+        node: u32,
+        node_len: u32,
+        service: u32,
+        service_len: u32,
+        hints: u32,
+    ) -> Result<Self, Errno> {
+        let host = name(memory, node, node_len, LONGEST_HOST)?.ok_or(Errno::AiNoName)?;
+        let service = name(memory, service, service_len, LONGEST_SERVICE)?.ok_or(Errno::AiService)?;
+        if host.is_empty() && service.is_empty() {
+            return Err(Errno::AiNoName);
+        }
+        let (flags, [family, socktype, protocol]) = match hints {
+            0 => (0, [0; 3]),
+            _ => (memory.u16(hints)?, node_head(memory, hints)?),
+        };
+        let family = match u32::from(family) {
+            0 => None,
+            INET4 => Some(Family::V4),
+            INET6 => Some(Family::V6),
+            _ => return Err(Errno::AiFamily),
+        };
+        let port = port(service, flags)?;
+        let host = (!host.is_empty()).then(|| host.to_owned());
+        let query = Self { host, port, family, socktype, protocol, flags };
+        if query.kinds().next().is_none() {
+            return Err(Errno::AiSockType);
+        }
+        Ok(query)
+    }
+
+    /// The host's name, or its address as text; `None` stands for the guest's own.
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The service's port; 0 where none was asked for.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The family that is wanted, where not both are.
+    pub fn family(&self) -> Option<Family> {
+        self.family
+    }
+
+    /// The type of socket that is wanted: 1 datagrams, 2 stream, 0 both.
+    pub fn socktype(&self) -> u8 {
+        self.socktype
+    }
+
+    /// The bits of `ai_flags`.
+    pub fn flags(&self) -> u16 {
+        self.flags
+    }
+
+    /// Whether an address is wanted to listen at.
+    pub fn passive(&self) -> bool {
+        self.flags & PASSIVE != 0
+    }
+
+    /// The addresses that nobody needs to be asked for: of no host, of `localhost`, and what is an address already.
+    ///
+    /// # Errors
+    /// `AiNoName` when a name is given where only an address may be.
+    pub fn known(&self) -> Result<Option<Vec<IpAddr>>, Errno> {
+        let own = || vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let Some(host) = self.host() else {
+            let any = || vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+            return Ok(Some(if self.passive() { any() } else { own() }));
+        };
+        match host.parse() {
+            Ok(address) => Ok(Some(vec![address])),
+            Err(_) if self.flags & NUMERIC_HOST != 0 => Err(Errno::AiNoName),
+            Err(_) if host.eq_ignore_ascii_case("localhost") => Ok(Some(own())),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The types of socket that are wanted, each with its protocol. Stream comes first.
+    fn kinds(&self) -> impl Iterator<Item = [u8; 2]> + use<> {
+        let (socktype, protocol) = (self.socktype, self.protocol);
+        let fits = move |[kind, its]: &[u8; 2]| {
+            (socktype == 0 || socktype == *kind) && (protocol == 0 || protocol == *its)
+        };
+        [[STREAM as u8, 1], [DGRAM as u8, 2]].into_iter().filter(fits)
+    }
+}
+
+/// What stands at `at`, up to the first zero; `None` for what is too long or no text.
+fn name<'m>(memory: &'m Memory<'_>, at: u32, length: u32, most: u32) -> Result<Option<&'m str>, Errno> {
+    let bytes = memory.bytes(at, length)?;
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let text = bytes.get(..end).filter(|name| name.len() < most as usize);
+    Ok(text.and_then(|name| std::str::from_utf8(name).ok()))
+}
+
+/// A node's family, type of socket and protocol.
+fn node_head(memory: &Memory<'_>, node: u32) -> Result<[u8; 3], Errno> {
+    memory.bytes(field(node, 2)?, 3)?.try_into().map_err(|_| Errno::Fault)
+}
+
+fn port(service: &str, flags: u16) -> Result<u16, Errno> {
+    let named = |service: &str| SERVICES.iter().find(|(name, _)| *name == service).map(|(_, port)| *port);
+    match service.parse() {
+        Ok(port) => Ok(port),
+        Err(_) if service.is_empty() => Ok(0),
+        Err(_) if flags & NUMERIC_SERVICE != 0 => Err(Errno::AiNoName),
+        Err(_) => named(service).ok_or(Errno::AiService),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::guest::{DATA, Guest};
+
+    /// What is read of a host, a service and hints: flags, family, type, protocol.
+    pub(super) fn query(
+        guest: &mut Guest,
+        host: &[u8],
+        service: &[u8],
+        hints: [u8; 4],
+    ) -> Result<Query, Errno> {
+        let [flags, rest @ ..] = hints;
+        guest.put(DATA, &[&[flags, 0][..], &rest].concat());
+        let (node, named) = (DATA + 32, DATA + 512);
+        guest.put(node, host);
+        guest.put(named, service);
+        let (host, service) = (host.len() as u32, service.len() as u32);
+        guest.call(|_, memory| Query::read(memory, node, host, named, service, DATA))
+    }
+
+    #[test]
+    fn names_end_at_a_zero() {
+        let mut guest = Guest::new();
+        let check =
+            |guest: &mut Guest, host: &[u8], service: &[u8], expected: Result<(Option<&str>, u16), Errno>| {
+                let found = query(guest, host, service, [0; 4]);
+                let found = found.as_ref().map(|query| (query.host(), query.port())).map_err(|error| *error);
+                assert_eq!(found, expected, "{host:?} {service:?}");
+            };
+        check(&mut guest, b"a.b\0", b"80\0", Ok((Some("a.b"), 80)));
+        check(&mut guest, b"a.b", b"https", Ok((Some("a.b"), 443)));
+        check(&mut guest, b"a\0b", b"", Ok((Some("a"), 0)));
+        check(&mut guest, b"\0", b"domain\0", Ok((None, 53)));
+        check(&mut guest, b"", b"\0", Err(Errno::AiNoName));
+        check(&mut guest, b"\xff", b"1", Err(Errno::AiNoName));
+        check(&mut guest, &[b'a'; 255], b"1", Ok((Some(&"a".repeat(255)), 1)));
+        check(&mut guest, &[b'a'; 256], b"1", Err(Errno::AiNoName));
+        check(&mut guest, b"a", b"65536", Err(Errno::AiService));
+        check(&mut guest, b"a", b"nothing", Err(Errno::AiService));
+    }
+
+    #[test]
+    fn hints_are_read() {
+        let mut guest = Guest::new();
+        let asked = query(&mut guest, b"a", b"1", [1, 2, 1, 2]).unwrap();
+        assert_eq!((asked.family(), asked.socktype(), asked.flags()), (Some(Family::V6), 1, 1));
+        assert!(asked.passive());
+        assert_eq!(query(&mut guest, b"a", b"1", [0, 3, 0, 0]), Err(Errno::AiFamily));
+        assert_eq!(query(&mut guest, b"a", b"1", [0, 0, 3, 0]), Err(Errno::AiSockType));
+        assert_eq!(
+            query(&mut guest, b"a", b"1", [0, 0, 1, 1]),
+            Err(Errno::AiSockType),
+            "no TCP of datagrams"
+        );
+        assert_eq!(query(&mut guest, b"a", b"http", [8, 0, 0, 0]), Err(Errno::AiNoName));
+        guest.put(DATA + 512, b"1");
+        let bare = guest.call(|_, memory| Query::read(memory, DATA + 32, 1, DATA + 512, 1, 0)).unwrap();
+        assert_eq!((bare.family(), bare.socktype(), bare.flags()), (None, 0, 0));
+    }
+
+    #[test]
+    fn some_are_known_to_everybody() {
+        let mut guest = Guest::new();
+        let check = |guest: &mut Guest, host: &[u8], flags: u8, expected: Result<Option<&[&str]>, Errno>| {
+            let known = query(guest, host, b"1", [flags, 0, 0, 0]).unwrap().known();
+            let parsed = |all: &[&str]| all.iter().map(|one| one.parse().unwrap()).collect();
+            assert_eq!(known, expected.map(|all| all.map(parsed)), "{host:?}");
+        };
+        check(&mut guest, b"", 0, Ok(Some(&["127.0.0.1", "::1"])));
+        check(&mut guest, b"", 1, Ok(Some(&["0.0.0.0", "::"])));
+        check(&mut guest, b"Localhost\0", 0, Ok(Some(&["127.0.0.1", "::1"])));
+        check(&mut guest, b"10.0.0.1", 4, Ok(Some(&["10.0.0.1"])));
+        check(&mut guest, b"fe80::1", 0, Ok(Some(&["fe80::1"])));
+        check(&mut guest, b"example.org", 0, Ok(None));
+        check(&mut guest, b"localhost", 4, Err(Errno::AiNoName));
+    }
+}

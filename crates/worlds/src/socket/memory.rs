@@ -1,0 +1,173 @@
+//! A guest's memory, and nothing outside it: every address and length that a guest names is checked here.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem;
+use std::ops::Range;
+
+use super::Errno;
+
+/// The most buffers of one call, as WasmEdge and Linux have it.
+const MOST_PARTS: u32 = 1024;
+/// Bytes of an iovec: where the buffer is and how long.
+const IOVEC: u32 = 8;
+
+/// The linear memory of a guest. Addresses and lengths are in bytes, numbers little-endian.
+///
+/// Whatever is asked for outside of it is [`Errno::Fault`]; a number at an address that is no multiple of its
+/// size is [`Errno::AddrNotAvail`].
+#[derive(Debug)]
+pub struct Memory<'a>(&'a mut [u8]);
+
+impl<'a> Memory<'a> {
+    /// All of a guest's memory.
+    pub fn new(bytes: &'a mut [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes from `at`.
+    ///
+    /// # Errors
+    /// `Fault`.
+    pub fn bytes(&self, at: u32, length: u32) -> Result<&[u8], Errno> {
+        Ok(&self.0[self.range(at, length)?])
+    }
+
+    /// The bytes from `at`, to be written.
+    ///
+    /// # Errors
+    /// `Fault`.
+    pub fn bytes_mut(&mut self, at: u32, length: u32) -> Result<&mut [u8], Errno> {
+        let range = self.range(at, length)?;
+        Ok(&mut self.0[range])
+    }
+
+    /// That a number of `N` bytes has its place at `at`: asked before something happens whose outcome is put there.
+    ///
+    /// # Errors
+    /// `AddrNotAvail`, `Fault`.
+    pub fn place<const N: usize>(&self, at: u32) -> Result<(), Errno> {
+        self.number::<N>(at).map(|_| ())
+    }
+
+    /// A number of 16 bits.
+    ///
+    /// # Errors
+    /// `AddrNotAvail`, `Fault`.
+    pub fn u16(&self, at: u32) -> Result<u16, Errno> {
+        self.number(at).map(u16::from_le_bytes)
+    }
+
+    /// A number of 32 bits.
+    ///
+    /// # Errors
+    /// `AddrNotAvail`, `Fault`.
+    pub fn u32(&self, at: u32) -> Result<u32, Errno> {
+        self.number(at).map(u32::from_le_bytes)
+    }
+
+    /// Writes a number, as its bytes.
+    ///
+    /// # Errors
+    /// `AddrNotAvail`, `Fault`.
+    pub fn put<const N: usize>(&mut self, at: u32, number: [u8; N]) -> Result<(), Errno> {
+        self.place::<N>(at)?;
+        self.bytes_mut(at, N as u32)?.copy_from_slice(&number);
+        Ok(())
+    }
+
+    /// The buffers that `count` iovecs from `at` name.
+    ///
+    /// # Errors
+    /// `Inval` when they are more than 1024, `AddrNotAvail`, `Fault`.
+    pub(super) fn parts(&self, at: u32, count: u32) -> Result<Vec<Range<usize>>, Errno> {
+        if count > MOST_PARTS {
+            return Err(Errno::Inval);
+        }
+        self.range(at, count * IOVEC)?;
+        let part = |nth| {
+            let iovec = at + nth * IOVEC;
+            self.range(self.u32(iovec)?, self.u32(iovec + 4)?)
+        };
+        (0..count).map(part).collect()
+    }
+
+    /// Buffers of [`parts`](Self::parts), to be read by the kernel.
+    pub(super) fn gather(&self, parts: &[Range<usize>]) -> Vec<IoSlice<'_>> {
+        parts.iter().map(|part| IoSlice::new(&self.0[part.clone()])).collect()
+    }
+
+    /// Buffers of [`parts`](Self::parts), to be written by the kernel.
+    ///
+    /// # Errors
+    /// `Inval` when two of them overlap: there is no telling which the guest means.
+    pub(super) fn scatter(&mut self, parts: &[Range<usize>]) -> Result<Vec<IoSliceMut<'_>>, Errno> {
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        // An empty one lies before what begins where it does.
+        order.sort_unstable_by_key(|nth| (parts[*nth].start, parts[*nth].end));
+        let mut found: Vec<_> = parts.iter().map(|_| IoSliceMut::new(&mut [])).collect();
+        let (mut rest, mut at) = (&mut *self.0, 0);
+        for nth in order {
+            let part = &parts[nth];
+            if part.is_empty() {
+                continue;
+            }
+            let before = part.start.checked_sub(at).ok_or(Errno::Inval)?;
+            let (_, after) = mem::take(&mut rest).split_at_mut(before);
+            let (own, after) = after.split_at_mut(part.len());
+            found[nth] = IoSliceMut::new(own);
+            (rest, at) = (after, part.end);
+        }
+        Ok(found)
+    }
+
+    fn number<const N: usize>(&self, at: u32) -> Result<[u8; N], Errno> {
+        if !at.is_multiple_of(N as u32) {
+            return Err(Errno::AddrNotAvail);
+        }
+        self.bytes(at, N as u32)?.try_into().map_err(|_| Errno::Fault)
+    }
+
+    fn range(&self, at: u32, length: u32) -> Result<Range<usize>, Errno> {
+        let (start, length) = (at as usize, length as usize);
+        let end = start.checked_add(length).filter(|end| *end <= self.0.len()).ok_or(Errno::Fault)?;
+        Ok(start..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_outside_is_touched() {
+        let mut bytes = [0; 16];
+        let mut memory = Memory::new(&mut bytes);
+        assert_eq!(memory.bytes(16, 0), Ok(&[][..]));
+        for (at, length) in [(17, 0), (16, 1), (0, 17), (u32::MAX, u32::MAX), (1, u32::MAX)] {
+            assert_eq!(memory.bytes(at, length), Err(Errno::Fault), "{at} {length}");
+        }
+        assert_eq!(memory.u32(2), Err(Errno::AddrNotAvail));
+        assert_eq!(memory.u32(16), Err(Errno::Fault));
+        assert_eq!(memory.put(14, [1, 2]), Ok(()));
+        assert_eq!(memory.u16(14), Ok(0x201));
+        assert_eq!(memory.parts(0, 1025), Err(Errno::Inval));
+        assert_eq!(memory.parts(2, 1), Err(Errno::AddrNotAvail));
+        assert_eq!(memory.parts(16, 1), Err(Errno::Fault));
+    }
+
+    #[test]
+    fn buffers_keep_their_order_and_do_not_overlap() {
+        let check = |parts: &[Range<usize>], expected: Result<&[u8], Errno>| {
+            let mut bytes: Vec<u8> = (0..10).collect();
+            let mut memory = Memory::new(&mut bytes);
+            let found = memory
+                .scatter(parts)
+                .map(|found| found.iter().flat_map(|part| part.to_vec()).collect::<Vec<_>>());
+            assert_eq!(found.as_deref(), expected.as_ref().copied(), "{parts:?}");
+        };
+        check(&[4..6, 0..2, 3..3, 9..10], Ok(&[4, 5, 0, 1, 9]));
+        check(&[0..4, 2..2, 4..6], Ok(&[0, 1, 2, 3, 4, 5]));
+        check(&[0..4, 3..5], Err(Errno::Inval));
+        check(&[0..4, 0..4], Err(Errno::Inval));
+    }
+}
