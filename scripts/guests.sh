@@ -4,8 +4,8 @@
 #   scripts/guest-toolchain.sh DIR           once
 #   GUEST_TOOLCHAIN=DIR scripts/guests.sh [NAME...]
 #
-# DIR defaults to .cache/guest-toolchain. A name ending in -p1 is built for wasm32-wasip1, any other
-# for wasm32-wasip2, whose linker turns the module into a component. Paths of this machine are
+# DIR defaults to .cache/guest-toolchain. The guests of WASI preview 1 are built for wasm32-wasip1, any
+# other for wasm32-wasip2, whose linker turns the module into a component. Paths of this machine are
 # remapped, so that the result does not tell where it was built.
 set -eu
 
@@ -26,7 +26,7 @@ cd "$repo/test/guests"
 for name; do
     name=${name%/}
     case $name in
-    *-p1) target=wasm32-wasip1 ;;
+    *-p1 | socket-* | listener-std | poll-torture) target=wasm32-wasip1 ;;
     *) target=wasm32-wasip2 ;;
     esac
     locked=--locked
