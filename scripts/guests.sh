@@ -17,7 +17,8 @@ remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates --rem
 export RUSTC="$tools/rustc"
 export CARGO_TARGET_DIR="${GUEST_TARGET_DIR:-$tools/target}"
 export CARGO_TARGET_WASM32_WASIP1_LINKER="$tools/rust-lld"
-export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$remap"
+# The crates with WasmEdge's sockets are forks of tokio and its kin, and insist on the flag.
+export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$remap --cfg tokio_unstable"
 export CARGO_TARGET_WASM32_WASIP2_LINKER="$tools/bin/wasm-component-ld"
 export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS="$remap -Clink-arg=--wasm-ld-path=$tools/bin/wasm-ld"
 
