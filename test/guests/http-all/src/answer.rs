@@ -1,8 +1,8 @@
 //! Answers: their headers, bodies and trailers.
 
 use wasip2::http::types::{
-    ErrorCode, Fields, HeaderError, IncomingBody, IncomingRequest, Method, OutgoingBody,
-    OutgoingResponse, ResponseOutparam, Scheme,
+    ErrorCode, Fields, HeaderError, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingResponse,
+    ResponseOutparam, Scheme,
 };
 use wasip2::io::streams::{OutputStream, StreamError};
 

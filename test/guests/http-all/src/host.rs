@@ -12,8 +12,7 @@ pub fn args() -> String {
 
 /// The environment, `NAME=value` per line, sorted.
 pub fn env() -> String {
-    let mut lines: Vec<String> =
-        std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let mut lines: Vec<String> = std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect();
     lines.sort();
     lines.concat()
 }

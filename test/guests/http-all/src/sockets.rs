@@ -52,10 +52,7 @@ fn talk(from: &InputStream, to: &OutputStream) -> Result<String, ErrorCode> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn connect(
-    address: IpAddress,
-    port: u16,
-) -> Result<(TcpSocket, InputStream, OutputStream), ErrorCode> {
+fn connect(address: IpAddress, port: u16) -> Result<(TcpSocket, InputStream, OutputStream), ErrorCode> {
     let (family, remote) = match address {
         IpAddress::Ipv4(address) => {
             (IpAddressFamily::Ipv4, IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address }))

@@ -10,10 +10,8 @@ use tokio::net::TcpListener;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
-    let port: u16 = std::env::args()
-        .nth(1)
-        .and_then(|port| port.parse().ok())
-        .expect("usage: socket-hello PORT");
+    let port: u16 =
+        std::env::args().nth(1).and_then(|port| port.parse().ok()).expect("usage: socket-hello PORT");
     let listener = TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port))).await?;
     println!("ready");
     loop {
