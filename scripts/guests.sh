@@ -12,7 +12,11 @@ set -eu
 repo=$(cd "$(dirname "$0")/.." && pwd)
 tools=$(cd "${GUEST_TOOLCHAIN:-$repo/.cache/guest-toolchain}" && pwd) ||
     { echo "$0: run scripts/guest-toolchain.sh first" >&2; exit 1; }
-remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates --remap-path-prefix=$repo/test/guests=guests"
+remap="--remap-path-prefix=$repo/test/guests=guests"
+# A folder for each registry that crates came from, guest-toolchain.sh's among them.
+for sources in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+    remap="$remap --remap-path-prefix=$sources=crates"
+done
 
 export RUSTC="$tools/rustc"
 export CARGO_TARGET_DIR="${GUEST_TARGET_DIR:-$tools/target}"
