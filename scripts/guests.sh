@@ -4,20 +4,25 @@
 #   scripts/guest-toolchain.sh DIR           once
 #   GUEST_TOOLCHAIN=DIR scripts/guests.sh [NAME...]
 #
-# DIR defaults to .cache/guest-toolchain. A name ending in -p1 is built for wasm32-wasip1, any other
-# for wasm32-wasip2, whose linker turns the module into a component. Paths of this machine are
+# DIR defaults to .cache/guest-toolchain. The guests of WASI preview 1 are built for wasm32-wasip1, any
+# other for wasm32-wasip2, whose linker turns the module into a component. Paths of this machine are
 # remapped, so that the result does not tell where it was built.
 set -eu
 
 repo=$(cd "$(dirname "$0")/.." && pwd)
 tools=$(cd "${GUEST_TOOLCHAIN:-$repo/.cache/guest-toolchain}" && pwd) ||
     { echo "$0: run scripts/guest-toolchain.sh first" >&2; exit 1; }
-remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates --remap-path-prefix=$repo/test/guests=guests"
+remap="--remap-path-prefix=$repo/test/guests=guests"
+# A folder for each registry that crates came from, guest-toolchain.sh's among them.
+for sources in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+    remap="$remap --remap-path-prefix=$sources=crates"
+done
 
 export RUSTC="$tools/rustc"
 export CARGO_TARGET_DIR="${GUEST_TARGET_DIR:-$tools/target}"
 export CARGO_TARGET_WASM32_WASIP1_LINKER="$tools/rust-lld"
-export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$remap"
+# The crates with WasmEdge's sockets are forks of tokio and its kin, and insist on the flag.
+export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$remap --cfg tokio_unstable"
 export CARGO_TARGET_WASM32_WASIP2_LINKER="$tools/bin/wasm-component-ld"
 export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS="$remap -Clink-arg=--wasm-ld-path=$tools/bin/wasm-ld"
 
@@ -26,7 +31,7 @@ cd "$repo/test/guests"
 for name; do
     name=${name%/}
     case $name in
-    *-p1) target=wasm32-wasip1 ;;
+    *-p1 | socket-* | listener-std | poll-torture) target=wasm32-wasip1 ;;
     *) target=wasm32-wasip2 ;;
     esac
     locked=--locked

@@ -1,0 +1,6 @@
+//! Tells wasm-component-ld the world of the component.
+
+fn main() {
+    let here = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    println!("cargo::rustc-link-arg=--component-type={here}/wit/exit.wit");
+}
