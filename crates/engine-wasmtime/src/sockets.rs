@@ -70,38 +70,36 @@ fn number(outcome: Result<(), Errno>) -> u32 {
 
 /// Links a function that is ours alone, under one or more names.
 macro_rules! own {
-    ($linker:ident, [$($name:literal),+], $function:ident($($argument:ident),+)) => {
-        $($linker.func_wrap(MODULE, $name, |mut caller: Caller<'_, H>, $($argument: u32),+| {
-            let (memory, host) = split(&mut caller)?;
-            let sockets = &mut host.parts().1.sockets;
-            wasmtime::Result::Ok(number(sockets.$function(&mut Memory::new(memory), $($argument),+)))
-        })?;)+
+    ($linker:ident, $names:expr, $function:ident($($argument:ident),+)) => {
+        for name in $names {
+            $linker.func_wrap(MODULE, name, |mut caller: Caller<'_, H>, $($argument: u32),+| {
+                let (memory, host) = split(&mut caller)?;
+                let sockets = &mut host.parts().1.sockets;
+                wasmtime::Result::Ok(number(sockets.$function(&mut Memory::new(memory), $($argument),+)))
+            })?;
+        }
     };
 }
 
-/// Links a function of preview 1 that is ours where the descriptor is, and preview 1's otherwise.
+/// Links a function of preview 1 that is ours where the descriptor is, and preview 1's otherwise, which may wait.
 macro_rules! shared {
-    (@own $function:ident $sockets:ident $memory:ident ($($argument:ident),+)) => {
-        $sockets.$function(&mut Memory::new($memory), $($argument),+)
-    };
-    (@own_plain $function:ident $sockets:ident $memory:ident ($($argument:ident),+)) => {
-        $sockets.$function($($argument),+)
-    };
-    ($linker:ident, $own:ident $function:ident($($argument:ident),+)) => {
+    ($linker:ident, $function:ident($fd:ident $(, $argument:ident)*) [$($wait:tt)*], $own:expr) => {
         $linker.func_wrap_async(
             MODULE,
             stringify!($function),
-            |mut caller: Caller<'_, H>, ($($argument,)+): ($(shared!(@u32 $argument),)+)| {
+            |mut caller: Caller<'_, H>, ($fd, $($argument,)*): (u32, $(shared!(@u32 $argument),)*)| {
                 Box::new(async move {
                     let fuel = caller.as_context_mut().hostcall_fuel();
                     let (memory, host) = split(&mut caller)?;
                     let (wasi, Network { sockets, .. }) = host.parts();
-                    if sockets.contains(fd) {
-                        return Ok(number(shared!(@$own $function sockets memory ($($argument),+))));
+                    if sockets.contains($fd) {
+                        let own: fn(&mut Sockets, &mut Memory<'_>, u32 $(, shared!(@u32 $argument))*) -> _ = $own;
+                        return Ok(number(own(sockets, &mut Memory::new(memory), $fd $(, $argument)*)));
                     }
                     wasi.set_hostcall_fuel(fuel);
                     let mut memory = GuestMemory::Unshared(memory);
-                    let answer = preview1::$function(wasi, &mut memory, $($argument.cast_signed()),+).await?;
+                    let (fd, memory) = ($fd.cast_signed(), &mut memory);
+                    let answer = preview1::$function(wasi, memory, fd $(, $argument.cast_signed())*)$($wait)*?;
                     Ok(answer.cast_unsigned())
                 })
             },
@@ -201,13 +199,15 @@ fn link_versions<H: Host>(linker: &mut Linker<H>, module: &Module) -> wasmtime::
 }
 
 fn link_shared<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
-    shared!(linker, own_plain fd_close(fd));
-    shared!(linker, own fd_fdstat_get(fd, stat));
-    shared!(linker, own_plain fd_fdstat_set_flags(fd, flags));
-    shared!(linker, own fd_filestat_get(fd, stat));
-    shared!(linker, own fd_prestat_get(fd, prestat));
-    shared!(linker, own fd_read(fd, iovs, count, length));
-    shared!(linker, own fd_write(fd, iovs, count, length));
+    shared!(linker, fd_close(fd)[.await], |sockets, _, fd| sockets.fd_close(fd));
+    shared!(linker, fd_fdstat_get(fd, stat)[.await], Sockets::fd_fdstat_get);
+    shared!(linker, fd_fdstat_set_flags(fd, flags)[], |sockets, _, fd, flags| {
+        sockets.fd_fdstat_set_flags(fd, flags)
+    });
+    shared!(linker, fd_filestat_get(fd, stat)[.await], Sockets::fd_filestat_get);
+    shared!(linker, fd_prestat_get(fd, prestat)[], Sockets::fd_prestat_get);
+    shared!(linker, fd_read(fd, iovs, count, length)[.await], Sockets::fd_read);
+    shared!(linker, fd_write(fd, iovs, count, length)[.await], Sockets::fd_write);
     linker.func_wrap_async(
         MODULE,
         "fd_renumber",
@@ -268,7 +268,7 @@ async fn look_up(egress: &Egress, query: &Query) -> Result<Vec<std::net::IpAddr>
         LookupError::Refused(_) => Errno::Acces,
     })?;
     if let Some(family) = query.family() {
-        found.retain(|address| address.is_ipv4() == (family == Family::Inet4));
+        found.retain(|address| address.is_ipv4() == (family == Family::V4));
     }
     if found.is_empty() { Err(Errno::AiNoName) } else { Ok(found) }
 }
