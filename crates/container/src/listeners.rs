@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use anyhow::Context;
-use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::sockopt::{set_socket_reuseaddr, set_tcp_nodelay};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
 /// The sockets of one guest, in the order of their addresses.
@@ -58,6 +58,8 @@ impl Listener {
             .with_context(|| format!("cannot make a socket for {address}"))?;
         // As every server does: connections of the one before may still be closing.
         set_socket_reuseaddr(&socket, true).context("cannot set up a socket")?;
+        // What it accepts inherits this: no server waits for acknowledgements, and some guests cannot ask for it.
+        set_tcp_nodelay(&socket, true).context("cannot set up a socket")?;
         let bound = bind(&socket, &address);
         Ok(Self { address, socket, bound })
     }

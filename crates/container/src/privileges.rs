@@ -31,6 +31,19 @@ pub(crate) fn drop_to(process: &Process) -> anyhow::Result<()> {
     forget_capabilities()
 }
 
+/// Does `work` with no capability in effect: what it opens must not be able to do later what root could.
+///
+/// # Errors
+/// What the kernel says.
+pub fn without_power<T>(work: impl FnOnce() -> T) -> anyhow::Result<T> {
+    let sets = rustix::thread::capabilities(None).context("cannot read the capabilities")?;
+    let powerless = CapabilitySets { effective: CapabilitySet::empty(), ..sets };
+    rustix::thread::set_capabilities(None, powerless).context("cannot set the capabilities aside")?;
+    let done = work();
+    rustix::thread::set_capabilities(None, sets).context("cannot take the capabilities back")?;
+    Ok(done)
+}
+
 /// Sets how much memory the process may have of its own, in bytes.
 ///
 /// # Errors

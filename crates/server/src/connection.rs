@@ -56,8 +56,6 @@ impl<A: Answer> Connections<A> {
         // Nothing closes the semaphore.
         let Ok(place) = Arc::clone(&self.room).acquire_owned().await else { return Ok(()) };
         let (stream, _) = listener.accept().await?;
-        // Where the client is gone already its first read tells.
-        let _ = stream.set_nodelay(true);
         tokio::spawn(serve(Arc::clone(&self.shared), stream, place));
         Ok(())
     }

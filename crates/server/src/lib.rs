@@ -72,7 +72,7 @@ pub enum Drained {
 }
 
 impl Server {
-    /// Prepares to serve `socket`, which listens when the server runs.
+    /// Prepares to serve `socket`, which listens when the server runs and does not wait for acknowledgements.
     ///
     /// # Errors
     /// Names the file of the certificate that cannot be read or used.

@@ -91,7 +91,7 @@ impl Guests {
         said: oneshot::Sender<Said>,
         _permit: Permit,
     ) -> Result<(), Failure> {
-        self.ticks.needed();
+        let _at_work = self.ticks.at_work();
         let mut copy = self.copy().await?;
         let Copy { store, proxy, .. } = &mut copy;
         store.set_epoch_deadline(1);

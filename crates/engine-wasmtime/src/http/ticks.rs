@@ -1,7 +1,7 @@
 //! The clock by which guests are interrupted: it ticks while requests are answered and stands still otherwise.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use wasmtime::Engine;
 
 /// How long a guest computes before others have their turn.
 const TICK: Duration = Duration::from_millis(10);
-/// Ticks without a request before the clock stands still: waking it costs more than a few ticks.
+/// Ticks without a guest before the clock stands still: waking it costs more than a few ticks.
 const LINGER: u32 = 100;
 
 /// A thread of its own: guests may keep all others busy.
@@ -21,14 +21,22 @@ pub struct Ticks {
 
 #[derive(Default)]
 struct Shared {
-    /// A request came since the last tick.
-    busy: AtomicBool,
-    /// The clock stands still.
+    /// Guests at work.
+    working: AtomicUsize,
     still: AtomicBool,
 }
 
+/// A guest at work, while this is held.
+pub struct AtWork<'a>(&'a Shared);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.working.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Ticks {
-    /// Starts the clock of `engine`, standing still.
+    /// Starts the clock of `engine`.
     ///
     /// # Errors
     /// When there can be no further thread.
@@ -40,15 +48,14 @@ impl Ticks {
         Ok(Self { clock, shared })
     }
 
-    /// A guest is about to compute.
-    pub fn needed(&self) {
-        // The usual case is a read alone: the cache line stays where it is.
-        if !self.shared.busy.load(Ordering::Relaxed) {
-            self.shared.busy.store(true, Ordering::SeqCst);
-            if self.shared.still.load(Ordering::SeqCst) {
-                self.clock.unpark();
-            }
+    /// Has the clock tick while a guest works.
+    pub fn at_work(&self) -> AtWork<'_> {
+        self.shared.working.fetch_add(1, Ordering::SeqCst);
+        // The clock says that it stands still before it looks a last time whether somebody works.
+        if self.shared.still.load(Ordering::SeqCst) {
+            self.clock.unpark();
         }
+        AtWork(&self.shared)
     }
 }
 
@@ -57,10 +64,10 @@ fn tick(engine: &Engine, shared: &Shared) {
     loop {
         thread::sleep(TICK);
         engine.increment_epoch();
-        quiet = if shared.busy.swap(false, Ordering::SeqCst) { 0 } else { quiet + 1 };
+        quiet = if shared.working.load(Ordering::SeqCst) > 0 { 0 } else { quiet + 1 };
         if quiet > LINGER {
             shared.still.store(true, Ordering::SeqCst);
-            while !shared.busy.load(Ordering::SeqCst) {
+            while shared.working.load(Ordering::SeqCst) == 0 {
                 thread::park();
             }
             shared.still.store(false, Ordering::SeqCst);

@@ -28,6 +28,11 @@ impl Sockets {
             _ => return Err(Errno::Inval),
         };
         let socket = kernel(|| net::socket_with(family, kind, SocketFlags::CLOEXEC, None))?;
+        if kind == SocketType::STREAM && family != AddressFamily::UNIX {
+            // The ABI has no name for it, and guests write heads and bodies apart: each body would wait for the
+            // peer's delayed acknowledgement, 40 ms. What a listener accepts inherits it.
+            net::sockopt::set_tcp_nodelay(&socket, true)?;
+        }
         self.tell(memory, ro_fd, socket)
     }
 

@@ -15,7 +15,7 @@ use container::listeners::Listeners;
 use container::mounts::Trees;
 use container::namespaces::{Namespaces, Opened};
 use container::seccomp::Filter;
-use container::{ending, wasm_box};
+use container::{ending, privileges, wasm_box};
 use engine::{Bound, Compiled, Equipment, Exit, Loaded};
 use workload::{Abi, Entry, Guest, Workload, World};
 
@@ -115,7 +115,8 @@ fn box_and_load(
     // the daemon sealed it, or found it whole in the cache, which only root can write to. It reached us through
     // a socket that only the daemon and this nursery hold.
     let code = unsafe { Compiled::vouched(code) };
-    let mapped = inheritance.engines.for_world(&guest.world)?.map(code, &guest)?;
+    let engine = inheritance.engines.for_world(&guest.world)?;
+    let mapped = privileges::without_power(|| engine.map(code, &guest))??;
     steps.done("code mapped");
     let starter = match &home {
         Home::New(namespaces, _) => wasm_box::build(workload, namespaces, Trees::from_fds(trees)?)?,
