@@ -16,6 +16,8 @@ need runc command -v runc
 need containernetworking-plugins test -x /usr/lib/cni/bridge -o -x /opt/cni/bin/bridge
 need busybox-static test -x /bin/busybox
 need iproute2 command -v ip
+# For `scripts/provision.sh bench`: who asks the servers.
+[ "${1:-}" != bench ] || need wrk command -v wrk
 [ ${#packages[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null; then
   echo "scripts/provision.sh: install these by your package manager: ${packages[*]}" >&2

@@ -6,7 +6,6 @@
 mod names;
 mod target;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -81,15 +80,6 @@ impl Outbound {
     /// What a container without annotations may reach.
     pub fn everything() -> Self {
         Self::default()
-    }
-
-    /// Reads both annotations of a container.
-    ///
-    /// # Errors
-    /// As [`Outbound::parse`].
-    pub fn of(annotations: &HashMap<String, String>) -> Result<Self, OutboundError> {
-        let text = |name| annotations.get(name).map(String::as_str);
-        Self::parse(text(ALLOWED_OUTBOUND), text(ALLOWED_LOOKUP))
     }
 
     /// Reads the texts of the two annotations, `None` for one that is absent. Empty items are passed over.

@@ -10,11 +10,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 
-/// Serves `hello` on the address that is its argument, until it is killed.
+/// Serves `hello` on the address that is its first argument, until it is killed; on one thread if there is a second.
 fn main() -> anyhow::Result<()> {
     let address = std::env::args().nth(1).context("an address is the argument")?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(&address))
+    let alone = std::env::args().nth(2).is_some();
+    let mut builder = if alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all().build()?.block_on(serve(&address))
 }
 
 async fn serve(address: &str) -> anyhow::Result<()> {

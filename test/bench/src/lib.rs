@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod figures;
+pub mod load;
 pub mod memory;
 pub mod mounts;
 pub mod plot;

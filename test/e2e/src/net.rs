@@ -31,6 +31,11 @@ impl Net {
         Ok(Self { file: file.into() })
     }
 
+    /// That of process `pid`, for as long as it lives.
+    pub fn of(pid: i32) -> Self {
+        Self { file: format!("/proc/{pid}/ns/net").into() }
+    }
+
     /// A command that becomes `program` inside, with the same process id.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");

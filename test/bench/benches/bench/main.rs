@@ -11,6 +11,7 @@
 //! ```
 
 mod measurements;
+mod servers;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -88,6 +89,12 @@ impl Bench {
         let file = |path: &str, bytes| Node { path: path.into(), mode: 0o755, kind: Kind::File(bytes) };
         nodes.push(file("sieve", fs::read(env!("CARGO_BIN_EXE_sieve"))?));
         nodes.push(file("sieve.wasm", wat::parse_str(include_str!("../../sieve/sieve.wat"))?));
+        nodes.push(file("hyper", fs::read(env!("CARGO_BIN_EXE_hyper"))?));
+        for guest in ["http-hello", "socket-hello"] {
+            let path = format!("{guest}.wasm");
+            let bytes = fs::read(test.join("guests").join(guest).join(&path))?;
+            nodes.push(Node { path: path.into(), mode: 0o755, kind: Kind::File(bytes) });
+        }
         let peer = env::var_os("PEER_SHIM").map(PathBuf::from);
         Ok(Self { install: install()?, shim: Shim::find()?, peer, nodes, runs, pods })
     }

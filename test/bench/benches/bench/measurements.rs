@@ -15,13 +15,13 @@ use e2e::containerd::Containerd;
 use e2e::cri::Cri;
 use e2e::guests::Guest;
 
-use crate::Bench;
+use crate::{Bench, servers};
 
 /// Measures, and tells it in tables.
 type Measurement = fn(&Bench) -> Result<Vec<Table>>;
 
 /// Each with the beginning of its tables' names.
-pub const ALL: [(&str, Measurement); 8] = [
+pub const ALL: [(&str, Measurement); 12] = [
     ("start", start),
     ("many-mounts", many_mounts),
     ("quota", quota),
@@ -30,6 +30,10 @@ pub const ALL: [(&str, Measurement); 8] = [
     ("sieve", sieve),
     ("memory", memory),
     ("crowd", crowd),
+    ("http", servers::http),
+    ("socket-server", servers::sockets),
+    ("idle", servers::idle),
+    ("cold", servers::cold),
 ];
 
 /// What a run leaves to daemons after `ctr` came back is not to be billed to the next one.
@@ -44,7 +48,7 @@ const TENTH: [&str; 4] = ["--cpu-quota", "10000", "--cpu-period", "100000"];
 const SANDBOX: &str = "io.kubernetes.cri.sandbox-id";
 
 /// Runs the subjects in turn, so that a noisy moment hits all alike. One that fails sits out the rest.
-fn in_turns<T>(
+pub fn in_turns<T>(
     subjects: impl IntoIterator<Item = (String, T)>,
     runs: usize,
     warm_up: usize,
