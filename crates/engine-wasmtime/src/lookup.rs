@@ -91,7 +91,9 @@ impl Answer {
         let _ = self.poll(&mut Context::from_waker(Waker::noop()));
         match self {
             Self::Awaited(_) => Err(ErrorCode::WouldBlock),
-            Self::Known(found) => found.as_mut().map(|found| found.next().map(Into::into)).map_err(|code| *code),
+            Self::Known(found) => {
+                found.as_mut().map(|found| found.next().map(Into::into)).map_err(|code| *code)
+            }
         }
     }
 }

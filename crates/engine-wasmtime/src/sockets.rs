@@ -138,11 +138,7 @@ fn link_sockets<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     own!(linker, ["sock_connect", "sock_connect_v2"], connect(fd, address, port));
     own!(linker, ["sock_recv", "sock_recv_v2"], recv(fd, iovs, count, flags, length, ro_flags));
     own!(linker, ["sock_send", "sock_send_v2"], send(fd, iovs, count, flags, length));
-    own!(
-        linker,
-        ["sock_send_to", "sock_send_to_v2"],
-        send_to(fd, iovs, count, address, port, flags, length)
-    );
+    own!(linker, ["sock_send_to", "sock_send_to_v2"], send_to(fd, iovs, count, address, port, flags, length));
     own!(linker, ["sock_shutdown"], shutdown(fd, how));
     own!(linker, ["sock_getsockopt"], getsockopt(fd, level, name, value, size));
     own!(linker, ["sock_setsockopt"], setsockopt(fd, level, name, value, size));
@@ -179,11 +175,7 @@ fn link_versions<H: Host>(linker: &mut Linker<H>, module: &Module) -> wasmtime::
             recv_from_v2(fd, iovs, count, address, flags, port, length, ro_flags)
         );
     } else {
-        own!(
-            linker,
-            ["sock_recv_from"],
-            recv_from_v1(fd, iovs, count, address, flags, length, ro_flags)
-        );
+        own!(linker, ["sock_recv_from"], recv_from_v1(fd, iovs, count, address, flags, length, ro_flags));
     }
     if parameters("sock_getlocaladdr") == Some(3) {
         own!(linker, ["sock_getlocaladdr"], getlocaladdr_v2(fd, address, port));
@@ -208,30 +200,26 @@ fn link_shared<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     shared!(linker, fd_prestat_get(fd, prestat)[], Sockets::fd_prestat_get);
     shared!(linker, fd_read(fd, iovs, count, length)[.await], Sockets::fd_read);
     shared!(linker, fd_write(fd, iovs, count, length)[.await], Sockets::fd_write);
-    linker.func_wrap_async(
-        MODULE,
-        "fd_renumber",
-        |mut caller: Caller<'_, H>, (from, to): (u32, u32)| {
-            Box::new(async move {
-                let (memory, host) = split(&mut caller)?;
-                let (wasi, Network { sockets, .. }) = host.parts();
-                let mut memory = GuestMemory::Unshared(memory);
-                if sockets.contains(from) {
-                    // What preview 1 has under that number goes first.
-                    let foreign = !sockets.contains(to);
-                    let freed = foreign && preview1::fd_close(wasi, &mut memory, to.cast_signed()).await? == 0;
-                    return Ok(number(sockets.fd_renumber(from, to, freed)));
-                }
-                if sockets.contains(to)
-                    && let Err(errno) = sockets.fd_close(to)
-                {
-                    return Ok(number(Err(errno)));
-                }
-                let (from, to) = (from.cast_signed(), to.cast_signed());
-                Ok(preview1::fd_renumber(wasi, &mut memory, from, to).await?.cast_unsigned())
-            })
-        },
-    )?;
+    linker.func_wrap_async(MODULE, "fd_renumber", |mut caller: Caller<'_, H>, (from, to): (u32, u32)| {
+        Box::new(async move {
+            let (memory, host) = split(&mut caller)?;
+            let (wasi, Network { sockets, .. }) = host.parts();
+            let mut memory = GuestMemory::Unshared(memory);
+            if sockets.contains(from) {
+                // What preview 1 has under that number goes first.
+                let foreign = !sockets.contains(to);
+                let freed = foreign && preview1::fd_close(wasi, &mut memory, to.cast_signed()).await? == 0;
+                return Ok(number(sockets.fd_renumber(from, to, freed)));
+            }
+            if sockets.contains(to)
+                && let Err(errno) = sockets.fd_close(to)
+            {
+                return Ok(number(Err(errno)));
+            }
+            let (from, to) = (from.cast_signed(), to.cast_signed());
+            Ok(preview1::fd_renumber(wasi, &mut memory, from, to).await?.cast_unsigned())
+        })
+    })?;
     Ok(())
 }
 
@@ -240,7 +228,16 @@ fn link_lookup<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
         MODULE,
         "sock_getaddrinfo",
         |mut caller: Caller<'_, H>,
-         (node, node_len, service, service_len, hints, res, most, count): (u32, u32, u32, u32, u32, u32, u32, u32)| {
+         (node, node_len, service, service_len, hints, res, most, count): (
+            u32,
+            u32,
+            u32,
+            u32,
+            u32,
+            u32,
+            u32,
+            u32,
+        )| {
             Box::new(async move {
                 let (memory, host) = split(&mut caller)?;
                 let egress = Arc::clone(&host.parts().1.egress);
@@ -281,7 +278,8 @@ fn poll<H: Host>(linker: &mut Linker<H>, name: &str, edge: bool) -> wasmtime::Re
             let (memory, host) = split(&mut caller)?;
             let (wasi, Network { sockets, .. }) = host.parts();
             let mut memory = Memory::new(memory);
-            let outcome = sockets.poll_oneoff(&mut memory, input, output, count, events, edge, &mut Files(wasi));
+            let outcome =
+                sockets.poll_oneoff(&mut memory, input, output, count, events, edge, &mut Files(wasi));
             wasmtime::Result::Ok(number(outcome))
         },
     )?;

@@ -70,7 +70,8 @@ mod tests {
         let admission = Admission::new(1, 1);
         let first = admission.enter().await.unwrap();
         let mut second = pin!(admission.enter());
-        poll_fn(|task| Poll::Ready(assert!(second.as_mut().poll(task).is_pending()))).await;
+        let waits = poll_fn(|task| Poll::Ready(second.as_mut().poll(task).is_pending())).await;
+        assert!(waits);
         assert!(admission.enter().await.is_none(), "one waits already");
         drop(first);
         assert!(second.await.is_some());

@@ -36,13 +36,12 @@ impl<A: Answer> Responder<A> {
             return reply.response().map(Either::Right);
         }
         let asked = (request.method().clone(), request.uri().clone());
-        let said = self.ask(request).await.unwrap_or_else(|(reply, reason)| {
+        self.ask(request).await.unwrap_or_else(|(reply, reason)| {
             if let Some(reason) = reason {
                 log(&format!("{} {}: {}: {reason}", asked.0, asked.1.path(), reply.status().as_u16()));
             }
             reply.response().map(Either::Right)
-        });
-        said
+        })
     }
 
     /// What is refused before the guest hears of it.

@@ -61,7 +61,8 @@ impl Http {
     /// [`WishError`] for the first that cannot be understood.
     pub(crate) fn of(workload: &Workload) -> Result<Self, WishError> {
         let wishes = Wishes::of(workload);
-        let number = |name, usual, least, most| wishes.get(name).map_or(Ok(usual), |wish| wish.number(least, most));
+        let number =
+            |name, usual, least, most| wishes.get(name).map_or(Ok(usual), |wish| wish.number(least, most));
         let count = |name, usual, least| {
             number(name, usual, least, 65_536).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
         };
@@ -156,7 +157,11 @@ mod tests {
     #[test]
     fn the_address_is_found_where_users_put_it() {
         let check = |annotations: &str, env: &str, address: &str| {
-            assert_eq!(http(annotations, env, "").unwrap().address.to_string(), address, "{annotations} {env}");
+            assert_eq!(
+                http(annotations, env, "").unwrap().address.to_string(),
+                address,
+                "{annotations} {env}"
+            );
         };
         check("", "", "0.0.0.0:8080");
         check("", r#""SPIN_HTTP_LISTEN_ADDR=127.0.0.1:3000""#, "127.0.0.1:3000");

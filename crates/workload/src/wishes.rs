@@ -63,7 +63,8 @@ impl<'a> Wishes<'a> {
 }
 
 fn variable_of(name: &str) -> String {
-    let capital = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
+    let capital =
+        |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
     format!("LIGHTER_{}", name.chars().map(capital).collect::<String>())
 }
 
@@ -86,8 +87,14 @@ impl<'a> Wish<'a> {
 
     /// A number of bytes, as Kubernetes writes it: `65536`, `64Ki`, `64k`.
     pub(crate) fn bytes(&self) -> Result<u64, WishError> {
-        const UNITS: [(&str, u64); 6] =
-            [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
+        const UNITS: [(&str, u64); 6] = [
+            ("Ki", 1 << 10),
+            ("Mi", 1 << 20),
+            ("Gi", 1 << 30),
+            ("k", 1_000),
+            ("M", 1_000_000),
+            ("G", 1_000_000_000),
+        ];
         let text = self.value.trim();
         let unit = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
         let (digits, factor) = unit.unwrap_or((text, 1));
@@ -104,9 +111,9 @@ impl<'a> Wish<'a> {
         let (digits, factor) = unit.unwrap_or((text, 1_000));
         let millis = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
         let millis = millis.filter(|millis| (1..=DAY).contains(millis));
-        millis.map(Duration::from_millis).ok_or_else(|| {
-            self.refused("a time such as 250ms, 30s or 2m, a day at most")
-        })
+        millis
+            .map(Duration::from_millis)
+            .ok_or_else(|| self.refused("a time such as 250ms, 30s or 2m, a day at most"))
     }
 
     /// An address to listen on: `ADDRESS:PORT`, `[IPV6]:PORT`, `:PORT` or `PORT`.
@@ -119,7 +126,9 @@ impl<'a> Wish<'a> {
     pub(crate) fn addresses(&self) -> Result<Vec<SocketAddr>, WishError> {
         let each = self.value.split(',').map(|part| address(part.trim()));
         each.collect::<Option<_>>().ok_or_else(|| {
-            self.refused("addresses to listen on such as 0.0.0.0:8080, [::]:8080 or 8080, with commas between")
+            self.refused(
+                "addresses to listen on such as 0.0.0.0:8080, [::]:8080 or 8080, with commas between",
+            )
         })
     }
 }
@@ -172,7 +181,10 @@ mod tests {
         assert_eq!(address(":80"), some("0.0.0.0:80"));
         assert_eq!(address("*:80"), some("[::]:80"));
         assert_eq!(address("[::1]:80"), some("[::1]:80"));
-        assert_eq!((address("0.0.0.0"), address("80:80"), address("0"), address("65536")), (None, None, None, None));
+        assert_eq!(
+            (address("0.0.0.0"), address("80:80"), address("0"), address("65536")),
+            (None, None, None, None)
+        );
         assert_eq!(wish("80, [::]:81").addresses().unwrap().len(), 2);
         assert!(wish("80,").addresses().is_err());
     }
@@ -180,6 +192,9 @@ mod tests {
     #[test]
     fn a_sentence_names_who_said_what() {
         let told = wish("soon").duration().unwrap_err().to_string();
-        assert_eq!(told, "the variable X says \"soon\"; it must be a time such as 250ms, 30s or 2m, a day at most");
+        assert_eq!(
+            told,
+            "the variable X says \"soon\"; it must be a time such as 250ms, 30s or 2m, a day at most"
+        );
     }
 }

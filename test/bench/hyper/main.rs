@@ -27,9 +27,13 @@ async fn serve(address: &str) -> anyhow::Result<()> {
         stream.set_nodelay(true)?;
         let answer = service_fn(|_request| async {
             let mut response = Response::new(Full::new(Bytes::from_static(b"hello\n")));
-            response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("text/plain"));
+            response
+                .headers_mut()
+                .insert("content-type", hyper::header::HeaderValue::from_static("text/plain"));
             Ok::<_, Infallible>(response)
         });
-        tokio::spawn(http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(stream), answer));
+        tokio::spawn(
+            http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(stream), answer),
+        );
     }
 }

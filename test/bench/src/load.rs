@@ -64,7 +64,10 @@ impl<'a> Server<'a> {
         let mut command: Command = self.net.command("env".as_ref());
         let output = run(command.args(wrk).arg(format!("http://{}/", self.address)))?.ok()?;
         let told = output.stdout;
-        ensure!(!told.contains("Non-2xx") && !told.contains("Socket errors"), "not every answer is 200: {told}");
+        ensure!(
+            !told.contains("Non-2xx") && !told.contains("Socket errors"),
+            "not every answer is 200: {told}"
+        );
         let figure = |name: &str| {
             let line = told.lines().find_map(|line| line.trim().strip_prefix(name));
             line.map(str::trim).with_context(|| format!("no {name} in {told}"))

@@ -60,7 +60,8 @@ impl Outgoing {
 
     fn client(&self) -> Result<&Connections, Error> {
         let client = self.0.client.get_or_init(|| {
-            let trusted = trust::client(self.0.authorities.as_deref()).map_err(|error| format!("{error:#}"))?;
+            let trusted =
+                trust::client(self.0.authorities.as_deref()).map_err(|error| format!("{error:#}"))?;
             let connector = hyper_rustls::HttpsConnectorBuilder::new()
                 .with_tls_config(trusted)
                 .https_or_http()
@@ -72,14 +73,19 @@ impl Outgoing {
         client.as_ref().map_err(|sentence| Error::InternalError(Some(sentence.clone())))
     }
 
-    async fn send(self, request: Request<WasiBody>, options: RequestOptions) -> Result<Response<WasiBody>, Error> {
+    async fn send(
+        self,
+        request: Request<WasiBody>,
+        options: RequestOptions,
+    ) -> Result<Response<WasiBody>, Error> {
         let or = |said: Option<Duration>, usual: Option<Duration>| said.or(usual).unwrap_or(Duration::MAX);
         let connect = or(options.connect_timeout, USUAL.connect_timeout);
         let first_byte = or(options.first_byte_timeout, USUAL.first_byte_timeout);
         let between = or(options.between_bytes_timeout, USUAL.between_bytes_timeout);
         let answered = self.client()?.request(request);
         let answered = timeout(connect.saturating_add(first_byte), answered).await;
-        let response = answered.map_err(|_| Error::HttpResponseTimeout)?.map_err(|error| errors::told(&error))?;
+        let response =
+            answered.map_err(|_| Error::HttpResponseTimeout)?.map_err(|error| errors::told(&error))?;
         Ok(response.map(|body| Coming { body, patience: Patience::new(between) }.boxed_unsync()))
     }
 }

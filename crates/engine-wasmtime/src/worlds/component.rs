@@ -29,7 +29,12 @@ pub struct Host {
 
 impl Host {
     /// Around what a guest is given.
-    pub fn new(wasi: WasiCtx, memory: MemoryBound, outgoing: Outgoing, config: Arc<WasiConfigVariables>) -> Self {
+    pub fn new(
+        wasi: WasiCtx,
+        memory: MemoryBound,
+        outgoing: Outgoing,
+        config: Arc<WasiConfigVariables>,
+    ) -> Self {
         Self { wasi, table: ResourceTable::new(), http: WasiHttpCtx::new(), outgoing, config, memory }
     }
 }

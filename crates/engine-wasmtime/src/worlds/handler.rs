@@ -80,8 +80,7 @@ impl Mapped for Handlers {
 fn runtime(cores: Option<NonZeroUsize>) -> anyhow::Result<Runtime> {
     let all = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = cores.map_or(all, |cores| cores.min(all)).get();
-    let mut builder =
-        if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    let mut builder = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     builder.worker_threads(threads).enable_io().enable_time();
     builder.build().context("cannot start the server's threads")
 }

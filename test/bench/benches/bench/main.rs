@@ -93,7 +93,7 @@ impl Bench {
         for guest in ["http-hello", "socket-hello"] {
             let path = format!("{guest}.wasm");
             let bytes = fs::read(test.join("guests").join(guest).join(&path))?;
-            nodes.push(Node { path: path.into(), mode: 0o755, kind: Kind::File(bytes) });
+            nodes.push(Node { path, mode: 0o755, kind: Kind::File(bytes) });
         }
         let peer = env::var_os("PEER_SHIM").map(PathBuf::from);
         Ok(Self { install: install()?, shim: Shim::find()?, peer, nodes, runs, pods })

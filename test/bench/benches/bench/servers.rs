@@ -32,7 +32,8 @@ fn peer() -> Subject {
 
 fn handlers(bench: &Bench) -> Vec<Subject> {
     let reused = wasm("lighter, wasi:http, reused", HTTP).with(&["--env", "LIGHTER_HTTP_REUSE=1000000"]);
-    let mut all = vec![native("hyper, native", &["/hyper", ADDRESS]), wasm("lighter, wasi:http", HTTP), reused];
+    let mut all =
+        vec![native("hyper, native", &["/hyper", ADDRESS]), wasm("lighter, wasi:http", HTTP), reused];
     all.extend(bench.peer.iter().map(|_| peer()));
     all
 }
