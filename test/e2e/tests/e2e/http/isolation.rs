@@ -1,0 +1,5 @@
+use e2e::runner::Scenario;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![]
+}
