@@ -69,6 +69,21 @@ impl Wire {
         Ok(self.stream.get_mut().shutdown(Shutdown::Write)?)
     }
 
+    /// Whether something can be read, or the connection has ended.
+    ///
+    /// # Errors
+    /// When the kernel cannot say.
+    pub fn ready(&mut self) -> Result<bool> {
+        self.stream.get_ref().set_nonblocking(true)?;
+        let read = self.stream.fill_buf().map(|_| ());
+        self.stream.get_ref().set_nonblocking(false)?;
+        match read {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            // What it is, the next reading tells.
+            _ => Ok(true),
+        }
+    }
+
     /// Reads an answer to its end.
     ///
     /// # Errors

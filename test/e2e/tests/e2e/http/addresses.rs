@@ -70,11 +70,11 @@ fn busy(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let output = daemon.run("late").network(&web.net).args(HELLO).finish()?;
     refused(&output, &["cannot listen on 0.0.0.0:8080", "in use"])?;
-    let second = daemon.run("late").network(&web.net).args(HELLO).serve();
+    let second = daemon.run("later").network(&web.net).args(HELLO).serve();
     let said = second.err().map(|error| format!("{error:#}")).unwrap_or_default();
     ensure!(said.contains("cannot listen on 0.0.0.0:8080"), "it said {said:?}");
-    run(&mut daemon.ctr(["tasks", "delete", "--force", "late"]))?;
-    daemon.delete_container("late")?;
+    run(&mut daemon.ctr(["tasks", "delete", "--force", "later"]))?;
+    daemon.delete_container("later")?;
     web.lives()?;
     web.end()
 }

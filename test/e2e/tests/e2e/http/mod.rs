@@ -8,6 +8,7 @@ mod health;
 mod isolation;
 mod malformed;
 mod outgoing;
+mod patience;
 mod policy;
 mod protocol;
 mod streaming;
@@ -29,6 +30,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(addresses::scenarios());
     scenarios.extend(isolation::scenarios());
     scenarios.extend(bounds::scenarios());
+    scenarios.extend(patience::scenarios());
     scenarios.extend(failures::scenarios());
     scenarios.extend(malformed::scenarios());
     scenarios.extend(ending::scenarios());
