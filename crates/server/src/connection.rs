@@ -107,7 +107,10 @@ async fn serve<A: Answer>(shared: Arc<Shared<A>>, stream: TcpStream, _place: Own
     }
 }
 
-async fn speak<A: Answer>(shared: &Arc<Shared<A>>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+async fn speak<A: Answer>(
+    shared: &Arc<Shared<A>>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) {
     let heard = Heard::default();
     let stream = Patient::new(stream, shared.responder.settings.header_timeout, heard.clone());
     let service = service_fn(|request| {

@@ -93,7 +93,8 @@ impl Server {
     ) -> anyhow::Result<Drained> {
         let listener = TcpListener::from(self.socket);
         listener.set_nonblocking(true).context("cannot watch the listening socket")?;
-        let listener = tokio::net::TcpListener::from_std(listener).context("cannot watch the listening socket")?;
+        let listener =
+            tokio::net::TcpListener::from_std(listener).context("cannot watch the listening socket")?;
         let grace = self.settings.grace;
         let admission = Arc::new(Admission::new(self.settings.concurrency, self.settings.queue));
         let (draining, told) = watch::channel(false);

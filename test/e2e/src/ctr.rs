@@ -158,7 +158,8 @@ impl<'a> Run<'a> {
         let (daemon, id) = (self.daemon, self.id.clone());
         let log = daemon.output_of(&id);
         // Another scenario's container may have had the same name.
-        fs::remove_file(&log).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        fs::remove_file(&log)
+            .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
         self.detach_to(&format!("file://{}", log.display()))?;
         Served::of(daemon, &id)
     }

@@ -39,7 +39,9 @@ pub fn io(stream: TcpStream) -> Result<tokio::net::TcpStream> {
 ///
 /// # Errors
 /// When the connection is broken.
-pub async fn h1<B>(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<http1::SendRequest<B>>
+pub async fn h1<B>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<http1::SendRequest<B>>
 where
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
 {
@@ -52,7 +54,9 @@ where
 ///
 /// # Errors
 /// When the server does not.
-pub async fn h2<B>(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<http2::SendRequest<B>>
+pub async fn h2<B>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<http2::SendRequest<B>>
 where
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
 {

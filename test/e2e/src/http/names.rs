@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn a_known_name_is_answered_and_another_is_not_there() {
         const TABLE: &[(&str, Ipv4Addr)] = &[("a.test", Ipv4Addr::new(10, 0, 0, 7))];
-        let query = |name: &[u8]| [&[7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], name, &[0, 0, 1, 0, 1]].concat();
+        let query =
+            |name: &[u8]| [&[7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], name, &[0, 0, 1, 0, 1]].concat();
         let (name, known) = reply(&query(b"\x01a\x04test"), TABLE).unwrap();
         assert_eq!((name.as_str(), known.ends_with(&[10, 0, 0, 7]), known[3]), ("a.test", true, 0x80));
         let (name, other) = reply(&query(b"\x01b\x04test"), TABLE).unwrap();

@@ -38,7 +38,8 @@ impl Upstream {
     /// # Errors
     /// When the kernel refuses.
     pub fn serve(net: &Net, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
-        let listener = net.inside(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a server for guests"))?;
+        let listener =
+            net.inside(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a server for guests"))?;
         let port = listener.local_addr()?.port();
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -121,7 +121,8 @@ impl Wire {
     /// When the body is cut.
     pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let size = self.line().context("the body is cut")?;
-        let mut chunk = vec![0; usize::from_str_radix(&size, 16).with_context(|| format!("chunk of {size:?}"))?];
+        let mut chunk =
+            vec![0; usize::from_str_radix(&size, 16).with_context(|| format!("chunk of {size:?}"))?];
         if chunk.is_empty() {
             return Ok(None);
         }

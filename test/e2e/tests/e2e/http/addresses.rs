@@ -94,7 +94,10 @@ fn wrong(daemon: &Containerd) -> Result<()> {
         ("PORT=http", "the variable PORT says \"http\"; it must be an address to listen on"),
         ("LIGHTER_HTTP_ADDRESS=example.org:80", "the variable LIGHTER_HTTP_ADDRESS says \"example.org:80\""),
         ("LIGHTER_HTTP_ADDRESS=0.0.0.0:0", "it must be an address to listen on"),
-        ("LIGHTER_HTTP_REUSE=0", "the variable LIGHTER_HTTP_REUSE says \"0\"; it must be a whole number from 1"),
+        (
+            "LIGHTER_HTTP_REUSE=0",
+            "the variable LIGHTER_HTTP_REUSE says \"0\"; it must be a whole number from 1",
+        ),
         ("LIGHTER_HTTP_TIMEOUT=soon", "it must be a time such as 250ms, 30s or 2m"),
         ("LIGHTER_HTTP_HEALTH=up", "it must be a path that begins with /"),
     ] {

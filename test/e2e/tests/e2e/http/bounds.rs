@@ -86,7 +86,10 @@ fn late(daemon: &Containerd) -> Result<()> {
         web.get("/")?.is(200, "hello").context("beside it")?;
         ensure!(!wire.ready()?, "{path} is answered before its time");
         wire.answer()?.is(504, "the application took too long")?;
-        let line = format!("GET {}: 504: the guest did not answer within 1s", &path[..path.find('?').unwrap_or(path.len())]);
+        let line = format!(
+            "GET {}: 504: the guest did not answer within 1s",
+            &path[..path.find('?').unwrap_or(path.len())]
+        );
         web.logs(&line)?;
     }
     web.lives()?;
@@ -108,7 +111,10 @@ fn body(daemon: &Containerd) -> Result<()> {
     const MOST: usize = 1024;
     let web = set(daemon, &[("max-body", "1Ki")]).serve()?;
     let post = |length: usize| {
-        format!("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length.min(MOST)))
+        format!(
+            "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n{}",
+            "x".repeat(length.min(MOST))
+        )
     };
     let mut wire = web.wire()?;
     wire.send(post(MOST))?;

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::census::Census;
 use e2e::containerd::Containerd;
 use e2e::guests::Guest;
-use e2e::http::wire::Wire;
 use e2e::http::Served;
+use e2e::http::wire::Wire;
 use e2e::process::{LIMIT, SLOW, poll};
 use e2e::runner::Scenario;
 

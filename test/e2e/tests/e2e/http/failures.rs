@@ -21,7 +21,10 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("http-exit", |daemon| {
             fails(daemon, "/exit?3", &["GET /exit: 500: the guest trapped: it called exit(3)"])
         }),
-        Scenario::ours("http-late-trap", late_trap),
+        Scenario::ours("http-late-trap", |daemon| {
+            fails(daemon, "/late-trap", &["GET /late-trap: 500: the guest trapped:", "wasm backtrace:"])
+        }),
+        Scenario::ours("http-cut-answer", cut),
         Scenario::ours("http-2-failures", by_two),
         Scenario::ours("http-trap-alone", alone),
     ]
@@ -40,16 +43,19 @@ fn fails(daemon: &Containerd, path: &str, words: &[&str]) -> Result<()> {
     web.end()
 }
 
-/// What was promised to be an answer is visibly cut.
-fn late_trap(daemon: &Containerd) -> Result<()> {
+/// An answer that its guest does not finish is visibly cut.
+fn cut(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
-    let mut wire = web.ask("/late-trap")?;
+    let mut wire = web.wire()?;
+    wire.posts("/echo")?;
+    wire.sends_chunk("first")?;
     wire.head()?.status(200)?;
-    let rest = wire.rest()?;
-    let rest = String::from_utf8_lossy(&rest);
+    ensure!(wire.chunk()?.as_deref() == Some(b"first"), "no echo");
+    wire.send("no size\r\n")?;
+    wire.shut()?;
+    let rest = String::from_utf8_lossy(&wire.rest()?).into_owned();
     ensure!(!rest.contains("0\r\n\r\n"), "the body seems whole: {rest:?}");
-    web.logs("in the middle of its answer, the guest trapped:")?;
-    web.logs("wasm backtrace:")?;
+    web.logs("http-all: the answer of /echo was cut short")?;
     web.lives()?;
     web.end()
 }
@@ -59,16 +65,16 @@ fn by_two(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let stream = web.connect()?;
     wait(async {
-        let mut sender = h2::<Text>(io(stream)?).await?;
-        let asked = |sender: &mut hyper::client::conn::http2::SendRequest<Text>, path: &str| {
-            let mut sender = sender.clone();
-            let request = get(path);
+        let sender = h2::<Text>(io(stream)?).await?;
+        let asked = |path: &str| {
+            let (mut sender, request) = (sender.clone(), get(path));
             tokio::spawn(async move { whole(sender.send_request(request?).await?).await })
         };
-        let (slow, cut) = (asked(&mut sender, "/sleep?300"), asked(&mut sender, "/late-trap"));
-        let (status, text, _) = whole(sender.send_request(get("/trap")?).await?).await?;
-        ensure!(status == 500 && text.trim_end() == FAILED, "{status} {text:?}");
-        ensure!(cut.await?.is_err(), "the answer of a guest that trapped is whole");
+        let slow = asked("/sleep?300");
+        for path in ["/trap", "/silent", "/exit?3", "/late-trap"] {
+            let (status, text, _) = asked(path).await??;
+            ensure!(status == 500 && text.trim_end() == FAILED, "{path}: {status} {text:?}");
+        }
         let (status, text, _) = slow.await??;
         ensure!((status, text.as_str()) == (200, "slept\n"), "{status} {text:?}");
         Ok(())

@@ -35,7 +35,10 @@ const BAD: [(&str, &str); 29] = [
     ("a negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"),
     ("a length that is none", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1a\r\n\r\na"),
     ("a length beyond 64 bits", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n\r\n"),
-    ("a coding after chunks", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
+    (
+        "a coding after chunks",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    ),
     ("no chunks at all", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\na"),
     ("chunks, in quotes", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"),
     ("chunks in the old version", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
@@ -115,7 +118,10 @@ fn chunks(daemon: &Containerd) -> Result<()> {
         wire.shut()?;
         let said = wire.rest()?;
         let said = String::from_utf8_lossy(&said);
-        ensure!(!said.ends_with("0\r\n\r\n") || !said.starts_with("HTTP/1.1 200"), "{what}: it said {said:?}");
+        ensure!(
+            !said.ends_with("0\r\n\r\n") || !said.starts_with("HTTP/1.1 200"),
+            "{what}: it said {said:?}"
+        );
     }
     web.lives()?;
     web.end()
@@ -125,7 +131,8 @@ fn chunks(daemon: &Containerd) -> Result<()> {
 fn smuggling(daemon: &Containerd) -> Result<()> {
     const HIDDEN: &str = "GET /log?smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     let web = all(daemon).serve()?;
-    let both = |first: String, second: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{first}\r\n{second}\r\n\r\n");
+    let both =
+        |first: String, second: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{first}\r\n{second}\r\n\r\n");
     let length = format!("Content-Length: {}", HIDDEN.len() + 5);
     for head in [
         both(length.clone(), "Transfer-Encoding: chunked"),

@@ -6,6 +6,7 @@ mod ending;
 mod failures;
 mod health;
 mod isolation;
+mod lookups;
 mod malformed;
 mod outgoing;
 mod patience;
@@ -36,6 +37,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(ending::scenarios());
     scenarios.extend(health::scenarios());
     scenarios.extend(outgoing::scenarios());
+    scenarios.extend(lookups::scenarios());
     scenarios.extend(policy::scenarios());
     scenarios.extend(tls::scenarios());
     scenarios
@@ -48,7 +50,7 @@ fn all(daemon: &Containerd) -> Run<'_> {
 
 /// The same, with settings: `timeout` for the annotation `lighter.wasm/http.timeout`.
 fn set<'a>(daemon: &'a Containerd, settings: &[(&str, &str)]) -> Run<'a> {
-    settings.iter().fold(all(daemon), |run, (name, value)| {
-        run.annotation(&format!("lighter.wasm/http.{name}"), value)
-    })
+    settings
+        .iter()
+        .fold(all(daemon), |run, (name, value)| run.annotation(&format!("lighter.wasm/http.{name}"), value))
 }
