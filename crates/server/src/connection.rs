@@ -78,9 +78,10 @@ fn protocol(settings: &Http) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
         .max_buf_size(settings.most_header)
+        // Answers are not gathered while more of the client's bytes are held (`pipeline_flush`): what is held may
+        // never become a request, and then its refusal, or the answer before it, would not be sent.
         // A client may close its side and still wait for the answer.
-        .half_close(true)
-        .pipeline_flush(true);
+        .half_close(true);
     builder
         .http2()
         .timer(TokioTimer::new())

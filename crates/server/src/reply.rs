@@ -70,7 +70,7 @@ impl Reply {
     fn text(self) -> &'static str {
         match self {
             Self::Healthy => "ok\n",
-            Self::Bad => "a request names its host, once\n",
+            Self::Bad => "a request names one host and a path\n",
             Self::TooLong => "the request's body is too long\n",
             Self::Failed => "the application failed; its log tells why\n",
             Self::Busy => "the application is busy\n",

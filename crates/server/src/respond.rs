@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{Request, Response, Version};
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -28,12 +29,17 @@ type Answered<A> = Response<Either<<A as Answer>::Body, Full<Bytes>>>;
 
 impl<A: Answer> Responder<A> {
     /// Answers `request`; somebody always does.
-    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Answered<A> {
+    pub(crate) async fn respond(&self, mut request: Request<Incoming>) -> Answered<A> {
         if self.settings.health.as_deref() == Some(request.uri().path()) {
             return Reply::Healthy.response().map(Either::Right);
         }
         if let Some(reply) = self.refusal(&request) {
             return reply.response().map(Either::Right);
+        }
+        if request.uri().authority().is_none() && !request.headers().contains_key(HOST) {
+            // HTTP/1.0; a guest is always told of one.
+            let address = HeaderValue::try_from(self.settings.address.to_string());
+            address.into_iter().for_each(|address| drop(request.headers_mut().insert(HOST, address)));
         }
         let asked = (request.method().clone(), request.uri().clone());
         self.ask(request).await.unwrap_or_else(|(reply, reason)| {
@@ -46,9 +52,7 @@ impl<A: Answer> Responder<A> {
 
     /// What is refused before the guest hears of it.
     fn refusal(&self, request: &Request<Incoming>) -> Option<Reply> {
-        let hosts = request.headers().get_all(HOST).iter().count();
-        let needs_host = request.version() == Version::HTTP_11 && request.uri().authority().is_none();
-        if hosts > 1 || (hosts == 0 && needs_host) {
+        if !names_one_host(request) || !names_a_path(request) {
             return Some(Reply::Bad);
         }
         // Of one that tells its length; others are cut when they are there.
@@ -76,6 +80,26 @@ impl<A: Answer> Responder<A> {
             Err(_) => Err((Reply::Busy, None)),
         }
     }
+}
+
+/// RFC 9112, 3.2: whoever is asked for must be the same for all who read the request.
+fn names_one_host(request: &Request<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => request.version() != Version::HTTP_11 || request.uri().authority().is_some(),
+        (Some(host), None) => {
+            let authority = host.to_str().unwrap_or("@");
+            authority.is_empty() || (!authority.contains('@') && authority.parse::<Authority>().is_ok())
+        }
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Neither a tunnel nor a word without a slash.
+fn names_a_path(request: &Request<Incoming>) -> bool {
+    let path = request.uri().path();
+    request.method() != Method::CONNECT
+        && (path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS))
 }
 
 /// One line or more for the container's log.

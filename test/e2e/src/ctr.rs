@@ -1,13 +1,16 @@
 //! `ctr run`, as a user types it: what to run, with which flags, in the foreground or detached.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use cases::User;
 
 use crate::containerd::{Containerd, OPTIONS};
+use crate::http::Served;
 use crate::image;
+use crate::net::Net;
 use crate::output::Output;
 use crate::process::{LIMIT, Running, poll, run};
 
@@ -38,7 +41,7 @@ impl Containerd {
     }
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// The entrypoint and its arguments.
     pub fn args(mut self, args: &[impl AsRef<str>]) -> Self {
         self.args.extend(args.iter().map(|arg| arg.as_ref().into()));
@@ -87,6 +90,11 @@ impl Run<'_> {
     pub fn read_only(mut self) -> Self {
         self.flags.push("--read-only".into());
         self
+    }
+
+    /// The network of another container.
+    pub fn network(self, net: &Net) -> Self {
+        self.flag("--with-ns", &format!("network:{}", net.path().display()))
     }
 
     /// The user, as the image says it.
@@ -140,6 +148,20 @@ impl Run<'_> {
     /// What `ctr` said.
     pub fn detach_to(self, uri: &str) -> Result<()> {
         run(&mut self.log_uri(uri).command(&["--detach"]))?.ok().context("ctr run --detach").map(drop)
+    }
+
+    /// Starts it in the background; it serves HTTP from then on.
+    ///
+    /// # Errors
+    /// What `ctr` said.
+    pub fn serve(self) -> Result<Served<'a>> {
+        let (daemon, id) = (self.daemon, self.id.clone());
+        let log = daemon.output_of(&id);
+        // Another scenario's container may have had the same name.
+        fs::remove_file(&log)
+            .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        self.detach_to(&format!("file://{}", log.display()))?;
+        Served::of(daemon, &id)
     }
 
     fn command(&self, how: &[&str]) -> std::process::Command {

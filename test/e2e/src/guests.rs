@@ -86,7 +86,7 @@ impl Guest {
 }
 
 /// The built guests the scenarios use, by the name of their folder.
-const BUILT: [&str; 2] = ["tcp-client-p2", "tcp-echo-p2"];
+const BUILT: [&str; 4] = ["http-all", "http-hello", "tcp-client-p2", "tcp-echo-p2"];
 
 const HELLO: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))

@@ -1,7 +1,7 @@
 //! End-to-end tests on real, private containerds: what they need, not what they check.
 //!
 //! `versions` finds the containerds and the shim, `containerd` runs one of them on an `image`,
-//! `ctr` drives it, or `cri` as the kubelet does, `kernel` says what became of a process, `census` counts what is left behind,
+//! `ctr` drives it, or `cri` as the kubelet does, `http` speaks to what it serves, `kernel` says what became of a process, `census` counts what is left behind,
 //! `runner` turns scenarios into lines. The scenarios themselves are in `tests/e2e`. Nothing here knows how the shim is built.
 
 pub mod census;
@@ -12,6 +12,7 @@ pub mod cri;
 pub mod ctr;
 pub mod exec;
 pub mod guests;
+pub mod http;
 pub mod image;
 pub mod interrupt;
 pub mod kernel;

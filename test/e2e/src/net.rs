@@ -1,5 +1,5 @@
-//! A network namespace of the tests' own, kept by a mount below a scope's folder: whatever a
-//! containerd does to its network vanishes with it.
+//! Network namespaces: one of the tests' own, kept by a mount below a scope's folder, so that whatever a
+//! containerd does to its network vanishes with it; and those of containers.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::process::run;
 
-/// A network namespace with its loopback up and nothing else.
+/// A network namespace.
 #[derive(Clone, Debug)]
 pub struct Net {
     file: PathBuf,
 }
 
 impl Net {
-    /// Makes one, kept at `file`.
+    /// Makes one with its loopback up and nothing else, kept at `file`.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -34,6 +34,11 @@ impl Net {
     /// That of process `pid`, for as long as it lives.
     pub fn of(pid: i32) -> Self {
         Self { file: format!("/proc/{pid}/ns/net").into() }
+    }
+
+    /// As `ctr` and others name it.
+    pub fn path(&self) -> &Path {
+        &self.file
     }
 
     /// A command that becomes `program` inside, with the same process id.

@@ -54,9 +54,14 @@ fn of_lookup(error: &LookupError) -> Error {
 }
 
 fn of_io(error: &io::Error) -> Option<Error> {
-    // TLS comes wrapped in it.
-    if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return Some(of_tls(inner));
+    // TLS comes wrapped in it, and hyper-rustls wraps that once more; `source` passes over what is wrapped.
+    if let Some(inner) = error.get_ref() {
+        if let Some(inner) = inner.downcast_ref::<rustls::Error>() {
+            return Some(of_tls(inner));
+        }
+        if let Some(inner) = inner.downcast_ref::<io::Error>() {
+            return of_io(inner);
+        }
     }
     Some(match error.kind() {
         ErrorKind::ConnectionRefused => Error::ConnectionRefused,

@@ -37,6 +37,8 @@ pub struct Guests {
     outgoing: Outgoing,
     reuse: u64,
     timeout: Duration,
+    /// Whether clients speak TLS.
+    secure: bool,
     /// Those that may answer more.
     idle: Mutex<Vec<Copy>>,
     ticks: Ticks,
@@ -62,10 +64,11 @@ impl Guests {
     ) -> Self {
         let (reuse, timeout) =
             guest.http.as_ref().map_or((1, Duration::MAX), |http| (http.reuse, http.timeout));
+        let secure = guest.http.as_ref().is_some_and(|http| http.tls.is_some());
         let config = wasi::config(&guest);
         let outgoing = Outgoing::new(wasi::egress(&guest), &guest.env);
         let idle = Mutex::default();
-        Self { component, guest, folders, config, memory, outgoing, reuse, timeout, idle, ticks }
+        Self { component, guest, folders, config, memory, outgoing, reuse, timeout, secure, idle, ticks }
     }
 
     async fn copy(&self) -> Result<Copy, Failure> {
@@ -97,7 +100,8 @@ impl Guests {
         store.set_epoch_deadline(1);
         let mut http = store.data_mut().http();
         let request = request.map(WasiBody);
-        let request = http.new_incoming_request(Scheme::Http, request).map_err(trapped)?;
+        let scheme = if self.secure { Scheme::Https } else { Scheme::Http };
+        let request = http.new_incoming_request(scheme, request).map_err(trapped)?;
         let said = http.new_response_outparam(said).map_err(trapped)?;
         proxy.wasi_http_incoming_handler().call_handle(store, request, said).await.map_err(trapped)?;
         copy.answered += 1;

@@ -18,6 +18,7 @@ mod cri;
 mod data;
 mod exec;
 mod honoured;
+mod http;
 mod jail;
 mod lifecycle;
 mod limits;
@@ -90,6 +91,7 @@ fn scenarios(cases: Vec<cases::Case>) -> Vec<Scenario> {
     scenarios.extend(exec::scenarios());
     scenarios.extend(terminal::scenarios());
     scenarios.extend(limits::scenarios());
+    scenarios.extend(http::scenarios());
     scenarios.extend(options::scenarios());
     scenarios.extend(cache::scenarios());
     scenarios.extend(rpc::scenarios());

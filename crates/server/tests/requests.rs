@@ -1,0 +1,174 @@
+//! Requests as they come over a connection, and what a server says to them when its guest answers everything.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::future::pending;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::Full;
+use server::{Answer, BoxError, Failure, Permit, RequestBody, Server};
+use workload::Http;
+
+/// Answers with what it was asked.
+struct Repeats;
+
+impl Answer for Repeats {
+    type Body = Full<Bytes>;
+
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<RequestBody>,
+        _permit: Permit,
+    ) -> Result<Response<Full<Bytes>>, Failure> {
+        let host = request.headers().get(HOST).map_or("none", |host| host.to_str().unwrap());
+        let text = format!("[{} {} of {host}]", request.method(), request.uri());
+        Ok(Response::new(Full::new(text.into())))
+    }
+}
+
+/// Answers with a body that never ends, and counts how much of it was asked for.
+struct Endless(Arc<AtomicUsize>);
+
+impl Answer for Endless {
+    type Body = Self;
+
+    async fn answer(
+        self: Arc<Self>,
+        _request: Request<RequestBody>,
+        _permit: Permit,
+    ) -> Result<Response<Self>, Failure> {
+        Ok(Response::new(Self(Arc::clone(&self.0))))
+    }
+}
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        const CHUNK: usize = 64 << 10;
+        const ALL: usize = 256 << 20;
+        // So that a server that holds all of it does not take all of the machine.
+        let left = self.0.fetch_add(CHUNK, Ordering::Relaxed) < ALL;
+        Poll::Ready(left.then(|| Ok(Frame::data(Bytes::from_static(&[b'x'; CHUNK])))))
+    }
+}
+
+fn serve(answer: impl Answer) -> SocketAddr {
+    const SECOND: Duration = Duration::from_secs(1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let settings = Http {
+        address: "0.0.0.0:8080".parse().unwrap(),
+        reuse: 1,
+        concurrency: 8,
+        queue: 8,
+        connections: 8,
+        most_header: 8 << 10,
+        most_body: 8,
+        header_timeout: 20 * SECOND,
+        timeout: 20 * SECOND,
+        grace: SECOND,
+        health: None,
+        tls: None,
+        cores: None,
+    };
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let server = Server::new(settings, listener.into()).unwrap();
+        runtime.block_on(server.run(Arc::new(answer), pending())).unwrap();
+    });
+    address
+}
+
+/// What comes for `bytes`, after which nothing more is sent: the status of the last answer and all texts.
+#[track_caller]
+fn check(server: SocketAddr, bytes: &str, status: &str, text: &str) {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.write_all(bytes.as_bytes()).unwrap();
+    // One that is refused early may be closed already.
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut said = String::new();
+    // A server that did not read everything may end with a reset.
+    let _ = stream.read_to_string(&mut said);
+    let (_, last) = said.rsplit_once("HTTP/1.").unwrap_or_else(|| panic!("no answer to {bytes:?}: {said:?}"));
+    assert_eq!(last.get(2..5), Some(status), "{bytes:?}: {said:?}");
+    assert!(said.contains(text), "{bytes:?}: {said:?}");
+}
+
+#[test]
+fn what_is_a_request_is_answered() {
+    let server = serve(Repeats);
+    check(server, "GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n", "200", "[GET /a?b of h]");
+    check(server, "GET / HTTP/1.1\r\nHost:\r\n\r\n", "200", "[GET / of ]");
+    check(server, "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "200", "[GET / of [::1]:80]");
+    check(server, "GET http://o/ HTTP/1.1\r\nHost: h\r\n\r\n", "200", "[GET http://o/ of h]");
+    check(server, "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "200", "[OPTIONS * of h]");
+    // Before 1.1 nobody had to name a host; the guest is told one all the same.
+    check(server, "GET / HTTP/1.0\r\n\r\n", "200", "[GET / of 0.0.0.0:8080]");
+}
+
+#[test]
+fn what_is_none_is_refused_in_words() {
+    let server = serve(Repeats);
+    for bytes in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
+        "GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n",
+        "CONNECT b:80 HTTP/1.1\r\nHost: b:80\r\n\r\n",
+        "G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n",
+    ] {
+        check(server, bytes, "400", "");
+    }
+    let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(9 << 10));
+    check(server, &long, "431", "");
+    check(server, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123456789", "413", "");
+}
+
+/// The answer before it is not held back.
+#[test]
+fn a_bad_request_behind_a_good_one_is_refused() {
+    let server = serve(Repeats);
+    check(server, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nnonsense\r\n\r\n", "400", "[GET /1 of h]");
+}
+
+#[test]
+fn half_a_request_does_not_hold_back_the_answer_before_it() {
+    let mut stream = TcpStream::connect(serve(Repeats)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HT").unwrap();
+    let mut block = [0; 1024];
+    let length = stream.read(&mut block).unwrap();
+    assert!(block[..length].starts_with(b"HTTP/1.1 200 OK"));
+}
+
+/// Nobody's memory holds what its client has not read.
+#[test]
+fn an_answer_is_made_as_fast_as_it_is_read() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let mut stream = TcpStream::connect(serve(Endless(Arc::clone(&made)))).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0; 15]).unwrap();
+    // The kernel's buffers take some mebibytes.
+    thread::sleep(Duration::from_millis(300));
+    let made = made.load(Ordering::Relaxed);
+    assert!(made < 32 << 20, "{made} bytes were made for a client that read 15");
+}

@@ -1,0 +1,86 @@
+//! A client that knows all of HTTP/1.1 and HTTP/2: hyper.
+
+use std::future::Future;
+use std::net::TcpStream;
+
+use anyhow::{Context as _, Result};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper::{HeaderMap, Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use super::limit;
+
+/// A body that is there from the beginning.
+pub type Text = Full<Bytes>;
+
+/// Does `work` to its end, in a runtime of its own.
+///
+/// # Errors
+/// Those of the work, or that it took too long.
+pub fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { timeout(limit(), work).await.context("it took too long")? })
+}
+
+/// `stream`, for [`h1`], [`h2`] or TLS. In a runtime.
+///
+/// # Errors
+/// When it cannot be watched.
+pub fn io(stream: TcpStream) -> Result<tokio::net::TcpStream> {
+    stream.set_nonblocking(true)?;
+    Ok(tokio::net::TcpStream::from_std(stream)?)
+}
+
+/// Speaks HTTP/1.1.
+///
+/// # Errors
+/// When the connection is broken.
+pub async fn h1<B>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<http1::SendRequest<B>>
+where
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// Speaks HTTP/2, which both sides know beforehand.
+///
+/// # Errors
+/// When the server does not.
+pub async fn h2<B>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<http2::SendRequest<B>>
+where
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
+{
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// A request for `path`, by either version.
+///
+/// # Errors
+/// When that is no path.
+pub fn get(path: &str) -> Result<Request<Text>> {
+    let request = Request::get(format!("http://test{path}")).header("host", "test");
+    Ok(request.body(Text::default())?)
+}
+
+/// A response's status, text and trailers.
+///
+/// # Errors
+/// When it is cut.
+pub async fn whole(response: Response<Incoming>) -> Result<(u16, String, HeaderMap)> {
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await?;
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned(), trailers))
+}

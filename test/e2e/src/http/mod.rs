@@ -1,0 +1,143 @@
+//! Containers that serve HTTP and those who talk to them: `wire` sends bytes as a test writes them, `client` is
+//! hyper, `upstream` and `names` are whom a guest asks, `certificates` makes what TLS needs.
+
+pub mod certificates;
+pub mod client;
+pub mod names;
+pub mod upstream;
+pub mod wire;
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::containerd::Containerd;
+use crate::net::Net;
+use crate::process::{LIMIT, SLOW, poll};
+use wire::{Answer, Wire};
+
+/// The port of a guest that names none.
+const PORT: u16 = 8080;
+
+/// A container that serves HTTP in a network of its own.
+pub struct Served<'a> {
+    daemon: &'a Containerd,
+    /// Its name.
+    pub id: String,
+    /// Its first process.
+    pub pid: i32,
+    /// Its network.
+    pub net: Net,
+    /// Where it is reached.
+    pub address: SocketAddr,
+}
+
+impl<'a> Served<'a> {
+    /// The running container `id`.
+    ///
+    /// # Errors
+    /// When there is no such task.
+    pub fn of(daemon: &'a Containerd, id: &str) -> Result<Self> {
+        let pid = daemon.task(id)?.pid;
+        let address = (Ipv4Addr::LOCALHOST, PORT).into();
+        Ok(Self { daemon, id: id.into(), pid, net: Net::of(pid), address })
+    }
+
+    /// The same, reached at `address`.
+    pub fn at(self, address: impl Into<SocketAddr>) -> Self {
+        Self { address: address.into(), ..self }
+    }
+
+    /// A connection to it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn connect(&self) -> Result<TcpStream> {
+        let stream = self.net.inside(|| {
+            TcpStream::connect_timeout(&self.address, limit())
+                .with_context(|| format!("cannot connect to {}", self.address))
+        })?;
+        stream.set_read_timeout(Some(limit()))?;
+        stream.set_write_timeout(Some(limit()))?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// A connection for bytes as they are.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn wire(&self) -> Result<Wire> {
+        Ok(Wire::new(self.connect()?))
+    }
+
+    /// Asks for `path` and does not wait for the answer.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn ask(&self, path: &str) -> Result<Wire> {
+        let mut wire = self.wire()?;
+        wire.asks(path)?;
+        Ok(wire)
+    }
+
+    /// What it answers for `path`.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        self.ask(path)?.answer().with_context(|| format!("GET {path}"))
+    }
+
+    /// Still answers requests, whatever happened before.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn lives(&self) -> Result<()> {
+        self.get("/")?.is(200, "hello").map(drop).context("afterwards")
+    }
+
+    /// What it wrote to both its outputs.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Waits until it wrote `text`.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn logs(&self, text: &str) -> Result<()> {
+        poll(&format!("{text:?} in the log"), LIMIT, || Ok(self.log().contains(text).then_some(())))
+            .with_context(|| format!("the log says {:?}", self.log()))
+    }
+
+    /// Waits for its end, with this code, and deletes it.
+    ///
+    /// # Errors
+    /// When it does not end, or otherwise.
+    pub fn ends(&self, code: i32) -> Result<()> {
+        self.daemon.becomes(&self.id, "STOPPED")?;
+        self.daemon.delete_task(&self.id, code)?;
+        self.daemon.delete_container(&self.id)
+    }
+
+    /// Ends and deletes it: exit code 137.
+    ///
+    /// # Errors
+    /// When any of that fails.
+    pub fn end(&self) -> Result<()> {
+        self.daemon.kill_and_delete(&self.id)
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.daemon.output_of(&self.id)
+    }
+}
+
+/// How long anything may take that ought to take a moment.
+pub(crate) fn limit() -> Duration {
+    LIMIT * *SLOW
+}

@@ -1,0 +1,214 @@
+//! What a server takes on: requests at once and in a queue, bytes, connections, memory.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::http::Served;
+use e2e::http::client::{Text, get, h2, io, wait, whole};
+use e2e::http::wire::Wire;
+use e2e::process::{LIMIT, poll};
+use e2e::runner::Scenario;
+
+use super::{HELLO, all, set};
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("http-queue", queue),
+        Scenario::ours("http-queue-timeout", queue_timeout),
+        Scenario::ours("http-timeout", late),
+        Scenario::ours("http-timeout-frees-place", late_alone),
+        Scenario::ours("http-max-body", body),
+        Scenario::ours("http-max-header", header),
+        Scenario::ours("http-many-headers", many_headers),
+        Scenario::ours("http-connections", connections),
+        Scenario::ours("http-memory", memory),
+        Scenario::ours("http-memory-at-once", memory_at_once),
+    ]
+}
+
+/// A request that takes a place until [`let_go`].
+pub fn hold(web: &Served<'_>) -> Result<Wire> {
+    let mut wire = web.wire()?;
+    wire.posts("/echo")?;
+    wire.sends_chunk("in")?;
+    wire.head()?.status(200)?;
+    ensure!(wire.chunk()?.as_deref() == Some(b"in"), "no echo");
+    Ok(wire)
+}
+
+fn let_go(mut held: Wire) -> Result<()> {
+    held.sends_chunk("")?;
+    ensure!(held.chunk()?.is_none(), "the echo does not end");
+    Ok(())
+}
+
+/// One is answered, one waits, the third is told to come later.
+fn queue(daemon: &Containerd) -> Result<()> {
+    let web = set(daemon, &[("concurrency", "1"), ("queue", "1")]).serve()?;
+    let held = hold(&web)?;
+    let (one, other) = (web.ask("/")?, web.ask("/")?);
+    let (mut refused, mut waiting) = first_answered(one, other)?;
+    let answer = refused.answer()?.is(503, "the application is busy")?;
+    ensure!(answer.header("retry-after") == Some("1"), "{answer:?}");
+    ensure!(!waiting.ready()?, "the one in the queue is answered, too");
+    let_go(held)?;
+    waiting.answer()?.is(200, "hello")?;
+    web.end()
+}
+
+/// Which of two is answered first is not ours to say.
+fn first_answered(mut one: Wire, mut other: Wire) -> Result<(Wire, Wire)> {
+    let first = poll("an answer", LIMIT, || match (one.ready()?, other.ready()?) {
+        (false, false) => Ok(None),
+        (first, _) => Ok(Some(first)),
+    })?;
+    Ok(if first { (one, other) } else { (other, one) })
+}
+
+/// The time in the queue counts as the guest's.
+fn queue_timeout(daemon: &Containerd) -> Result<()> {
+    let web = set(daemon, &[("concurrency", "1"), ("timeout", "500ms")]).serve()?;
+    let held = hold(&web)?;
+    let answer = web.get("/")?.is(503, "the application is busy")?;
+    ensure!(answer.header("retry-after") == Some("1"), "{answer:?}");
+    let_go(held)?;
+    web.lives()?;
+    web.end()
+}
+
+/// Neither a guest that computes nor one that waits is waited for longer; others are answered meanwhile.
+fn late(daemon: &Containerd) -> Result<()> {
+    let web = set(daemon, &[("timeout", "1s")]).serve()?;
+    for path in ["/burn", "/sleep?60000"] {
+        let mut wire = web.ask(path)?;
+        web.get("/")?.is(200, "hello").context("beside it")?;
+        ensure!(!wire.ready()?, "{path} is answered before its time");
+        wire.answer()?.is(504, "the application took too long")?;
+        let line = format!(
+            "GET {}: 504: the guest did not answer within 1s",
+            &path[..path.find('?').unwrap_or(path.len())]
+        );
+        web.logs(&line)?;
+    }
+    web.lives()?;
+    web.end()
+}
+
+/// Its place is free afterwards: it does not compute on.
+fn late_alone(daemon: &Containerd) -> Result<()> {
+    let web = set(daemon, &[("timeout", "300ms"), ("concurrency", "1"), ("queue", "0")]).serve()?;
+    for _ in 0..3 {
+        web.get("/burn")?.status(504)?;
+        web.get("/")?.is(200, "hello")?;
+    }
+    web.end()
+}
+
+/// A body that says it is too long is refused unread; one that turns out to be is cut off for the guest.
+fn body(daemon: &Containerd) -> Result<()> {
+    const MOST: usize = 1024;
+    let web = set(daemon, &[("max-body", "1Ki")]).serve()?;
+    let post = |length: usize| {
+        format!(
+            "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n{}",
+            "x".repeat(length.min(MOST))
+        )
+    };
+    let mut wire = web.wire()?;
+    wire.send(post(MOST))?;
+    ensure!(wire.answer()?.status(200)?.body.len() == MOST, "a body of just the length is not whole");
+    wire.send(post(MOST + 1))?;
+    wire.answer()?.is(413, "the request's body is too long")?;
+    wire.closed()?;
+
+    let mut wire = web.wire()?;
+    wire.posts("/echo")?;
+    wire.sends_chunk(&"x".repeat(MOST))?;
+    wire.head()?.status(200)?;
+    ensure!(wire.chunk()?.is_some_and(|chunk| chunk.len() == MOST), "no echo");
+    wire.sends_chunk("y")?;
+    let rest = String::from_utf8_lossy(&wire.rest()?).into_owned();
+    ensure!(!rest.contains('y') && !rest.contains("0\r\n"), "beyond the bound came {rest:?}");
+    web.lives()?;
+    web.end()
+}
+
+/// Both versions say the same of a head that is too long.
+fn header(daemon: &Containerd) -> Result<()> {
+    let web = set(daemon, &[("max-header", "8Ki")]).serve()?;
+    let long = "x".repeat(16 << 10);
+    let mut wire = web.wire()?;
+    wire.send(format!("GET / HTTP/1.1\r\nHost: test\r\nX: {long}\r\n\r\n"))?;
+    wire.head()?.status(431)?;
+    let stream = web.connect()?;
+    wait(async {
+        let mut sender = h2::<Text>(io(stream)?).await?;
+        let mut request = get("/")?;
+        request.headers_mut().insert("x", long.parse()?);
+        let (status, ..) = whole(sender.send_request(request).await?).await?;
+        ensure!(status == 431, "status {status}");
+        let (status, ..) = whole(sender.send_request(get("/")?).await?).await?;
+        ensure!(status == 200, "status {status} afterwards");
+        Ok(())
+    })?;
+    web.lives()?;
+    web.end()
+}
+
+fn many_headers(daemon: &Containerd) -> Result<()> {
+    let web = daemon.run("web").args(HELLO).serve()?;
+    let mut wire = web.wire()?;
+    let headers: String = (0..2000).map(|number| format!("X-{number}: 1\r\n")).collect();
+    wire.send(format!("GET / HTTP/1.1\r\nHost: test\r\n{headers}\r\n"))?;
+    wire.head()?.status(431)?;
+    web.lives()?;
+    web.end()
+}
+
+/// The third connection is served when one of the two is over.
+fn connections(daemon: &Containerd) -> Result<()> {
+    /// As long as others are answered many times.
+    const WHILE: Duration = Duration::from_millis(200);
+    let web = set(daemon, &[("connections", "2")]).serve()?;
+    let (mut one, mut two) = (web.ask("/")?, web.ask("/")?);
+    one.answer()?.is(200, "hello")?;
+    two.answer()?.is(200, "hello")?;
+    let mut three = web.ask("/")?;
+    thread::sleep(WHILE);
+    ensure!(!three.ready()?, "a third connection is served");
+    two.asks("/")?;
+    two.answer()?.is(200, "hello")?;
+    drop(one);
+    three.answer()?.is(200, "hello")?;
+    web.end()
+}
+
+/// A guest that asks for more memory than the container may have is told no.
+fn memory(daemon: &Containerd) -> Result<()> {
+    let web = limited(daemon).serve()?;
+    web.get("/memory?8")?.is(200, "got")?;
+    web.get("/memory?256")?.is(200, "refused")?;
+    web.get("/memory?8")?.is(200, "got")?;
+    web.end()
+}
+
+/// So are those that ask for it together; what one had is there for the next.
+fn memory_at_once(daemon: &Containerd) -> Result<()> {
+    let web = limited(daemon).serve()?;
+    for _ in 0..3 {
+        let mut wires = (0..8).map(|_| web.ask("/memory?20")).collect::<Result<Vec<_>>>()?;
+        for wire in &mut wires {
+            let answer = wire.answer()?;
+            let fits = matches!((answer.status, answer.text().trim()), (200, "got" | "refused") | (503, _));
+            ensure!(fits, "{answer:?}");
+        }
+        web.get("/memory?20")?.is(200, "got")?;
+    }
+    web.end()
+}
+
+fn limited(daemon: &Containerd) -> e2e::ctr::Run<'_> {
+    all(daemon).flag("--memory-limit", &(64 << 20).to_string())
+}

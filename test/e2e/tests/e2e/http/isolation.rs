@@ -1,0 +1,95 @@
+//! What a guest is given for each request, and what it is never given.
+
+use anyhow::{Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::kernel;
+use e2e::runner::Scenario;
+use std::net::Ipv4Addr;
+
+use super::{all, set};
+use crate::data::shared_folder;
+use crate::jail::USER;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("http-copy-each", |daemon| counts(daemon, "1", "1 1 1 1 1 1 1")),
+        Scenario::ours("http-reuse", |daemon| counts(daemon, "3", "1 2 3 1 2 3 1")),
+        Scenario::ours("http-reuse-trap", reuse_trap),
+        Scenario::ours("http-environment", environment),
+        Scenario::ours("http-volume", volume),
+        Scenario::ours("http-output", output),
+        Scenario::ours("http-random", random),
+        Scenario::ours("http-jail", jail),
+    ]
+}
+
+/// Each copy counts the requests it has seen.
+fn counts(daemon: &Containerd, reuse: &str, expected: &str) -> Result<()> {
+    let web = set(daemon, &[("reuse", reuse)]).serve()?;
+    let mut wire = web.wire()?;
+    let mut counted = Vec::new();
+    for _ in expected.split(' ') {
+        wire.asks("/count")?;
+        counted.push(wire.answer()?.status(200)?.text().trim().to_owned());
+    }
+    ensure!(counted.join(" ") == expected, "{counted:?}");
+    web.end()
+}
+
+/// A copy that trapped answers nothing more.
+fn reuse_trap(daemon: &Containerd) -> Result<()> {
+    let web = set(daemon, &[("reuse", "100")]).serve()?;
+    web.get("/count")?.is(200, "1")?;
+    web.get("/count")?.is(200, "2")?;
+    web.get("/trap")?.status(500)?;
+    web.get("/count")?.is(200, "1")?;
+    web.end()
+}
+
+/// The container's arguments and environment, as any other guest's.
+fn environment(daemon: &Containerd) -> Result<()> {
+    let web = all(daemon).args(&["one", "two words"]).env("A=b").env("PORT=8080").serve()?;
+    web.get("/args")?.is(200, "/guests/http-all.wasm\none\ntwo words")?;
+    web.get("/env")?.status(200)?.says("A=b\n")?.says("PATH=/bin\n")?.says("PORT=8080\n")?;
+    web.end()
+}
+
+/// The root and its volumes, as far as the user's rights go.
+fn volume(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-volume")?;
+    let web = all(daemon).user(Some(USER)).bind(&folder, "/outbox", false).serve()?;
+    web.get("/file?/outbox/note")?.is(200, "from the host")?;
+    web.get("/file?/etc/group")?.status(200)?.says("root:x:0:")?;
+    web.get("/file?/secret")?.status(404)?.says("ermission")?;
+    web.get("/file?/outbox/../../../etc/shadow")?.status(404)?;
+    web.end()
+}
+
+/// What guests write is in the container's log, whichever of its outputs they write to.
+fn output(daemon: &Containerd) -> Result<()> {
+    let web = all(daemon).serve()?;
+    web.get("/log?one")?.is(200, "logged")?;
+    web.get("/log?other")?.is(200, "logged")?;
+    web.logs("one\none\nother\nother\n")?;
+    web.end()
+}
+
+fn random(daemon: &Containerd) -> Result<()> {
+    let web = all(daemon).serve()?;
+    let (one, other) = (web.get("/random")?.text(), web.get("/random")?.text());
+    ensure!(one.trim().len() == 16 && one != other, "{one:?} and {other:?}");
+    web.end()
+}
+
+/// However low its port, the process has no power left when it serves.
+fn jail(daemon: &Containerd) -> Result<()> {
+    let web = all(daemon).env("PORT=80").serve()?.at((Ipv4Addr::LOCALHOST, 80));
+    web.get("/")?.is(200, "hello")?;
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        let held = kernel::status(web.pid, set)?;
+        ensure!(held == "0".repeat(16), "{set} is {held}");
+    }
+    ensure!(kernel::status(web.pid, "NoNewPrivs")? == "1", "it may gain power");
+    ensure!(kernel::status(web.pid, "Seccomp")? == "2", "it has no filter");
+    web.end()
+}

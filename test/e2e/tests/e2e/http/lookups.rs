@@ -1,0 +1,115 @@
+//! Names: the container's own files and name server, whatever else its image would like.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::ctr::Run;
+use e2e::http::names;
+use e2e::http::upstream::Upstream;
+use e2e::process::run;
+use e2e::runner::Scenario;
+
+use super::all;
+use super::outgoing::fetches;
+use crate::data::shared_folder;
+
+/// What the test's name server knows.
+const NAMES: &[(&str, Ipv4Addr)] =
+    &[("upstream.test", Ipv4Addr::LOCALHOST), ("short.cluster.test", Ipv4Addr::new(127, 0, 0, 3))];
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("http-names-hosts", hosts),
+        Scenario::ours("http-names-dns", dns),
+        Scenario::measured("http-names-hostile-image", hostile),
+    ]
+}
+
+/// A file of the container's at `path`.
+pub fn with_file<'a>(run: Run<'a>, folder: &Path, path: &str, text: &str) -> Result<Run<'a>> {
+    let file = folder.join(path.trim_start_matches('/').replace('/', "-"));
+    fs::write(&file, text)?;
+    Ok(run.bind(&file, path, false))
+}
+
+/// The container's own `hosts`; a change of it is seen.
+fn hosts(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-names-hosts")?;
+    let hosts = "127.0.0.1 localhost\n127.0.0.5 known.test alias # not.this\n";
+    let web = with_file(all(daemon), &folder, "/etc/hosts", hosts)?.serve()?;
+    for (name, addresses) in [
+        ("known.test", "127.0.0.5"),
+        ("alias", "127.0.0.5"),
+        ("127.0.0.9", "127.0.0.9"),
+        ("KNOWN.test", "127.0.0.5"),
+    ] {
+        web.get(&format!("/lookup?{name}"))?.is(200, addresses).context(name)?;
+    }
+    web.get("/lookup?localhost")?.status(200)?.says("127.0.0.1\n")?;
+    let upstream = Upstream::serve(&web.net, None)?;
+    fetches(&web, &format!("http://localhost:{}/", upstream.port), "200\nasked for /")?;
+    web.end()
+}
+
+/// The server that `resolv.conf` names is asked, its search list minded, and its "no" believed.
+fn dns(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-names-dns")?;
+    let conf = "nameserver 127.0.0.1\nsearch cluster.test\noptions ndots:1\n";
+    let web = with_file(all(daemon), &folder, "/etc/resolv.conf", conf)?.serve()?;
+    let asked = names::serve(&web.net, NAMES)?;
+    let upstream = Upstream::serve(&web.net, None)?;
+    fetches(&web, &format!("http://upstream.test:{}/", upstream.port), "200\nasked for /")?;
+    web.get("/lookup?upstream.test")?.is(200, "127.0.0.1")?;
+    web.get("/lookup?short")?.is(200, "127.0.0.3")?;
+    web.get("/lookup?nobody.test")?.is(200, "error: name-unresolvable")?;
+    web.get("/get?http://nobody.test/")?.status(200)?.says("error: ErrorCode::DnsError")?.says("NXDOMAIN")?;
+    let asked = asked.lock().map_err(|_| anyhow::anyhow!("the name server panicked"))?.clone();
+    ensure!(asked.iter().any(|name| name == "short.cluster.test"), "{asked:?}");
+    ensure!(!asked.iter().any(|name| name == "localhost"), "{asked:?}");
+    web.end()
+}
+
+/// Of an image that wants look-ups to go through a library of its own no code runs. Where there is no C
+/// compiler the library is none, and the line says so.
+fn hostile(daemon: &Containerd) -> Result<String> {
+    const SOURCE: &str = "#include <stdio.h>\n__attribute__((constructor)) static void evil(void) \
+                          { FILE *f = fopen(TRACE, \"w\"); if (f) fclose(f); }\n";
+    let folder = shared_folder(daemon, "http-hostile")?;
+    let (library, trace) = (folder.join("evil.so"), folder.join("trace"));
+    fs::write(folder.join("evil.c"), SOURCE)?;
+    let build = |trace: &str| {
+        let define = format!("-DTRACE=\"{trace}\"");
+        let mut command = Command::new("cc");
+        run(command.args(["-shared", "-fPIC", &define, "-o"]).arg(&library).arg(folder.join("evil.c")))
+    };
+    let armed = match build(&trace.display().to_string()) {
+        Err(_) => false,
+        Ok(built) => {
+            built.ok()?;
+            run(Command::new("/bin/true").env("LD_PRELOAD", &library))?.ok()?;
+            ensure!(trace.exists(), "the library does nothing even where it is loaded");
+            fs::remove_file(&trace)?;
+            build("/outbox/trace")?.ok()?;
+            true
+        }
+    };
+    if !armed {
+        fs::write(&library, "no library")?;
+    }
+    let mut web = all(daemon).bind(&folder, "/outbox", true);
+    web = with_file(web, &folder, "/etc/nsswitch.conf", "hosts: evil\n")?;
+    for place in ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/lib", "/usr/lib"] {
+        web = web.bind(&library, &format!("{place}/libnss_evil.so.2"), false);
+    }
+    let web = web.serve()?;
+    web.get("/lookup?nobody.test")?.status(200)?.says("error: ")?;
+    web.get("/get?http://nobody.test/")?.status(200)?.says("error: ")?;
+    web.get("/connect?nobody.test:80")?.status(200)?.says("error: ")?;
+    ensure!(!trace.exists(), "the image's library ran");
+    web.end()?;
+    Ok(if armed { String::new() } else { "without a C compiler, so with a library that is none".into() })
+}

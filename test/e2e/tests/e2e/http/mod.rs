@@ -1,0 +1,56 @@
+//! Components that answer HTTP requests: what clients, guests and operators are promised of their server.
+
+mod addresses;
+mod bounds;
+mod ending;
+mod failures;
+mod health;
+mod isolation;
+mod lookups;
+mod malformed;
+mod outgoing;
+mod patience;
+mod policy;
+mod protocol;
+mod streaming;
+mod tls;
+
+use e2e::containerd::Containerd;
+use e2e::ctr::Run;
+use e2e::runner::Scenario;
+
+/// A path for everything that a request can ask of the host.
+const ALL: &[&str] = &["/guests/http-all.wasm"];
+/// Answers `hello`, whatever is asked.
+const HELLO: &[&str] = &["/guests/http-hello.wasm"];
+
+pub fn scenarios() -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    scenarios.extend(protocol::scenarios());
+    scenarios.extend(streaming::scenarios());
+    scenarios.extend(addresses::scenarios());
+    scenarios.extend(isolation::scenarios());
+    scenarios.extend(bounds::scenarios());
+    scenarios.extend(patience::scenarios());
+    scenarios.extend(failures::scenarios());
+    scenarios.extend(malformed::scenarios());
+    scenarios.extend(ending::scenarios());
+    scenarios.extend(health::scenarios());
+    scenarios.extend(outgoing::scenarios());
+    scenarios.extend(lookups::scenarios());
+    scenarios.extend(policy::scenarios());
+    scenarios.extend(tls::scenarios());
+    scenarios
+}
+
+/// A container `web` of the guest that can do everything.
+fn all(daemon: &Containerd) -> Run<'_> {
+    daemon.run("web").args(ALL)
+}
+
+/// The same, with settings: `timeout` for the annotation `lighter.wasm/http.timeout`.
+fn set<'a>(daemon: &'a Containerd, settings: &[(&str, &str)]) -> Run<'a> {
+    settings
+        .iter()
+        .fold(all(daemon), |run, (name, value)| run.annotation(&format!("lighter.wasm/http.{name}"), value))
+}

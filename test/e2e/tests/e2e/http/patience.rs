@@ -1,0 +1,94 @@
+//! Clients that take their time: none holds a connection, or a place, for longer than its due.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::http::Served;
+use e2e::kernel;
+use e2e::process::{LIMIT, SLOW, poll};
+use e2e::runner::Scenario;
+
+use super::{bounds, set};
+
+/// What clients are given here; and how much later they may be let go.
+const GIVEN: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_secs(4);
+
+/// What a client of HTTP/2 says first, with no settings.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("http-says-nothing", |daemon| ends(daemon, "", b"")),
+        Scenario::ours("http-half-a-head", |daemon| ends(daemon, "", b"GET / HTTP/1.1\r\nHost: a\r\n")),
+        Scenario::ours("http-half-a-second-head", |daemon| ends(daemon, "/", b"GET / HT")),
+        Scenario::ours("http-idle", |daemon| ends(daemon, "/", b"")),
+        Scenario::ours("http-2-says-nothing", |daemon| ends(daemon, "", PREFACE)),
+        Scenario::ours("http-half-a-body", half_a_body),
+        Scenario::ours("http-slow-loris", slow_loris),
+        Scenario::ours("http-reads-nothing", reads_nothing),
+    ]
+}
+
+fn serve(daemon: &Containerd) -> Result<Served<'_>> {
+    set(daemon, &[("header-timeout", "1s"), ("concurrency", "1")]).serve()
+}
+
+/// After an answer for `first`, if that is a path, and these bytes nothing more is sent.
+fn ends(daemon: &Containerd, first: &str, bytes: &[u8]) -> Result<()> {
+    let web = serve(daemon)?;
+    let mut wire = web.wire()?;
+    if !first.is_empty() {
+        wire.asks(first)?;
+        wire.answer()?.is(200, "hello")?;
+    }
+    let begin = Instant::now();
+    wire.send(bytes)?;
+    let rest = wire.rest()?;
+    let took = begin.elapsed();
+    ensure!(took > GIVEN / 2 && took < (GIVEN + LATE) * *SLOW, "let go after {took:?}");
+    ensure!(!String::from_utf8_lossy(&rest).contains("200 OK"), "it was answered");
+    web.lives()?;
+    web.end()
+}
+
+/// The guest hears that its client sends no more, and its place is free.
+fn half_a_body(daemon: &Containerd) -> Result<()> {
+    let web = serve(daemon)?;
+    let mut held = bounds::hold(&web)?;
+    // It stays connected; the only place is taken until it is let go.
+    web.get("/")?.is(200, "hello")?;
+    let rest = String::from_utf8_lossy(&held.rest()?).into_owned();
+    ensure!(!rest.contains("0\r\n"), "the echo seems whole: {rest:?}");
+    web.end()
+}
+
+/// A byte now and then is not a head in time.
+fn slow_loris(daemon: &Containerd) -> Result<()> {
+    let web = serve(daemon)?;
+    let mut wire = web.wire()?;
+    let begin = Instant::now();
+    wire.send("GET / HTTP/1.1\r\nX: ")?;
+    poll("it to be let go", GIVEN + LATE, || Ok((wire.send("x").is_err() || wire.ready()?).then_some(())))?;
+    ensure!(begin.elapsed() > GIVEN / 2, "let go after {:?}", begin.elapsed());
+    web.lives()?;
+    web.end()
+}
+
+/// One that never reads a big answer is let go, and its place is free.
+fn reads_nothing(daemon: &Containerd) -> Result<()> {
+    const BYTES: usize = 1 << 30;
+    let web = serve(daemon)?;
+    let mut wire = web.ask(&format!("/big?{BYTES}"))?;
+    wire.head()?.status(200)?;
+    let begin = Instant::now();
+    web.get("/")?.is(200, "hello").context("the only place is still taken")?;
+    let held = kernel::status(web.pid, "VmRSS")?;
+    eprintln!("PROBE {held} {:?}", begin.elapsed());
+    let took = begin.elapsed();
+    ensure!(took > GIVEN / 2 && took < (GIVEN + LATE) * *SLOW, "its place was free after {took:?}");
+    let got = wire.rest()?.len();
+    ensure!(got < BYTES, "all of it was sent");
+    web.end()
+}

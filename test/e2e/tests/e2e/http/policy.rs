@@ -1,0 +1,117 @@
+//! What a guest may reach, as its container's annotations say: requests, sockets and look-ups alike.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::http::Served;
+use e2e::http::names;
+use e2e::http::upstream::Upstream;
+use e2e::runner::Scenario;
+
+use super::addresses::refused;
+use super::all;
+use super::lookups::with_file;
+use crate::data::shared_folder;
+
+const OUTBOUND: &str = "lighter.wasm/allowed-outbound";
+const LOOKUP: &str = "lighter.wasm/allowed-lookup";
+const DENIED: &str = "error: ErrorCode::HttpRequestDenied";
+const NAMES: &[(&str, Ipv4Addr)] =
+    &[("good.test", Ipv4Addr::LOCALHOST), ("bad.test", Ipv4Addr::new(127, 0, 0, 2))];
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("http-allowed-address", address),
+        Scenario::ours("http-allowed-name", name),
+        Scenario::ours("http-allowed-lookup", lookup),
+        Scenario::ours("http-allowed-nothing", nothing),
+        Scenario::ours("http-allowed-wrong", wrong),
+    ]
+}
+
+/// What `path` of this argument answers.
+fn says(web: &Served<'_>, path: &str, expected: &str) -> Result<()> {
+    web.get(path)?.is(200, expected).map(drop).with_context(|| path.to_owned())
+}
+
+/// How often the log says so.
+fn lines(web: &Served<'_>, words: &str) -> usize {
+    web.log().lines().filter(|line| line.contains(words)).count()
+}
+
+/// One address may be reached, by a request and by a socket, and no other; each refusal is told once.
+fn address(daemon: &Containerd) -> Result<()> {
+    let web = all(daemon).annotation(OUTBOUND, "127.0.0.1").serve()?;
+    let upstream = Upstream::serve(&web.net, None)?;
+    let port = upstream.port;
+    says(&web, &format!("/get?{}", upstream.url("/")), "200\nasked for /")?;
+    web.get(&format!("/connect?127.0.0.1:{port}"))?.status(200)?.says("HTTP/1.1 400")?;
+    for _ in 0..3 {
+        says(&web, &format!("/get?http://127.0.0.2:{port}/"), DENIED)?;
+        says(&web, "/connect?127.0.0.2:81", "error: access-denied")?;
+    }
+    for target in [format!("127.0.0.2:{port}"), "127.0.0.2:81".into()] {
+        let words = format!("lighter: the guest may not connect to {target}: {OUTBOUND} does not name it");
+        web.logs(&words)?;
+        ensure!(lines(&web, &words) == 1, "{words:?} is told {} times", lines(&web, &words));
+    }
+    web.end()
+}
+
+/// A name may be reached at its port; its address under no other name, and no other name at all.
+fn name(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-allowed-name")?;
+    let run = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
+    // The port is known only when the server is there, and that needs the network.
+    let web = run.env("LIGHTER_ALLOWED_OUTBOUND=*").annotation(OUTBOUND, "good.test:8080").serve()?;
+    let asked = names::serve(&web.net, NAMES)?;
+    says(&web, "/get?http://good.test:8080/", "200\nhello")?;
+    says(&web, "/get?http://good.test:8081/", DENIED)?;
+    says(&web, "/get?http://bad.test:8080/", DENIED)?;
+    web.logs("lighter: the guest may not look up bad.test")?;
+    let asked = asked.lock().map_err(|_| anyhow::anyhow!("the name server panicked"))?.clone();
+    ensure!(!asked.iter().any(|name| name.starts_with("bad")), "{asked:?}");
+    web.end()
+}
+
+/// Look-ups have a list of their own.
+fn lookup(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-allowed-lookup")?;
+    let run = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
+    let web = run.annotation(LOOKUP, "good.test").serve()?;
+    let asked = names::serve(&web.net, NAMES)?;
+    says(&web, "/lookup?good.test", "127.0.0.1")?;
+    says(&web, "/lookup?bad.test", "error: access-denied")?;
+    says(&web, "/get?http://bad.test:8080/", DENIED)?;
+    says(&web, "/get?http://good.test:8080/", "200\nhello")?;
+    web.logs("lighter: the guest may not look up bad.test")?;
+    let asked = asked.lock().map_err(|_| anyhow::anyhow!("the name server panicked"))?.clone();
+    ensure!(!asked.iter().any(|name| name.starts_with("bad")), "{asked:?}");
+    web.end()
+}
+
+/// An empty list is nobody; the guest is reached all the same. The variable does as the annotation.
+fn nothing(daemon: &Containerd) -> Result<()> {
+    let web = all(daemon).annotation(OUTBOUND, "").serve()?;
+    says(&web, "/get?http://127.0.0.1:8080/", DENIED)?;
+    says(&web, "/connect?127.0.0.1:8080", "error: access-denied")?;
+    says(&web, "/lookup?good.test", "error: access-denied")?;
+    web.end()?;
+    let web = all(daemon).env("LIGHTER_ALLOWED_OUTBOUND=127.0.0.2").serve()?;
+    says(&web, "/get?http://127.0.0.1:8080/", DENIED)?;
+    says(&web, "/get?http://127.0.0.2:8080/", "200\nhello")?;
+    web.end()
+}
+
+/// What cannot be understood is refused by Create, with the item and what is wrong with it.
+fn wrong(daemon: &Containerd) -> Result<()> {
+    for (key, value, words) in [
+        (OUTBOUND, "http://a.test", "\"http://a.test\", which is a URL; write its host, or HOST:PORT"),
+        (OUTBOUND, "a.test:http", "where \"http\" is not a port"),
+        (LOOKUP, "a.test:80", "which is more than a name"),
+    ] {
+        refused(&all(daemon).annotation(key, value).finish()?, &[&format!("{key} names"), words])?;
+    }
+    Ok(())
+}

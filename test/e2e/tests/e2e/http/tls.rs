@@ -1,0 +1,174 @@
+//! HTTPS: what the server shows, which protocol it agrees on, and a certificate that is renewed meanwhile.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::ctr::Run;
+use e2e::http::Served;
+use e2e::http::certificates::{Authority, Pair};
+use e2e::http::client::{Text, get, h1, h2, io, wait, whole};
+use e2e::process::LIMIT;
+use e2e::runner::Scenario;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::time::sleep;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::addresses::refused;
+use super::{ALL, HELLO};
+use crate::data::shared_folder;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("http-tls", served),
+        Scenario::ours("http-tls-scheme", scheme),
+        Scenario::ours("http-tls-renewed", renewed),
+        Scenario::ours("http-tls-plain-client", plain_client),
+        Scenario::ours("http-tls-wrong", wrong),
+    ]
+}
+
+/// A container that shows what is in `folder`.
+fn secure<'a>(daemon: &'a Containerd, folder: &Path, args: &[&str]) -> Run<'a> {
+    let run = daemon.run("web").bind(folder, "/tls", false).args(args);
+    run.annotation("lighter.wasm/http.tls-certificate", "/tls/tls.crt")
+        .annotation("lighter.wasm/http.tls-key", "/tls/tls.key")
+}
+
+fn put(folder: &Path, pair: &Pair) -> Result<()> {
+    fs::write(folder.join("tls.key"), &pair.key)?;
+    Ok(fs::write(folder.join("tls.crt"), &pair.certificate)?)
+}
+
+async fn shake(web: &Served<'_>, client: Arc<ClientConfig>) -> Result<TlsStream<tokio::net::TcpStream>> {
+    let stream = io(web.connect()?)?;
+    Ok(TlsConnector::from(client).connect(ServerName::try_from("localhost")?, stream).await?)
+}
+
+/// Either version, as the handshake agrees; a client that proposes nothing speaks HTTP/1.1.
+fn served(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-tls")?;
+    let authority = Authority::new()?;
+    put(&folder, &authority.vouch("localhost")?)?;
+    let web = secure(daemon, &folder, ALL).serve()?;
+    for (offers, agreed) in
+        [(&["h2", "http/1.1"][..], Some("h2")), (&["http/1.1"], Some("http/1.1")), (&[], None)]
+    {
+        wait(async {
+            let stream = shake(&web, authority.client(offers)?).await?;
+            let chosen = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+            ensure!(chosen.as_deref() == agreed.map(str::as_bytes), "{chosen:?} of {offers:?}");
+            let response = match agreed {
+                Some("h2") => h2::<Text>(stream).await?.send_request(get("/headers")?).await?,
+                _ => h1::<Text>(stream).await?.send_request(get("/headers")?).await?,
+            };
+            let (status, text, _) = whole(response).await?;
+            ensure!(status == 200 && text.contains("authority: test\n"), "{status} {text:?}");
+            Ok(())
+        })?;
+    }
+    web.end()
+}
+
+/// The guest is told that its client speaks TLS.
+fn scheme(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-tls-scheme")?;
+    let authority = Authority::new()?;
+    put(&folder, &authority.vouch("localhost")?)?;
+    let web = secure(daemon, &folder, ALL).serve()?;
+    wait(async {
+        let stream = shake(&web, authority.client(&[])?).await?;
+        let response = h1::<Text>(stream).await?.send_request(get("/headers")?).await?;
+        let (_, text, _) = whole(response).await?;
+        ensure!(text.contains("scheme: https\n"), "{text:?}");
+        Ok(())
+    })?;
+    web.end()
+}
+
+/// A new connection sees the new certificate, soon; one that there was goes on. Files that do not fit change
+/// nothing, and the log tells.
+fn renewed(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-tls-renewed")?;
+    let authority = Authority::new()?;
+    let (old, new) = (authority.vouch("localhost")?, authority.vouch("localhost")?);
+    put(&folder, &old)?;
+    let web = secure(daemon, &folder, HELLO).serve()?;
+    let client = authority.client(&[])?;
+    wait(async {
+        let stream = shake(&web, client.clone()).await?;
+        let first = shown(&stream)?;
+        let mut kept = h1::<Text>(stream).await?;
+        put(&folder, &new)?;
+        let second = loop {
+            let now = shown(&shake(&web, client.clone()).await?)?;
+            if now != first {
+                break now;
+            }
+            sleep(Duration::from_millis(20)).await;
+        };
+        fs::write(folder.join("tls.key"), &old.key)?;
+        // Looked at once a second at most: asked until it was looked at.
+        while !web.log().contains("the certificate stays as it was") {
+            ensure!(shown(&shake(&web, client.clone()).await?)? == second, "a key of another certificate");
+            sleep(Duration::from_millis(20)).await;
+        }
+        let (status, text, _) = whole(kept.send_request(get("/")?).await?).await?;
+        ensure!(status == 200, "the old connection: {status} {text:?}");
+        Ok(())
+    })
+    .with_context(|| format!("within {LIMIT:?}; the log says {:?}", web.log()))?;
+    web.end()
+}
+
+/// The certificate that the server showed.
+fn shown(stream: &TlsStream<tokio::net::TcpStream>) -> Result<Vec<u8>> {
+    let chain = stream.get_ref().1.peer_certificates().context("no certificate")?;
+    Ok(chain.first().context("an empty chain")?.to_vec())
+}
+
+/// Whoever speaks no TLS is not answered in the clear.
+fn plain_client(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-tls-plain")?;
+    let authority = Authority::new()?;
+    put(&folder, &authority.vouch("localhost")?)?;
+    let web = secure(daemon, &folder, HELLO).serve()?;
+    let said = web.ask("/")?.rest()?;
+    ensure!(!String::from_utf8_lossy(&said).contains("HTTP"), "it said {said:?}");
+    wait(async { shake(&web, authority.client(&[])?).await.map(drop) })?;
+    web.end()
+}
+
+/// Create says which file it cannot use.
+fn wrong(daemon: &Containerd) -> Result<()> {
+    let authority = Authority::new()?;
+    let (one, other) = (authority.vouch("localhost")?, authority.vouch("localhost")?);
+    let folder = shared_folder(daemon, "http-tls-wrong")?;
+    let fails = |certificate: Option<&str>, key: Option<&str>, words: &str| -> Result<()> {
+        for (name, text) in [("tls.crt", certificate), ("tls.key", key)] {
+            let file = folder.join(name);
+            match text {
+                Some(text) => fs::write(file, text)?,
+                None if file.exists() => fs::remove_file(file)?,
+                None => {}
+            }
+        }
+        refused(&secure(daemon, &folder, HELLO).finish()?, &[words])
+    };
+    fails(None, Some(&one.key), "cannot read the certificate /tls/tls.crt")?;
+    fails(Some(&one.certificate), None, "cannot read the private key /tls/tls.key")?;
+    fails(Some("none"), Some(&one.key), "/tls/tls.crt holds no certificate")?;
+    fails(Some(&one.certificate), Some("none"), "cannot read the private key /tls/tls.key")?;
+    fails(
+        Some(&one.certificate),
+        Some(&other.key),
+        "the private key /tls/tls.key is not that of /tls/tls.crt",
+    )?;
+    let run = daemon.run("web").annotation("lighter.wasm/http.tls-key", "/tls/tls.key").args(HELLO);
+    refused(&run.finish()?, &["accompanied by lighter.wasm/http.tls-certificate"])
+}
