@@ -86,7 +86,21 @@ impl Guest {
 }
 
 /// The built guests the scenarios use, by the name of their folder.
-const BUILT: [&str; 2] = ["tcp-client-p2", "tcp-echo-p2"];
+const BUILT: [&str; 13] = [
+    "http-all",
+    "listener-std",
+    "lookup-p2",
+    "poll-torture",
+    "socket-client",
+    "socket-hello",
+    "socket-hyper",
+    "socket-tcp-proxy",
+    "socket-udp-echo",
+    "socket-unix",
+    "tcp-client-p2",
+    "tcp-echo-p2",
+    "udp-echo-p2",
+];
 
 const HELLO: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -258,6 +272,9 @@ const GROW_LAZILY: &str = r#"(module
       (br_if $next (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
     (if (i32.lt_u (memory.size) (i32.const 64)) (then (call $exit (i32.const 2))))))"#;
 
+/// Polls its stdin and its listeners at once, and says what happens.
+const WATCH: &str = include_str!("guests/watch.wat");
+
 /// The bytes of `hello`.
 ///
 /// # Errors
@@ -285,6 +302,7 @@ pub fn all(folder: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
         ("ready", READY),
         ("secret", SECRET),
         ("trap", TRAP),
+        ("watch", WATCH),
     ];
     let mut guests = Vec::new();
     for (name, text) in texts {
