@@ -1,4 +1,4 @@
-//! HTTP/1.1 as the tests speak it: bodies of a told length, one request after the other.
+//! HTTP/1.1 as the tests speak it: one request after the other, no trailers.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -56,7 +56,7 @@ impl Connection {
     /// # Errors
     /// When the connection ends or breaks first.
     pub fn message(&mut self) -> Result<Message> {
-        let (mut first, mut length) = (None, 0);
+        let (mut first, mut length, mut chunked) = (None, 0, false);
         loop {
             let mut line = String::new();
             if self.0.read_line(&mut line)? == 0 {
@@ -66,14 +66,36 @@ impl Connection {
             if line.is_empty() {
                 break;
             }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse()?;
+            match line.to_ascii_lowercase().split_once(": ") {
+                Some(("content-length", value)) => length = value.parse()?,
+                Some(("transfer-encoding", value)) => chunked = value == "chunked",
+                _ => {}
             }
             first.get_or_insert_with(|| line.to_owned());
         }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
+        let body = if chunked { self.chunks()? } else { self.bytes(length)? };
         Ok(Message { line: first.unwrap_or_default(), body: String::from_utf8(body)? })
+    }
+
+    /// Pieces, each behind a line with its length, up to an empty one.
+    fn chunks(&mut self) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line)?;
+            let chunk = self.bytes(usize::from_str_radix(line.trim_end(), 16)?)?;
+            self.bytes(b"\r\n".len())?;
+            if chunk.is_empty() {
+                return Ok(body);
+            }
+            body.extend(chunk);
+        }
+    }
+
+    fn bytes(&mut self, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 }
 

@@ -53,9 +53,9 @@ fn connect(daemon: &Containerd) -> Result<()> {
     let server = Server::start(room.listen("127.0.0.1:8080")?, 1, |_| (200, "allowed\n".into()));
     told(run("http://127.0.0.1:8080/").finish()?.ok()?.prints("200\nallowed")?, &[])?;
     server.finish()?;
-    for address in ["127.0.0.1:8081", "127.0.0.2:8080", "[::1]:8080"] {
+    for address in ["127.0.0.1:8081", "127.0.0.2:8080"] {
         let output = run(&format!("http://{address}/")).finish()?.exits(1)?;
-        told(output.complains("(os error 2)")?, &[&to(address)])?;
+        told(output.complains("error sending request")?, &[&to(address)])?;
     }
     let output = run("http://other.test:8080/").finish()?.exits(1)?;
     told(output, &[&format!("look up other.test: {OUTBOUND} does not name it")]).map(drop)
@@ -75,7 +75,7 @@ fn once(daemon: &Containerd) -> Result<()> {
     }
     ensure!(client.ask("GET /", "")?.0 == 200, "it does not answer any more");
     let look_up = format!("look up a.test: {OUTBOUND} does not name it");
-    let expected = [to("127.0.0.1:1"), to("127.0.0.1:2"), look_up, to("127.0.0.1:80"), to("[::1]:80")];
+    let expected = [to("127.0.0.1:1"), to("127.0.0.1:2"), look_up, to("127.0.0.1:80")];
     told(room.stop("hyper", hyper)?, &expected.each_ref().map(String::as_str)).map(drop)
 }
 
@@ -166,7 +166,11 @@ fn tcp_p2(daemon: &Containerd) -> Result<()> {
         Ok(room.connect("127.0.0.1:8080").ok())
     })?;
     let mut client = Connection::over(client);
-    let mut ask = |target: &str| client.ask(&format!("GET /connect?{target}"), "").map(|(_, body)| body);
+    // The guest takes what is before the last colon as it is.
+    let mut ask = |target: &str| {
+        let target = target.replace(['[', ']'], "");
+        client.ask(&format!("GET /connect?{target}"), "").map(|(_, body)| body)
+    };
     for address in ["127.0.0.1:9000", "[::1]:9000"] {
         let refused = ask(address)?;
         ensure!(refused.trim() == "error: connection-refused", "{address}, where nobody is: {refused:?}");

@@ -120,9 +120,8 @@ fn sidecar(daemon: &Containerd) -> Result<()> {
 
 fn client(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
-    for host in ["127.0.0.1", "localhost", "[::1]"] {
-        let at = if host == "[::1]" { "[::1]:8080" } else { "127.0.0.1:8080" };
-        let server = Server::start(room.listen(at)?, 1, |_| (418, "tea\n".into()));
+    for host in ["127.0.0.1", "localhost"] {
+        let server = Server::start(room.listen("127.0.0.1:8080")?, 1, |_| (418, "tea\n".into()));
         let url = format!("http://{host}:8080/pot");
         room.run("client").args(&[CLIENT, &url]).finish()?.ok()?.prints("418\ntea")?;
         let asked = server.finish()?;
@@ -134,7 +133,7 @@ fn client(daemon: &Containerd) -> Result<()> {
 fn client_refused(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let output = room.run("client").args(&[CLIENT, "http://127.0.0.1:8080/"]).finish()?;
-    output.exits(1)?.complains("Connection refused (os error 14)").map(drop)
+    output.exits(1)?.complains("error sending request").map(drop)
 }
 
 /// Nobody answers at the name server's port.

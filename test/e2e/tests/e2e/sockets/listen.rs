@@ -68,7 +68,9 @@ fn folders(daemon: &Containerd) -> Result<()> {
     run("/outbox").args(&["/guests/make.wasm"]).finish()?.ok()?;
     ensure!(folder.join("made").exists(), "the guest made no file");
     run("/vol").args(&["/cases/preopens.wasm"]).finish()?.ok()?.prints("preopens: / and /vol")?;
-    let output = run("/vol").args(&["/cases/hello-p1.wasm", "0", "/vol"]).finish()?.ok()?;
+    let mut libc = run("/vol").args(&["/cases/hello-p1.wasm", "0", "/vol"]).start()?;
+    libc.says("file: note", LIMIT)?;
+    let output = libc.finish(LIMIT)?.ok()?;
     let files: Vec<&str> = output.stdout.lines().filter(|line| line.starts_with("file: ")).collect();
     ensure!(files == ["file: made", "file: note"], "it lists {files:?}");
     Ok(())

@@ -11,14 +11,16 @@ use e2e::runner::Scenario;
 
 use super::{PATIENCE, Room};
 
+const TARGET: &str = "127.0.0.1:9000";
+const PROXY: [&str; 3] = ["/guests/socket-tcp-proxy.wasm", "8080", TARGET];
 /// 5 MiB.
 const MUCH: usize = 5 << 20;
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::ours("sockets-proxy-half-close", |daemon| with(daemon, "127.0.0.1:9000", half_close)),
-        Scenario::ours("sockets-proxy-much", |daemon| with(daemon, "127.0.0.1:9000", much)),
-        Scenario::ours("sockets-proxy-interactive", |daemon| with(daemon, "[::1]:9000", interactive)),
+        Scenario::ours("sockets-proxy-half-close", |daemon| with(daemon, half_close)),
+        Scenario::ours("sockets-proxy-much", |daemon| with(daemon, much)),
+        Scenario::ours("sockets-proxy-interactive", |daemon| with(daemon, interactive)),
         Scenario::ours("sockets-proxy-unreachable", unreachable),
     ]
 }
@@ -29,10 +31,10 @@ struct Pair {
     server: TcpStream,
 }
 
-fn with(daemon: &Containerd, target: &str, check: fn(Pair, &mut Running) -> Result<()>) -> Result<()> {
+fn with(daemon: &Containerd, check: fn(Pair, &mut Running) -> Result<()>) -> Result<()> {
     let room = Room::new(daemon)?;
-    let listener = room.listen(target)?;
-    let mut proxy = room.serve("proxy", &["/guests/socket-tcp-proxy.wasm", "8080", target])?;
+    let listener = room.listen(TARGET)?;
+    let mut proxy = room.serve("proxy", &PROXY)?;
     check(pair(&room, &listener)?, &mut proxy)?;
     room.stop("proxy", proxy).map(drop)
 }
@@ -81,14 +83,12 @@ fn much(pair: Pair, proxy: &mut Running) -> Result<()> {
 fn interactive(pair: Pair, proxy: &mut Running) -> Result<()> {
     let Pair { mut client, mut server } = pair;
     for letter in b'a'..=b'z' {
-        for (from, to) in [(&mut client, &mut server)] {
-            let mut read = [0];
-            from.write_all(&[letter])?;
-            to.read_exact(&mut read)?;
-            to.write_all(&[read[0].to_ascii_uppercase()])?;
-            from.read_exact(&mut read)?;
-            ensure!(read[0] == letter.to_ascii_uppercase(), "{} came back", read[0]);
-        }
+        let mut read = [0];
+        client.write_all(&[letter])?;
+        server.read_exact(&mut read)?;
+        server.write_all(&[read[0].to_ascii_uppercase()])?;
+        client.read_exact(&mut read)?;
+        ensure!(read[0] == letter.to_ascii_uppercase(), "{} came back", read[0]);
     }
     drop((client, server));
     proxy.says("26 bytes up, 26 bytes down\n", LIMIT)
@@ -97,9 +97,9 @@ fn interactive(pair: Pair, proxy: &mut Running) -> Result<()> {
 /// The client learns of it by the end of its connection, and the next one is served all the same.
 fn unreachable(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
-    let proxy = room.serve("proxy", &["/guests/socket-tcp-proxy.wasm", "8080", "127.0.0.1:9000"])?;
+    let proxy = room.serve("proxy", &PROXY)?;
     ensure!(all(&mut room.connect("127.0.0.1:8080")?)? == b"", "somebody answered");
-    let listener = room.listen("127.0.0.1:9000")?;
+    let listener = room.listen(TARGET)?;
     let Pair { mut client, server } = pair(&room, &listener)?;
     (&server).write_all(b"here")?;
     drop(server);
