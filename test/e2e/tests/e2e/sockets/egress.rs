@@ -1,6 +1,6 @@
 //! What a guest may reach is what its container names: anything else is refused, and told once.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::thread;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -27,6 +27,8 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("sockets-egress-datagrams-p2", datagrams_p2),
         Scenario::ours("sockets-egress-lookup-p2", lookup_p2),
         Scenario::ours("sockets-egress-tcp-p2", tcp_p2),
+        Scenario::ours("sockets-egress-serve", |daemon| serve(daemon, "/guests/socket-tcp-proxy.wasm")),
+        Scenario::ours("sockets-egress-serve-p2", |daemon| serve(daemon, "/guests/tcp-echo-p2.wasm")),
         Scenario::ours("sockets-egress-wrong", wrong),
     ]
 }
@@ -189,6 +191,23 @@ fn tcp_p2(daemon: &Containerd) -> Result<()> {
     }
     daemon.kill("asks", "SIGKILL", false)?;
     told(guest.finish(LIMIT)?, &[&to("127.0.0.1:9001"), &to("[::1]:9001")]).map(drop)
+}
+
+/// Whoever comes to a guest is let in, wherever it may go itself.
+fn serve(daemon: &Containerd, guest: &str) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let run = room.run("serves").annotation(OUTBOUND, "127.0.0.1:9000");
+    let running = ready(run.args(&[guest, "8080", "127.0.0.1:9000"]))?;
+    let target = room.listen("127.0.0.1:9000")?;
+    let mut client = room.connect("127.0.0.1:8080")?;
+    match guest.ends_with("p2.wasm") {
+        true => client.write_all(b"hello\n")?,
+        false => (&target.accept()?.0).write_all(b"hello\n")?,
+    }
+    let mut answer = [0; 6];
+    client.read_exact(&mut answer)?;
+    ensure!(&answer == b"hello\n", "it says {answer:?}");
+    told(room.stop("serves", running)?, &[]).map(drop)
 }
 
 fn wrong(daemon: &Containerd) -> Result<()> {

@@ -26,6 +26,7 @@ pub fn scenarios() -> Vec<Scenario> {
             served(daemon, "127.0.0.1:80", "127.0.0.1:80", false)
         }),
         Scenario::ours("sockets-tcp-listen-folders", folders),
+        Scenario::ours("sockets-tcp-listen-closed", closed),
         Scenario::ours("sockets-tcp-listen-busy", busy),
         Scenario::ours("sockets-tcp-listen-wrong", wrong),
         Scenario::ours("sockets-low-port", low_port),
@@ -74,6 +75,13 @@ fn folders(daemon: &Containerd) -> Result<()> {
     let files: Vec<&str> = output.stdout.lines().filter(|line| line.starts_with("file: ")).collect();
     ensure!(files == ["file: made", "file: note"], "it lists {files:?}");
     Ok(())
+}
+
+/// A listener that the guest closes leaves nothing behind under its number.
+fn closed(daemon: &Containerd) -> Result<()> {
+    const BADF: i32 = 8;
+    let run = daemon.run("closes").annotation(LISTEN, "8080").args(&["/guests/unlisten.wasm"]);
+    run.finish()?.exits(BADF).map(drop)
 }
 
 /// A port that somebody has cannot be listened on: Start says so, and the one who has it keeps it.
