@@ -86,7 +86,22 @@ impl Guest {
 }
 
 /// The built guests the scenarios use, by the name of their folder.
-const BUILT: [&str; 4] = ["http-all", "http-hello", "tcp-client-p2", "tcp-echo-p2"];
+const BUILT: [&str; 14] = [
+    "http-all",
+    "http-hello",
+    "listener-std",
+    "lookup-p2",
+    "poll-torture",
+    "socket-client",
+    "socket-hello",
+    "socket-hyper",
+    "socket-tcp-proxy",
+    "socket-udp-echo",
+    "socket-unix",
+    "tcp-client-p2",
+    "tcp-echo-p2",
+    "udp-echo-p2",
+];
 
 const HELLO: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -258,6 +273,19 @@ const GROW_LAZILY: &str = r#"(module
       (br_if $next (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
     (if (i32.lt_u (memory.size) (i32.const 64)) (then (call $exit (i32.const 2))))))"#;
 
+/// Closes its listener, descriptor 3; ends with the error number of its status afterwards.
+const UNLISTEN: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $stat (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (if (call $close (i32.const 3)) (then unreachable))
+    (call $exit (call $stat (i32.const 3) (i32.const 0)))))"#;
+
+/// Polls its stdin and its listeners at once, and says what happens.
+const WATCH: &str = include_str!("guests/watch.wat");
+
 /// The bytes of `hello`.
 ///
 /// # Errors
@@ -285,6 +313,8 @@ pub fn all(folder: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
         ("ready", READY),
         ("secret", SECRET),
         ("trap", TRAP),
+        ("unlisten", UNLISTEN),
+        ("watch", WATCH),
     ];
     let mut guests = Vec::new();
     for (name, text) in texts {

@@ -10,6 +10,7 @@ mod config;
 pub mod containerd;
 pub mod cri;
 pub mod ctr;
+pub mod dns;
 pub mod exec;
 pub mod guests;
 pub mod http;

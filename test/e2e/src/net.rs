@@ -1,13 +1,15 @@
-//! Network namespaces: one of the tests' own, kept by a mount below a scope's folder, so that whatever a
-//! containerd does to its network vanishes with it; and those of containers.
+//! Network namespaces: one of the tests' own, kept by a mount below a scope's folder or by a descriptor, so that
+//! whatever is done to it vanishes with it; and those of containers.
 
 use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command};
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::process::run;
 
@@ -15,6 +17,8 @@ use crate::process::run;
 #[derive(Clone, Debug)]
 pub struct Net {
     file: PathBuf,
+    /// What keeps it, where no mount does.
+    _held: Option<Arc<File>>,
 }
 
 impl Net {
@@ -28,17 +32,31 @@ impl Net {
         run(Command::new("unshare").arg(keep).args(["busybox", "ip", "link", "set", "lo", "up"]))?
             .ok()
             .context("a network namespace for containerd")?;
-        Ok(Self { file: file.into() })
+        Ok(Self { file: file.into(), _held: None })
+    }
+
+    /// Makes one that lasts as long as this value and what was started in it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn hold() -> Result<Self> {
+        let held = on_a_thread(|| {
+            unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;
+            run(Command::new("busybox").args(["ip", "link", "set", "lo", "up"]))?.ok()?;
+            Ok(File::open("/proc/thread-self/ns/net")?)
+        })?;
+        let file = format!("/proc/{}/fd/{}", process::id(), held.as_raw_fd()).into();
+        Ok(Self { file, _held: Some(Arc::new(held)) })
+    }
+
+    /// Where it is found by whoever is to join it.
+    pub fn path(&self) -> &Path {
+        &self.file
     }
 
     /// That of process `pid`, for as long as it lives.
     pub fn of(pid: i32) -> Self {
-        Self { file: format!("/proc/{pid}/ns/net").into() }
-    }
-
-    /// As `ctr` and others name it.
-    pub fn path(&self) -> &Path {
-        &self.file
+        Self { file: format!("/proc/{pid}/ns/net").into(), _held: None }
     }
 
     /// A command that becomes `program` inside, with the same process id.
@@ -54,12 +72,17 @@ impl Net {
     /// Those of `work`, or that the namespace is gone.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let namespace = File::open(&self.file).with_context(|| self.file.display().to_string())?;
-        thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                setns(&namespace, CloneFlags::CLONE_NEWNET).context("cannot enter the network namespace")?;
-                work()
-            });
-            thread.join().unwrap_or_else(|_| Err(anyhow!("the thread in the network namespace panicked")))
+        on_a_thread(|| {
+            setns(&namespace, CloneFlags::CLONE_NEWNET).context("cannot enter the network namespace")?;
+            work()
         })
     }
+}
+
+/// What `work` does on a thread that ends with it, and with it what the thread has entered.
+fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        let thread = scope.spawn(work);
+        thread.join().unwrap_or_else(|_| Err(anyhow!("the thread in the network namespace panicked")))
+    })
 }

@@ -28,6 +28,7 @@ mod options;
 mod pod;
 mod rpc;
 mod soak;
+mod sockets;
 mod streams;
 mod survival;
 mod terminal;
@@ -94,6 +95,7 @@ fn scenarios(cases: Vec<cases::Case>) -> Vec<Scenario> {
     scenarios.extend(http::scenarios());
     scenarios.extend(options::scenarios());
     scenarios.extend(cache::scenarios());
+    scenarios.extend(sockets::scenarios());
     scenarios.extend(rpc::scenarios());
     scenarios.extend(streams::scenarios());
     scenarios.extend(bad::scenarios());

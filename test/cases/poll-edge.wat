@@ -1,0 +1,91 @@
+;; epoll_oneoff tells of a socket once for each time that something comes; poll_oneoff as long as it is there.
+;; EXIT: 0
+(module
+  (import "wasi_snapshot_preview1" "sock_open"
+    (func $sock_open (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_bind"
+    (func $sock_bind (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_listen"
+    (func $sock_listen (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_connect"
+    (func $sock_connect (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_accept"
+    (func $sock_accept (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_getlocaladdr"
+    (func $sock_getlocaladdr (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close"
+    (func $fd_close (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_send"
+    (func $sock_send (param i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff"
+    (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "epoll_oneoff"
+    (func $epoll_oneoff (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  ;; Memory: 0 address, 16 its octets, 24 a descriptor, 28 a kind, 32 a port, 36 and 40 how many, 48 iovec, 64 text,
+  ;; 512 subscriptions, 1024 events.
+  (data (i32.const 0) "\10\00\00\00\04\00\00\00") ;; address: 4 octets at 16
+  (data (i32.const 16) "\7f\00\00\01")
+  (data (i32.const 48) "\40\00\00\00\04\00\00\00") ;; 4 bytes at 64
+  (data (i32.const 64) "ping")
+  (func (export "_start") (local $client i32) (local $server i32)
+    (call $pair)
+    (local.set $server)
+    (local.set $client)
+    (call $say (local.get $server))
+    (i64.store (i32.const 512) (i64.const 7))
+    (i32.store8 (i32.const 520) (i32.const 1))
+    (i32.store (i32.const 528) (local.get $client))
+    ;; And no time at all of the monotonic clock.
+    (i64.store (i32.const 560) (i64.const 8))
+    (i32.store (i32.const 576) (i32.const 1))
+    (call $same (i32.const 1) (call $epoll ) (i32.const 7))
+    (call $same (i32.const 2) (call $epoll ) (i32.const 8)) ;; nothing new: the clock
+    (call $same (i32.const 3) (call $poll ) (i32.const 7))
+    (call $same (i32.const 4) (call $poll ) (i32.const 7))
+    (call $say (local.get $server))
+    (call $same (i32.const 5) (call $epoll ) (i32.const 7))
+    (call $same (i32.const 6) (call $epoll ) (i32.const 8))
+    (call $same (i32.const 7) (call $fd_close (local.get $server)) (i32.const 0))
+    (call $same (i32.const 8) (call $epoll ) (i32.const 7)) ;; the end is news
+    (call $same (i32.const 9) (call $epoll ) (i32.const 8)))
+  ;; Ends with `step` unless the two are the same.
+  (func $same (param $step i32) (param $is i32) (param $must i32)
+    (if (i32.ne (local.get $is) (local.get $must)) (then (call $proc_exit (local.get $step)))))
+  ;; A new stream socket of IPv4.
+  (func $open (result i32)
+    (call $same (i32.const 101) (call $sock_open (i32.const 1) (i32.const 2) (i32.const 24)) (i32.const 0))
+    (i32.load (i32.const 24)))
+  ;; A stream socket at a port of 127.0.0.1 that nobody else has.
+  (func $bound (result i32) (local $fd i32)
+    (local.set $fd (call $open))
+    (call $same (i32.const 102) (call $sock_bind (local.get $fd) (i32.const 0) (i32.const 0)) (i32.const 0))
+    (local.get $fd))
+  (func $port (param $fd i32) (result i32)
+    (call $same (i32.const 103)
+      (call $sock_getlocaladdr (local.get $fd) (i32.const 0) (i32.const 28) (i32.const 32)) (i32.const 0))
+    (i32.load (i32.const 32)))
+  ;; Two ends of a connection.
+  (func $pair (result i32 i32) (local $listener i32) (local $client i32)
+    (local.set $listener (call $bound))
+    (call $same (i32.const 104) (call $sock_listen (local.get $listener) (i32.const 1)) (i32.const 0))
+    (local.set $client (call $open))
+    (call $same (i32.const 105)
+      (call $sock_connect (local.get $client) (i32.const 0) (call $port (local.get $listener))) (i32.const 0))
+    (call $same (i32.const 106) (call $sock_accept (local.get $listener) (i32.const 24)) (i32.const 0))
+    (drop (call $fd_close (local.get $listener)))
+    (local.get $client)
+    (i32.load (i32.const 24)))
+  (func $say (param $fd i32)
+    (call $same (i32.const 107)
+      (call $sock_send (local.get $fd) (i32.const 48) (i32.const 1) (i32.const 0) (i32.const 36)) (i32.const 0)))
+  ;; The number of the first event.
+  (func $epoll (result i32)
+    (call $same (i32.const 108)
+      (call $epoll_oneoff (i32.const 512) (i32.const 1024) (i32.const 2) (i32.const 40)) (i32.const 0))
+    (i32.load (i32.const 1024)))
+  (func $poll (result i32)
+    (call $same (i32.const 109)
+      (call $poll_oneoff (i32.const 512) (i32.const 1024) (i32.const 2) (i32.const 40)) (i32.const 0))
+    (i32.load (i32.const 1024))))

@@ -1,0 +1,221 @@
+//! What a guest may reach is what its container names: anything else is refused, and told once.
+
+use std::io::{Read as _, Write as _};
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use e2e::containerd::Containerd;
+use e2e::ctr::Run;
+use e2e::http::{Connection, Server};
+use e2e::output::Output;
+use e2e::process::{LIMIT, poll};
+use e2e::runner::Scenario;
+
+use super::{Room, ready};
+
+const OUTBOUND: &str = "lighter.wasm/allowed-outbound";
+const LOOKUP: &str = "lighter.wasm/allowed-lookup";
+const CLIENT: &str = "/guests/socket-client.wasm";
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("sockets-egress-connect", connect),
+        Scenario::ours("sockets-egress-once", once),
+        Scenario::ours("sockets-egress-env", environment),
+        Scenario::ours("sockets-egress-name", by_name),
+        Scenario::ours("sockets-egress-datagrams", datagrams),
+        Scenario::ours("sockets-egress-datagrams-p2", datagrams_p2),
+        Scenario::ours("sockets-egress-lookup-p2", lookup_p2),
+        Scenario::ours("sockets-egress-tcp-p2", tcp_p2),
+        Scenario::ours("sockets-egress-serve", |daemon| serve(daemon, "/guests/socket-tcp-proxy.wasm")),
+        Scenario::ours("sockets-egress-serve-p2", |daemon| serve(daemon, "/guests/tcp-echo-p2.wasm")),
+        Scenario::ours("sockets-egress-wrong", wrong),
+    ]
+}
+
+/// That each of these was told once, and nothing else was.
+fn told(output: Output, expected: &[&str]) -> Result<Output> {
+    let mut told: Vec<&str> = output.stderr.lines().filter(|line| line.starts_with("lighter: ")).collect();
+    let mut expected: Vec<String> =
+        expected.iter().map(|what| format!("lighter: the guest may not {what}")).collect();
+    told.sort_unstable();
+    expected.sort_unstable();
+    ensure!(told == expected, "it was told {told:?} instead of {expected:?}");
+    Ok(output)
+}
+
+/// How a refused connection is told.
+fn to(address: &str) -> String {
+    format!("connect to {address}: {OUTBOUND} does not name it")
+}
+
+fn connect(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let run = |url: &str| room.run("fetches").annotation(OUTBOUND, "127.0.0.1:8080").args(&[CLIENT, url]);
+    let server = Server::start(room.listen("127.0.0.1:8080")?, 1, |_| (200, "allowed\n".into()));
+    told(run("http://127.0.0.1:8080/").finish()?.ok()?.prints("200\nallowed")?, &[])?;
+    server.finish()?;
+    for address in ["127.0.0.1:8081", "127.0.0.2:8080"] {
+        let output = run(&format!("http://{address}/")).finish()?.exits(1)?;
+        told(output.complains("error sending request")?, &[&to(address)])?;
+    }
+    let output = run("http://other.test:8080/").finish()?.exits(1)?;
+    told(output, &[&format!("look up other.test: {OUTBOUND} does not name it")]).map(drop)
+}
+
+/// However often it tries; and the server that it is goes on.
+fn once(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let run = room.run("hyper").annotation(OUTBOUND, "");
+    let hyper = ready(run.args(&["/guests/socket-hyper.wasm", "8080"]))?;
+    let mut client = Connection::over(room.connect("127.0.0.1:8080")?);
+    for _ in 0..3 {
+        for host in ["127.0.0.1:1", "127.0.0.1:2", "a.test", "localhost"] {
+            let (status, body) = client.ask(&format!("GET /fetch?http://{host}/"), "")?;
+            ensure!(status == 502, "{host}: {status} {body:?}");
+        }
+    }
+    ensure!(client.ask("GET /", "")?.0 == 200, "it does not answer any more");
+    let look_up = format!("look up a.test: {OUTBOUND} does not name it");
+    let expected = [to("127.0.0.1:1"), to("127.0.0.1:2"), look_up, to("127.0.0.1:80")];
+    told(room.stop("hyper", hyper)?, &expected.each_ref().map(String::as_str)).map(drop)
+}
+
+/// The same by variables, for those who cannot annotate.
+fn environment(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let run =
+        room.run("fetches").env("LIGHTER_ALLOWED_OUTBOUND=10.0.0.0/8").args(&[CLIENT, "http://127.0.0.1/"]);
+    told(run.finish()?.exits(1)?, &[&to("127.0.0.1:80")])?;
+    let run =
+        room.run("asks").env("LIGHTER_ALLOWED_LOOKUP=*.test").args(&["/guests/lookup-p2.wasm", "a.example"]);
+    told(run.finish()?, &[&format!("look up a.example: {LOOKUP} does not name it")]).map(drop)
+}
+
+/// A name's addresses may be reached once the name was looked up, at the name's ports.
+fn by_name(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let hosts = room.file("hosts-egress", "127.0.0.9 db.test\n")?;
+    let run = room.run("hyper").annotation(OUTBOUND, "*.test:9000").bind(&hosts, "/etc/hosts", false);
+    let hyper = ready(run.args(&["/guests/socket-hyper.wasm", "8080"]))?;
+    let mut client = Connection::over(room.connect("127.0.0.1:8080")?);
+    let mut fetch = |host: &str| Ok(client.ask(&format!("GET /fetch?http://{host}/"), "")?.0);
+    let server = Server::start(room.listen("127.0.0.9:9000")?, 2, |_| (200, "found\n".into()));
+    let statuses: Result<Vec<u16>> = ["127.0.0.9:9000", "db.test:9000", "127.0.0.9:9000", "db.test:9001"]
+        .map(&mut fetch)
+        .into_iter()
+        .collect();
+    ensure!(statuses.as_ref().is_ok_and(|all| *all == [502, 200, 200, 502]), "{statuses:?}");
+    server.finish()?;
+    let output = room.stop("hyper", hyper)?;
+    told(output, &[&to("127.0.0.9:9000"), &to("127.0.0.9:9001")]).map(drop)
+}
+
+/// Whoever sends is heard; who is no target is not answered.
+fn datagrams(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let run = room.run("echoes").annotation(OUTBOUND, "127.0.0.1:5001");
+    let mut guest = ready(run.args(&["/guests/socket-udp-echo.wasm", "5300"]))?;
+    let [allowed, other] = [5001, 5002].map(|port| room.datagrams(&format!("127.0.0.1:{port}")));
+    let (allowed, other) = (allowed?, other?);
+    for word in ["one", "two"] {
+        other.send_to(word.as_bytes(), "127.0.0.1:5300")?;
+    }
+    guest.says("3 bytes from 127.0.0.1:5002\n3 bytes from 127.0.0.1:5002\n", LIMIT)?;
+    allowed.send_to(b"hello", "127.0.0.1:5300")?;
+    let mut echo = [0; 8];
+    ensure!(allowed.recv_from(&mut echo).context("no echo")?.0 == 5, "another echo");
+    other.set_nonblocking(true)?;
+    ensure!(other.recv_from(&mut echo).is_err(), "it was answered");
+    other.send_to(b"quit", "127.0.0.1:5300")?;
+    let output = guest.finish(LIMIT)?.exits(7)?;
+    told(output.complains("127.0.0.1:5002: Permission denied (os error 2)")?, &[&to("127.0.0.1:5002")])
+        .map(drop)
+}
+
+fn datagrams_p2(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let run = room.run("echoes").annotation(OUTBOUND, "127.0.0.1:5001");
+    let guest = ready(run.args(&["/guests/udp-echo-p2.wasm", "5300"]))?;
+    let [allowed, other] = [5001, 5002].map(|port| room.datagrams(&format!("127.0.0.1:{port}")));
+    let (allowed, other) = (allowed?, other?);
+    allowed.send_to(b"hello", "127.0.0.1:5300")?;
+    ensure!(allowed.recv_from(&mut [0; 8]).context("no echo")?.0 == 5, "another echo");
+    other.send_to(b"hello", "127.0.0.1:5300")?;
+    let output = guest.finish(LIMIT)?.exits(1)?;
+    told(output.complains("Permission denied")?, &[&to("127.0.0.1:5002")]).map(drop)
+}
+
+fn lookup_p2(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let hosts = room.file("hosts-lookup", "127.0.0.9 db.test other.test\n")?;
+    let run = room.run("asks").annotation(LOOKUP, "db.test").bind(&hosts, "/etc/hosts", false);
+    let run = run.args(&["/guests/lookup-p2.wasm", "db.test", "other.test", "other.test", "127.0.0.1"]);
+    let output = told(run.finish()?.ok()?, &[&format!("look up other.test: {LOOKUP} does not name it")])?;
+    let said: Vec<&str> = output.stdout.lines().collect();
+    let refused = said.iter().filter(|line| line.starts_with("other.test: error")).count();
+    ensure!(said[0] == "db.test: 127.0.0.9" && refused == 2 && said[3] == "127.0.0.1: 127.0.0.1", "{said:?}");
+    Ok(())
+}
+
+/// wasi:sockets of a guest that answers requests: by IPv4 and by IPv6, allowed and not.
+fn tcp_p2(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let run = room.run("asks").annotation(OUTBOUND, "127.0.0.1:9000, [::1]:9000");
+    let mut guest = run.env("LIGHTER_HTTP_ADDRESS=8080").args(&["/guests/http-all.wasm"]).start()?;
+    let client = poll("the guest to serve", LIMIT, || {
+        ensure!(!guest.ended()?, "it ended");
+        Ok(room.connect("127.0.0.1:8080").ok())
+    })?;
+    let mut client = Connection::over(client);
+    // The guest takes what is before the last colon as it is.
+    let mut ask = |target: &str| {
+        let target = target.replace(['[', ']'], "");
+        client.ask(&format!("GET /connect?{target}"), "").map(|(_, body)| body)
+    };
+    for address in ["127.0.0.1:9000", "[::1]:9000"] {
+        let refused = ask(address)?;
+        ensure!(refused.trim() == "error: connection-refused", "{address}, where nobody is: {refused:?}");
+        let listener = room.listen(address)?;
+        let answer = thread::scope(|scope| {
+            let server = scope.spawn(|| -> Result<()> { Ok((&listener.accept()?.0).write_all(b"pong\n")?) });
+            let answer = ask(address);
+            server.join().map_err(|_| anyhow!("the server panicked"))??;
+            answer
+        })?;
+        ensure!(answer.trim() == "pong", "{address}: {answer:?}");
+    }
+    for address in ["127.0.0.1:9001", "[::1]:9001", "127.0.0.1:9001"] {
+        let refused = ask(address)?;
+        ensure!(refused.trim() == "error: access-denied", "{address}: {refused:?}");
+    }
+    daemon.kill("asks", "SIGKILL", false)?;
+    told(guest.finish(LIMIT)?, &[&to("127.0.0.1:9001"), &to("[::1]:9001")]).map(drop)
+}
+
+/// Whoever comes to a guest is let in, wherever it may go itself.
+fn serve(daemon: &Containerd, guest: &str) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let run = room.run("serves").annotation(OUTBOUND, "127.0.0.1:9000");
+    let running = ready(run.args(&[guest, "8080", "127.0.0.1:9000"]))?;
+    let target = room.listen("127.0.0.1:9000")?;
+    let mut client = room.connect("127.0.0.1:8080")?;
+    match guest.ends_with("p2.wasm") {
+        true => client.write_all(b"hello\n")?,
+        false => (&target.accept()?.0).write_all(b"hello\n")?,
+    }
+    let mut answer = [0; 6];
+    client.read_exact(&mut answer)?;
+    ensure!(&answer == b"hello\n", "it says {answer:?}");
+    told(room.stop("serves", running)?, &[]).map(drop)
+}
+
+fn wrong(daemon: &Containerd) -> Result<()> {
+    let refused = |run: Run<'_>| -> Result<()> {
+        let output = run.args(&[CLIENT, "http://127.0.0.1/"]).finish()?;
+        ensure!(output.code != 0 && output.stdout.is_empty(), "it ran: {output:?}");
+        output.complains("the annotation lighter.wasm/allowed-").map(drop)
+    };
+    refused(daemon.run("fetches").annotation(OUTBOUND, "http://a.test/"))?;
+    refused(daemon.run("fetches").annotation(LOOKUP, "a.test:80"))
+}

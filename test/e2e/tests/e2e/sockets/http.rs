@@ -1,0 +1,144 @@
+//! HTTP over WasmEdge's sockets: hyper serves, reqwest fetches.
+
+use anyhow::{Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::http::{Connection, Server};
+use e2e::runner::Scenario;
+
+use super::Room;
+
+const HYPER: [&str; 2] = ["/guests/socket-hyper.wasm", "8080"];
+const CLIENT: &str = "/guests/socket-client.wasm";
+const CLIENTS: usize = 20;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("sockets-hello", hello),
+        Scenario::ours("sockets-hyper-routes", routes),
+        Scenario::ours(format!("sockets-hyper-{CLIENTS}-clients"), many_clients),
+        Scenario::ours("sockets-hyper-large-body", large_body),
+        Scenario::ours("sockets-hyper-sidecar", sidecar),
+        Scenario::ours("sockets-client", client),
+        Scenario::ours("sockets-client-refused", client_refused),
+        Scenario::ours("sockets-client-unknown", client_unknown),
+    ]
+}
+
+fn hello(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let server = room.serve("hello", &["/guests/socket-hello.wasm", "8080"])?;
+    let answer = Connection::over(room.connect("127.0.0.1:8080")?).ask("GET /", "")?;
+    ensure!(answer == (200, "hello\n".into()), "it answers {answer:?}");
+    room.stop("hello", server).map(drop)
+}
+
+/// All of it over one connection, which stays open.
+fn routes(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let server = room.serve("hyper", &HYPER)?;
+    let mut client = Connection::over(room.connect("127.0.0.1:8080")?);
+    let mut check = |what: &str, body: &str, status: u16, expected: &str| -> Result<()> {
+        let answer = client.ask(what, body)?;
+        ensure!(answer == (status, expected.into()), "{what}: {answer:?}");
+        Ok(())
+    };
+    check("GET /", "", 200, "hello\n")?;
+    check("GET /healthz", "", 200, "")?;
+    check("POST /echo", "what is said", 200, "what is said")?;
+    check("GET /orders", "", 200, "")?;
+    check("POST /orders", "one", 200, "{}")?;
+    check("POST /orders", "two", 200, "{}")?;
+    check("GET /orders", "", 200, "one\ntwo\n")?;
+    check("GET /nothing", "", 404, "no such path\n")?;
+    room.stop("hyper", server).map(drop)
+}
+
+/// All connected, then all asking, then all answered, the last one first.
+fn many_clients(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let server = room.serve("hyper", &HYPER)?;
+    let connect = |_| room.connect("127.0.0.1:8080").map(Connection::over);
+    let mut clients: Vec<Connection> = (0..CLIENTS).map(connect).collect::<Result<_>>()?;
+    for (nth, client) in clients.iter_mut().enumerate() {
+        client.request("POST /echo", &format!("client {nth}"))?;
+    }
+    for (nth, client) in clients.iter_mut().enumerate().rev() {
+        let answer = client.message()?.body;
+        ensure!(answer == format!("client {nth}"), "client {nth} was answered {answer:?}");
+    }
+    room.stop("hyper", server).map(drop)
+}
+
+/// More than any buffer of the kernel's holds, there and back.
+fn large_body(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let server = room.serve("hyper", &HYPER)?;
+    let body = "0123456789abcdef".repeat(1 << 16);
+    let (mut client, stream) = {
+        let stream = room.connect("127.0.0.1:8080")?;
+        (Connection::over(stream.try_clone()?), stream)
+    };
+    let answer = std::thread::scope(|scope| {
+        let sends = scope.spawn(|| Connection::over(stream).request("POST /echo", &body));
+        let answer = client.message();
+        sends.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
+        answer
+    })?;
+    ensure!(answer.body == body, "{} bytes came back of {}", answer.body.len(), body.len());
+    room.stop("hyper", server).map(drop)
+}
+
+/// The guest calls its sidecar at localhost, and passes on what it says.
+fn sidecar(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let server = room.serve("hyper", &HYPER)?;
+    let mut client = Connection::over(room.connect("127.0.0.1:8080")?);
+    let (status, body) = client.ask("GET /state/a", "")?;
+    ensure!(status == 502 && body.starts_with("error: "), "without a sidecar: {status} {body:?}");
+    let dapr =
+        Server::start(room.listen("127.0.0.1:3500")?, 3, |request| match request.line.split(' ').next() {
+            Some("POST") => (204, String::new()),
+            _ => (201, "kept".into()),
+        });
+    let saved = client.ask("POST /state/a", "five")?;
+    ensure!(saved == (204, String::new()), "saving: {saved:?}");
+    let read = client.ask("GET /state/a", "")?;
+    ensure!(read == (201, "kept".into()), "reading: {read:?}");
+    let fetched = client.ask("GET /fetch?http://127.0.0.1:3500/any", "")?;
+    ensure!(fetched == (201, "kept".into()), "fetching: {fetched:?}");
+    let asked = dapr.finish()?;
+    let lines: Vec<&str> = asked.iter().map(|request| request.line.as_str()).collect();
+    let expected = [
+        "POST /v1.0/state/statestore HTTP/1.1",
+        "GET /v1.0/state/statestore/a HTTP/1.1",
+        "GET /any HTTP/1.1",
+    ];
+    ensure!(lines == expected, "the sidecar was asked {lines:?}");
+    ensure!(asked[0].body == r#"[{"key":"a","value":"five"}]"#, "and was given {:?}", asked[0].body);
+    room.stop("hyper", server).map(drop)
+}
+
+fn client(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    for host in ["127.0.0.1", "localhost"] {
+        let server = Server::start(room.listen("127.0.0.1:8080")?, 1, |_| (418, "tea\n".into()));
+        let url = format!("http://{host}:8080/pot");
+        room.run("client").args(&[CLIENT, &url]).finish()?.ok()?.prints("418\ntea")?;
+        let asked = server.finish()?;
+        ensure!(asked[0].line == "GET /pot HTTP/1.1", "{host}: the server was asked {asked:?}");
+    }
+    Ok(())
+}
+
+fn client_refused(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let output = room.run("client").args(&[CLIENT, "http://127.0.0.1:8080/"]).finish()?;
+    output.exits(1)?.complains("error sending request").map(drop)
+}
+
+/// Nobody answers at the name server's port.
+fn client_unknown(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let output = room.run("client").args(&[CLIENT, "http://nobody.test/"]).finish()?;
+    output.exits(1)?.complains("dns error").map(drop)
+}

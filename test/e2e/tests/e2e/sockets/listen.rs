@@ -1,0 +1,139 @@
+//! Where guests listen: on addresses that the container names, and at ports that their user may have.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::process::LIMIT;
+use e2e::runner::Scenario;
+
+use super::{Room, ready};
+use crate::data::shared_folder;
+use crate::jail::USER;
+
+const LISTENER: &str = "/guests/listener-std.wasm";
+const LISTEN: &str = "lighter.wasm/tcp-listen";
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("sockets-tcp-listen", |daemon| {
+            served(daemon, "127.0.0.1:8080", "127.0.0.1:8080", false)
+        }),
+        Scenario::ours("sockets-tcp-listen-env", |daemon| served(daemon, "8080", "127.0.0.5:8080", true)),
+        Scenario::ours("sockets-tcp-listen-ipv6", |daemon| served(daemon, "[::]:8080", "[::1]:8080", false)),
+        Scenario::ours("sockets-tcp-listen-low", |daemon| {
+            served(daemon, "127.0.0.1:80", "127.0.0.1:80", false)
+        }),
+        Scenario::ours("sockets-tcp-listen-folders", folders),
+        Scenario::ours("sockets-tcp-listen-closed", closed),
+        Scenario::ours("sockets-tcp-listen-busy", busy),
+        Scenario::ours("sockets-tcp-listen-wrong", wrong),
+        Scenario::ours("sockets-low-port", low_port),
+        Scenario::ours("sockets-owner", owner),
+    ]
+}
+
+/// Says `word` to the server there, and returns its answer.
+fn say(room: &Room<'_>, at: &str, word: &str) -> Result<String> {
+    let mut stream = room.connect(at)?;
+    writeln!(stream, "{word}")?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    Ok(answer)
+}
+
+fn served(daemon: &Containerd, listen: &str, at: &str, by_env: bool) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let run = room.run("listens");
+    let run = match by_env {
+        true => run.env(&format!("LIGHTER_TCP_LISTEN={listen}")),
+        false => run.annotation(LISTEN, listen),
+    };
+    let guest = ready(run.args(&[LISTENER]))?;
+    for word in ["hello", "quit"] {
+        let answer = say(&room, at, word)?;
+        ensure!(answer == "hello from fd 3\n", "it answers {answer:?} to {word}");
+    }
+    guest.finish(LIMIT)?.exits(7).map(drop)
+}
+
+/// Behind two listeners a guest still finds its folders, whoever looks for them: it itself, or its libc.
+fn folders(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "sockets-folders")?;
+    let room = Room::new(daemon)?;
+    let run = |path: &str| {
+        let run = room.run("lists").annotation(LISTEN, "8080,8081");
+        run.bind(&folder, path, true)
+    };
+    run("/outbox").args(&["/guests/make.wasm"]).finish()?.ok()?;
+    ensure!(folder.join("made").exists(), "the guest made no file");
+    run("/vol").args(&["/cases/preopens.wasm"]).finish()?.ok()?.prints("preopens: / and /vol")?;
+    let mut libc = run("/vol").args(&["/cases/hello-p1.wasm", "0", "/vol"]).start()?;
+    libc.says("file: note", LIMIT)?;
+    let output = libc.finish(LIMIT)?.ok()?;
+    let files: Vec<&str> = output.stdout.lines().filter(|line| line.starts_with("file: ")).collect();
+    ensure!(files == ["file: made", "file: note"], "it lists {files:?}");
+    Ok(())
+}
+
+/// A listener that the guest closes leaves nothing behind under its number.
+fn closed(daemon: &Containerd) -> Result<()> {
+    const BADF: i32 = 8;
+    let run = daemon.run("closes").annotation(LISTEN, "8080").args(&["/guests/unlisten.wasm"]);
+    run.finish()?.exits(BADF).map(drop)
+}
+
+/// A port that somebody has cannot be listened on: Start says so, and the one who has it keeps it.
+fn busy(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let has = room.listen("127.0.0.1:8080")?;
+    let run = room.run("wants").annotation(LISTEN, "127.0.0.1:8080").args(&[LISTENER]);
+    let output = run.finish()?;
+    ensure!(output.code != 0 && output.stdout.is_empty(), "it ran: {output:?}");
+    output.complains("cannot listen on 127.0.0.1:8080: Address already in use")?;
+    drop(has);
+    served(daemon, "127.0.0.1:8080", "127.0.0.1:8080", false)
+}
+
+fn wrong(daemon: &Containerd) -> Result<()> {
+    let output = daemon.run("wants").annotation(LISTEN, "everywhere").args(&[LISTENER]).finish()?;
+    ensure!(output.code != 0 && output.stdout.is_empty(), "it ran: {output:?}");
+    output.complains(r#"the annotation lighter.wasm/tcp-listen says "everywhere"; it must be"#).map(drop)
+}
+
+/// No guest has the power to take a low port by itself, not even root's.
+fn low_port(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    for user in [None, Some(USER)] {
+        let run = room.run("wants").user(user).args(&["/guests/socket-hello.wasm", "80"]);
+        run.finish()?.exits(1)?.complains("PermissionDenied")?;
+    }
+    Ok(())
+}
+
+/// Sockets are the user's, whether the guest or the shim opened them.
+fn owner(daemon: &Containerd) -> Result<()> {
+    let room = Room::new(daemon)?;
+    let run = room.run("owns").user(Some(USER));
+    let guest = ready(run.args(&["/guests/socket-hello.wasm", "8080"]))?;
+    let owner = socket_owner(daemon.task("owns")?.pid, 8080)?;
+    ensure!(owner == USER.uid, "it is {owner}'s");
+    room.stop("owns", guest)?;
+    let run = room.run("listens").user(Some(USER)).annotation(LISTEN, "8081");
+    let guest = ready(run.args(&[LISTENER]))?;
+    let owner = socket_owner(daemon.task("listens")?.pid, 8081)?;
+    ensure!(owner == USER.uid, "the shim's is {owner}'s");
+    room.stop("listens", guest).map(drop)
+}
+
+/// Whose the socket is that listens at `port` in the network of process `pid`.
+fn socket_owner(pid: i32, port: u16) -> Result<u32> {
+    const LISTENS: &str = "0A";
+    let table = fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut rows = rows.filter(|row| row.get(3) == Some(&LISTENS));
+    let row = rows.find(|row| row[1].ends_with(&format!(":{port:04X}")));
+    let owner = row.as_ref().and_then(|row| row.get(7)).with_context(|| format!("nobody is at {port}"))?;
+    Ok(owner.parse()?)
+}

@@ -1,0 +1,109 @@
+//! Guests with sockets: WasmEdge's, those of wasi:sockets, and listeners that the shim opens for them.
+
+mod datagrams;
+mod egress;
+mod http;
+mod listen;
+mod names;
+mod poll;
+mod proxy;
+mod unix;
+
+use std::fs;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use e2e::containerd::Containerd;
+use e2e::ctr::Run;
+use e2e::net::Net;
+use e2e::output::Output;
+use e2e::process::{LIMIT, Running};
+use e2e::runner::Scenario;
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
+
+/// How long a signalled guest may take to end, calls of ctr and its clean-up included.
+const PROMPT: Duration = Duration::from_secs(2);
+/// How long the tests' own sockets wait for the guest.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn scenarios() -> Vec<Scenario> {
+    [
+        http::scenarios(),
+        datagrams::scenarios(),
+        proxy::scenarios(),
+        poll::scenarios(),
+        listen::scenarios(),
+        unix::scenarios(),
+        names::scenarios(),
+        egress::scenarios(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A network with nothing but its loopback, for a guest and whom it talks to.
+struct Room<'a> {
+    daemon: &'a Containerd,
+    net: Net,
+}
+
+impl<'a> Room<'a> {
+    fn new(daemon: &'a Containerd) -> Result<Self> {
+        Ok(Self { daemon, net: Net::hold()? })
+    }
+
+    /// A container in it.
+    fn run(&self, id: &str) -> Run<'a> {
+        self.daemon.run(id).flag("--with-ns", &format!("network:{}", self.net.path().display()))
+    }
+
+    /// A container of this guest that has said `ready`.
+    fn serve(&self, id: &str, args: &[&str]) -> Result<Running> {
+        ready(self.run(id).args(args))
+    }
+
+    fn connect(&self, to: impl ToSocketAddrs + Send) -> Result<TcpStream> {
+        let stream = self.net.inside(|| Ok(TcpStream::connect(to)?))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    }
+
+    /// A listener whose accept does not wait for ever.
+    fn listen(&self, at: &str) -> Result<TcpListener> {
+        let listener = self.net.inside(|| TcpListener::bind(at).with_context(|| at.to_owned()))?;
+        setsockopt(&listener, sockopt::ReceiveTimeout, &TimeVal::new(10, 0))?;
+        Ok(listener)
+    }
+
+    fn datagrams(&self, at: &str) -> Result<UdpSocket> {
+        let socket = self.net.inside(|| UdpSocket::bind(at).with_context(|| at.to_owned()))?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        Ok(socket)
+    }
+
+    /// A guest that is asked to end does so at once.
+    fn stop(&self, id: &str, running: Running) -> Result<Output> {
+        self.daemon.kill(id, "SIGTERM", false)?;
+        running.finish(PROMPT)?.exits(143)
+    }
+
+    /// A file of the host's, for everybody to read.
+    fn file(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.daemon.scope.dir.join("tmp").join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+        Ok(path)
+    }
+}
+
+/// Starts what says `ready` when it can be talked to.
+fn ready(run: Run<'_>) -> Result<Running> {
+    let mut running = run.start()?;
+    running.says("ready", LIMIT)?;
+    Ok(running)
+}
