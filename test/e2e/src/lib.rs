@@ -1,7 +1,7 @@
 //! End-to-end tests on real, private containerds: what they need, not what they check.
 //!
 //! `versions` finds the containerds and the shim, `containerd` runs one of them on an `image`,
-//! `ctr` drives it, or `cri` as the kubelet does, `kernel` says what became of a process, `census` counts what is left behind,
+//! `ctr` drives it, or `cri` as the kubelet does, `kubelet` makes pods of YAML, `kernel` says what became of a process, `census` counts what is left behind,
 //! `runner` turns scenarios into lines. The scenarios themselves are in `tests/e2e`. Nothing here knows how the shim is built.
 
 pub mod census;
@@ -10,11 +10,13 @@ mod config;
 pub mod containerd;
 pub mod cri;
 pub mod ctr;
+pub mod examples;
 pub mod exec;
 pub mod guests;
 pub mod image;
 pub mod interrupt;
 pub mod kernel;
+pub mod kubelet;
 pub mod net;
 pub mod output;
 pub mod process;

@@ -1,5 +1,5 @@
 //! A network namespace of the tests' own, kept by a mount below a scope's folder: whatever a
-//! containerd does to its network vanishes with it.
+//! containerd does to its network vanishes with it. And those of pods, entered.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,11 @@ impl Net {
             .ok()
             .context("a network namespace for containerd")?;
         Ok(Self { file: file.into() })
+    }
+
+    /// That of a process, as long as it lives.
+    pub fn of(pid: i32) -> Self {
+        Self { file: format!("/proc/{pid}/ns/net").into() }
     }
 
     /// A command that becomes `program` inside, with the same process id.
