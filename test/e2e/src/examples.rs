@@ -39,10 +39,11 @@ pub fn images(guests: &Path) -> Result<Vec<Example>> {
         anyhow::Ok(example(name, config, vec![file(name, 0o755, bytes)]))
     };
     let mut shell = vec![folder("bin", 0o755), folder("tmp", 0o1777), file("bin/busybox", 0o755, busybox()?)];
-    shell.extend(["httpd", "sh", "wget"].map(|name| link(&format!("bin/{name}"), "busybox")));
+    shell.extend(["cat", "httpd", "sh", "wget"].map(|name| link(&format!("bin/{name}"), "busybox")));
     Ok(vec![
         wasm("orders", "socket-hyper")?,
         wasm("http-all", "http-all")?,
+        wasm("fetch", "socket-client")?,
         // As Dapr's own image: a number for its user, and the program's path left to the injector.
         native("daprd", json!({ "User": "65532" }))?,
         native("redirected-proxy", json!({ "Entrypoint": ["/redirected-proxy"] }))?,

@@ -9,6 +9,7 @@ mod network;
 mod restart;
 mod security;
 mod sidecar;
+mod sidecars;
 
 use anyhow::Result;
 use e2e::cri::{self, Cri};
@@ -26,6 +27,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(limits::scenarios());
     scenarios.extend(restart::scenarios());
     scenarios.extend(sidecar::scenarios());
+    scenarios.extend(sidecars::scenarios());
     scenarios
 }
 
