@@ -71,7 +71,7 @@ impl<'a> PodPlan<'a> {
     }
 
     /// Another runtime handler than the one under test.
-    pub fn handler(mut self, name: &str) -> Self {
+    pub fn run_by(mut self, name: &str) -> Self {
         self.runtime = name.into();
         self
     }

@@ -53,7 +53,7 @@ impl Manifest {
     /// What containerd answered.
     pub fn sandbox<'a>(&self, cri: &'a Cri<'a>) -> Result<Pod<'a>> {
         let name = &self.metadata.name;
-        let mut plan = cri.pod(name).handler(&self.handler);
+        let mut plan = cri.pod(name).run_by(&self.handler);
         for (key, value) in &self.metadata.annotations {
             plan = plan.annotation(key, value);
         }
