@@ -7,7 +7,7 @@
 #
 # The machine's disk and kernel are made once, into target/vm, from the mirror that this system's apt
 # uses; set DEBIAN_MIRROR where that one carries no Debian. The machine never writes to them and has
-# no network. What changes, the binaries and what they read, goes onto a second disk, at the path it has
+# no network, and none of Dapr's SDKs. What changes, the binaries and what they read, goes onto a second disk, at the path it has
 # here, made for each run. Needs root, and no KVM.
 #   VM_DRIVERS   whose cgroups, "cgroupfs systemd" by default
 #   VM_LIMIT     seconds until the machine is killed, 1000 by default
@@ -21,7 +21,7 @@ vm=$target/vm
 [ $# -gt 0 ] || set -- 1.6 native-hello hello-p2 cpuset metrics pause native-oom grow-refused memory-limit rpc- census kill-all \
   sigkill delete-running exec-inside exec-killed exec-power exec-process terminal-size user-namespace \
   shim-killed containerd-killed events hooks propagation file-mount small-address pod-one pod-pid jail-capabilities option- '!cri-' '!in-create'
-packages=linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,kmod,iproute2,containerd,runc,busybox-static
+packages=linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,kmod,iproute2,iptables,containerd,runc,busybox-static
 mkdir -p "$vm"
 scratch=$(mktemp -d "$vm/run.XXXXXX")
 machine=
@@ -71,9 +71,9 @@ tests() {
   mkdir -p "$release/deps" "$root/target/containerds" "$root/scripts" "$root/test/e2e"
   touch "$root/target/CACHEDIR.TAG"
   cp "$e2e" "$release/deps/e2e"
-  cp "$(scripts/target-dir.sh)"/{containerd-shim-lighter-v1,lighter-daemon} "$release/"
+  cp "$(scripts/target-dir.sh)"/{containerd-shim-lighter-v1,lighter-daemon,daprd,redirected-proxy} "$release/"
   cp scripts/containerds.sh "$root/scripts/"
-  cp -r test/cases test/guests "$root/test/"
+  cp -r test/cases test/examples test/guests "$root/test/"
   containerds "$target/containerds" "$root/target/containerds"
   guest "${release/#$root/$project}/deps/e2e" "$@" >"$root/run"
   mke2fs -q -t ext4 -d "$root" -F "$scratch/disk" 1G >/dev/null

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
+use crate::examples::Example;
 use crate::rootfs::{Kind, Node};
 
 /// The platform the image says it is for, whatever it holds.
@@ -36,37 +37,82 @@ pub fn name(user: Option<User>) -> String {
 /// # Errors
 /// When it cannot be written.
 pub fn write(nodes: &[Node], users: &[User], archive: &Path) -> Result<()> {
-    let mut tar = Builder::new(std::fs::File::create(archive)?);
-    let layer = layer(nodes)?;
-    let unpacked = digest(&layer);
-    let layer = blob(&mut tar, "application/vnd.oci.image.layer.v1.tar", &layer)?;
-    let mut manifests = Vec::new();
     let as_user = |user: Option<User>| {
         (name(user), json!({ "User": user.map(|user| user.to_string()).unwrap_or_default() }))
     };
     let images = [None].into_iter().chain(users.iter().copied().map(Some)).map(as_user).chain(special());
-    for (name, mut inner) in images {
+    let with_path = |(name, mut inner): (String, Value)| {
         inner["Env"] = json!(["PATH=/bin"]);
+        (name, inner)
+    };
+    let mut archive = Archive::create(archive)?;
+    let layer = archive.layer(nodes)?;
+    images.map(with_path).try_for_each(|(name, inner)| archive.image(&name, &inner, &layer))?;
+    archive.finish()
+}
+
+/// Writes an archive with the images of the examples.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_examples(examples: &[Example], archive: &Path) -> Result<()> {
+    let mut archive = Archive::create(archive)?;
+    for example in examples {
+        let layer = archive.layer(&example.nodes)?;
+        archive.image(&example.name, &example.config, &layer)?;
+    }
+    archive.finish()
+}
+
+/// An archive that is being written.
+struct Archive {
+    tar: Builder<std::fs::File>,
+    manifests: Vec<Value>,
+}
+
+/// A layer that is in it: its description, and the digest of what it unpacks to.
+struct Layer {
+    described: Value,
+    unpacked: String,
+}
+
+impl Archive {
+    fn create(path: &Path) -> Result<Self> {
+        Ok(Self { tar: Builder::new(std::fs::File::create(path)?), manifests: vec![] })
+    }
+
+    fn layer(&mut self, nodes: &[Node]) -> Result<Layer> {
+        let layer = layer(nodes)?;
+        let described = blob(&mut self.tar, "application/vnd.oci.image.layer.v1.tar", &layer)?;
+        Ok(Layer { described, unpacked: digest(&layer) })
+    }
+
+    fn image(&mut self, name: &str, inner: &Value, layer: &Layer) -> Result<()> {
         let config = json!({
             "architecture": "amd64",
             "os": "linux",
             "config": inner,
-            "rootfs": { "type": "layers", "diff_ids": [unpacked] },
+            "rootfs": { "type": "layers", "diff_ids": [layer.unpacked] },
         });
-        let config =
-            blob(&mut tar, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes())?;
+        let kind = "application/vnd.oci.image.config.v1+json";
+        let config = blob(&mut self.tar, kind, config.to_string().as_bytes())?;
         let kind = "application/vnd.oci.image.manifest.v1+json";
-        let manifest = json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer] });
-        let mut manifest = blob(&mut tar, kind, manifest.to_string().as_bytes())?;
+        let layers = [&layer.described];
+        let manifest = json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers });
+        let mut manifest = blob(&mut self.tar, kind, manifest.to_string().as_bytes())?;
         manifest["annotations"] = json!({ "io.containerd.image.name": name });
         manifest["platform"] = json!({ "architecture": "amd64", "os": "linux" });
-        manifests.push(manifest);
+        self.manifests.push(manifest);
+        Ok(())
     }
-    let index = json!({ "schemaVersion": 2, "manifests": manifests });
-    append(&mut tar, "index.json", index.to_string().as_bytes())?;
-    append(&mut tar, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    tar.into_inner()?.flush()?;
-    Ok(())
+
+    fn finish(mut self) -> Result<()> {
+        let index = json!({ "schemaVersion": 2, "manifests": self.manifests });
+        append(&mut self.tar, "index.json", index.to_string().as_bytes())?;
+        append(&mut self.tar, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        self.tar.into_inner()?.flush()?;
+        Ok(())
+    }
 }
 
 /// Two pauses, one that reaps and ends when asked, like Kubernetes', and one that is not even a shell;

@@ -1,7 +1,8 @@
 //! End-to-end tests on real, private containerds: what they need, not what they check.
 //!
 //! `versions` finds the containerds and the shim, `containerd` runs one of them on an `image`,
-//! `ctr` drives it, or `cri` as the kubelet does, `http` speaks to what it serves, `kernel` says what became of a process, `census` counts what is left behind,
+//! `ctr` drives it, or `cri` as the kubelet does, `kubelet` makes pods of YAML, `http` speaks to what it serves,
+//! `kernel` says what became of a process, `census` counts what is left behind,
 //! `runner` turns scenarios into lines. The scenarios themselves are in `tests/e2e`. Nothing here knows how the shim is built.
 
 pub mod census;
@@ -11,12 +12,14 @@ pub mod containerd;
 pub mod cri;
 pub mod ctr;
 pub mod dns;
+pub mod examples;
 pub mod exec;
 pub mod guests;
 pub mod http;
 pub mod image;
 pub mod interrupt;
 pub mod kernel;
+pub mod kubelet;
 pub mod net;
 pub mod output;
 pub mod process;

@@ -100,16 +100,16 @@ pub fn unpack(nodes: &[Node], root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn folder(path: &str, mode: u32) -> Node {
+pub(crate) fn folder(path: &str, mode: u32) -> Node {
     Node { path: path.into(), mode, kind: Kind::Folder }
 }
 
-fn file(path: &str, mode: u32, bytes: impl AsRef<[u8]>) -> Node {
+pub(crate) fn file(path: &str, mode: u32, bytes: impl AsRef<[u8]>) -> Node {
     Node { path: path.into(), mode, kind: Kind::File(bytes.as_ref().into()) }
 }
 
 /// The system's busybox, which needs no library of the image when it is Debian's busybox-static.
-fn busybox() -> Result<Vec<u8>> {
+pub(crate) fn busybox() -> Result<Vec<u8>> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(["/bin", "/usr/bin"].map(PathBuf::from));
     let found = folders.map(|folder| folder.join("busybox")).find(|candidate| candidate.is_file());

@@ -86,6 +86,30 @@ impl Shim {
     }
 }
 
+/// A program of the workspace's, built beside this test.
+///
+/// # Errors
+/// When there is no such file.
+pub fn built(name: &str) -> Result<PathBuf> {
+    let path = profile()?.join(name);
+    if !path.is_file() {
+        bail!("there is no {}: `cargo build --release --workspace --bins`", path.display());
+    }
+    Ok(path)
+}
+
+/// The folder of Dapr's SDKs.
+///
+/// # Errors
+/// When it is not there, or was not finished.
+pub fn dapr_sdks() -> Result<PathBuf> {
+    let folder = target()?.join("dapr-sdks");
+    if !folder.join("pinned").is_file() {
+        bail!("Dapr's SDKs are not in {}: run scripts/dapr-sdks.sh", folder.display());
+    }
+    Ok(folder)
+}
+
 /// The folder of this program's build profile, TARGET/TRIPLE/PROFILE: a test lies in its `deps`, a
 /// binary in itself.
 fn profile() -> Result<PathBuf> {

@@ -6,7 +6,7 @@ use crate::tokens;
 use crate::tree::File;
 
 /// Importer → imported. A name that ends in `*` stands for all that begin so.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("workload", &[]),
     ("cache", &[]),
     ("worlds", &[]),
@@ -19,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("shim", &["workload", "engine", "image", "cache", "container", "engine-*"]),
     ("cli", &["workload", "image"]),
     ("cases", &[]),
+    ("daprd", &[]),
     ("e2e", &["cases"]),
     ("bench", &["cases", "e2e"]),
     ("tidy", &[]),

@@ -13,13 +13,14 @@ pub mod stream;
 use std::future::Future;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use hyper_util::rt::TokioIo;
 use k8s_cri::v1;
 use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 use tower::service_fn;
@@ -128,16 +129,49 @@ impl<'a> Cri<'a> {
         answer(self.runtime.block_on(call(client)))
     }
 
+    /// Asks several containers at once to end, and kills each that has not within `grace` seconds.
+    ///
+    /// # Errors
+    /// The first that containerd answered.
+    pub fn stop_together(&self, ids: &[String], grace: i64) -> Result<()> {
+        self.runtime.block_on(async {
+            let mut stops = JoinSet::new();
+            for id in ids {
+                let request = v1::StopContainerRequest { container_id: id.clone(), timeout: grace };
+                let mut client = RuntimeServiceClient::new(self.channel.clone());
+                stops.spawn(async move { answer(client.stop_container(request).await) });
+            }
+            while let Some(stopped) = stops.join_next().await {
+                stopped??;
+            }
+            Ok(())
+        })
+    }
+
     /// The id of an image; `None` when there is no such image.
     ///
     /// # Errors
     /// What containerd answered.
     pub fn image(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.image_known(name)?.map(|image| image.id))
+    }
+
+    /// The number of an image's user; `None` when it names none.
+    ///
+    /// # Errors
+    /// What containerd answered, or that there is no such image.
+    pub fn image_user(&self, name: &str) -> Result<Option<i64>> {
+        let image = self.image_known(name)?.with_context(|| format!("there is no image {name}"))?;
+        ensure!(image.username.is_empty(), "the user of {name} is a name: {}", image.username);
+        Ok(image.uid.map(|user| user.value))
+    }
+
+    fn image_known(&self, name: &str) -> Result<Option<v1::Image>> {
         let spec = v1::ImageSpec { image: name.into(), ..Default::default() };
         let request = v1::ImageStatusRequest { image: Some(spec), verbose: false };
         let mut images = ImageServiceClient::new(self.channel.clone());
         let status = answer(self.runtime.block_on(async { images.image_status(request).await }))?;
-        Ok(status.image.map(|image| image.id))
+        Ok(status.image)
     }
 
     fn is_ready(&self) -> Result<Option<()>> {

@@ -13,7 +13,7 @@ use super::plan::ContainerPlan;
 /// A pod, not made yet.
 pub struct PodPlan<'a> {
     cri: &'a Cri<'a>,
-    runtime: &'static str,
+    runtime: String,
     config: v1::PodSandboxConfig,
 }
 
@@ -53,7 +53,7 @@ impl Cri<'_> {
             linux: Some(linux),
             ..Default::default()
         };
-        PodPlan { cri: self, runtime: self.runtime(), config }
+        PodPlan { cri: self, runtime: self.runtime().into(), config }
     }
 }
 
@@ -61,6 +61,18 @@ impl<'a> PodPlan<'a> {
     /// An annotation of the pod.
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.config.annotations.insert(key.into(), value.into());
+        self
+    }
+
+    /// A label of the pod.
+    pub fn label(mut self, key: &str, value: &str) -> Self {
+        self.config.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// Another runtime handler than the one under test.
+    pub fn run_by(mut self, name: &str) -> Self {
+        self.runtime = name.into();
         self
     }
 
@@ -102,10 +114,8 @@ impl<'a> PodPlan<'a> {
         // A log goes on where an earlier pod of that name ended.
         drop(std::fs::remove_dir_all(&self.config.log_directory));
         std::fs::create_dir_all(&self.config.log_directory)?;
-        let request = v1::RunPodSandboxRequest {
-            config: Some(self.config.clone()),
-            runtime_handler: self.runtime.into(),
-        };
+        let request =
+            v1::RunPodSandboxRequest { config: Some(self.config.clone()), runtime_handler: self.runtime };
         let made = self.cri.ask(|mut client| async move { client.run_pod_sandbox(request).await })?;
         Ok(Pod { cri: self.cri, id: made.pod_sandbox_id, config: self.config })
     }

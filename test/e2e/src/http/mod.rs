@@ -3,6 +3,7 @@
 
 pub mod certificates;
 pub mod client;
+pub mod exchange;
 pub mod names;
 pub mod upstream;
 pub mod wire;

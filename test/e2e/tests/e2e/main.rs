@@ -43,7 +43,7 @@ use e2e::rootfs::{self, Node};
 use e2e::runner::{Filter, Scenario, Verdict, say};
 use e2e::scope::Scope;
 use e2e::versions::{self, Install, Shim};
-use e2e::{image, interrupt};
+use e2e::{examples, image, interrupt};
 
 fn main() -> ExitCode {
     match run() {
@@ -124,6 +124,12 @@ fn prepare(
     let archive = daemon.scope.dir.join("image.tar");
     image::write(nodes, users, &archive)?;
     daemon.import(&archive)?;
+    if cri {
+        let archive = daemon.scope.dir.join("examples.tar");
+        let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
+        image::write_examples(&examples::images(&guests)?, &archive)?;
+        daemon.import(&archive)?;
+    }
     let pods = if cri { ", in pods" } else { "" };
     say(&format!("containerd {} with {}{pods}", install.version, shim.runtime));
     Ok(daemon)

@@ -8,6 +8,8 @@ mod namespaces;
 mod network;
 mod restart;
 mod security;
+mod sidecar;
+mod sidecars;
 
 use anyhow::Result;
 use e2e::cri::{self, Cri};
@@ -24,6 +26,8 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(namespaces::scenarios());
     scenarios.extend(limits::scenarios());
     scenarios.extend(restart::scenarios());
+    scenarios.extend(sidecar::scenarios());
+    scenarios.extend(sidecars::scenarios());
     scenarios
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::http::Served;
 use e2e::kernel;
-use e2e::process::{LIMIT, SLOW, poll};
+use e2e::process::{SLOW, poll};
 use e2e::runner::Scenario;
 
 use super::{bounds, set};

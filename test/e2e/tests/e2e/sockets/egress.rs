@@ -6,7 +6,7 @@ use std::thread;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
-use e2e::http::{Connection, Server};
+use e2e::http::exchange::{Connection, Server};
 use e2e::output::Output;
 use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;

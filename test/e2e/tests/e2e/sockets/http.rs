@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use e2e::containerd::Containerd;
-use e2e::http::{Connection, Server};
+use e2e::http::exchange::{Connection, Server};
 use e2e::runner::Scenario;
 
 use super::Room;

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::dns::{self, Dns};
-use e2e::http::Server;
+use e2e::http::exchange::Server;
 use e2e::runner::Scenario;
 
 use super::Room;

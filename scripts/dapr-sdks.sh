@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Brings Dapr's SDKs for Python and JavaScript into DIR, of the versions pinned in test/daprd/sdk: the tests hold
+# the stand-in for its sidecar against them.
+#
+#   scripts/dapr-sdks.sh [DIR]            (default: target/dapr-sdks)
+#
+# Needs python3 with venv, node and npm. Run again, it does nothing unless the pins have changed. Afterwards:
+#   DIR/python           a virtual environment with `dapr`
+#   DIR/node_modules     `@dapr/dapr` and what it needs
+#   DIR/pinned           what they were pinned to; only there when all of it is
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dir=${1:-$(dirname "$(dirname "$(scripts/target-dir.sh)")")/dapr-sdks}
+pins=$PWD/test/daprd/sdk
+pinned=$(cat "$pins/requirements.txt" "$pins/package-lock.json" | sha256sum)
+[ "$(cat "$dir/pinned" 2>/dev/null)" != "$pinned" ] || exit 0
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+rm -f "$dir/pinned"
+
+# try SENTENCE COMMAND ARG...: the command, or the sentence with the end of what it said.
+try() {
+  if ! "${@:2}" >"$dir/log" 2>&1 </dev/null; then
+    tail -n 5 "$dir/log" >&2
+    echo "scripts/dapr-sdks.sh: $1" >&2
+    exit 1
+  fi
+}
+
+echo "bringing Dapr's SDKs"
+try "python3 makes no virtual environment: apt-get install python3-venv" python3 -m venv --clear "$dir/python"
+try "PyPI does not give $(grep '^dapr=' "$pins/requirements.txt"); the tests of the Dapr sidecar need it" \
+  "$dir/python/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --requirement "$pins/requirements.txt"
+cp "$pins/package.json" "$pins/package-lock.json" "$dir/"
+try "the npm registry does not give @dapr/dapr; the tests of the Dapr sidecar need it" \
+  npm ci --prefix "$dir" --ignore-scripts --no-audit --no-fund
+rm "$dir/log"
+echo "$pinned" >"$dir/pinned"

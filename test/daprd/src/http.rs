@@ -1,0 +1,88 @@
+//! Serving and sending HTTP/1, whole bodies at a time.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1 as client;
+use hyper::server::conn::http1 as server;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::Watcher;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+/// A request with all of its body.
+pub type Asked = Request<Bytes>;
+/// An answer with all of its body.
+pub type Answer = Response<Bytes>;
+
+/// Serves one connection until it ends or `watcher` is told that no more is to be served.
+pub async fn serve<F, A>(stream: TcpStream, watcher: Watcher, answer: F)
+where
+    F: Fn(Asked) -> A,
+    A: Future<Output = Answer>,
+{
+    let service = service_fn(|request: Request<Incoming>| async {
+        let (head, body) = request.into_parts();
+        let answered = match body.collect().await {
+            Ok(body) => answer(Request::from_parts(head, body.to_bytes())).await,
+            Err(error) => text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
+        };
+        Ok::<_, Infallible>(answered.map(Full::new))
+    });
+    let connection = server::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // A client that goes away in the middle is no concern of the server.
+    drop(watcher.watch(connection).await);
+}
+
+/// Sends `request` to `address` on a connection of its own.
+///
+/// # Errors
+/// When nobody listens, or the answer is none.
+pub async fn send(address: SocketAddr, request: Asked) -> Result<Answer> {
+    let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+    let (mut sender, connection) =
+        client::handshake(TokioIo::new(stream)).await.with_context(|| address.to_string())?;
+    // Its end is told by the answer, too.
+    tokio::spawn(connection);
+    let answer = sender.send_request(request.map(Full::new)).await.with_context(|| address.to_string())?;
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.with_context(|| format!("the body of {address}'s answer"))?;
+    Ok(Response::from_parts(head, body.to_bytes()))
+}
+
+/// An answer without a body.
+pub fn empty(status: StatusCode) -> Answer {
+    with(status, "", Bytes::new())
+}
+
+/// An answer in plain text.
+pub fn text(status: StatusCode, text: &str) -> Answer {
+    with(status, "text/plain", text.to_owned().into())
+}
+
+/// An answer in JSON.
+pub fn json(status: StatusCode, value: &Value) -> Answer {
+    with(status, "application/json", value.to_string().into())
+}
+
+/// A refusal in the form of Dapr's.
+pub fn refusal(status: StatusCode, code: &str, message: &str) -> Answer {
+    json(status, &json!({ "errorCode": code, "message": message }))
+}
+
+fn with(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    if !content_type.is_empty() {
+        let value = hyper::header::HeaderValue::from_static(content_type);
+        answer.headers_mut().insert(hyper::header::CONTENT_TYPE, value);
+    }
+    answer
+}
