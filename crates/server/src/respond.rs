@@ -42,13 +42,12 @@ impl<A: Answer> Responder<A> {
             address.into_iter().for_each(|address| drop(request.headers_mut().insert(HOST, address)));
         }
         let asked = (request.method().clone(), request.uri().clone());
-        let said = self.ask(request).await.unwrap_or_else(|(reply, reason)| {
+        self.ask(request).await.unwrap_or_else(|(reply, reason)| {
             if let Some(reason) = reason {
                 log(&format!("{} {}: {}: {reason}", asked.0, asked.1.path(), reply.status().as_u16()));
             }
             reply.response().map(Either::Right)
-        });
-        said
+        })
     }
 
     /// What is refused before the guest hears of it.
