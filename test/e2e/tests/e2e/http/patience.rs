@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::http::Served;
+use e2e::http::client::{Text, get, h1, h2, io, wait, whole};
 use e2e::kernel;
 use e2e::process::{SLOW, poll};
 use e2e::runner::Scenario;
@@ -28,6 +29,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("http-half-a-body", half_a_body),
         Scenario::ours("http-slow-loris", slow_loris),
         Scenario::ours("http-reads-nothing", reads_nothing),
+        Scenario::ours("http-2-reads-nothing", reads_nothing_two),
     ]
 }
 
@@ -76,7 +78,8 @@ fn slow_loris(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// One that never reads a big answer is let go, and its place is free.
+/// One that never reads a big answer is let go, and its place is free. Meanwhile nobody's memory holds what it
+/// has not read.
 fn reads_nothing(daemon: &Containerd) -> Result<()> {
     const BYTES: usize = 1 << 30;
     let web = serve(daemon)?;
@@ -84,11 +87,29 @@ fn reads_nothing(daemon: &Containerd) -> Result<()> {
     wire.head()?.status(200)?;
     let begin = Instant::now();
     web.get("/")?.is(200, "hello").context("the only place is still taken")?;
-    let held = kernel::status(web.pid, "VmRSS")?;
-    eprintln!("PROBE {held} {:?}", begin.elapsed());
     let took = begin.elapsed();
     ensure!(took > GIVEN / 2 && took < (GIVEN + LATE) * *SLOW, "its place was free after {took:?}");
+    let most = kernel::status(web.pid, "VmHWM")?;
+    let kibibytes: usize = most.trim_end_matches(" kB").parse()?;
+    ensure!(kibibytes < BYTES / 1024 / 8, "its process held {most}");
     let got = wire.rest()?.len();
     ensure!(got < BYTES, "all of it was sent");
+    web.end()
+}
+
+/// The same by HTTP/2, whose client is alive and takes frames, but none of this answer.
+fn reads_nothing_two(daemon: &Containerd) -> Result<()> {
+    let settings = [("header-timeout", "1s"), ("concurrency", "1"), ("timeout", "4s")];
+    let web = set(daemon, &settings).serve()?;
+    let (stream, other) = (web.connect()?, web.connect()?);
+    wait(async {
+        let mut sender = h2::<Text>(io(stream)?).await?;
+        let unread = sender.send_request(get("/big?1073741824")?).await?;
+        let mut sender = h1::<Text>(io(other)?).await?;
+        let (status, text, _) = whole(sender.send_request(get("/")?).await?).await?;
+        ensure!(status == 200, "the only place is still taken: {status} {text:?}");
+        drop(unread);
+        Ok(())
+    })?;
     web.end()
 }
