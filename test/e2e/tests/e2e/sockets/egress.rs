@@ -11,7 +11,7 @@ use e2e::output::Output;
 use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
 
-use super::{Room, ready};
+use super::{PROMPT, Room, ready};
 
 const OUTBOUND: &str = "lighter.wasm/allowed-outbound";
 const LOOKUP: &str = "lighter.wasm/allowed-lookup";
@@ -142,7 +142,7 @@ fn datagrams_p2(daemon: &Containerd) -> Result<()> {
     allowed.send_to(b"hello", "127.0.0.1:5300")?;
     ensure!(allowed.recv_from(&mut [0; 8]).context("no echo")?.0 == 5, "another echo");
     other.send_to(b"hello", "127.0.0.1:5300")?;
-    let output = guest.finish(LIMIT)?.exits(1)?;
+    let output = guest.finish(PROMPT)?.exits(1)?;
     told(output.complains("Permission denied")?, &[&to("127.0.0.1:5002")]).map(drop)
 }
 

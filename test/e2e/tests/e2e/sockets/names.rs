@@ -38,8 +38,10 @@ fn hosts(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let dns = Dns::start(room.datagrams(dns::ADDRESS)?, &[("db.test", "127.0.0.2")])?;
     let hosts = room.file("hosts-db", "fd00::9 Db.Test db\n127.0.0.9 db.test # of the pod\n")?;
-    let run = room.run("asks").bind(&hosts, "/etc/hosts", false).args(&[LOOKUP, "db.test", "DB"]);
-    run.finish()?.ok()?.prints("db.test: 127.0.0.9 fd00::9\nDB: fd00::9")?;
+    // What libc would load is not asked for, either.
+    let switch = room.file("nsswitch", "hosts: evil\n")?;
+    let run = room.run("asks").bind(&hosts, "/etc/hosts", false).bind(&switch, "/etc/nsswitch.conf", false);
+    run.args(&[LOOKUP, "db.test", "DB"]).finish()?.ok()?.prints("db.test: 127.0.0.9 fd00::9\nDB: fd00::9")?;
     ensure!(dns.asked().is_empty(), "the server was asked for {:?}", dns.asked());
     Ok(())
 }
