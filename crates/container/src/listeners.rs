@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use anyhow::Context;
+use rustix::fs::{Gid, Uid, fchown};
 use rustix::net::sockopt::{set_socket_reuseaddr, set_tcp_nodelay};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
@@ -32,6 +33,16 @@ impl Listeners {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Makes them a user's, whose they would be, had the user bound them: it is by the owner that packets are told
+    /// apart.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn belong_to(&self, uid: u32, gid: u32) -> io::Result<()> {
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        Ok(self.0.iter().try_for_each(|listener| fchown(&listener.socket, uid, gid))?)
     }
 
     /// The sockets, for whoever accepts.

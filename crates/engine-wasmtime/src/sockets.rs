@@ -68,14 +68,18 @@ fn number(outcome: Result<(), Errno>) -> u32 {
     outcome.map_or_else(|errno| u32::from(errno.number()), |()| 0)
 }
 
-/// Links a function that is ours alone, under one or more names.
+/// Links a function that is ours alone, under one or more names. Its first argument is a descriptor, which may be
+/// none of ours.
 macro_rules! own {
-    ($linker:ident, $names:expr, $function:ident($($argument:ident),+)) => {
+    ($linker:ident, $names:expr, $function:ident($fd:ident $(, $argument:ident)*)) => {
         for name in $names {
-            $linker.func_wrap(MODULE, name, |mut caller: Caller<'_, H>, $($argument: u32),+| {
+            $linker.func_wrap(MODULE, name, |mut caller: Caller<'_, H>, $fd: u32 $(, $argument: u32)*| {
                 let (memory, host) = split(&mut caller)?;
-                let sockets = &mut host.parts().1.sockets;
-                wasmtime::Result::Ok(number(sockets.$function(&mut Memory::new(memory), $($argument),+)))
+                let (wasi, Network { sockets, .. }) = host.parts();
+                if !sockets.contains($fd) && Files(wasi).has($fd) {
+                    return Ok(number(Err(Errno::NotSock)));
+                }
+                wasmtime::Result::Ok(number(sockets.$function(&mut Memory::new(memory), $fd $(, $argument)*)))
             })?;
         }
     };
@@ -127,12 +131,19 @@ pub fn link<H: Host>(linker: &mut Linker<H>, module: &Module) -> wasmtime::Resul
     link_lookup(linker)?;
     poll(linker, "epoll_oneoff", true)?;
     link_shared(linker)?;
+    link_numbers(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
 fn link_sockets<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
-    own!(linker, ["sock_open", "sock_open_v2"], open(af, kind, ro_fd));
+    for name in ["sock_open", "sock_open_v2"] {
+        linker.func_wrap(MODULE, name, |mut caller: Caller<'_, H>, af: u32, kind: u32, ro_fd: u32| {
+            let (memory, host) = split(&mut caller)?;
+            let sockets = &mut host.parts().1.sockets;
+            wasmtime::Result::Ok(number(sockets.open(&mut Memory::new(memory), af, kind, ro_fd)))
+        })?;
+    }
     own!(linker, ["sock_bind", "sock_bind_v2"], bind(fd, address, port));
     own!(linker, ["sock_listen", "sock_listen_v2"], listen(fd, backlog));
     own!(linker, ["sock_connect", "sock_connect_v2"], connect(fd, address, port));
@@ -191,7 +202,6 @@ fn link_versions<H: Host>(linker: &mut Linker<H>, module: &Module) -> wasmtime::
 }
 
 fn link_shared<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
-    shared!(linker, fd_close(fd)[.await], |sockets, _, fd| sockets.fd_close(fd));
     shared!(linker, fd_fdstat_get(fd, stat)[.await], Sockets::fd_fdstat_get);
     shared!(linker, fd_fdstat_set_flags(fd, flags)[], |sockets, _, fd, flags| {
         sockets.fd_fdstat_set_flags(fd, flags)
@@ -200,27 +210,49 @@ fn link_shared<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     shared!(linker, fd_prestat_get(fd, prestat)[], Sockets::fd_prestat_get);
     shared!(linker, fd_read(fd, iovs, count, length)[.await], Sockets::fd_read);
     shared!(linker, fd_write(fd, iovs, count, length)[.await], Sockets::fd_write);
-    linker.func_wrap_async(MODULE, "fd_renumber", |mut caller: Caller<'_, H>, (from, to): (u32, u32)| {
+    Ok(())
+}
+
+/// The calls that take sockets and files out of their numbers. A number that a socket has and that was a file's stays
+/// taken in preview 1's table, which would give it to the next file otherwise.
+fn link_numbers<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+    linker.func_wrap_async(MODULE, "fd_close", |mut caller: Caller<'_, H>, (fd,): (u32,)| {
         Box::new(async move {
             let (memory, host) = split(&mut caller)?;
             let (wasi, Network { sockets, .. }) = host.parts();
+            if sockets.fd_close(fd).is_ok() && !Files(wasi).has(fd) {
+                return Ok(0);
+            }
             let mut memory = GuestMemory::Unshared(memory);
-            if sockets.contains(from) {
-                // What preview 1 has under that number goes first.
-                let foreign = !sockets.contains(to);
-                let freed = foreign && preview1::fd_close(wasi, &mut memory, to.cast_signed()).await? == 0;
-                return Ok(number(sockets.fd_renumber(from, to, freed)));
-            }
-            if sockets.contains(to)
-                && let Err(errno) = sockets.fd_close(to)
-            {
-                return Ok(number(Err(errno)));
-            }
-            let (from, to) = (from.cast_signed(), to.cast_signed());
-            Ok(preview1::fd_renumber(wasi, &mut memory, from, to).await?.cast_unsigned())
+            Ok(preview1::fd_close(wasi, &mut memory, fd.cast_signed()).await?.cast_unsigned())
         })
     })?;
-    Ok(())
+    linker
+        .func_wrap_async(MODULE, "fd_renumber", |mut caller: Caller<'_, H>, (from, to): (u32, u32)| {
+            Box::new(async move {
+                let (memory, host) = split(&mut caller)?;
+                let (wasi, Network { sockets, .. }) = host.parts();
+                let mut memory = GuestMemory::Unshared(memory);
+                if sockets.contains(from) {
+                    let hides = Files(wasi).has(to);
+                    let outcome = sockets.fd_renumber(from, to, hides);
+                    if !sockets.contains(from) && Files(wasi).has(from) {
+                        preview1::fd_close(wasi, &mut memory, from.cast_signed()).await?;
+                    }
+                    return Ok(number(outcome));
+                }
+                if sockets.contains(to) && Files(wasi).has(from) {
+                    // Preview 1 knows no numbers but its own.
+                    if !Files(wasi).has(to) {
+                        return Ok(number(Err(Errno::NotSup)));
+                    }
+                    let _ = sockets.fd_close(to);
+                }
+                let (from, to) = (from.cast_signed(), to.cast_signed());
+                Ok(preview1::fd_renumber(wasi, &mut memory, from, to).await?.cast_unsigned())
+            })
+        })
+        .map(|_| ())
 }
 
 fn link_lookup<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
@@ -289,16 +321,23 @@ fn poll<H: Host>(linker: &mut Linker<H>, name: &str, edge: bool) -> wasmtime::Re
 /// Preview 1's descriptors, for a poll.
 struct Files<'a>(&'a mut WasiP1Ctx);
 
-impl Others for Files<'_> {
-    fn kind(&mut self, fd: u32, write: bool) -> Result<Readiness, Errno> {
+impl Files<'_> {
+    /// Whether preview 1 has something open under this number.
+    fn has(&mut self, fd: u32) -> bool {
         let mut nothing = GuestMemory::Unshared(&mut []);
         let known = pin!(WasiSnapshotPreview1::fd_fdstat_get(self.0, &mut nothing, fd.into()));
         // Files are looked at in place, so it answers at once.
-        match known.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Err(_)) => Err(Errno::BadF),
+        !matches!(known.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)))
+    }
+}
+
+impl Others for Files<'_> {
+    fn kind(&mut self, fd: u32, write: bool) -> Result<Readiness, Errno> {
+        match self.has(fd) {
+            false => Err(Errno::BadF),
             // Output waits in its write; files are always ready.
-            _ if fd == 0 && !write => Ok(Readiness::Watch(rustix::stdio::stdin())),
-            _ => Ok(Readiness::Ready),
+            true if fd == 0 && !write => Ok(Readiness::Watch(rustix::stdio::stdin())),
+            true => Ok(Readiness::Ready),
         }
     }
 

@@ -53,7 +53,7 @@ pub fn provide_plain(guest: &Guest, egress: &Arc<Egress>) -> WasiCtxBuilder {
 
 /// Whether it is the others who reach the guest.
 fn used_by_others(used: SocketAddrUse) -> bool {
-    matches!(used, SocketAddrUse::TcpBind | SocketAddrUse::UdpBind)
+    !matches!(used, SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend)
 }
 
 /// What the guest may reach, judged in its own process. A refusal is a line in the container's log.

@@ -144,6 +144,9 @@ fn give_up_power(
 ) -> anyhow::Result<(Listeners, Option<OwnedFd>)> {
     let bind = || Listeners::make(&guest.listens);
     let bound = workload.binds_low_ports().then(bind).transpose()?;
+    let user = workload.process().user();
+    let give = |bound: &Listeners| bound.belong_to(user.uid(), user.gid());
+    bound.iter().try_for_each(give).context("cannot give the guest its sockets")?;
     let stop = guest.world.serves().then(ending::told).transpose().context("cannot watch for signals")?;
     match guest.world {
         World { entry: Entry::Handler, .. } => {
