@@ -11,6 +11,7 @@ mod connection;
 mod patience;
 mod reply;
 mod respond;
+mod sent;
 mod stream;
 mod tls;
 

@@ -17,6 +17,7 @@ use crate::Answer;
 use crate::admission::Admission;
 use crate::body::RequestBody;
 use crate::reply::Reply;
+use crate::sent::Sent;
 
 /// What all requests share.
 pub struct Responder<A> {
@@ -25,7 +26,9 @@ pub struct Responder<A> {
     pub(crate) admission: Arc<Admission>,
 }
 
-type Answered<A> = Response<Either<<A as Answer>::Body, Full<Bytes>>>;
+/// The guest's own, to a client of HTTP/1 or 2, or ours.
+type AnyBody<B> = Either<Either<B, Sent<B>>, Full<Bytes>>;
+type Answered<A> = Response<AnyBody<<A as Answer>::Body>>;
 
 impl<A: Answer> Responder<A> {
     /// Answers `request`; somebody always does.
@@ -61,6 +64,13 @@ impl<A: Answer> Responder<A> {
 
     async fn ask(&self, request: Request<Incoming>) -> Result<Answered<A>, (Reply, Option<String>)> {
         let Http { most_body, header_timeout, .. } = self.settings;
+        let shares_connection = request.version() == Version::HTTP_2;
+        let body = |body| {
+            Either::Left(match shares_connection {
+                true => Either::Right(Sent::new(body, header_timeout)),
+                false => Either::Left(body),
+            })
+        };
         let mut entered = false;
         let answered = timeout(self.settings.timeout, async {
             let permit = self.admission.enter().await.ok_or((Reply::Busy, None))?;
@@ -72,7 +82,7 @@ impl<A: Answer> Responder<A> {
             })
         });
         match answered.await {
-            Ok(answered) => answered.map(|response| response.map(Either::Left)),
+            Ok(answered) => answered.map(|response| response.map(body)),
             Err(_) if entered => {
                 let reason = format!("the guest did not answer within {:?}", self.settings.timeout);
                 Err((Reply::Late, Some(reason)))

@@ -2,11 +2,13 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use container::channel;
 use container::hooks::Moment;
 use containerd_shim_protos::api::StartResponse;
 use containerd_shim_protos::events::task::TaskStart;
+use tokio::time::timeout;
 use ttrpc::Result;
 
 use super::hooks::run_hooks;
@@ -18,9 +20,13 @@ use crate::task::{Event, Kind, Task};
 
 /// Lets the container's process go on, and announces it before its end can be.
 pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse> {
-    let _turn = task.first.turn.write().await;
+    let turn = task.first.turn.write().await;
     task.first.check(Event::Start).map_err(StatusOf::from)?;
-    open_gate(&daemon, &task).await.map_err(StatusOf::from)?;
+    if let Err(error) = open_gate(&daemon, &task).await {
+        drop(turn);
+        seen_ended(&task).await;
+        return Err(StatusOf::from(error).into());
+    }
     log::debug!("container {}: its gate is open", task.workload().id);
     task.first.advance(Event::Start).map_err(StatusOf::from)?;
     let pid = task.first.pid();
@@ -38,6 +44,15 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse
         log::warn!("container {}: {error:#}", task.workload().id);
     }
     Ok(StartResponse { pid, ..StartResponse::default() })
+}
+
+/// A guest that did not get to run ends by that. Whoever hears of it may delete the container at once, and is not to
+/// be told that it waits for its start.
+async fn seen_ended(task: &Task) {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    if matches!(task.kind, Kind::Wasm { .. }) && timeout(PATIENCE, task.first.wait()).await.is_err() {
+        log::warn!("container {}: it did not start, and its process does not end", task.workload().id);
+    }
 }
 
 async fn open_gate(daemon: &Daemon, task: &Task) -> anyhow::Result<()> {
