@@ -342,8 +342,8 @@ fn alone(kubelet: &mut Kubelet<'_>) -> Result<()> {
     let public = format!("/fetch?http://127.0.0.1:{PUBLIC}/v1.0/metadata");
     let refused = get(kubelet, &public, 502)?;
     ensure!(refused.starts_with("error: "), "the app answers {refused:?}");
-    let said = kubelet.said("app");
-    ensure!(said.iter().any(|line| line.contains("allowed-outbound")), "the app said {said:?}");
+    let told = |line: &String| line.contains("allowed-outbound");
+    poll("the refusal's sentence", LIMIT, || Ok(kubelet.said("app").iter().any(told).then_some(())))?;
     // The sidecar's own way to the app is another program's.
     ensure!(api(kubelet, "/v1.0/invoke/orders/method/echo", "ping", 200)? == "ping");
     Ok(())
