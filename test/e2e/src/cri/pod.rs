@@ -157,18 +157,31 @@ impl<'a> Pod<'a> {
     /// # Errors
     /// When its network cannot be read.
     pub fn listens(&self, port: u16) -> Result<bool> {
+        self.has_socket(port, "0A")
+    }
+
+    /// Whether somebody is connected to a TCP port of it.
+    ///
+    /// # Errors
+    /// When its network cannot be read.
+    pub fn is_connected(&self, port: u16) -> Result<bool> {
+        self.has_socket(port, "01")
+    }
+
+    /// Whether a TCP socket of that local port is in a state, by the kernel's number for it.
+    fn has_socket(&self, port: u16, state: &str) -> Result<bool> {
         let pid = self.pid()?;
         let mut lines = String::new();
         for table in ["tcp", "tcp6"] {
             lines += &std::fs::read_to_string(format!("/proc/{pid}/net/{table}"))?;
         }
-        // Local address, remote address, state; 0A is a listener's.
+        // Local address, remote address, state.
         let port = format!(":{port:04X}");
-        let listens = |line: &str| {
+        let is_meant = |line: &str| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            fields.len() > 3 && fields[1].ends_with(&port) && fields[3] == "0A"
+            fields.len() > 3 && fields[1].ends_with(&port) && fields[3] == state
         };
-        Ok(lines.lines().any(listens))
+        Ok(lines.lines().any(is_meant))
     }
 
     /// Ends all of it.

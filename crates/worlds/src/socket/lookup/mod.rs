@@ -122,7 +122,8 @@ impl Query {
         self.flags & PASSIVE != 0
     }
 
-    /// The addresses that nobody needs to be asked for: of no host, of `localhost`, and what is an address already.
+    /// The addresses that nobody needs to be asked for: of no host, and what is an address already. `localhost`
+    /// is asked for as any name, for rules may name it.
     ///
     /// # Errors
     /// `AiNoName` when a name is given where only an address may be.
@@ -135,7 +136,6 @@ impl Query {
         match host.parse() {
             Ok(address) => Ok(Some(vec![address])),
             Err(_) if self.flags & NUMERIC_HOST != 0 => Err(Errno::AiNoName),
-            Err(_) if host.eq_ignore_ascii_case("localhost") => Ok(Some(own())),
             Err(_) => Ok(None),
         }
     }
@@ -244,7 +244,7 @@ mod tests {
         };
         check(&mut guest, b"", 0, Ok(Some(&["127.0.0.1", "::1"])));
         check(&mut guest, b"", 1, Ok(Some(&["0.0.0.0", "::"])));
-        check(&mut guest, b"Localhost\0", 0, Ok(Some(&["127.0.0.1", "::1"])));
+        check(&mut guest, b"localhost\0", 0, Ok(None));
         check(&mut guest, b"10.0.0.1", 4, Ok(Some(&["10.0.0.1"])));
         check(&mut guest, b"fe80::1", 0, Ok(Some(&["fe80::1"])));
         check(&mut guest, b"example.org", 0, Ok(None));

@@ -37,15 +37,18 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario("shutdown", shutdown),
         scenario("sdk-python", sdk_python),
         scenario("sdk-javascript", sdk_javascript),
-        cri::ours("cri-sidecar-app-first", |cri| pod(cri, app_first)),
-        cri::ours("cri-sidecar-daprd-first", |cri| pod(cri, daprd_first)),
+        cri::ours("cri-sidecar-app-first", |cri| pod(cri, unchanged, app_first)),
+        cri::ours("cri-sidecar-daprd-first", |cri| pod(cri, unchanged, daprd_first)),
+        cri::ours("cri-sidecar-native", |cri| pod(cri, native_sidecar, native)),
+        cri::ours("cri-sidecar-alone-by-name", |cri| pod(cri, only_sidecar_by_name, alone)),
+        cri::ours("cri-sidecar-alone-by-address", |cri| pod(cri, only_sidecar_by_address, alone)),
     ]
 }
 
 /// A check of the whole pod once both of its containers are ready.
 fn scenario(name: &str, check: fn(&mut Kubelet<'_>) -> Result<()>) -> Scenario {
     cri::ours(format!("cri-sidecar-{name}"), move |cri| {
-        pod(cri, |kubelet| {
+        pod(cri, unchanged, |kubelet| {
             kubelet.start_all()?;
             both_ready(kubelet)?;
             check(kubelet)
@@ -53,15 +56,22 @@ fn scenario(name: &str, check: fn(&mut Kubelet<'_>) -> Result<()>) -> Scenario {
     })
 }
 
-/// The pod without containers, for `check` to start them.
-fn pod(cri: &Cri<'_>, check: impl FnOnce(&mut Kubelet<'_>) -> Result<()>) -> Result<()> {
-    let manifest = Manifest::read("sidecar-dapr.yaml")?;
+/// The pod, changed by `change`, without containers, for `check` to start them.
+fn pod(
+    cri: &Cri<'_>,
+    change: fn(&mut Manifest),
+    check: impl FnOnce(&mut Kubelet<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut manifest = Manifest::read("sidecar-dapr.yaml")?;
+    change(&mut manifest);
     let sandbox = manifest.sandbox(cri)?;
     let mut kubelet = Kubelet::new(&sandbox, &manifest)?;
     let checked = check(&mut kubelet);
     let said = |name| kubelet.said(name);
     checked.with_context(|| format!("the app logged {:?}, the sidecar {:?}", said("app"), said("daprd")))
 }
+
+fn unchanged(_: &mut Manifest) {}
 
 fn both_ready(kubelet: &Kubelet<'_>) -> Result<()> {
     kubelet.is_ready("app")?;
@@ -288,6 +298,55 @@ fn stop(kubelet: &mut Kubelet<'_>) -> Result<()> {
     ensure!(app.exit_code == 143, "{app:?}");
     ensure!(daprd.exit_code == 0 && daprd.reason == "Completed", "{daprd:?}");
     kubelet.of("daprd")?.says("dapr is shutdown")
+}
+
+/// What the annotation dapr.io/enable-native-sidecar makes of it.
+fn native_sidecar(manifest: &mut Manifest) {
+    let spec = &mut manifest.spec;
+    let (mut daprd, others) = spec.containers.drain(..).partition(|one| one.name == "daprd");
+    spec.containers = others;
+    spec.init_containers.append(&mut daprd);
+    spec.init_containers.iter_mut().for_each(|one| one.restart_policy = Some("Always".into()));
+}
+
+/// Started before the app, which calls it to the last, and ended after it.
+fn native(kubelet: &mut Kubelet<'_>) -> Result<()> {
+    kubelet.start_all()?;
+    both_ready(kubelet)?;
+    post(kubelet, "/state/one", "1", 204)?;
+    kubelet.stop()?;
+    let (app, daprd) = (kubelet.of("app")?.status()?, kubelet.of("daprd")?.status()?);
+    ensure!(daprd.started_at <= app.started_at, "the app was first: {app:?}, {daprd:?}");
+    ensure!(app.finished_at <= daprd.finished_at, "the sidecar ended first: {app:?}, {daprd:?}");
+    ensure!(app.exit_code == 143 && daprd.exit_code == 0, "{app:?}, {daprd:?}");
+    Ok(())
+}
+
+fn only_sidecar_by_name(manifest: &mut Manifest) {
+    let annotations = &mut manifest.metadata.annotations;
+    annotations.insert("lighter.wasm/allowed-outbound".into(), format!("localhost:{API}"));
+}
+
+/// The app writes its sidecar's name all the same.
+fn only_sidecar_by_address(manifest: &mut Manifest) {
+    let annotations = &mut manifest.metadata.annotations;
+    annotations.insert("lighter.wasm/allowed-outbound".into(), format!("127.0.0.1:{API}"));
+    annotations.insert("lighter.wasm/allowed-lookup".into(), "localhost".into());
+}
+
+/// The guests of the pod may reach the sidecar, and nothing else; a native program is not asked.
+fn alone(kubelet: &mut Kubelet<'_>) -> Result<()> {
+    kubelet.start_all()?;
+    both_ready(kubelet)?;
+    post(kubelet, "/state/one", "1", 204)?;
+    let public = format!("/fetch?http://127.0.0.1:{PUBLIC}/v1.0/metadata");
+    let refused = get(kubelet, &public, 502)?;
+    ensure!(refused.starts_with("error: "), "the app answers {refused:?}");
+    let told = |line: &String| line.contains("allowed-outbound");
+    poll("the refusal's sentence", LIMIT, || Ok(kubelet.said("app").iter().any(told).then_some(())))?;
+    // The sidecar's own way to the app is another program's.
+    ensure!(api(kubelet, "/v1.0/invoke/orders/method/echo", "ping", 200)? == "ping");
+    Ok(())
 }
 
 /// As an app that has done its work ends its sidecar.

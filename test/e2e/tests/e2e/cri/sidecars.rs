@@ -1,11 +1,14 @@
 //! Other sidecars than Dapr's: a component of wasi:http beside a native app, and a native proxy to which
 //! the pod's traffic is redirected.
 
-use anyhow::{Context as _, Result, ensure};
+use std::net::SocketAddr;
+use std::thread;
+
+use anyhow::{Context as _, Result, bail, ensure};
 use e2e::cri::pod::Pod;
 use e2e::cri::{self, Cri};
-use e2e::kubelet::Kubelet;
 use e2e::kubelet::manifest::Manifest;
+use e2e::kubelet::{Kubelet, http};
 use e2e::output::Output;
 use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
@@ -26,6 +29,9 @@ pub fn scenarios() -> Vec<Scenario> {
         cri::ours("cri-wasm-sidecar", |cri| started(cri, "sidecar-wasm.yaml", |_, kubelet| wasm(kubelet))),
         cri::ours("cri-wasm-sidecar-stop", |cri| {
             started(cri, "sidecar-wasm.yaml", |_, kubelet| ended_last(kubelet, "front"))
+        }),
+        cri::ours("cri-wasm-sidecar-drained", |cri| {
+            started(cri, "sidecar-wasm.yaml", |pod, kubelet| drained(cri, pod, kubelet))
         }),
         cri::ours("cri-proxy-sidecar", |cri| {
             started(cri, "sidecar-proxy.yaml", |pod, kubelet| redirected(cri, pod, kubelet))
@@ -86,6 +92,21 @@ fn ended_last(kubelet: &mut Kubelet<'_>, sidecar: &str) -> Result<()> {
     let (app, sidecar) = (kubelet.of("app")?.status()?, kubelet.of(sidecar)?.status()?);
     ensure!(app.finished_at <= sidecar.finished_at, "the app ended after its sidecar: {app:?}, {sidecar:?}");
     ensure!(sidecar.exit_code != 137, "the sidecar was killed: {sidecar:?}");
+    Ok(())
+}
+
+/// What the sidecar is answering when the pod is to end, it goes on answering.
+fn drained(cri: &Cri<'_>, pod: &Pod<'_>, kubelet: &mut Kubelet<'_>) -> Result<()> {
+    let net = cri.daemon.net.as_ref().context("a containerd without a network of its own")?;
+    let address = SocketAddr::new(pod.address()?.into(), 8080);
+    let request = Request::get("/sleep?2000").body(String::new())?;
+    let answer = thread::scope(|scope| {
+        let asked = scope.spawn(|| http::ask(net, address, request));
+        poll("the request", LIMIT, || Ok(pod.is_connected(8080)?.then_some(())))?;
+        kubelet.stop()?;
+        asked.join().unwrap_or_else(|_| bail!("the thread that asked panicked"))
+    })?;
+    ensure!(answer.body().trim() == "slept", "the sidecar answered {:?}", answer.body());
     Ok(())
 }
 
