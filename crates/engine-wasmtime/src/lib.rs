@@ -29,7 +29,7 @@ use engine::{Compiled, Engine, Mapped};
 use workload::{Abi, Guest, World};
 
 use crate::ending::sentence;
-use crate::worlds::{Handlers, Preview1, Wasi02};
+use crate::worlds::{Incoming, Preview1, Wasi02};
 
 /// Wasmtime with its worlds linked, ready to be forked.
 pub struct Wasmtime {
@@ -72,7 +72,7 @@ impl Engine for Wasmtime {
     fn compile(&self, wasm: &[u8], world: &World) -> anyhow::Result<Vec<u8>> {
         let compiled = match world.abi {
             Abi::Preview1 | Abi::Sockets => self.engine.precompile_module(wasm),
-            Abi::Wasi02 if world.serves() => return Handlers::compile(wasm),
+            Abi::Wasi02 if world.serves() => return Incoming::compile(wasm),
             Abi::Wasi02 => self.engine.precompile_component(wasm),
         };
         compiled.map_err(sentence)
@@ -80,7 +80,7 @@ impl Engine for Wasmtime {
 
     fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
         Ok(match guest.world.abi {
-            Abi::Wasi02 if guest.world.serves() => Box::new(Handlers::map(code, guest)?),
+            Abi::Wasi02 if guest.world.serves() => Box::new(Incoming::map(code, guest)?),
             Abi::Preview1 | Abi::Sockets => Box::new(self.preview1.of(code::module(&self.engine, code)?)),
             Abi::Wasi02 => Box::new(self.wasi02.of(code::component(&self.engine, code)?)),
         })

@@ -36,7 +36,7 @@ pub enum Entry {
     /// An export without parameters, after `_initialize` where there is one.
     Function(String),
     /// `wasi:http/incoming-handler` of a component, once for each request.
-    Handler,
+    Requests,
 }
 
 /// Why no world fits a module.
@@ -96,7 +96,7 @@ impl fmt::Display for Exports {
 impl World {
     /// Whether a guest answers requests until it is told to end.
     pub fn serves(&self) -> bool {
-        self.entry == Entry::Handler
+        self.entry == Entry::Requests
     }
 
     /// Reads the imports and exports of the binary `wasm`; `function` is what the user put after `#`.
@@ -152,7 +152,7 @@ impl Outline {
             let exports = |interface| self.interfaces.iter().any(|name| name.starts_with(interface));
             // What can answer requests is meant to, even where it can run as well.
             return if exports("wasi:http/incoming-handler@0.2.") {
-                Ok(Entry::Handler)
+                Ok(Entry::Requests)
             } else if exports("wasi:cli/run@0.2.") {
                 Ok(Entry::Command)
             } else {
@@ -333,7 +333,7 @@ mod tests {
             "(component (import \"wasi:http/types@0.2.0\" (instance)) (import \"wasi:config/store@0.2.0-rc.1\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)) (export \"wasi:http/incoming-handler@0.2.1\" (instance $i)))",
             None,
             Abi::Wasi02,
-            Entry::Handler,
+            Entry::Requests,
         );
     }
 

@@ -1,12 +1,12 @@
 //! One file per world: what it links, how a guest of it begins.
 
 mod component;
-mod handler;
+mod incoming;
 mod preview1;
 mod wasi02;
 
 pub use component::Host;
-pub use handler::Handlers;
+pub use incoming::Incoming;
 pub use preview1::Preview1;
 pub use wasi02::Wasi02;
 

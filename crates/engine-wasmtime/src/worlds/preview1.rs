@@ -111,7 +111,7 @@ fn export(entry: &Entry) -> &str {
         Entry::Command => "_start",
         Entry::Function(name) => name,
         // A component's.
-        Entry::Handler => "wasi:http/incoming-handler",
+        Entry::Requests => "wasi:http/incoming-handler",
     }
 }
 

@@ -64,7 +64,7 @@ impl Mapped for MappedComponent<'_> {
         let start = match &guest.world.entry {
             Entry::Command => Start::Command(CommandPre::new(linked).map_err(sentence)?),
             Entry::Function(name) => function(&component, linked, name)?,
-            Entry::Handler => bail!("it answers requests, which is another world's work"),
+            Entry::Requests => bail!("it answers requests, which is another world's work"),
         };
         let egress = wasi::egress(&guest);
         let wasi = wasi::provide(&guest, &egress)?.build();

@@ -149,7 +149,7 @@ fn give_up_power(
     bound.iter().try_for_each(give).context("cannot give the guest its sockets")?;
     let stop = guest.world.serves().then(ending::told).transpose().context("cannot watch for signals")?;
     match guest.world {
-        World { entry: Entry::Handler, .. } => {
+        World { entry: Entry::Requests, .. } => {
             wasm_box::give_up_power(workload, &Filter::compile_with_threads()?)
         }
         World { abi: Abi::Sockets, .. } => {

@@ -21,7 +21,7 @@ use crate::worlds::component;
 use crate::{code, polled, preopens, settings};
 
 /// A component in memory, with an engine of its own: only few guests need it.
-pub struct Handlers {
+pub struct Incoming {
     component: Component,
 }
 
@@ -33,7 +33,7 @@ struct Waiting {
     stop: Option<OwnedFd>,
 }
 
-impl Handlers {
+impl Incoming {
     /// Compiles a component as it will be run.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ fn engine(most: usize) -> anyhow::Result<Engine> {
     Engine::new(&settings::serving(most)).map_err(sentence)
 }
 
-impl Mapped for Handlers {
+impl Mapped for Incoming {
     fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
         let Self { component } = *self;
         let Equipment { bound, mut sockets, stop } = equipment;
