@@ -1,8 +1,11 @@
 //! What both programs ask of the system: a log line, and when they are to end.
 
 use std::io::{self, Write as _};
+use std::thread;
 
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tokio::sync::oneshot;
 
 /// A line in the form of daprd's.
 pub fn log(message: &str) {
@@ -16,9 +19,13 @@ pub fn log(message: &str) {
 /// # Errors
 /// When no handler can be set.
 pub async fn told_to_end() -> io::Result<&'static str> {
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = term.recv() => Ok("terminated"),
-        _ = int.recv() => Ok("interrupt"),
+    // Not by tokio's signals: built in one go with the shim they would be part of every runtime there, too, and a
+    // guest's process may not make their pair of sockets.
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let (tell, told) = oneshot::channel();
+    thread::spawn(move || signals.forever().next().map(|signal| tell.send(signal)));
+    match told.await {
+        Ok(SIGINT) => Ok("interrupt"),
+        _ => Ok("terminated"),
     }
 }

@@ -30,7 +30,7 @@ fn peer() -> Subject {
     Subject { name: "peer, wasi:http".into(), args: HTTP, ..Subject::peer() }.with(&flags)
 }
 
-fn handlers(bench: &Bench) -> Vec<Subject> {
+fn components(bench: &Bench) -> Vec<Subject> {
     let reused = wasm("lighter, wasi:http, reused", HTTP).with(&["--env", "LIGHTER_HTTP_REUSE=1000000"]);
     let mut all =
         vec![native("hyper, native", &["/hyper", ADDRESS]), wasm("lighter, wasi:http", HTTP), reused];
@@ -40,7 +40,7 @@ fn handlers(bench: &Bench) -> Vec<Subject> {
 
 /// Answers of `hello` over 50 connections.
 pub fn http(bench: &Bench) -> Result<Vec<Table>> {
-    rates(bench, "http", "hello over HTTP, 50 connections", handlers(bench))
+    rates(bench, "http", "hello over HTTP, 50 connections", components(bench))
 }
 
 /// The same by servers that bring their own hyper, on one thread.
@@ -81,7 +81,7 @@ fn rates(bench: &Bench, key: &str, title: &str, all: Vec<Subject>) -> Result<Vec
 pub fn idle(bench: &Bench) -> Result<Vec<Table>> {
     const CONNECTIONS: usize = 1000;
     let mut lines = Vec::new();
-    let mut all = handlers(bench);
+    let mut all = components(bench);
     all.push(wasm("lighter, WasmEdge's sockets", SOCKETS));
     for subject in &all {
         let daemon = bench.containerd()?;
@@ -113,7 +113,7 @@ fn asked(server: &Server<'_>) -> Result<TcpStream> {
 /// From `ctr run` to the first answer.
 pub fn cold(bench: &Bench) -> Result<Vec<Table>> {
     let daemon = bench.containerd()?;
-    let mut all = handlers(bench);
+    let mut all = components(bench);
     all.push(wasm("lighter, WasmEdge's sockets", SOCKETS));
     let subjects = all.into_iter().map(|subject| (subject.name.clone(), subject));
     let lines = super::measurements::in_turns(subjects, bench.runs.div_ceil(2), 1, |subject, id| {
