@@ -40,7 +40,9 @@ impl Egress {
             return self.lookup.addresses_of(&asked).await;
         }
         let host = asked.host();
-        if !self.outbound.allows_lookup(&host) {
+        // Of what is this machine nobody is asked, and nothing told: a rule for its address is enough.
+        let asks = !matches!(asked, Asked::Local(_));
+        if asks && !self.outbound.allows_lookup(&host) {
             let annotation = self.outbound.decides_lookups();
             return Err(self.refused(format!("look up {host}: {annotation} does not name it")));
         }

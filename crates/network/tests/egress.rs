@@ -118,3 +118,10 @@ async fn localhost_is_a_name_like_any_other() {
     assert_eq!(scene.finds("localhost", 3500).await, "127.0.0.1:3500 [::1]:3500");
     assert!(scene.may("127.0.0.1:3500") && !scene.may("127.0.0.1:22"));
 }
+
+#[tokio::test]
+async fn localhost_may_be_looked_up_by_all() {
+    let scene = scene(Some("127.0.0.1:3500"), Some("")).await;
+    assert_eq!(scene.finds("localhost", 3500).await, "127.0.0.1:3500");
+    assert!(scene.may("127.0.0.1:3500") && !scene.may("127.0.0.1:22"));
+}
