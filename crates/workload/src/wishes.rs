@@ -189,6 +189,15 @@ mod tests {
         assert!(wish("80,").addresses().is_err());
     }
 
+    proptest::proptest! {
+        /// Whatever an image's environment says, there is a value or a sentence.
+        #[test]
+        fn never_panics(text: String) {
+            let wish = wish(&text);
+            let _ = (wish.number(0, u64::MAX), wish.bytes(), wish.duration(), wish.address(), wish.addresses());
+        }
+    }
+
     #[test]
     fn a_sentence_names_who_said_what() {
         let told = wish("soon").duration().unwrap_err().to_string();

@@ -119,11 +119,11 @@ fn profile() -> Result<PathBuf> {
     Ok(folder.into())
 }
 
-/// The `target` folder above it; cargo marks it, and the folder of each triple in it too.
+/// The `target` folder: TARGET/TRIPLE/PROFILE, since the project always names its triple.
 fn target() -> Result<PathBuf> {
     let profile = profile()?;
-    let marked = profile.ancestors().filter(|folder| folder.join("CACHEDIR.TAG").exists()).last();
-    Ok(marked.with_context(|| format!("{} is not in a target folder", profile.display()))?.into())
+    let folder = profile.ancestors().nth(2);
+    Ok(folder.with_context(|| format!("{} is not in a target folder", profile.display()))?.into())
 }
 
 fn number(version: &str) -> Vec<u32> {

@@ -40,12 +40,12 @@ pub struct Guests {
     /// Whether clients speak TLS.
     secure: bool,
     /// Those that may answer more.
-    idle: Mutex<Vec<Copy>>,
+    idle: Mutex<Vec<Replica>>,
     ticks: Ticks,
 }
 
 /// One copy, which answers one request at a time.
-struct Copy {
+struct Replica {
     store: Store<Host>,
     proxy: Proxy,
     answered: u64,
@@ -71,10 +71,10 @@ impl Guests {
         Self { component, guest, folders, config, memory, outgoing, reuse, timeout, secure, idle, ticks }
     }
 
-    async fn copy(&self) -> Result<Copy, Failure> {
+    async fn replica(&self) -> Result<Replica, Failure> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some(copy) = idle {
-            return Ok(copy);
+        if let Some(replica) = idle {
+            return Ok(replica);
         }
         let mut wasi = wasi::provide_plain(&self.guest, self.outgoing.egress()).build();
         *wasi.filesystem() = self.folders.clone();
@@ -84,7 +84,7 @@ impl Guests {
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         let proxy = self.component.instantiate_async(&mut store).await.map_err(not_made)?;
-        Ok(Copy { store, proxy, answered: 0 })
+        Ok(Replica { store, proxy, answered: 0 })
     }
 
     /// Has a copy work on `request`; what it says comes by `said`.
@@ -95,8 +95,8 @@ impl Guests {
         _permit: Permit,
     ) -> Result<(), Failure> {
         let _at_work = self.ticks.at_work();
-        let mut copy = self.copy().await?;
-        let Copy { store, proxy, .. } = &mut copy;
+        let mut replica = self.replica().await?;
+        let Replica { store, proxy, .. } = &mut replica;
         store.set_epoch_deadline(1);
         let mut http = store.data_mut().http();
         let request = request.map(WasiBody);
@@ -104,9 +104,9 @@ impl Guests {
         let request = http.new_incoming_request(scheme, request).map_err(trapped)?;
         let said = http.new_response_outparam(said).map_err(trapped)?;
         proxy.wasi_http_incoming_handler().call_handle(store, request, said).await.map_err(trapped)?;
-        copy.answered += 1;
-        if copy.answered < self.reuse {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
+        replica.answered += 1;
+        if replica.answered < self.reuse {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(replica);
         }
         Ok(())
     }
