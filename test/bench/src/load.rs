@@ -80,8 +80,7 @@ impl<'a> Server<'a> {
     /// # Errors
     /// When it does not end.
     pub fn stop(self) -> Result<()> {
-        self.daemon.kill_and_delete(&self.id)?;
-        self.daemon.delete_container(&self.id)
+        self.daemon.kill_and_delete(&self.id)
     }
 }
 
