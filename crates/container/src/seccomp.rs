@@ -54,45 +54,37 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_poll,
 ];
 
+/// What some worlds need beyond what every guest's process may ask for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Need {
+    /// Sockets with paths.
+    UnixSockets,
+    /// Further threads, and still no process.
+    Threads,
+}
+
 impl Filter {
-    /// Compiles the filter of a guest whose process has one thread for ever.
+    /// Compiles the filter of a guest whose process has one thread for ever, unless `needs` say otherwise.
     ///
     /// # Errors
     /// On an architecture without a seccomp back-end.
-    pub fn compile() -> anyhow::Result<Self> {
-        Ok(Self(vec![allow_only(rules()?)?]))
-    }
-
-    /// Compiles that of such a guest whose world knows sockets with paths.
-    ///
-    /// # Errors
-    /// On an architecture without a seccomp back-end.
-    pub fn compile_with_unix_sockets() -> anyhow::Result<Self> {
+    pub fn compile(needs: &[Need]) -> anyhow::Result<Self> {
         let mut rules = rules()?;
-        let rule = SeccompRule::new(vec![equals(0, libc::AF_UNIX)?])?;
-        rules.entry(libc::SYS_socket).or_default().push(rule);
-        Ok(Self(vec![allow_only(rules)?]))
-    }
-
-    /// Compiles that of a guest whose process makes threads, and still no process.
-    ///
-    /// # Errors
-    /// On an architecture without a seccomp back-end.
-    pub fn compile_with_threads() -> anyhow::Result<Self> {
-        let mut rules = rules()?;
-        let thread = u64::from(libc::CLONE_THREAD.cast_unsigned());
-        let is_thread =
-            SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(thread), thread)?;
-        rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![is_thread])?]);
-        // Which pages of its own a guest has written to, asked of /proc/self/pagemap, which is open already.
-        rules.entry(libc::SYS_ioctl).or_default().push(SeccompRule::new(vec![equals(1, PAGEMAP_SCAN)?])?);
-        // A filter cannot look at what clone3 is given. Told that there is no such call, libc uses clone: the
-        // first program's answer is the stronger of the two.
-        rules.insert(libc::SYS_clone3, vec![]);
-        let absent = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
-        let clone3 = BTreeMap::from([(libc::SYS_clone3, vec![])]);
-        let no_clone3 = SeccompFilter::new(clone3, SeccompAction::Allow, absent, arch()?)?;
-        Ok(Self(vec![BpfProgram::try_from(no_clone3)?, allow_only(rules)?]))
+        let mut programs = Vec::new();
+        for need in needs {
+            match need {
+                Need::UnixSockets => {
+                    let rule = SeccompRule::new(vec![equals(0, libc::AF_UNIX)?])?;
+                    rules.entry(libc::SYS_socket).or_default().push(rule);
+                }
+                Need::Threads => {
+                    allow_threads(&mut rules)?;
+                    programs.push(no_clone3()?);
+                }
+            }
+        }
+        programs.push(allow_only(rules)?);
+        Ok(Self(programs))
     }
 
     /// Narrows the process to the filter, for good.
@@ -105,6 +97,25 @@ impl Filter {
             seccompiler::apply_filter(program).context("cannot install the seccomp filter")
         })
     }
+}
+
+fn allow_threads(rules: &mut BTreeMap<c_long, Vec<SeccompRule>>) -> anyhow::Result<()> {
+    let thread = u64::from(libc::CLONE_THREAD.cast_unsigned());
+    let is_thread =
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(thread), thread)?;
+    rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![is_thread])?]);
+    rules.insert(libc::SYS_clone3, vec![]);
+    // Which pages of its own a guest has written to, asked of /proc/self/pagemap, which is open already.
+    rules.entry(libc::SYS_ioctl).or_default().push(SeccompRule::new(vec![equals(1, PAGEMAP_SCAN)?])?);
+    Ok(())
+}
+
+/// A filter cannot look at what clone3 is given. Told that there is no such call, libc uses clone: of two programs'
+/// answers the stronger counts.
+fn no_clone3() -> anyhow::Result<BpfProgram> {
+    let absent = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, vec![])]);
+    Ok(BpfProgram::try_from(SeccompFilter::new(clone3, SeccompAction::Allow, absent, arch()?)?)?)
 }
 
 fn allow_only(rules: BTreeMap<c_long, Vec<SeccompRule>>) -> anyhow::Result<BpfProgram> {
@@ -150,9 +161,9 @@ mod tests {
 
     #[test]
     fn the_filter_compiles_for_this_machine() {
-        assert_eq!(Filter::compile().unwrap().0.len(), 1);
-        assert_eq!(Filter::compile_with_unix_sockets().unwrap().0.len(), 1);
-        assert_eq!(Filter::compile_with_threads().unwrap().0.len(), 2);
+        assert_eq!(Filter::compile(&[]).unwrap().0.len(), 1);
+        assert_eq!(Filter::compile(&[Need::UnixSockets]).unwrap().0.len(), 1);
+        assert_eq!(Filter::compile(&[Need::Threads, Need::UnixSockets]).unwrap().0.len(), 2);
     }
 
     /// What would let a guest's process become or make another one, or change the kernel's mind.

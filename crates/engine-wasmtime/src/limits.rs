@@ -9,7 +9,14 @@ use wasmtime::{ResourceLimiter, ResourcesRequired};
 
 /// How much memory a guest may hold, and holds; shared by its copies.
 #[derive(Clone)]
-pub struct Memory(Arc<(Bound, AtomicU64)>);
+pub struct Memory(Arc<Shared>);
+
+struct Shared {
+    bound: Bound,
+    /// The bound when it was last read.
+    most: AtomicU64,
+    held: AtomicU64,
+}
 
 /// What one copy of a guest holds of it, given back when the copy is gone.
 pub struct MemoryBound {
@@ -20,7 +27,8 @@ pub struct MemoryBound {
 impl Memory {
     /// Nothing held yet.
     pub fn new(bound: Bound) -> Self {
-        Self(Arc::new((bound, AtomicU64::new(0))))
+        let most = bound.most().into();
+        Self(Arc::new(Shared { bound, most, held: AtomicU64::new(0) }))
     }
 
     /// For a copy that holds nothing yet.
@@ -28,17 +36,32 @@ impl Memory {
         MemoryBound { memory: self.clone(), held: 0 }
     }
 
+    /// Reads the bound once more, for copies yet to be made.
+    pub fn refresh(&self) {
+        self.0.most.store(self.0.bound.most(), Ordering::Relaxed);
+    }
+
+    /// Takes what a copy begins with: by the bound as it was last read, since a copy may be made for each request;
+    /// but none is refused by what may have changed.
+    fn begin(&self, more: u64) -> bool {
+        self.take_within(self.0.most.load(Ordering::Relaxed), more) || self.take(more)
+    }
+
+    /// Takes more, by the bound of this moment.
     fn take(&self, more: u64) -> bool {
-        let (bound, held) = &*self.0;
-        let most = bound.most();
+        self.refresh();
+        self.take_within(self.0.most.load(Ordering::Relaxed), more)
+    }
+
+    fn take_within(&self, most: u64, more: u64) -> bool {
         let taken = |held: u64| held.checked_add(more).filter(|held| *held <= most);
-        held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
+        self.0.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
     }
 }
 
 impl Drop for MemoryBound {
     fn drop(&mut self) {
-        self.memory.0.1.fetch_sub(self.held, Ordering::Relaxed);
+        self.memory.0.held.fetch_sub(self.held, Ordering::Relaxed);
     }
 }
 
@@ -50,7 +73,7 @@ impl Memory {
     pub fn admit(&self, needs: Option<&ResourcesRequired>) -> anyhow::Result<()> {
         const PAGE: u64 = 65_536;
         let bytes = needs.and_then(|needs| needs.max_initial_memory_size).unwrap_or(0).saturating_mul(PAGE);
-        let most = self.0.0.most();
+        let most = self.0.bound.most();
         if bytes <= most {
             return Ok(());
         }
@@ -69,7 +92,8 @@ impl ResourceLimiter for MemoryBound {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
-        let grant = maximum.is_none_or(|maximum| desired <= maximum) && self.memory.take(more);
+        let take = if current == 0 { Memory::begin } else { Memory::take };
+        let grant = maximum.is_none_or(|maximum| desired <= maximum) && take(&self.memory, more);
         if grant {
             self.held += more;
         }
@@ -128,6 +152,21 @@ mod tests {
         assert!(!second.memory_growing(0, 60, None).unwrap());
         drop(first);
         assert!(second.memory_growing(0, 60, None).unwrap());
+    }
+
+    #[test]
+    fn copies_begin_within_the_bound_that_was_last_read() {
+        let (mut first, file) = bound(Some(100));
+        Bound::write(&file, Some(10)).unwrap();
+        assert!(first.memory_growing(0, 60, None).unwrap(), "not read again for a copy");
+        assert!(!first.memory_growing(60, 61, None).unwrap(), "but for growth");
+        let mut second = first.memory.share();
+        assert!(!second.memory_growing(0, 1, None).unwrap(), "growth has read it");
+        Bound::write(&file, Some(100)).unwrap();
+        assert!(second.memory_growing(0, 40, None).unwrap(), "read before a copy is refused");
+        Bound::write(&file, Some(60)).unwrap();
+        second.memory.refresh();
+        assert!(!second.memory.share().memory_growing(0, 1, None).unwrap());
     }
 
     #[test]

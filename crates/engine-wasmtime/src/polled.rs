@@ -1,5 +1,6 @@
 //! Descriptors that are not sockets as the event loop sees them.
 
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use tokio::io::Interest;
@@ -11,11 +12,11 @@ pub fn stdin() -> Option<AsyncFd<BorrowedFd<'static>>> {
     unsafe { AsyncFd::register_with_interest(rustix::stdio::stdin(), Interest::READABLE) }.ok()
 }
 
-/// Waits until `descriptor`, which epoll can watch, has something to read.
-pub async fn readable(descriptor: OwnedFd) {
+/// Has the event loop that this is called in watch `descriptor` for something to read.
+///
+/// # Errors
+/// When epoll cannot watch it.
+pub fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned by what watches it, and nobody else knows its number.
-    if let Ok(watched) = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) } {
-        // What cannot be watched is as good as readable: nobody must wait for ever.
-        let _ = watched.readable().await;
-    }
+    unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.map_err(io::Error::from)
 }

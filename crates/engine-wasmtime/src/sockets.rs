@@ -100,6 +100,7 @@ macro_rules! shared {
                         let own: fn(&mut Sockets, &mut Memory<'_>, u32 $(, shared!(@u32 $argument))*) -> _ = $own;
                         return Ok(number(own(sockets, &mut Memory::new(memory), $fd $(, $argument)*)));
                     }
+                    sockets.settle();
                     wasi.set_hostcall_fuel(fuel);
                     let mut memory = GuestMemory::Unshared(memory);
                     let (fd, memory) = ($fd.cast_signed(), &mut memory);
@@ -272,7 +273,9 @@ fn link_lookup<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
         )| {
             Box::new(async move {
                 let (memory, host) = split(&mut caller)?;
-                let egress = Arc::clone(&host.parts().1.egress);
+                let network = host.parts().1;
+                network.sockets.settle();
+                let egress = Arc::clone(&network.egress);
                 let mut memory = Memory::new(memory);
                 let query = match Query::read(&memory, node, node_len, service, service_len, hints) {
                     Ok(query) => query,

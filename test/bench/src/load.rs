@@ -42,6 +42,8 @@ impl<'a> Server<'a> {
         command.args(&subject.flags).arg(e2e::image::name(None)).arg(id).args(subject.args);
         run(&mut command)?.ok()?;
         let net = Net::of(daemon.task(id)?.pid);
+        // Not every shim does it.
+        run(net.command("busybox".as_ref()).args(["ip", "link", "set", "lo", "up"]))?.ok()?;
         let server = Self { daemon, id: id.into(), address: ([127, 0, 0, 1], port).into(), net };
         poll("the server to listen", BEGIN, || Ok(server.connect().ok()))?;
         Ok(server)

@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use wasmtime::Engine;
 
+use crate::limits::Memory;
+
 /// How long a guest computes before others have their turn.
 const TICK: Duration = Duration::from_millis(10);
 /// Ticks without a guest before the clock stands still: waking it costs more than a few ticks.
@@ -36,14 +38,15 @@ impl Drop for AtWork<'_> {
 }
 
 impl Ticks {
-    /// Starts the clock of `engine`.
+    /// Starts the clock of `engine`, which looks after the bound on `memory`, too.
     ///
     /// # Errors
     /// When there can be no further thread.
-    pub fn start(engine: Engine) -> anyhow::Result<Self> {
+    pub fn start(engine: Engine, memory: Memory) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared::default());
         let ticking = Arc::clone(&shared);
-        let thread = thread::Builder::new().stack_size(64 << 10).spawn(move || tick(&engine, &ticking));
+        let thread =
+            thread::Builder::new().stack_size(64 << 10).spawn(move || tick(&engine, &memory, &ticking));
         let clock = thread.context("cannot start the guest's clock")?.thread().clone();
         Ok(Self { clock, shared })
     }
@@ -59,11 +62,12 @@ impl Ticks {
     }
 }
 
-fn tick(engine: &Engine, shared: &Shared) {
+fn tick(engine: &Engine, memory: &Memory, shared: &Shared) {
     let mut quiet = 0;
     loop {
         thread::sleep(TICK);
         engine.increment_epoch();
+        memory.refresh();
         quiet = if shared.working.load(Ordering::SeqCst) > 0 { 0 } else { quiet + 1 };
         if quiet > LINGER {
             shared.still.store(true, Ordering::SeqCst);

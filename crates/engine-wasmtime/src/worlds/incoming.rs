@@ -8,6 +8,7 @@ use std::thread::available_parallelism;
 use anyhow::Context;
 use engine::{Compiled, Equipment, Exit, Loaded, Mapped};
 use server::{Drained, Server};
+use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -30,7 +31,7 @@ struct Waiting {
     server: Server,
     guests: Guests,
     runtime: Runtime,
-    stop: Option<OwnedFd>,
+    stop: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Incoming {
@@ -67,8 +68,9 @@ impl Mapped for Incoming {
         let engine = component.engine();
         let linked = component::link(&component::linker(engine).map_err(sentence)?, &component)?;
         let linked = ProxyPre::new(linked).map_err(sentence)?;
-        let ticks = Ticks::start(engine.clone())?;
+        let ticks = Ticks::start(engine.clone(), memory.clone())?;
         let runtime = runtime(settings.cores)?;
+        let stop = stop.map(|stop| watched(&runtime, stop)).transpose()?;
         let server = Server::new(settings, socket)?;
         let folders = preopens::folders(&guest.preopens)?;
         let guests = Guests::new(linked, guest, folders, memory, ticks);
@@ -85,12 +87,18 @@ fn runtime(cores: Option<NonZeroUsize>) -> anyhow::Result<Runtime> {
     builder.build().context("cannot start the server's threads")
 }
 
+fn watched(runtime: &Runtime, stop: OwnedFd) -> anyhow::Result<AsyncFd<OwnedFd>> {
+    let _inside = runtime.enter();
+    polled::watch(stop).context("cannot watch for the end")
+}
+
 impl Loaded for Waiting {
     fn run(self: Box<Self>) -> Exit {
         let Self { server, guests, runtime, stop } = *self;
         let stopped = async {
-            match stop {
-                Some(stop) => polled::readable(stop).await,
+            match &stop {
+                // What cannot be waited for is as good as there: nobody must wait for ever.
+                Some(stop) => drop(stop.readable().await),
                 None => std::future::pending().await,
             }
         };

@@ -56,7 +56,7 @@ pub fn serve(daemon: Channel, socket: &Path) -> ! {
 
 fn set_up(socket: &Path) -> anyhow::Result<Inheritance> {
     bare::leave_host(socket.parent().unwrap_or(Path::new("/")))?;
-    Ok(Inheritance { engines: Engines::set_up()?, filter: Filter::compile()? })
+    Ok(Inheritance { engines: Engines::set_up()?, filter: Filter::compile(&[])? })
 }
 
 /// Without engines there is nothing to bear; the daemon is told why, and asks for nothing.

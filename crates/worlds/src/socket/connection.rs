@@ -6,6 +6,7 @@ use rustix::net::{
 
 use super::address::{self, Address, Buffer};
 use super::errno::kernel;
+use super::segments::Habit;
 use super::{DGRAM, Errno, Memory, NONBLOCK, STREAM, Sockets};
 
 impl Sockets {
@@ -28,12 +29,13 @@ impl Sockets {
             _ => return Err(Errno::Inval),
         };
         let socket = kernel(|| net::socket_with(family, kind, SocketFlags::CLOEXEC, None))?;
+        let habit = if kind == SocketType::STREAM { Habit::Whole } else { Habit::Datagrams };
         if kind == SocketType::STREAM && family != AddressFamily::UNIX {
             // The ABI has no name for it, and guests write heads and bodies apart: each body would wait for the
             // peer's delayed acknowledgement, 40 ms. What a listener accepts inherits it.
             net::sockopt::set_tcp_nodelay(&socket, true)?;
         }
-        self.tell(memory, ro_fd, socket)
+        self.tell(memory, ro_fd, socket, habit)
     }
 
     /// `sock_bind`, V1 and V2.
@@ -76,12 +78,13 @@ impl Sockets {
         fdflags: u32,
         ro_fd: u32,
     ) -> Result<(), Errno> {
+        self.settle();
         let listener = &self.at(fd)?.fd;
         memory.place::<4>(ro_fd)?;
         let mut flags = SocketFlags::CLOEXEC;
         flags.set(SocketFlags::NONBLOCK, super::fdflags(fdflags)? & NONBLOCK != 0);
         let accepted = kernel(|| net::accept_with(listener, flags))?;
-        self.tell(memory, ro_fd, accepted)
+        self.tell(memory, ro_fd, accepted, Habit::Whole)
     }
 
     /// `sock_connect`, V1 and V2.
@@ -96,6 +99,7 @@ impl Sockets {
         address: u32,
         port: u32,
     ) -> Result<(), Errno> {
+        self.settle();
         let socket = &self.at(fd)?.fd;
         match Address::read(memory, address, port)? {
             Address::Inet(address) => {

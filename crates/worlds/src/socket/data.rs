@@ -1,8 +1,7 @@
 //! Bytes in and out. The kernel reads and writes the guest's buffers themselves; nothing is copied in between.
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvFlags, RecvMsg, ReturnFlags, SendAncillaryBuffer, SendFlags, recvmsg, sendmsg,
-    sendmsg_addr,
+    RecvAncillaryBuffer, RecvFlags, RecvMsg, ReturnFlags, SendAncillaryBuffer, recvmsg, sendmsg, sendmsg_addr,
 };
 
 use super::address::{Address, Buffer};
@@ -126,7 +125,7 @@ impl Sockets {
 
     /// Receives, and writes how much and how it ended to the two places of `out`.
     fn receive(
-        &self,
+        &mut self,
         memory: &mut Memory<'_>,
         fd: u32,
         iovs: &Iovs,
@@ -150,13 +149,14 @@ impl Sockets {
 
     /// Receives, and writes how much to `out`.
     pub(super) fn take_in(
-        &self,
+        &mut self,
         memory: &mut Memory<'_>,
         fd: u32,
         iovs: &Iovs,
         flags: RecvFlags,
         out: u32,
     ) -> Result<RecvMsg, Errno> {
+        self.settle();
         let socket = &self.at(fd)?.fd;
         memory.place::<4>(out)?;
         let parts = memory.parts(iovs.0, iovs.1)?;
@@ -170,18 +170,19 @@ impl Sockets {
 
     /// Sends, and writes how much to `out`.
     pub(super) fn transmit(
-        &self,
+        &mut self,
         memory: &mut Memory<'_>,
         fd: u32,
         iovs: &Iovs,
         to: Option<&Address>,
         out: u32,
     ) -> Result<(), Errno> {
-        let socket = &self.at(fd)?.fd;
+        self.at(fd)?;
         memory.place::<4>(out)?;
         let parts = memory.parts(iovs.0, iovs.1)?;
         let slices = memory.gather(&parts);
-        let (mut none, flags) = (SendAncillaryBuffer::default(), SendFlags::NOSIGNAL);
+        let (mut none, flags) = (SendAncillaryBuffer::default(), self.sending(fd)?);
+        let socket = &self.at(fd)?.fd;
         let sent = kernel(|| match to {
             None => sendmsg(socket, &slices, &mut none, flags),
             Some(Address::Inet(to)) => sendmsg_addr(socket, to, &slices, &mut none, flags),

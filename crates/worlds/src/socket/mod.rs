@@ -39,6 +39,7 @@ mod lookup;
 mod memory;
 mod options;
 mod poll;
+mod segments;
 mod table;
 
 pub use errno::Errno;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use super::poll::Edges;
+use super::segments::{Habit, Segments};
 use super::{Errno, Memory};
 
 /// The first number of those that are given to new sockets: far above what preview1 gives to files.
@@ -28,6 +29,7 @@ pub struct Sockets {
     /// after closing it finds nothing.
     next: u32,
     pub(super) edges: Edges,
+    pub(super) segments: Segments,
 }
 
 /// A socket of the kernel's. Its type, addresses and whether it waits are known there.
@@ -35,18 +37,25 @@ pub(super) struct Socket {
     pub(super) fd: OwnedFd,
     /// Whether the guest was born with it.
     pub(super) preopened: bool,
+    pub(super) habit: Habit,
 }
 
 impl Sockets {
     /// No sockets yet.
     pub fn new(policy: Box<dyn Policy>) -> Self {
-        Self { policy, open: BTreeMap::new(), next: FIRST, edges: Edges::default() }
+        Self {
+            policy,
+            open: BTreeMap::new(),
+            next: FIRST,
+            edges: Edges::default(),
+            segments: Segments::default(),
+        }
     }
 
     /// Gives the guest a socket that listens already, under a number that preview1 will not give away. Whether it waits
     /// and closes on exec is as the caller has it.
     pub fn insert_listener(&mut self, guest_fd: u32, listener: OwnedFd) {
-        self.put(guest_fd, Socket { fd: listener, preopened: true });
+        self.put(guest_fd, Socket { fd: listener, preopened: true, habit: Habit::Whole });
     }
 
     /// Whether `fd` is a socket. Calls with any other descriptor are preview1's.
@@ -59,14 +68,24 @@ impl Sockets {
         self.open.get(&fd).ok_or(Errno::BadF)
     }
 
+    pub(super) fn at_mut(&mut self, fd: u32) -> Result<&mut Socket, Errno> {
+        self.open.get_mut(&fd).ok_or(Errno::BadF)
+    }
+
     /// Takes a new socket in and tells its number at `place`, which has been checked.
-    pub(super) fn tell(&mut self, memory: &mut Memory<'_>, place: u32, fd: OwnedFd) -> Result<(), Errno> {
+    pub(super) fn tell(
+        &mut self,
+        memory: &mut Memory<'_>,
+        place: u32,
+        fd: OwnedFd,
+        habit: Habit,
+    ) -> Result<(), Errno> {
         // The kernel's bound on open files is reached long before all numbers are taken.
         while self.contains(self.next) {
             self.next = following(self.next);
         }
         memory.put(place, self.next.to_le_bytes())?;
-        self.put(self.next, Socket { fd, preopened: false });
+        self.put(self.next, Socket { fd, preopened: false, habit });
         self.next = following(self.next);
         Ok(())
     }

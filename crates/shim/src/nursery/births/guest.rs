@@ -14,7 +14,7 @@ use container::inside::Inside;
 use container::listeners::Listeners;
 use container::mounts::Trees;
 use container::namespaces::{Namespaces, Opened};
-use container::seccomp::Filter;
+use container::seccomp::{Filter, Need};
 use container::{ending, privileges, wasm_box};
 use engine::{Bound, Compiled, Equipment, Exit, Loaded};
 use workload::{Abi, Entry, Guest, Workload, World};
@@ -148,15 +148,13 @@ fn give_up_power(
     let give = |bound: &Listeners| bound.belong_to(user.uid(), user.gid());
     bound.iter().try_for_each(give).context("cannot give the guest its sockets")?;
     let stop = guest.world.serves().then(ending::told).transpose().context("cannot watch for signals")?;
-    match guest.world {
-        World { entry: Entry::Requests, .. } => {
-            wasm_box::give_up_power(workload, &Filter::compile_with_threads()?)
-        }
-        World { abi: Abi::Sockets, .. } => {
-            wasm_box::give_up_power(workload, &Filter::compile_with_unix_sockets()?)
-        }
-        _ => wasm_box::give_up_power(workload, &inheritance.filter),
-    }?;
+    let need = match guest.world {
+        World { entry: Entry::Requests, .. } => Some(Need::Threads),
+        World { abi: Abi::Sockets, .. } => Some(Need::UnixSockets),
+        _ => None,
+    };
+    let own = need.map(|need| Filter::compile(&[need])).transpose()?;
+    wasm_box::give_up_power(workload, own.as_ref().unwrap_or(&inheritance.filter))?;
     Ok((bound.map_or_else(bind, Ok)?, stop))
 }
 

@@ -77,6 +77,7 @@ impl Sockets {
         let subscriptions = Subscription::all(memory, input, nsubs)?;
         Event::have_room(memory, output, nsubs)?;
         memory.place::<4>(nevents)?;
+        self.settle();
         // Out of the table for as long as the table is looked at.
         let mut edges = mem::take(&mut self.edges);
         let events = self.events(&subscriptions, edge.then_some(&mut edges), others);
