@@ -1,14 +1,13 @@
 //! Names: the container's own files and name server, whatever else its image would like.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
-use e2e::http::names;
+use e2e::dns::Dns;
 use e2e::http::upstream::Upstream;
 use e2e::process::run;
 use e2e::runner::Scenario;
@@ -18,8 +17,7 @@ use super::outgoing::fetches;
 use crate::data::shared_folder;
 
 /// What the test's name server knows.
-const NAMES: &[(&str, Ipv4Addr)] =
-    &[("upstream.test", Ipv4Addr::LOCALHOST), ("short.cluster.test", Ipv4Addr::new(127, 0, 0, 3))];
+const NAMES: &[(&str, &str)] = &[("upstream.test", "127.0.0.1"), ("short.cluster.test", "127.0.0.3")];
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -60,14 +58,14 @@ fn dns(daemon: &Containerd) -> Result<()> {
     let folder = shared_folder(daemon, "http-names-dns")?;
     let conf = "nameserver 127.0.0.1\nsearch cluster.test\noptions ndots:1\n";
     let web = with_file(all(daemon), &folder, "/etc/resolv.conf", conf)?.serve()?;
-    let asked = names::serve(&web.net, NAMES)?;
+    let dns = Dns::start(&web.net, NAMES)?;
     let upstream = Upstream::serve(&web.net, None)?;
     fetches(&web, &format!("http://upstream.test:{}/", upstream.port), "200\nasked for /")?;
     web.get("/lookup?upstream.test")?.is(200, "127.0.0.1")?;
     web.get("/lookup?short")?.is(200, "127.0.0.3")?;
     web.get("/lookup?nobody.test")?.is(200, "error: name-unresolvable")?;
     web.get("/get?http://nobody.test/")?.status(200)?.says("error: ErrorCode::DnsError")?.says("NXDOMAIN")?;
-    let asked = asked.lock().map_err(|_| anyhow::anyhow!("the name server panicked"))?.clone();
+    let asked = dns.asked();
     ensure!(asked.iter().any(|name| name == "short.cluster.test"), "{asked:?}");
     ensure!(!asked.iter().any(|name| name == "localhost"), "{asked:?}");
     web.end()

@@ -10,7 +10,7 @@ mod proxy;
 mod unix;
 
 use std::fs;
-use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
+use e2e::http::wire::Wire;
 use e2e::net::Net;
 use e2e::output::Output;
 use e2e::process::{LIMIT, Running};
@@ -67,10 +68,13 @@ impl<'a> Room<'a> {
         ready(self.run(id).args(args))
     }
 
-    fn connect(&self, to: impl ToSocketAddrs + Send) -> Result<TcpStream> {
-        let stream = self.net.inside(|| Ok(TcpStream::connect(to)?))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(stream)
+    fn connect(&self, to: &str) -> Result<TcpStream> {
+        e2e::http::connect(&self.net, to.parse()?)
+    }
+
+    /// A connection for HTTP.
+    fn wire(&self, to: &str) -> Result<Wire> {
+        Ok(Wire::new(self.connect(to)?))
     }
 
     /// A listener whose accept does not wait for ever.
