@@ -23,6 +23,7 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::ours("http-names-hosts", hosts),
         Scenario::ours("http-names-dns", dns),
+        Scenario::ours("http-names-truncated", truncated),
         Scenario::measured("http-names-hostile-image", hostile),
     ]
 }
@@ -68,6 +69,21 @@ fn dns(daemon: &Containerd) -> Result<()> {
     let asked = dns.asked();
     ensure!(asked.iter().any(|name| name == "short.cluster.test"), "{asked:?}");
     ensure!(!asked.iter().any(|name| name == "localhost"), "{asked:?}");
+    web.end()
+}
+
+/// An answer that is too long for a datagram is asked for again by TCP, and is whole.
+fn truncated(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-names-truncated")?;
+    let web = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?.serve()?;
+    let many: Vec<String> = (1..=100).map(|last| format!("127.0.1.{last}")).collect();
+    let table: Vec<(&str, &str)> = many.iter().map(|address| ("many.test", address.as_str())).collect();
+    let dns = Dns::start(&web.net, &table)?;
+    let answer = web.get("/lookup?many.test")?.status(200)?.text();
+    let mut found: Vec<&str> = answer.lines().collect();
+    found.sort_by_key(|address| many.iter().position(|known| known == address));
+    ensure!(found == many, "found {} of {}: {found:?}", found.len(), many.len());
+    ensure!(dns.asked_by_tcp() == ["many.test"], "by TCP it was asked for {:?}", dns.asked_by_tcp());
     web.end()
 }
 

@@ -176,7 +176,7 @@ fn tcp_p2(daemon: &Containerd) -> Result<()> {
     for address in ["127.0.0.1:9000", "[::1]:9000"] {
         let refused = ask(address)?;
         ensure!(refused.trim() == "error: connection-refused", "{address}, where nobody is: {refused:?}");
-        let listener = room.listen(address)?;
+        let listener = room.net.listen(address)?;
         let answer = thread::scope(|scope| {
             let server = scope.spawn(|| -> Result<()> { Ok((&listener.accept()?.0).write_all(b"pong\n")?) });
             let answer = ask(address);
@@ -198,7 +198,7 @@ fn serve(daemon: &Containerd, guest: &str) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = room.run("serves").annotation(OUTBOUND, "127.0.0.1:9000");
     let running = ready(run.args(&[guest, "8080", "127.0.0.1:9000"]))?;
-    let target = room.listen("127.0.0.1:9000")?;
+    let target = room.net.listen("127.0.0.1:9000")?;
     let mut client = room.connect("127.0.0.1:8080")?;
     match guest.ends_with("p2.wasm") {
         true => client.write_all(b"hello\n")?,

@@ -10,7 +10,7 @@ mod proxy;
 mod unix;
 
 use std::fs;
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,8 +23,6 @@ use e2e::net::Net;
 use e2e::output::Output;
 use e2e::process::{LIMIT, Running};
 use e2e::runner::Scenario;
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::TimeVal;
 
 /// How long a signalled guest may take to end, calls of ctr and its clean-up included.
 const PROMPT: Duration = Duration::from_secs(2);
@@ -75,13 +73,6 @@ impl<'a> Room<'a> {
     /// A connection for HTTP.
     fn wire(&self, to: &str) -> Result<Wire> {
         Ok(Wire::new(self.connect(to)?))
-    }
-
-    /// A listener whose accept does not wait for ever.
-    fn listen(&self, at: &str) -> Result<TcpListener> {
-        let listener = self.net.inside(|| TcpListener::bind(at).with_context(|| at.to_owned()))?;
-        setsockopt(&listener, sockopt::ReceiveTimeout, &TimeVal::new(10, 0))?;
-        Ok(listener)
     }
 
     fn datagrams(&self, at: &str) -> Result<UdpSocket> {
