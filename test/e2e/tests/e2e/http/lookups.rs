@@ -8,14 +8,20 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
 use e2e::dns::Dns;
+use e2e::examples::Example;
 use e2e::http::upstream::Upstream;
+use e2e::image;
 use e2e::process::run;
+use e2e::rootfs::{file, folder};
 use e2e::runner::Scenario;
+use serde_json::json;
 
 use super::all;
 use super::outgoing::fetches;
 use crate::data::shared_folder;
 
+/// An image that would like to run code of its own.
+const EVIL: &str = "localhost/e2e:evil";
 /// What the test's name server knows.
 const NAMES: &[(&str, &str)] = &[("upstream.test", "127.0.0.1"), ("short.cluster.test", "127.0.0.3")];
 
@@ -87,6 +93,18 @@ fn truncated(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
+/// An image of the guest with this library wherever a libc would look for it.
+fn evil(library: &[u8]) -> Result<Example> {
+    let wasm = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/http-all/http-all.wasm");
+    let mut nodes = vec![file("app.wasm", 0o644, fs::read(wasm)?), folder("etc", 0o755)];
+    nodes.push(file("etc/nsswitch.conf", 0o644, "hosts: evil\n"));
+    nodes.push(folder("usr", 0o755));
+    for place in ["lib", "lib64", "lib/x86_64-linux-gnu", "usr/lib", "usr/lib/x86_64-linux-gnu"] {
+        nodes.extend([folder(place, 0o755), file(&format!("{place}/libnss_evil.so.2"), 0o755, library)]);
+    }
+    Ok(Example { name: EVIL.into(), config: json!({}), nodes })
+}
+
 /// Of an image that wants look-ups to go through a library of its own no code runs. Where there is no C
 /// compiler the library is none, and the line says so.
 fn hostile(daemon: &Containerd) -> Result<String> {
@@ -114,12 +132,9 @@ fn hostile(daemon: &Containerd) -> Result<String> {
     if !armed {
         fs::write(&library, "no library")?;
     }
-    let mut web = all(daemon).bind(&folder, "/outbox", true);
-    web = with_file(web, &folder, "/etc/nsswitch.conf", "hosts: evil\n")?;
-    for place in ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/lib", "/usr/lib"] {
-        web = web.bind(&library, &format!("{place}/libnss_evil.so.2"), false);
-    }
-    let web = web.serve()?;
+    image::write_examples(&[evil(&fs::read(&library)?)?], &folder.join("image.tar"))?;
+    daemon.import(&folder.join("image.tar"))?;
+    let web = daemon.run("web").image(EVIL).args(&["/app.wasm"]).bind(&folder, "/outbox", true).serve()?;
     web.get("/lookup?nobody.test")?.status(200)?.says("error: ")?;
     web.get("/get?http://nobody.test/")?.status(200)?.says("error: ")?;
     web.get("/connect?nobody.test:80")?.status(200)?.says("error: ")?;
