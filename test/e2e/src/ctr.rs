@@ -98,8 +98,13 @@ impl<'a> Run<'a> {
     }
 
     /// The user, as the image says it.
-    pub fn user(mut self, user: Option<User>) -> Self {
-        self.image = Some(image::name(user));
+    pub fn user(self, user: Option<User>) -> Self {
+        self.image(&image::name(user))
+    }
+
+    /// Another image than the test's.
+    pub fn image(mut self, name: &str) -> Self {
+        self.image = Some(name.into());
         self
     }
 

@@ -5,6 +5,7 @@
 //! `kernel` says what became of a process, `census` counts what is left behind,
 //! `runner` turns scenarios into lines. The scenarios themselves are in `tests/e2e`. Nothing here knows how the shim is built.
 
+pub mod background;
 pub mod census;
 pub mod cgroups;
 mod config;

@@ -2,6 +2,7 @@
 //! whatever is done to it vanishes with it; and those of containers.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
@@ -10,6 +11,8 @@ use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
 
 use crate::process::run;
 
@@ -64,6 +67,16 @@ impl Net {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.file.display())).arg("--").arg(program);
         command
+    }
+
+    /// A listener inside, whose accept does not wait for ever.
+    ///
+    /// # Errors
+    /// When somebody is there already.
+    pub fn listen(&self, at: &str) -> Result<TcpListener> {
+        let listener = self.inside(|| TcpListener::bind(at).with_context(|| at.to_owned()))?;
+        setsockopt(&listener, sockopt::ReceiveTimeout, &TimeVal::new(10, 0))?;
+        Ok(listener)
     }
 
     /// What `work` does on a thread inside; sockets it opens stay there wherever they are used.

@@ -100,11 +100,13 @@ pub fn unpack(nodes: &[Node], root: &Path) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn folder(path: &str, mode: u32) -> Node {
+/// A folder of root's.
+pub fn folder(path: &str, mode: u32) -> Node {
     Node { path: path.into(), mode, kind: Kind::Folder }
 }
 
-pub(crate) fn file(path: &str, mode: u32, bytes: impl AsRef<[u8]>) -> Node {
+/// A file of root's.
+pub fn file(path: &str, mode: u32, bytes: impl AsRef<[u8]>) -> Node {
     Node { path: path.into(), mode, kind: Kind::File(bytes.as_ref().into()) }
 }
 

@@ -4,20 +4,53 @@ use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 
 use network::LookupError;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::Error;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 use super::connector::ConnectError;
 
-/// The first cause that `wasi:http` has a word for.
-pub fn told(error: &hyper_util::client::legacy::Error) -> Error {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(told) = word(error) {
-            return told;
-        }
-        cause = error.source();
+/// Links what tells a guest why it cannot read on: Wasmtime's own looks for another type than its bodies fail with.
+///
+/// # Errors
+/// When the linker does not take it.
+pub fn link<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.instance("wasi:http/types@0.2.12")?.func_wrap(
+        "http-error-code",
+        |mut store: StoreContextMut<'_, T>, (error,): (Resource<wasmtime::Error>,)| {
+            let error = store.data_mut().ctx().table.get(&error)?;
+            Ok((error.downcast_ref::<Error>().map(of_body),))
+        },
+    )
+}
+
+fn of_body(error: &Error) -> ErrorCode {
+    match error {
+        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Error::HttpRequestBodySize(most) => ErrorCode::HttpRequestBodySize(*most),
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::Hyper(error) if error.is_incomplete_message() => ErrorCode::ConnectionTerminated,
+        _ => ErrorCode::HttpProtocolError,
     }
-    Error::HttpProtocolError
+}
+
+/// Why there is no answer.
+pub fn told(error: &hyper_util::client::legacy::Error) -> Error {
+    first_word(error).unwrap_or(Error::HttpProtocolError)
+}
+
+/// Why the body of an answer ends early.
+pub fn of_answer(error: hyper::Error) -> Error {
+    first_word(&error).unwrap_or(Error::Hyper(error))
+}
+
+/// The first cause that `wasi:http` has a word for.
+fn first_word(error: &(dyn StdError + 'static)) -> Option<Error> {
+    word(error).or_else(|| first_word(error.source()?))
 }
 
 fn word(error: &(dyn StdError + 'static)) -> Option<Error> {

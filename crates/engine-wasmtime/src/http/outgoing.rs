@@ -16,9 +16,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use network::Egress;
 use server::Patience;
-use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::connecting::{Connecting, InTime};
 use super::connector::Connector;
 use super::{errors, trust};
 
@@ -34,7 +34,7 @@ struct Shared {
     client: OnceLock<Result<Connections, String>>,
 }
 
-type Connections = Client<HttpsConnector<Connector>, WasiBody>;
+type Connections = Client<InTime<HttpsConnector<Connector>>, WasiBody>;
 type Outcome = Result<(Response<WasiBody>, Rest), Error>;
 type Rest = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
@@ -68,7 +68,7 @@ impl Outgoing {
                 .enable_all_versions()
                 .wrap_connector(Connector::new(Arc::clone(&self.0.egress)));
             let mut builder = Client::builder(TokioExecutor::new());
-            Ok(builder.pool_timer(TokioTimer::new()).timer(TokioTimer::new()).build(connector))
+            Ok(builder.pool_timer(TokioTimer::new()).timer(TokioTimer::new()).build(InTime(connector)))
         });
         client.as_ref().map_err(|sentence| Error::InternalError(Some(sentence.clone())))
     }
@@ -83,7 +83,7 @@ impl Outgoing {
         let first_byte = or(options.first_byte_timeout, USUAL.first_byte_timeout);
         let between = or(options.between_bytes_timeout, USUAL.between_bytes_timeout);
         let answered = self.client()?.request(request);
-        let answered = timeout(connect.saturating_add(first_byte), answered).await;
+        let answered = Connecting::new(connect).answered(first_byte, answered).await;
         let response =
             answered.map_err(|_| Error::HttpResponseTimeout)?.map_err(|error| errors::told(&error))?;
         Ok(response.map(|body| Coming { body, patience: Patience::new(between) }.boxed_unsync()))
@@ -123,7 +123,7 @@ impl Body for Coming {
         let frame = Pin::new(&mut self.body).poll_frame(task);
         match self.patience.poll(task, frame) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(frame)) => Poll::Ready(frame.map(|frame| frame.map_err(Error::Hyper))),
+            Poll::Ready(Ok(frame)) => Poll::Ready(frame.map(|frame| frame.map_err(errors::of_answer))),
             Poll::Ready(Err(_)) => Poll::Ready(Some(Err(Error::ConnectionReadTimeout))),
         }
     }

@@ -12,7 +12,7 @@ use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::ending::sentence;
-use crate::http::Outgoing;
+use crate::http::{self, Outgoing};
 use crate::limits::MemoryBound;
 use crate::{files, lookup};
 
@@ -81,6 +81,7 @@ pub fn link(linker: &Linker<Host>, component: &Component) -> anyhow::Result<Inst
     let linked = (|| {
         if imports("wasi:http/") {
             wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker.to_mut())?;
+            http::link(linker.to_mut())?;
         }
         if imports("wasi:config/") {
             wasmtime_wasi_config::add_to_linker(linker.to_mut(), |host: &mut Host| {

@@ -58,23 +58,28 @@ impl Authority {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config.alpn_protocols = named(protocols);
         Ok(Arc::new(config))
     }
 }
 
 impl Pair {
-    /// A server that shows it.
+    /// A server that shows it and speaks `protocols` alone, if there are any.
     ///
     /// # Errors
     /// When it cannot be used.
-    pub fn server(&self) -> Result<Arc<ServerConfig>> {
+    pub fn server(&self, protocols: &[&str]) -> Result<Arc<ServerConfig>> {
         let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes())?;
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)?;
+        config.alpn_protocols = named(protocols);
         Ok(Arc::new(config))
     }
+}
+
+fn named(protocols: &[&str]) -> Vec<Vec<u8>> {
+    protocols.iter().map(|name| name.as_bytes().to_vec()).collect()
 }

@@ -1,18 +1,20 @@
 //! A client that knows all of HTTP/1.1 and HTTP/2: hyper.
 
 use std::future::Future;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context as _, Result};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
+use hyper::header::{HOST, HeaderValue};
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use super::limit;
+use super::{connect, limit};
+use crate::net::Net;
 
 /// A body that is there from the beginning.
 pub type Text = Full<Bytes>;
@@ -72,6 +74,23 @@ where
 pub fn get(path: &str) -> Result<Request<Text>> {
     let request = Request::get(format!("http://test{path}")).header("host", "test");
     Ok(request.body(Text::default())?)
+}
+
+/// Sends `request` to `address` from within `net`, on a connection of its own.
+///
+/// # Errors
+/// When there is no answer in text in time.
+pub fn ask(net: &Net, address: SocketAddr, mut request: Request<String>) -> Result<Response<String>> {
+    let what = format!("{} {} of {address}", request.method(), request.uri());
+    request.headers_mut().insert(HOST, HeaderValue::try_from(address.to_string())?);
+    let asked = connect(net, address).and_then(|stream| {
+        wait(async {
+            let (head, body) = h1(io(stream)?).await?.send_request(request).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok(Response::from_parts(head, String::from_utf8(body.into())?))
+        })
+    });
+    asked.context(what)
 }
 
 /// A response's status, text and trailers.

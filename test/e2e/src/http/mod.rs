@@ -1,10 +1,8 @@
 //! Containers that serve HTTP and those who talk to them: `wire` sends bytes as a test writes them, `client` is
-//! hyper, `upstream` and `names` are whom a guest asks, `certificates` makes what TLS needs.
+//! hyper, `upstream` is whom a guest asks, `certificates` makes what TLS needs.
 
 pub mod certificates;
 pub mod client;
-pub mod exchange;
-pub mod names;
 pub mod upstream;
 pub mod wire;
 
@@ -57,14 +55,7 @@ impl<'a> Served<'a> {
     /// # Errors
     /// When there is none.
     pub fn connect(&self) -> Result<TcpStream> {
-        let stream = self.net.inside(|| {
-            TcpStream::connect_timeout(&self.address, limit())
-                .with_context(|| format!("cannot connect to {}", self.address))
-        })?;
-        stream.set_read_timeout(Some(limit()))?;
-        stream.set_write_timeout(Some(limit()))?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        connect(&self.net, self.address)
     }
 
     /// A connection for bytes as they are.
@@ -136,6 +127,20 @@ impl<'a> Served<'a> {
     fn log_file(&self) -> PathBuf {
         self.daemon.output_of(&self.id)
     }
+}
+
+/// A connection to `address` from within `net`, on which nothing takes for ever.
+///
+/// # Errors
+/// When there is none.
+pub fn connect(net: &Net, address: SocketAddr) -> Result<TcpStream> {
+    let stream = net.inside(|| {
+        TcpStream::connect_timeout(&address, limit()).with_context(|| format!("cannot connect to {address}"))
+    })?;
+    stream.set_read_timeout(Some(limit()))?;
+    stream.set_write_timeout(Some(limit()))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// How long anything may take that ought to take a moment.

@@ -1,65 +1,93 @@
-//! A server for guests to ask, in a container's network: it counts the connections that come to it.
+//! A server for guests to ask, in a container's network: it remembers what it was asked, and by how many connections.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, TcpListener};
-use std::sync::Arc;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
+use crate::background::Background;
 use crate::net::Net;
 
-/// It serves until it is dropped. `GET` is answered with `asked for PATH`, `POST` with what was posted.
+/// It serves until it is dropped, by either version. `GET` is answered with `asked for PATH`, `POST` with what was
+/// posted, unless it was given a script.
 pub struct Upstream {
-    /// Its port on 127.0.0.1.
+    /// Its port.
     pub port: u16,
-    connections: Arc<AtomicUsize>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    site: Arc<Site>,
+    _serves: Background,
 }
 
-type Said = Result<Response<BoxBody<Bytes, hyper::Error>>, Infallible>;
+/// A status and a body for a request that begins with this line.
+pub type Script = fn(&str) -> (u16, &'static str);
+
+struct Site {
+    tls: Option<TlsAcceptor>,
+    script: Option<Script>,
+    connections: AtomicUsize,
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// `GET / HTTP/1.1`.
+    pub line: String,
+    /// The body, where there is a script.
+    pub body: String,
+}
 
 impl Upstream {
-    /// Serves in `net`, with TLS if `tls` says how.
+    /// Serves at any port of 127.0.0.1 in `net`, with TLS if `tls` says how.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn serve(net: &Net, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
-        let listener =
-            net.inside(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a server for guests"))?;
+        Self::start(net, "127.0.0.1:0", tls, None)
+    }
+
+    /// Serves at this address, and answers as `script` says.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn at(net: &Net, address: &str, script: Option<Script>) -> Result<Self> {
+        Self::start(net, address, None, script)
+    }
+
+    fn start(
+        net: &Net,
+        address: &str,
+        tls: Option<Arc<ServerConfig>>,
+        script: Option<Script>,
+    ) -> Result<Self> {
+        let listener = net.inside(|| TcpListener::bind(address).context("a server for guests"))?;
         let port = listener.local_addr()?.port();
         listener.set_nonblocking(true)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel();
-        let connections = Arc::default();
-        let count = Arc::clone(&connections);
-        let thread = thread::spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accept(listener, tls, &count) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
-        Ok(Self { port, connections, stop: Some(stop), thread: Some(thread) })
+        let tls = tls.map(TlsAcceptor::from);
+        let site = Arc::new(Site { tls, script, connections: AtomicUsize::new(0), asked: Mutex::default() });
+        let serves = Arc::clone(&site);
+        Ok(Self { port, site, _serves: Background::start(|| serves.accept(listener))? })
     }
 
     /// How many connections have come.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        self.site.connections.load(Ordering::SeqCst)
+    }
+
+    /// The requests that have come, in their order.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.site.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The URL of `path`.
@@ -68,42 +96,55 @@ impl Upstream {
     }
 }
 
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // One that panicked has told so.
-            drop(thread.join());
-        }
-    }
-}
-
-async fn accept(listener: TcpListener, tls: Option<Arc<ServerConfig>>, count: &AtomicUsize) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    while let Ok((stream, _)) = listener.accept().await {
-        count.fetch_add(1, Ordering::SeqCst);
-        match tls.clone() {
-            None => drop(tokio::spawn(speak(stream))),
-            Some(config) => drop(tokio::spawn(async move {
-                if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
-                    speak(stream).await;
+impl Site {
+    async fn accept(self: Arc<Self>, listener: TcpListener) -> Result<()> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            self.connections.fetch_add(1, Ordering::SeqCst);
+            let site = Arc::clone(&self);
+            tokio::spawn(async move {
+                match site.tls.clone() {
+                    None => site.speak(stream).await,
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            site.speak(stream).await;
+                        }
+                    }
                 }
-            })),
+            });
         }
     }
-}
 
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin) {
-    // How it ends is the guest's affair.
-    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await);
-}
+    async fn speak(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let server = auto::Builder::new(TokioExecutor::new());
+        let answer = service_fn(move |request| Arc::clone(&self).answer(request));
+        // How it ends is the guest's affair.
+        drop(server.serve_connection(TokioIo::new(stream), answer).await);
+    }
 
-async fn answer(request: Request<Incoming>) -> Said {
-    Ok(Response::new(match request.method().as_str() {
-        "POST" => request.into_body().boxed(),
-        _ => {
-            let text = format!("asked for {}\n", request.uri().path());
-            Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed()
-        }
-    }))
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<BoxBody<Bytes, hyper::Error>>, hyper::Error> {
+        let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+        let line = format!("{} {path} {:?}", request.method(), request.version());
+        let text = |text: String| Full::from(text).map_err(|never: Infallible| match never {}).boxed();
+        let remember = |body| {
+            let asked = Asked { line: line.clone(), body };
+            self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+        };
+        let Some(script) = self.script else {
+            remember(String::new());
+            let usual = format!("asked for {}\n", request.uri().path());
+            let echo = request.method() == "POST";
+            return Ok(Response::new(if echo { request.into_body().boxed() } else { text(usual) }));
+        };
+        let body = request.into_body().collect().await?.to_bytes();
+        remember(String::from_utf8_lossy(&body).into_owned());
+        let (status, said) = script(&line);
+        let mut response = Response::new(text(said.into()));
+        *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
+        Ok(response)
+    }
 }

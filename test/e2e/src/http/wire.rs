@@ -45,6 +45,23 @@ impl Wire {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"))
     }
 
+    /// Sends a request, `GET /` or `POST /path`, with this body.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn sends(&mut self, what: &str, body: &str) -> Result<()> {
+        self.send(format!("{what} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+    }
+
+    /// The same, and the answer to it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn ask(&mut self, what: &str, body: &str) -> Result<Answer> {
+        self.sends(what, body)?;
+        self.answer().with_context(|| what.to_owned())
+    }
+
     /// Sends the head of a request with a body in chunks.
     ///
     /// # Errors

@@ -1,10 +1,9 @@
 //! What the kubelet does with a pod's YAML: from its fields to requests of Kubernetes' interface, in its
 //! order, with its files, probes and restarts.
 //!
-//! `manifest` reads, `volumes` lays the files out, `translate` says what a container is asked for as,
-//! `http` asks a pod's servers. The examples that users copy are what the tests run.
+//! `manifest` reads, `volumes` lays the files out, `translate` says what a container is asked for as.
+//! The examples that users copy are what the tests run.
 
-pub mod http;
 pub mod manifest;
 mod translate;
 mod volumes;
@@ -21,6 +20,7 @@ use k8s_cri::v1;
 use crate::cri::Cri;
 use crate::cri::container::Container;
 use crate::cri::pod::Pod;
+use crate::http::client::ask;
 use crate::net::Net;
 use crate::process::{LIMIT, poll};
 
@@ -214,7 +214,7 @@ impl<'a> Kubelet<'a> {
     /// When there is no answer.
     pub fn ask_from_node(&self, port: u16, request: Request<String>) -> Result<Response<String>> {
         let net = self.pod.cri.daemon.net.as_ref().context("a containerd without a network of its own")?;
-        http::ask(net, SocketAddr::new(self.pod.address()?.into(), port), request)
+        ask(net, SocketAddr::new(self.pod.address()?.into(), port), request)
     }
 
     /// Asks a server of the pod from within, at its localhost.
@@ -222,7 +222,7 @@ impl<'a> Kubelet<'a> {
     /// # Errors
     /// When there is no answer.
     pub fn ask_within(&self, port: u16, request: Request<String>) -> Result<Response<String>> {
-        http::ask(&self.net()?, SocketAddr::from(([127, 0, 0, 1], port)), request)
+        ask(&self.net()?, SocketAddr::from(([127, 0, 0, 1], port)), request)
     }
 
     /// The pod's network.

@@ -161,13 +161,7 @@ pub fn trailers(request: &IncomingRequest, mut answer: Answer) -> Result<(), Fai
 fn received(request: &IncomingRequest) -> Result<Vec<(String, Vec<u8>)>, Failed> {
     let body = request.consume()?;
     let stream = body.stream()?;
-    loop {
-        match stream.blocking_read(CHUNK as u64) {
-            Ok(_) => {}
-            Err(StreamError::Closed) => break,
-            Err(error) => return Err(error.into()),
-        }
-    }
+    pipe::drain(&stream)?;
     drop(stream);
     let future = IncomingBody::finish(body);
     future.subscribe().block();
@@ -199,9 +193,18 @@ pub fn big(mut bytes: u64, answer: Answer) -> Result<(), Failed> {
     sent.finish(None)
 }
 
-/// Traps when the headers and a first chunk are out.
+/// Traps in the breath in which the headers and a first chunk go out.
 pub fn late_trap(answer: Answer) -> Result<(), Failed> {
     let sent = answer.send()?;
     pipe::write(&sent.stream, b"first\n")?;
+    core::arch::wasm32::unreachable()
+}
+
+/// Traps when its client, who has got the headers and a first chunk, has ended its own body.
+pub fn mid_trap(request: &IncomingRequest, answer: Answer) -> Result<(), Failed> {
+    let body = request.consume()?;
+    let sent = answer.send()?;
+    pipe::write(&sent.stream, b"first\n")?;
+    pipe::drain(&body.stream()?)?;
     core::arch::wasm32::unreachable()
 }

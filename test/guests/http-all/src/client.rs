@@ -3,13 +3,15 @@
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingRequest, IncomingResponse, Method,
-    OutgoingBody, OutgoingRequest, Scheme,
+    OutgoingBody, OutgoingRequest, RequestOptions, Scheme, http_error_code,
 };
 use wasip2::io::poll::{Pollable, poll};
+use wasip2::io::streams::StreamError;
 
 use crate::answer::{Answer, Failed};
 use crate::pipe::{self, Pipe, Turn};
 
+const CHUNK: u64 = 64 << 10;
 const NO_URL: &str = "error: not a URL\n";
 
 /// Fetches the URL; answers with its status and its body.
@@ -17,20 +19,56 @@ pub fn get(url: &str, answer: Answer) -> Result<(), Failed> {
     let Some(request) = request(url, Method::Get, Fields::new()) else {
         return answer.status(400).text(NO_URL);
     };
-    let response = outgoing_handler::handle(request, None).and_then(|future| {
-        loop {
-            match ready(&future) {
-                Some(response) => return response,
-                None => future.subscribe().block(),
-            }
-        }
-    });
-    match response {
+    match sent(request, None) {
         Ok(response) => {
             let status = format!("{}\n", response.status());
             Relay::new(&response, answer, &status)?.run()
         }
         Err(error) => answer.text(&line(&error)),
+    }
+}
+
+/// Fetches `CONNECT,FIRST,BETWEEN,URL`, its time-outs in milliseconds; answers when it has all of it.
+pub fn within(argument: &str, answer: Answer) -> Result<(), Failed> {
+    let options = RequestOptions::new();
+    let mut parts = argument.splitn(4, ',');
+    let mut time = || Some(parts.next()?.parse::<u64>().ok()? * 1_000_000);
+    options.set_connect_timeout(time())?;
+    options.set_first_byte_timeout(time())?;
+    options.set_between_bytes_timeout(time())?;
+    let Some(request) = parts.next().and_then(|url| request(url, Method::Get, Fields::new())) else {
+        return answer.status(400).text(NO_URL);
+    };
+    match sent(request, Some(options)).and_then(|response| whole(&response)) {
+        Ok(text) => answer.text(&text),
+        Err(error) => answer.text(&line(&error)),
+    }
+}
+
+/// The answer to a request without a body.
+fn sent(request: OutgoingRequest, options: Option<RequestOptions>) -> Result<IncomingResponse, ErrorCode> {
+    let future = outgoing_handler::handle(request, options)?;
+    loop {
+        match ready(&future) {
+            Some(response) => return response,
+            None => future.subscribe().block(),
+        }
+    }
+}
+
+/// The body of an answer, or what `wasi:http` says of its end.
+fn whole(response: &IncomingResponse) -> Result<String, ErrorCode> {
+    let body = response.consume().map_err(|()| ErrorCode::InternalError(None))?;
+    let stream = body.stream().map_err(|()| ErrorCode::InternalError(None))?;
+    let mut bytes = Vec::new();
+    loop {
+        match stream.blocking_read(CHUNK) {
+            Ok(chunk) => bytes.extend(chunk),
+            Err(StreamError::Closed) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(StreamError::LastOperationFailed(error)) => {
+                return Err(http_error_code(&error).unwrap_or(ErrorCode::InternalError(None)));
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod answer;
 mod client;
+mod config;
 mod host;
 mod pipe;
 mod sockets;
@@ -53,9 +54,15 @@ fn switch(
         "/sse" => answer::events(number(argument), answer),
         "/big" => answer::big(number(argument), answer),
         "/late-trap" => answer::late_trap(answer),
+        "/mid-trap" => answer::mid_trap(&request, answer),
         "/count" => answer.text(&format!("{served}\n")),
         "/args" => answer.text(&host::args()),
         "/env" => answer.text(&host::env()),
+        "/config" if argument.is_empty() => answer.text(&config::all().ok_or(Failed)?),
+        "/config" => match config::value(argument) {
+            Some(value) => answer.text(&(value + "\n")),
+            None => answer.status(404).text("no such key\n"),
+        },
         "/file" => match std::fs::read(argument) {
             Ok(contents) => answer.bytes(&contents),
             Err(error) => answer.status(404).text(&format!("{error}\n")),
@@ -75,6 +82,7 @@ fn switch(
         "/trap" => core::arch::wasm32::unreachable(),
         "/exit" => host::exit(number(argument)),
         "/get" => client::get(argument, answer),
+        "/within" => client::within(argument, answer),
         "/post" => client::post(argument, &request, answer),
         "/connect" => answer.text(&sockets::ping(argument).unwrap_or_else(sockets::error)),
         "/lookup" => answer.text(&sockets::addresses(argument).unwrap_or_else(sockets::error)),

@@ -73,3 +73,14 @@ pub fn write(to: &OutputStream, mut bytes: &[u8]) -> Result<(), Failed> {
     }
     Ok(to.blocking_flush()?)
 }
+
+/// Reads to the end and drops it.
+pub fn drain(from: &InputStream) -> Result<(), Failed> {
+    loop {
+        match from.blocking_read(CHUNK) {
+            Ok(_) => {}
+            Err(StreamError::Closed) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,10 +1,14 @@
 //! The imports, as WASI preview 1 and WasmEdge's sockets (first version) have them.
 
+#[path = "../../wasmedge.rs"]
+mod wasmedge;
+
+use wasmedge::{Address, Buffer, STREAM, WRITE, fd_close, sock_shutdown};
+
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
     fn poll_oneoff(ins: *const Subscription, outs: *mut Event, count: u32, events: *mut u32) -> u32;
     fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
-    fn fd_close(fd: u32) -> u32;
     fn fd_fdstat_set_flags(fd: u32, flags: u32) -> u32;
     fn sock_open(family: u32, kind: u32, fd: *mut u32) -> u32;
     fn sock_bind(fd: u32, address: *mut Address, port: u32) -> u32;
@@ -12,28 +16,13 @@ unsafe extern "C" {
     fn sock_accept(fd: u32, client: *mut u32) -> u32;
     fn sock_connect(fd: u32, address: *mut Address, port: u32) -> u32;
     fn sock_send(fd: u32, buffers: *const Buffer, count: u32, flags: u32, length: *mut u32) -> u32;
-    fn sock_shutdown(fd: u32, how: u32) -> u32;
     fn sock_getlocaladdr(fd: u32, address: *mut Address, family: *mut u32, port: *mut u32) -> u32;
 }
 
 const INET4: u32 = 1;
-const STREAM: u32 = 2;
-const WRITE: u32 = 2;
 const MONOTONIC: u32 = 1;
 const NONBLOCK: u32 = 4;
 const INPROGRESS: u32 = 26;
-
-#[repr(C)]
-struct Address {
-    bytes: *mut u8,
-    length: u32,
-}
-
-#[repr(C)]
-struct Buffer {
-    bytes: *const u8,
-    length: u32,
-}
 
 /// What to wait for.
 #[derive(Clone, Copy)]
@@ -159,7 +148,7 @@ impl Socket {
     }
 
     pub fn send(self, bytes: &[u8]) {
-        let buffer = Buffer { bytes: bytes.as_ptr(), length: bytes.len() as u32 };
+        let buffer = Buffer { bytes: bytes.as_ptr().cast_mut(), length: bytes.len() as u32 };
         let mut length = 0;
         // SAFETY: the host reads the buffer and no more, and writes one number.
         must("sock_send", unsafe { sock_send(self.0, &buffer, 1, 0, &mut length) });

@@ -2,6 +2,11 @@
 //!
 //! An address is 128 bytes: the family in the first two, little-endian, then the path and a zero.
 
+#[path = "../../wasmedge.rs"]
+mod wasmedge;
+
+use wasmedge::{Address, Buffer, STREAM, WRITE, fd_close, sock_shutdown};
+
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
     fn sock_open_v2(family: u32, kind: u32, fd: *mut u32) -> u32;
@@ -19,29 +24,13 @@ unsafe extern "C" {
     ) -> u32;
     fn sock_send_v2(fd: u32, buffers: *const Buffer, count: u32, flags: u32, length: *mut u32) -> u32;
     fn sock_getlocaladdr_v2(fd: u32, address: *mut Address, port: *mut u32) -> u32;
-    fn sock_shutdown(fd: u32, how: u32) -> u32;
-    fn fd_close(fd: u32) -> u32;
 }
 
 const UNIX: u32 = 3;
-const STREAM: u32 = 2;
-const WRITE: u32 = 2;
 const STORAGE: usize = 128;
 const PATH_AT: usize = 2;
 const PATH_MAX: usize = 108;
 const INVAL: u32 = 28;
-
-#[repr(C)]
-struct Address {
-    bytes: *mut u8,
-    length: u32,
-}
-
-#[repr(C)]
-struct Buffer {
-    bytes: *mut u8,
-    length: u32,
-}
 
 /// A number of WASI's `errno`.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ mod limits;
 mod logs;
 mod namespaces;
 mod network;
+mod readme;
 mod restart;
 mod security;
 mod sidecar;
@@ -21,6 +22,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(life::scenarios());
     scenarios.extend(logs::scenarios());
     scenarios.extend(network::scenarios());
+    scenarios.extend(readme::scenarios());
     scenarios.extend(exec::scenarios());
     scenarios.extend(security::scenarios());
     scenarios.extend(namespaces::scenarios());

@@ -7,8 +7,9 @@ use std::thread;
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::cri::pod::Pod;
 use e2e::cri::{self, Cri};
+use e2e::http::client::ask;
+use e2e::kubelet::Kubelet;
 use e2e::kubelet::manifest::Manifest;
-use e2e::kubelet::{Kubelet, http};
 use e2e::output::Output;
 use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
@@ -101,7 +102,7 @@ fn drained(cri: &Cri<'_>, pod: &Pod<'_>, kubelet: &mut Kubelet<'_>) -> Result<()
     let address = SocketAddr::new(pod.address()?.into(), 8080);
     let request = Request::get("/sleep?2000").body(String::new())?;
     let answer = thread::scope(|scope| {
-        let asked = scope.spawn(|| http::ask(net, address, request));
+        let asked = scope.spawn(|| ask(net, address, request));
         poll("the request", LIMIT, || Ok(pod.is_connected(8080)?.then_some(())))?;
         kubelet.stop()?;
         asked.join().unwrap_or_else(|_| bail!("the thread that asked panicked"))

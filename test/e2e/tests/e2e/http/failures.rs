@@ -1,9 +1,13 @@
 //! Guests that fail: each tells its client what can still be told, and its operator all of it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
+use e2e::http::Served;
 use e2e::http::client::{Text, get, h2, io, wait, whole};
 use e2e::runner::Scenario;
+use http_body_util::BodyExt as _;
+use hyper::Request;
+use tokio::sync::oneshot;
 
 use super::all;
 
@@ -24,6 +28,8 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("http-late-trap", |daemon| {
             fails(daemon, "/late-trap", &["GET /late-trap: 500: the guest trapped:", "wasm backtrace:"])
         }),
+        Scenario::ours("http-mid-trap", mid_trap),
+        Scenario::ours("http-2-mid-trap", mid_trap_two),
         Scenario::ours("http-cut-answer", cut),
         Scenario::ours("http-2-failures", by_two),
         Scenario::ours("http-trap-alone", alone),
@@ -56,6 +62,53 @@ fn cut(daemon: &Containerd) -> Result<()> {
     let rest = String::from_utf8_lossy(&wire.rest()?).into_owned();
     ensure!(!rest.contains("0\r\n\r\n"), "the body seems whole: {rest:?}");
     web.logs("http-all: the answer of /echo was cut short")?;
+    web.lives()?;
+    web.end()
+}
+
+/// One that traps when its client has got the first of its answer: the rest is visibly missing.
+fn mid_trap(daemon: &Containerd) -> Result<()> {
+    let web = all(daemon).serve()?;
+    let mut wire = web.wire()?;
+    wire.posts("/mid-trap")?;
+    wire.head()?.status(200)?;
+    ensure!(wire.chunk()?.as_deref() == Some(b"first\n"), "it does not begin");
+    wire.sends_chunk("")?;
+    wire.closed()?;
+    told_once(&web)
+}
+
+/// The same by HTTP/2, where it is the stream that is cut, and not the connection.
+fn mid_trap_two(daemon: &Containerd) -> Result<()> {
+    let web = all(daemon).serve()?;
+    let stream = web.connect()?;
+    wait(async {
+        let (end, ended) = oneshot::channel::<()>();
+        let body = Text::default().with_trailers(async { ended.await.err().and(None) });
+        let request = Request::post("http://test/mid-trap").body(Box::pin(body).boxed())?;
+        let mut sender = h2(io(stream)?).await?;
+        let mut answer = sender.send_request(request).await?;
+        ensure!(answer.status() == 200, "status {}", answer.status());
+        let first = answer.body_mut().frame().await.context("it does not begin")??;
+        ensure!(first.data_ref().is_some_and(|first| first == "first\n"), "it begins with {first:?}");
+        drop(end);
+        let rest = answer.body_mut().frame().await;
+        ensure!(matches!(rest, Some(Err(_))), "the body seems whole: {rest:?}");
+        let request = get("/")?.map(|body| Box::pin(body.with_trailers(async { None })).boxed());
+        let (status, text, _) = whole(sender.send_request(request).await?).await?;
+        ensure!((status, text.as_str()) == (200, "hello\n"), "{status} {text:?}");
+        Ok(())
+    })?;
+    told_once(&web)
+}
+
+/// One line about it, with the backtrace below it, and the server lives.
+fn told_once(web: &Served<'_>) -> Result<()> {
+    web.logs("wasm backtrace:")?;
+    let log = web.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.starts_with("lighter: ")).collect();
+    let begins = "lighter: in the middle of its answer, the guest trapped: ";
+    ensure!(told.len() == 1 && told[0].starts_with(begins), "the log says {log:?}");
     web.lives()?;
     web.end()
 }

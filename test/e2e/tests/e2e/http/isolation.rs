@@ -16,6 +16,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("http-reuse", |daemon| counts(daemon, "3", "1 2 3 1 2 3 1")),
         Scenario::ours("http-reuse-trap", reuse_trap),
         Scenario::ours("http-environment", environment),
+        Scenario::ours("http-config", config),
         Scenario::ours("http-volume", volume),
         Scenario::ours("http-output", output),
         Scenario::ours("http-random", random),
@@ -51,6 +52,20 @@ fn environment(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).args(&["one", "two words"]).env("A=b").env("PORT=8080").serve()?;
     web.get("/args")?.is(200, "/guests/http-all.wasm\none\ntwo words")?;
     web.get("/env")?.status(200)?.says("A=b\n")?.says("PATH=/bin\n")?.says("PORT=8080\n")?;
+    web.end()
+}
+
+/// The same environment, for those who ask `wasi:config` for it; annotations are the host's affair.
+fn config(daemon: &Containerd) -> Result<()> {
+    let web = set(daemon, &[("timeout", "10s")]).env("GREETING=good day").env("EMPTY=").serve()?;
+    web.get("/config?GREETING")?.is(200, "good day")?;
+    web.get("/config?EMPTY")?.is(200, "")?;
+    for key in ["greeting", "NONE", "lighter.wasm/http.timeout"] {
+        web.get(&format!("/config?{key}"))?.is(404, "no such key")?;
+    }
+    let (listed, environment) = (web.get("/config")?.status(200)?, web.get("/env")?);
+    ensure!(listed.text() == environment.text(), "{:?} of {:?}", listed.text(), environment.text());
+    listed.says("EMPTY=\n")?.says("GREETING=good day\n")?.says("PATH=/bin\n")?;
     web.end()
 }
 

@@ -1,30 +1,35 @@
 //! Names: the container's own files and name server, whatever else its image would like.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
-use e2e::http::names;
+use e2e::dns::Dns;
+use e2e::examples::Example;
 use e2e::http::upstream::Upstream;
+use e2e::image;
 use e2e::process::run;
+use e2e::rootfs::{file, folder};
 use e2e::runner::Scenario;
+use serde_json::json;
 
 use super::all;
 use super::outgoing::fetches;
 use crate::data::shared_folder;
 
+/// An image that would like to run code of its own.
+const EVIL: &str = "localhost/e2e:evil";
 /// What the test's name server knows.
-const NAMES: &[(&str, Ipv4Addr)] =
-    &[("upstream.test", Ipv4Addr::LOCALHOST), ("short.cluster.test", Ipv4Addr::new(127, 0, 0, 3))];
+const NAMES: &[(&str, &str)] = &[("upstream.test", "127.0.0.1"), ("short.cluster.test", "127.0.0.3")];
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::ours("http-names-hosts", hosts),
         Scenario::ours("http-names-dns", dns),
+        Scenario::ours("http-names-truncated", truncated),
         Scenario::measured("http-names-hostile-image", hostile),
     ]
 }
@@ -60,17 +65,44 @@ fn dns(daemon: &Containerd) -> Result<()> {
     let folder = shared_folder(daemon, "http-names-dns")?;
     let conf = "nameserver 127.0.0.1\nsearch cluster.test\noptions ndots:1\n";
     let web = with_file(all(daemon), &folder, "/etc/resolv.conf", conf)?.serve()?;
-    let asked = names::serve(&web.net, NAMES)?;
+    let dns = Dns::start(&web.net, NAMES)?;
     let upstream = Upstream::serve(&web.net, None)?;
     fetches(&web, &format!("http://upstream.test:{}/", upstream.port), "200\nasked for /")?;
     web.get("/lookup?upstream.test")?.is(200, "127.0.0.1")?;
     web.get("/lookup?short")?.is(200, "127.0.0.3")?;
     web.get("/lookup?nobody.test")?.is(200, "error: name-unresolvable")?;
     web.get("/get?http://nobody.test/")?.status(200)?.says("error: ErrorCode::DnsError")?.says("NXDOMAIN")?;
-    let asked = asked.lock().map_err(|_| anyhow::anyhow!("the name server panicked"))?.clone();
+    let asked = dns.asked();
     ensure!(asked.iter().any(|name| name == "short.cluster.test"), "{asked:?}");
     ensure!(!asked.iter().any(|name| name == "localhost"), "{asked:?}");
     web.end()
+}
+
+/// An answer that is too long for a datagram is asked for again by TCP, and is whole.
+fn truncated(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-names-truncated")?;
+    let web = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?.serve()?;
+    let many: Vec<String> = (1..=100).map(|last| format!("127.0.1.{last}")).collect();
+    let table: Vec<(&str, &str)> = many.iter().map(|address| ("many.test", address.as_str())).collect();
+    let dns = Dns::start(&web.net, &table)?;
+    let answer = web.get("/lookup?many.test")?.status(200)?.text();
+    let mut found: Vec<&str> = answer.lines().collect();
+    found.sort_by_key(|address| many.iter().position(|known| known == address));
+    ensure!(found == many, "found {} of {}: {found:?}", found.len(), many.len());
+    ensure!(dns.asked_by_tcp() == ["many.test"], "by TCP it was asked for {:?}", dns.asked_by_tcp());
+    web.end()
+}
+
+/// An image of the guest with this library wherever a libc would look for it.
+fn evil(library: &[u8]) -> Result<Example> {
+    let wasm = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/http-all/http-all.wasm");
+    let mut nodes = vec![file("app.wasm", 0o644, fs::read(wasm)?), folder("etc", 0o755)];
+    nodes.push(file("etc/nsswitch.conf", 0o644, "hosts: evil\n"));
+    nodes.push(folder("usr", 0o755));
+    for place in ["lib", "lib64", "lib/x86_64-linux-gnu", "usr/lib", "usr/lib/x86_64-linux-gnu"] {
+        nodes.extend([folder(place, 0o755), file(&format!("{place}/libnss_evil.so.2"), 0o755, library)]);
+    }
+    Ok(Example { name: EVIL.into(), config: json!({}), nodes })
 }
 
 /// Of an image that wants look-ups to go through a library of its own no code runs. Where there is no C
@@ -100,12 +132,9 @@ fn hostile(daemon: &Containerd) -> Result<String> {
     if !armed {
         fs::write(&library, "no library")?;
     }
-    let mut web = all(daemon).bind(&folder, "/outbox", true);
-    web = with_file(web, &folder, "/etc/nsswitch.conf", "hosts: evil\n")?;
-    for place in ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/lib", "/usr/lib"] {
-        web = web.bind(&library, &format!("{place}/libnss_evil.so.2"), false);
-    }
-    let web = web.serve()?;
+    image::write_examples(&[evil(&fs::read(&library)?)?], &folder.join("image.tar"))?;
+    daemon.import(&folder.join("image.tar"))?;
+    let web = daemon.run("web").image(EVIL).args(&["/app.wasm"]).bind(&folder, "/outbox", true).serve()?;
     web.get("/lookup?nobody.test")?.status(200)?.says("error: ")?;
     web.get("/get?http://nobody.test/")?.status(200)?.says("error: ")?;
     web.get("/connect?nobody.test:80")?.status(200)?.says("error: ")?;

@@ -12,6 +12,7 @@ mod outgoing;
 mod patience;
 mod policy;
 mod protocol;
+mod stalls;
 mod streaming;
 mod tls;
 
@@ -37,6 +38,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(ending::scenarios());
     scenarios.extend(health::scenarios());
     scenarios.extend(outgoing::scenarios());
+    scenarios.extend(stalls::scenarios());
     scenarios.extend(lookups::scenarios());
     scenarios.extend(policy::scenarios());
     scenarios.extend(tls::scenarios());

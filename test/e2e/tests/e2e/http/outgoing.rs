@@ -20,6 +20,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("http-get-connections", connections),
         Scenario::ours("http-get-tls", tls),
         Scenario::ours("http-get-tls-files", tls_files),
+        Scenario::ours("http-get-2", two),
         Scenario::ours("http-connect", connect),
     ]
 }
@@ -92,20 +93,41 @@ fn tls(daemon: &Containerd) -> Result<()> {
     let run = all(daemon).env("SSL_CERT_FILE=/tls/ca.pem").bind(&folder, "/tls", false);
     let web = run.serve()?;
     let url = |upstream: &Upstream, host: &str| format!("https://{host}:{}/secret", upstream.port);
-    let known = Upstream::serve(&web.net, Some(ours.vouch("localhost")?.server()?))?;
+    let known = Upstream::serve(&web.net, Some(ours.vouch("localhost")?.server(&[])?))?;
     fetches(&web, &url(&known, "localhost"), "200\nasked for /secret")?;
     // Vouched for under another name.
     fetches(&web, &url(&known, "127.0.0.1"), "error: ErrorCode::TlsCertificateError")?;
-    let unknown = Upstream::serve(&web.net, Some(others.vouch("localhost")?.server()?))?;
+    let unknown = Upstream::serve(&web.net, Some(others.vouch("localhost")?.server(&[])?))?;
     fetches(&web, &url(&unknown, "localhost"), "error: ErrorCode::TlsCertificateError")?;
     let plain = Upstream::serve(&web.net, None)?;
     web.get(&format!("/get?{}", url(&plain, "localhost")))?.says("error: ErrorCode::Tls")?;
     web.end()
 }
 
+/// An upstream that speaks HTTP/2 and nothing else: requests share one connection, bodies go both ways.
+fn two(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "http-get-2")?;
+    let authority = Authority::new()?;
+    fs::write(folder.join("ca.pem"), authority.pem())?;
+    let run = all(daemon).env("SSL_CERT_FILE=/tls/ca.pem").bind(&folder, "/tls", false);
+    let web = run.serve()?;
+    let upstream = Upstream::serve(&web.net, Some(authority.vouch("localhost")?.server(&["h2"])?))?;
+    let url = format!("https://localhost:{}", upstream.port);
+    for path in ["/one", "/two", "/three"] {
+        fetches(&web, &format!("{url}{path}"), &format!("200\nasked for {path}"))?;
+    }
+    web.wire()?.ask(&format!("POST /post?{url}/four"), "there and back")?.is(200, "there and back")?;
+    let lines: Vec<String> = upstream.asked().into_iter().map(|asked| asked.line).collect();
+    let expected =
+        ["GET /one", "GET /two", "GET /three", "POST /four"].map(|line| format!("{line} HTTP/2.0"));
+    ensure!(lines == expected, "it was asked {lines:?}");
+    ensure!(upstream.connections() == 1, "{} connections", upstream.connections());
+    web.end()
+}
+
 /// Without a file the web's authorities count; one that is not there is an error that names it.
 fn tls_files(daemon: &Containerd) -> Result<()> {
-    let server = Authority::new()?.vouch("localhost")?.server()?;
+    let server = Authority::new()?.vouch("localhost")?.server(&[])?;
     for (env, words) in [("A=b", "TlsCertificateError"), ("SSL_CERT_FILE=/none.pem", "/none.pem")] {
         let web = all(daemon).env(env).serve()?;
         let upstream = Upstream::serve(&web.net, Some(server.clone()))?;

@@ -1,11 +1,9 @@
 //! What a guest may reach, as its container's annotations say: requests, sockets and look-ups alike.
 
-use std::net::Ipv4Addr;
-
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
+use e2e::dns::Dns;
 use e2e::http::Served;
-use e2e::http::names;
 use e2e::http::upstream::Upstream;
 use e2e::runner::Scenario;
 
@@ -17,8 +15,7 @@ use crate::data::shared_folder;
 const OUTBOUND: &str = "lighter.wasm/allowed-outbound";
 const LOOKUP: &str = "lighter.wasm/allowed-lookup";
 const DENIED: &str = "error: ErrorCode::HttpRequestDenied";
-const NAMES: &[(&str, Ipv4Addr)] =
-    &[("good.test", Ipv4Addr::LOCALHOST), ("bad.test", Ipv4Addr::new(127, 0, 0, 2))];
+const NAMES: &[(&str, &str)] = &[("good.test", "127.0.0.1"), ("bad.test", "127.0.0.2")];
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -65,13 +62,12 @@ fn name(daemon: &Containerd) -> Result<()> {
     let run = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
     // The port is known only when the server is there, and that needs the network.
     let web = run.env("LIGHTER_ALLOWED_OUTBOUND=*").annotation(OUTBOUND, "good.test:8080").serve()?;
-    let asked = names::serve(&web.net, NAMES)?;
+    let dns = Dns::start(&web.net, NAMES)?;
     says(&web, "/get?http://good.test:8080/", "200\nhello")?;
     says(&web, "/get?http://good.test:8081/", DENIED)?;
     says(&web, "/get?http://bad.test:8080/", DENIED)?;
     web.logs("lighter: the guest may not look up bad.test")?;
-    let asked = asked.lock().map_err(|_| anyhow::anyhow!("the name server panicked"))?.clone();
-    ensure!(!asked.iter().any(|name| name.starts_with("bad")), "{asked:?}");
+    ensure!(!dns.asked().iter().any(|name| name.starts_with("bad")), "{:?}", dns.asked());
     web.end()
 }
 
@@ -80,14 +76,13 @@ fn lookup(daemon: &Containerd) -> Result<()> {
     let folder = shared_folder(daemon, "http-allowed-lookup")?;
     let run = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
     let web = run.annotation(LOOKUP, "good.test").serve()?;
-    let asked = names::serve(&web.net, NAMES)?;
+    let dns = Dns::start(&web.net, NAMES)?;
     says(&web, "/lookup?good.test", "127.0.0.1")?;
     says(&web, "/lookup?bad.test", "error: access-denied")?;
     says(&web, "/get?http://bad.test:8080/", DENIED)?;
     says(&web, "/get?http://good.test:8080/", "200\nhello")?;
     web.logs("lighter: the guest may not look up bad.test")?;
-    let asked = asked.lock().map_err(|_| anyhow::anyhow!("the name server panicked"))?.clone();
-    ensure!(!asked.iter().any(|name| name.starts_with("bad")), "{asked:?}");
+    ensure!(!dns.asked().iter().any(|name| name.starts_with("bad")), "{:?}", dns.asked());
     web.end()
 }
 

@@ -6,7 +6,8 @@ use std::thread;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
-use e2e::http::exchange::{Connection, Server};
+use e2e::http::upstream::Upstream;
+use e2e::http::wire::Wire;
 use e2e::output::Output;
 use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
@@ -52,9 +53,9 @@ fn to(address: &str) -> String {
 fn connect(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = |url: &str| room.run("fetches").annotation(OUTBOUND, "127.0.0.1:8080").args(&[CLIENT, url]);
-    let server = Server::start(room.listen("127.0.0.1:8080")?, 1, |_| (200, "allowed\n".into()));
-    told(run("http://127.0.0.1:8080/").finish()?.ok()?.prints("200\nallowed")?, &[])?;
-    server.finish()?;
+    let server = Upstream::at(&room.net, "127.0.0.1:8080", None)?;
+    told(run("http://127.0.0.1:8080/").finish()?.ok()?.prints("200\nasked for /")?, &[])?;
+    drop(server);
     for address in ["127.0.0.1:8081", "127.0.0.2:8080"] {
         let output = run(&format!("http://{address}/")).finish()?.exits(1)?;
         told(output.complains("error sending request")?, &[&to(address)])?;
@@ -68,14 +69,13 @@ fn once(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = room.run("hyper").annotation(OUTBOUND, "");
     let hyper = ready(run.args(&["/guests/socket-hyper.wasm", "8080"]))?;
-    let mut client = Connection::over(room.connect("127.0.0.1:8080")?);
+    let mut client = room.wire("127.0.0.1:8080")?;
     for _ in 0..3 {
         for host in ["127.0.0.1:1", "127.0.0.1:2", "a.test", "localhost"] {
-            let (status, body) = client.ask(&format!("GET /fetch?http://{host}/"), "")?;
-            ensure!(status == 502, "{host}: {status} {body:?}");
+            client.ask(&format!("GET /fetch?http://{host}/"), "")?.status(502).context(host)?;
         }
     }
-    ensure!(client.ask("GET /", "")?.0 == 200, "it does not answer any more");
+    client.ask("GET /", "")?.status(200)?;
     let look_up = format!("look up a.test: {OUTBOUND} does not name it");
     let expected = [to("127.0.0.1:1"), to("127.0.0.1:2"), look_up, to("127.0.0.1:80")];
     told(room.stop("hyper", hyper)?, &expected.each_ref().map(String::as_str)).map(drop)
@@ -98,15 +98,15 @@ fn by_name(daemon: &Containerd) -> Result<()> {
     let hosts = room.file("hosts-egress", "127.0.0.9 db.test\n")?;
     let run = room.run("hyper").annotation(OUTBOUND, "*.test:9000").bind(&hosts, "/etc/hosts", false);
     let hyper = ready(run.args(&["/guests/socket-hyper.wasm", "8080"]))?;
-    let mut client = Connection::over(room.connect("127.0.0.1:8080")?);
-    let mut fetch = |host: &str| Ok(client.ask(&format!("GET /fetch?http://{host}/"), "")?.0);
-    let server = Server::start(room.listen("127.0.0.9:9000")?, 2, |_| (200, "found\n".into()));
+    let mut client = room.wire("127.0.0.1:8080")?;
+    let mut fetch = |host: &str| Ok(client.ask(&format!("GET /fetch?http://{host}/"), "")?.status);
+    let server = Upstream::at(&room.net, "127.0.0.9:9000", None)?;
     let statuses: Result<Vec<u16>> = ["127.0.0.9:9000", "db.test:9000", "127.0.0.9:9000", "db.test:9001"]
         .map(&mut fetch)
         .into_iter()
         .collect();
     ensure!(statuses.as_ref().is_ok_and(|all| *all == [502, 200, 200, 502]), "{statuses:?}");
-    server.finish()?;
+    ensure!(server.asked().len() == 2, "it was asked {:?}", server.asked());
     let output = room.stop("hyper", hyper)?;
     told(output, &[&to("127.0.0.9:9000"), &to("127.0.0.9:9001")]).map(drop)
 }
@@ -167,16 +167,16 @@ fn tcp_p2(daemon: &Containerd) -> Result<()> {
         ensure!(!guest.ended()?, "it ended");
         Ok(room.connect("127.0.0.1:8080").ok())
     })?;
-    let mut client = Connection::over(client);
+    let mut client = Wire::new(client);
     // The guest takes what is before the last colon as it is.
     let mut ask = |target: &str| {
         let target = target.replace(['[', ']'], "");
-        client.ask(&format!("GET /connect?{target}"), "").map(|(_, body)| body)
+        client.ask(&format!("GET /connect?{target}"), "").map(|answer| answer.text())
     };
     for address in ["127.0.0.1:9000", "[::1]:9000"] {
         let refused = ask(address)?;
         ensure!(refused.trim() == "error: connection-refused", "{address}, where nobody is: {refused:?}");
-        let listener = room.listen(address)?;
+        let listener = room.net.listen(address)?;
         let answer = thread::scope(|scope| {
             let server = scope.spawn(|| -> Result<()> { Ok((&listener.accept()?.0).write_all(b"pong\n")?) });
             let answer = ask(address);
@@ -198,7 +198,7 @@ fn serve(daemon: &Containerd, guest: &str) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = room.run("serves").annotation(OUTBOUND, "127.0.0.1:9000");
     let running = ready(run.args(&[guest, "8080", "127.0.0.1:9000"]))?;
-    let target = room.listen("127.0.0.1:9000")?;
+    let target = room.net.listen("127.0.0.1:9000")?;
     let mut client = room.connect("127.0.0.1:8080")?;
     match guest.ends_with("p2.wasm") {
         true => client.write_all(b"hello\n")?,

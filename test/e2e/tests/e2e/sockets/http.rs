@@ -1,8 +1,9 @@
 //! HTTP over WasmEdge's sockets: hyper serves, reqwest fetches.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
-use e2e::http::exchange::{Connection, Server};
+use e2e::http::upstream::Upstream;
+use e2e::http::wire::Wire;
 use e2e::runner::Scenario;
 
 use super::Room;
@@ -27,8 +28,7 @@ pub fn scenarios() -> Vec<Scenario> {
 fn hello(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let server = room.serve("hello", &["/guests/socket-hello.wasm", "8080"])?;
-    let answer = Connection::over(room.connect("127.0.0.1:8080")?).ask("GET /", "")?;
-    ensure!(answer == (200, "hello\n".into()), "it answers {answer:?}");
+    room.wire("127.0.0.1:8080")?.ask("GET /", "")?.is(200, "hello")?;
     room.stop("hello", server).map(drop)
 }
 
@@ -36,20 +36,18 @@ fn hello(daemon: &Containerd) -> Result<()> {
 fn routes(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let server = room.serve("hyper", &HYPER)?;
-    let mut client = Connection::over(room.connect("127.0.0.1:8080")?);
+    let mut client = room.wire("127.0.0.1:8080")?;
     let mut check = |what: &str, body: &str, status: u16, expected: &str| -> Result<()> {
-        let answer = client.ask(what, body)?;
-        ensure!(answer == (status, expected.into()), "{what}: {answer:?}");
-        Ok(())
+        client.ask(what, body)?.is(status, expected).map(drop).with_context(|| what.to_owned())
     };
-    check("GET /", "", 200, "hello\n")?;
+    check("GET /", "", 200, "hello")?;
     check("GET /healthz", "", 200, "")?;
     check("POST /echo", "what is said", 200, "what is said")?;
     check("GET /orders", "", 200, "")?;
     check("POST /orders", "one", 200, "{}")?;
     check("POST /orders", "two", 200, "{}")?;
-    check("GET /orders", "", 200, "one\ntwo\n")?;
-    check("GET /nothing", "", 404, "no such path\n")?;
+    check("GET /orders", "", 200, "one\ntwo")?;
+    check("GET /nothing", "", 404, "no such path")?;
     room.stop("hyper", server).map(drop)
 }
 
@@ -57,14 +55,12 @@ fn routes(daemon: &Containerd) -> Result<()> {
 fn many_clients(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let server = room.serve("hyper", &HYPER)?;
-    let connect = |_| room.connect("127.0.0.1:8080").map(Connection::over);
-    let mut clients: Vec<Connection> = (0..CLIENTS).map(connect).collect::<Result<_>>()?;
+    let mut clients: Vec<Wire> = (0..CLIENTS).map(|_| room.wire("127.0.0.1:8080")).collect::<Result<_>>()?;
     for (nth, client) in clients.iter_mut().enumerate() {
-        client.request("POST /echo", &format!("client {nth}"))?;
+        client.sends("POST /echo", &format!("client {nth}"))?;
     }
     for (nth, client) in clients.iter_mut().enumerate().rev() {
-        let answer = client.message()?.body;
-        ensure!(answer == format!("client {nth}"), "client {nth} was answered {answer:?}");
+        client.answer()?.is(200, &format!("client {nth}"))?;
     }
     room.stop("hyper", server).map(drop)
 }
@@ -74,17 +70,15 @@ fn large_body(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let server = room.serve("hyper", &HYPER)?;
     let body = "0123456789abcdef".repeat(1 << 16);
-    let (mut client, stream) = {
-        let stream = room.connect("127.0.0.1:8080")?;
-        (Connection::over(stream.try_clone()?), stream)
-    };
+    let stream = room.connect("127.0.0.1:8080")?;
+    let mut client = Wire::new(stream.try_clone()?);
     let answer = std::thread::scope(|scope| {
-        let sends = scope.spawn(|| Connection::over(stream).request("POST /echo", &body));
-        let answer = client.message();
+        let sends = scope.spawn(|| Wire::new(stream).sends("POST /echo", &body));
+        let answer = client.answer();
         sends.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
         answer
     })?;
-    ensure!(answer.body == body, "{} bytes came back of {}", answer.body.len(), body.len());
+    ensure!(answer.body == body.as_bytes(), "{} bytes came back of {}", answer.body.len(), body.len());
     room.stop("hyper", server).map(drop)
 }
 
@@ -92,21 +86,14 @@ fn large_body(daemon: &Containerd) -> Result<()> {
 fn sidecar(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let server = room.serve("hyper", &HYPER)?;
-    let mut client = Connection::over(room.connect("127.0.0.1:8080")?);
-    let (status, body) = client.ask("GET /state/a", "")?;
-    ensure!(status == 502 && body.starts_with("error: "), "without a sidecar: {status} {body:?}");
-    let dapr =
-        Server::start(room.listen("127.0.0.1:3500")?, 3, |request| match request.line.split(' ').next() {
-            Some("POST") => (204, String::new()),
-            _ => (201, "kept".into()),
-        });
-    let saved = client.ask("POST /state/a", "five")?;
-    ensure!(saved == (204, String::new()), "saving: {saved:?}");
-    let read = client.ask("GET /state/a", "")?;
-    ensure!(read == (201, "kept".into()), "reading: {read:?}");
-    let fetched = client.ask("GET /fetch?http://127.0.0.1:3500/any", "")?;
-    ensure!(fetched == (201, "kept".into()), "fetching: {fetched:?}");
-    let asked = dapr.finish()?;
+    let mut client = room.wire("127.0.0.1:8080")?;
+    client.ask("GET /state/a", "")?.status(502).context("without a sidecar")?.says("error: ")?;
+    let script = |line: &str| if line.starts_with("POST") { (204, "") } else { (201, "kept") };
+    let dapr = Upstream::at(&room.net, "127.0.0.1:3500", Some(script))?;
+    client.ask("POST /state/a", "five")?.is(204, "")?;
+    client.ask("GET /state/a", "")?.is(201, "kept")?;
+    client.ask("GET /fetch?http://127.0.0.1:3500/any", "")?.is(201, "kept")?;
+    let asked = dapr.asked();
     let lines: Vec<&str> = asked.iter().map(|request| request.line.as_str()).collect();
     let expected = [
         "POST /v1.0/state/statestore HTTP/1.1",
@@ -121,10 +108,10 @@ fn sidecar(daemon: &Containerd) -> Result<()> {
 fn client(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     for host in ["127.0.0.1", "localhost"] {
-        let server = Server::start(room.listen("127.0.0.1:8080")?, 1, |_| (418, "tea\n".into()));
+        let server = Upstream::at(&room.net, "127.0.0.1:8080", Some(|_| (418, "tea\n")))?;
         let url = format!("http://{host}:8080/pot");
         room.run("client").args(&[CLIENT, &url]).finish()?.ok()?.prints("418\ntea")?;
-        let asked = server.finish()?;
+        let asked = server.asked();
         ensure!(asked[0].line == "GET /pot HTTP/1.1", "{host}: the server was asked {asked:?}");
     }
     Ok(())

@@ -87,7 +87,7 @@ fn closed(daemon: &Containerd) -> Result<()> {
 /// A port that somebody has cannot be listened on: Start says so, and the one who has it keeps it.
 fn busy(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
-    let has = room.listen("127.0.0.1:8080")?;
+    let has = room.net.listen("127.0.0.1:8080")?;
     let run = room.run("wants").annotation(LISTEN, "127.0.0.1:8080").args(&[LISTENER]);
     let output = run.finish()?;
     ensure!(output.code != 0 && output.stdout.is_empty(), "it ran: {output:?}");

@@ -10,7 +10,7 @@ mod proxy;
 mod unix;
 
 use std::fs;
-use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,12 +18,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
+use e2e::http::wire::Wire;
 use e2e::net::Net;
 use e2e::output::Output;
 use e2e::process::{LIMIT, Running};
 use e2e::runner::Scenario;
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::TimeVal;
 
 /// How long a signalled guest may take to end, calls of ctr and its clean-up included.
 const PROMPT: Duration = Duration::from_secs(2);
@@ -67,17 +66,13 @@ impl<'a> Room<'a> {
         ready(self.run(id).args(args))
     }
 
-    fn connect(&self, to: impl ToSocketAddrs + Send) -> Result<TcpStream> {
-        let stream = self.net.inside(|| Ok(TcpStream::connect(to)?))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(stream)
+    fn connect(&self, to: &str) -> Result<TcpStream> {
+        e2e::http::connect(&self.net, to.parse()?)
     }
 
-    /// A listener whose accept does not wait for ever.
-    fn listen(&self, at: &str) -> Result<TcpListener> {
-        let listener = self.net.inside(|| TcpListener::bind(at).with_context(|| at.to_owned()))?;
-        setsockopt(&listener, sockopt::ReceiveTimeout, &TimeVal::new(10, 0))?;
-        Ok(listener)
+    /// A connection for HTTP.
+    fn wire(&self, to: &str) -> Result<Wire> {
+        Ok(Wire::new(self.connect(to)?))
     }
 
     fn datagrams(&self, at: &str) -> Result<UdpSocket> {

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::dns::{self, Dns};
-use e2e::http::exchange::Server;
+use e2e::http::upstream::Upstream;
 use e2e::runner::Scenario;
 
 use super::Room;
@@ -36,7 +36,7 @@ fn localhost(daemon: &Containerd) -> Result<()> {
 /// What the file knows nobody is asked for.
 fn hosts(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
-    let dns = Dns::start(room.datagrams(dns::ADDRESS)?, &[("db.test", "127.0.0.2")])?;
+    let dns = Dns::start(&room.net, &[("db.test", "127.0.0.2")])?;
     let hosts = room.file("hosts-db", "fd00::9 Db.Test db\n127.0.0.9 db.test # of the pod\n")?;
     // What libc would load is not asked for, either.
     let switch = room.file("nsswitch", "hosts: evil\n")?;
@@ -57,7 +57,7 @@ fn search(daemon: &Containerd) -> Result<()> {
     ];
     let check = |name: &str, found: &str, asked: &[&str]| -> Result<()> {
         let room = Room::new(daemon)?;
-        let dns = Dns::start(room.datagrams(dns::ADDRESS)?, &table)?;
+        let dns = Dns::start(&room.net, &table)?;
         let conf = room.file("search", &dns::resolv_conf("search ns.svc.test svc.test\noptions ndots:2"))?;
         let run = room.run("asks").bind(&conf, "/etc/resolv.conf", false).args(&[LOOKUP, name]);
         run.finish()?.ok()?.prints(&format!("{name}: {found}"))?;
@@ -74,7 +74,7 @@ fn search(daemon: &Containerd) -> Result<()> {
 /// One failure after the other: each name is asked for, and none is found.
 fn unknown(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
-    let dns = Dns::start(room.datagrams(dns::ADDRESS)?, &[])?;
+    let dns = Dns::start(&room.net, &[])?;
     let conf = room.file("unknown", &dns::resolv_conf("search test"))?;
     let run = room.run("asks").bind(&conf, "/etc/resolv.conf", false).args(&[LOOKUP, "nobody", "a..b"]);
     let output = run.finish()?.ok()?;
@@ -95,15 +95,15 @@ fn silent(daemon: &Containerd) -> Result<()> {
 /// The same for WasmEdge's sockets.
 fn client(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
-    let dns = Dns::start(room.datagrams(dns::ADDRESS)?, &[("web.ns.test", "127.0.0.5")])?;
+    let dns = Dns::start(&room.net, &[("web.ns.test", "127.0.0.5")])?;
     let conf = room.file("client", &dns::resolv_conf("search ns.test"))?;
     let hosts = room.file("hosts-client", "127.0.0.9 db\n")?;
     for (host, at) in [("web", "127.0.0.5:8080"), ("db", "127.0.0.9:8080")] {
-        let server = Server::start(room.listen(at)?, 1, |_| (200, "found\n".into()));
+        let server = Upstream::at(&room.net, at, None)?;
         let run =
             room.run("fetches").bind(&conf, "/etc/resolv.conf", false).bind(&hosts, "/etc/hosts", false);
-        run.args(&[CLIENT, &format!("http://{host}:8080/")]).finish()?.ok()?.prints("200\nfound")?;
-        server.finish()?;
+        run.args(&[CLIENT, &format!("http://{host}:8080/")]).finish()?.ok()?.prints("200\nasked for /")?;
+        drop(server);
     }
     ensure!(dns.asked() == ["web.ns.test"], "the server was asked for {:?}", dns.asked());
     let run = room.run("fetches").bind(&conf, "/etc/resolv.conf", false);

@@ -33,7 +33,7 @@ struct Pair {
 
 fn with(daemon: &Containerd, check: fn(Pair, &mut Running) -> Result<()>) -> Result<()> {
     let room = Room::new(daemon)?;
-    let listener = room.listen(TARGET)?;
+    let listener = room.net.listen(TARGET)?;
     let mut proxy = room.serve("proxy", &PROXY)?;
     check(pair(&room, &listener)?, &mut proxy)?;
     room.stop("proxy", proxy).map(drop)
@@ -99,7 +99,7 @@ fn unreachable(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let proxy = room.serve("proxy", &PROXY)?;
     ensure!(all(&mut room.connect("127.0.0.1:8080")?)? == b"", "somebody answered");
-    let listener = room.listen(TARGET)?;
+    let listener = room.net.listen(TARGET)?;
     let Pair { mut client, server } = pair(&room, &listener)?;
     (&server).write_all(b"here")?;
     drop(server);

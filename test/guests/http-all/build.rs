@@ -1,0 +1,6 @@
+//! Tells wasm-component-ld what the component imports beyond wasi:http's own world.
+
+fn main() {
+    let here = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    println!("cargo::rustc-link-arg=--component-type={here}/wit/config.wit");
+}
