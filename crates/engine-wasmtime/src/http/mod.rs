@@ -3,11 +3,16 @@
 mod answer;
 mod connector;
 mod errors;
+mod exports;
 mod guests;
 mod outgoing;
+mod received;
 mod ticks;
 mod trust;
+#[cfg(feature = "p3")]
+mod wasi03;
 
+pub use exports::Component;
 pub use guests::Guests;
 pub use outgoing::Outgoing;
 pub use ticks::Ticks;
