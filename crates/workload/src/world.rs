@@ -378,11 +378,16 @@ mod tests {
         check("(module (func (export \"f\")))", Some("g"), "no function \"g\" (it exports f)");
         check("(component)", None, "no wasi:cli/run, wasi:http/incoming-handler or wasi:http/handler to");
         check("(component (import \"my:own/thing@1.0.0\" (instance)))", None, "my:own/thing@1.0.0");
-        for name in ["wasi:cli/run@0.3.0", "wasi:http/handler@0.3.0-rc-2026-01-06", "wasi:http/handler@0.4.0"] {
+        for name in ["wasi:cli/run@0.3.0", "wasi:http/handler@0.3.0-rc-2026-01-06", "wasi:http/handler@0.4.0"]
+        {
             let text = format!(
                 "(component (import \"wasi:cli/types@0.3.0\" (instance)) (instance $i) (export \"{name}\" (instance $i)))"
             );
-            check(&text, None, &format!("it exports {name}; what runs of WASI 0.3 is wasi:http/handler@0.3.0"));
+            check(
+                &text,
+                None,
+                &format!("it exports {name}; what runs of WASI 0.3 is wasi:http/handler@0.3.0"),
+            );
         }
         check(
             "(component (import \"wasi:cli/types@0.3.0\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))",
