@@ -37,9 +37,14 @@ fn p3(daemon: &Containerd) -> Run<'_> {
     daemon.run("web").args(P3)
 }
 
-/// By both versions of HTTP, again and again on a connection.
+/// By both versions of HTTP, again and again on a connection, by copies that answer once or more.
 fn hello(daemon: &Containerd) -> Result<()> {
-    let web = p3(daemon).serve()?;
+    says_hello(p3(daemon))?;
+    says_hello(p3(daemon).annotation("lighter.wasm/http.reuse", "2"))
+}
+
+fn says_hello(run: Run<'_>) -> Result<()> {
+    let web = run.serve()?;
     let mut wire = web.wire()?;
     for _ in 0..3 {
         wire.asks("/hello")?;
