@@ -1,4 +1,5 @@
-//! Wasmtime as an engine: core modules on WASI preview 1, components on WASI 0.2.
+//! Wasmtime as an engine: core modules on WASI preview 1, components on WASI 0.2, and with the feature `p3` those
+//! that answer requests on WASI 0.3.
 //!
 //! Owns the one configuration that compiles and runs, the worlds' linkers, and everything a guest
 //! reaches through them. Never starts a thread, except to compile and to answer requests: [`Wasmtime::new`]
@@ -60,29 +61,31 @@ impl Engine for Wasmtime {
         let mut hash = DefaultHasher::new();
         self.engine.precompile_compatibility_hash().hash(&mut hash);
         settings::VERSION.hash(&mut hash);
+        cfg!(feature = "p3").hash(&mut hash);
         format!("{:016x}", hash.finish())
     }
 
     fn supports(&self, world: &World) -> bool {
         match world.abi {
             Abi::Preview1 | Abi::Sockets | Abi::Wasi02 => true,
+            Abi::Wasi03 => cfg!(feature = "p3") && world.serves(),
         }
     }
 
     fn compile(&self, wasm: &[u8], world: &World) -> anyhow::Result<Vec<u8>> {
         let compiled = match world.abi {
             Abi::Preview1 | Abi::Sockets => self.engine.precompile_module(wasm),
-            Abi::Wasi02 if world.serves() => return Incoming::compile(wasm),
-            Abi::Wasi02 => self.engine.precompile_component(wasm),
+            abi if world.serves() => return Incoming::compile(wasm, abi),
+            Abi::Wasi02 | Abi::Wasi03 => self.engine.precompile_component(wasm),
         };
         compiled.map_err(sentence)
     }
 
     fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
         Ok(match guest.world.abi {
-            Abi::Wasi02 if guest.world.serves() => Box::new(Incoming::map(code, guest)?),
+            _ if guest.world.serves() => Box::new(Incoming::map(code, guest)?),
             Abi::Preview1 | Abi::Sockets => Box::new(self.preview1.of(code::module(&self.engine, code)?)),
-            Abi::Wasi02 => Box::new(self.wasi02.of(code::component(&self.engine, code)?)),
+            Abi::Wasi02 | Abi::Wasi03 => Box::new(self.wasi02.of(code::component(&self.engine, code)?)),
         })
     }
 }

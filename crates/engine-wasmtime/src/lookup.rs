@@ -17,6 +17,8 @@ use wasmtime_wasi::{ResourceTable, WasiView};
 
 /// The interface as wasmtime-wasi 48 names it.
 const INTERFACE: &str = "wasi:sockets/ip-name-lookup@0.2.12";
+#[cfg(feature = "p3")]
+const INTERFACE_03: &str = "wasi:sockets/ip-name-lookup@0.3.0";
 
 /// A guest's state, as this interface sees it.
 pub trait Host: WasiView + 'static {
@@ -65,6 +67,33 @@ pub fn link<T: Host>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
             Ok((pollable(store.data_mut().ctx().table, answer)?,))
         },
     )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Puts this file's function in the place of Wasmtime's for WASI 0.3.
+///
+/// # Errors
+/// When the linker does not take it.
+#[cfg(feature = "p3")]
+pub fn link_03<T: Host>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup::ErrorCode;
+    use wasmtime_wasi::p3::bindings::sockets::types::IpAddress;
+    linker.allow_shadowing(true);
+    let mut interface = linker.instance(INTERFACE_03)?;
+    interface.func_wrap_concurrent("resolve-addresses", |guest, (name,): (String,)| {
+        let egress = guest.with(|mut store| store.get().egress());
+        Box::pin(async move {
+            let found = egress.lookup(&name).await;
+            let found = found.map(|found| found.into_iter().map(IpAddress::from).collect::<Vec<_>>());
+            Ok((found.map_err(|error| match error {
+                LookupError::NotFound(_) => ErrorCode::NameUnresolvable,
+                LookupError::Temporary { .. } => ErrorCode::TemporaryResolverFailure,
+                LookupError::Refused(_) => ErrorCode::AccessDenied,
+                LookupError::Invalid(_) => ErrorCode::InvalidArgument,
+            }),))
+        })
+    })?;
     linker.allow_shadowing(false);
     Ok(())
 }

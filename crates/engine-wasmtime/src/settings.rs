@@ -3,6 +3,7 @@
 
 use rustix::process::{Resource, getrlimit};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use workload::Abi;
 
 /// A 32-bit memory's whole range: with it reserved, the processor's page faults are the bounds checks.
 const WHOLE_RANGE: u64 = 4 << 30;
@@ -20,6 +21,8 @@ pub fn config() -> Config {
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     config.native_unwind_info(false);
     config.memory_init_cow(true);
+    // Each copy of each guest would pay for what those of WASI 0.3 alone can use.
+    config.concurrency_support(false);
     reserve(&mut config);
     config
 }
@@ -27,27 +30,33 @@ pub fn config() -> Config {
 /// For guests of which there is a copy per request, `most` at once.
 ///
 /// Epochs, since many share a process: one that takes too long must be ended alone.
-pub fn serving(most: usize) -> Config {
+pub fn serving(abi: Abi, most: usize) -> Config {
     let mut config = config();
     config.epoch_interruption(true);
+    #[cfg(feature = "p3")]
+    if abi == Abi::Wasi03 {
+        config.concurrency_support(true).wasm_component_model_async(true);
+    }
+    // There, each call that waits while others of the same copy go on has one of its own.
+    let stacks = if abi == Abi::Wasi03 { most.saturating_mul(4) } else { most };
     if !is_narrow() {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(most)));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(most, stacks)));
     }
     config
 }
 
 /// Address space for `most` copies of a component, each of several modules as toolchains make them: the
 /// program, its adapter, and what ties them together.
-fn pool(most: usize) -> PoolingAllocationConfig {
+fn pool(most: usize, stacks: usize) -> PoolingAllocationConfig {
     /// Each memory takes its whole range of addresses, of which a process has 2^47.
     const MOST_MEMORIES: u32 = 8192;
     /// Reset by writing, which is cheaper than by asking the kernel for new pages, as long as it is little.
     const KEPT: usize = 128 << 10;
-    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    let [most, stacks] = [most, stacks].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(most)
         .total_core_instances(most.saturating_mul(16))
-        .total_stacks(most)
+        .total_stacks(stacks)
         .total_memories(most.saturating_mul(2).min(MOST_MEMORIES))
         .total_tables(most.saturating_mul(4).min(4 * MOST_MEMORIES))
         .total_gc_heaps(most.min(MOST_MEMORIES))

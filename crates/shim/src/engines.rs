@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use engine::Engine;
-use workload::World;
+use workload::{Abi, World};
 
 /// The engines, set up once in the nursery and inherited by every guest.
 pub struct Engines(Vec<Box<dyn Engine>>);
@@ -34,7 +34,13 @@ impl Engines {
             Some(engine) => Ok(engine.as_ref()),
             None => {
                 let names: Vec<_> = self.0.iter().map(|engine| engine.name()).collect();
-                bail!("no engine runs {world:?}; this shim has {}", names.join(", "))
+                let needed = match world.abi {
+                    Abi::Wasi03 => {
+                        "it exports wasi:http/handler@0.3, which takes a shim built with the feature p3"
+                    }
+                    _ => "no engine runs it",
+                };
+                bail!("{needed}; this shim has {}", names.join(", "))
             }
         }
     }

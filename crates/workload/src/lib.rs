@@ -13,6 +13,7 @@ mod pod;
 mod preview1;
 mod spec;
 mod text;
+mod wasi;
 mod wishes;
 mod world;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wasmparser::{ComponentExternalKind, Encoding, ExternalKind, Parser, Payload, TypeRef};
 
-use crate::preview1;
+use crate::{preview1, wasi};
 
 /// The ABI a guest expects of its host, and where it begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub enum Abi {
     Sockets,
     /// A component on WASI 0.2, with its HTTP and its configuration.
     Wasi02,
+    /// A component on WASI 0.3, which may import all of 0.2 as well.
+    Wasi03,
 }
 
 /// Where a guest begins.
@@ -35,7 +37,7 @@ pub enum Entry {
     Command,
     /// An export without parameters, after `_initialize` where there is one.
     Function(String),
-    /// `wasi:http/incoming-handler` of a component, once for each request.
+    /// `wasi:http/incoming-handler` of a component, or `wasi:http/handler` on WASI 0.3, once for each request.
     Requests,
 }
 
@@ -48,6 +50,11 @@ pub enum WorldError {
     /// Imports that nobody offers, as `module::name`.
     #[error("it imports what no world offers: {}", .0.join(", "))]
     UnknownImports(Vec<String>),
+    /// It begins as nobody lets a guest begin in WASI 0.3, or in a version that nobody knows.
+    #[error(
+        "it exports {0}; what runs of WASI 0.3 is wasi:http/handler@0.3.0 or a later 0.3: build it for that, or for WASI 0.2"
+    )]
+    Later(String),
     /// No start, and no function was named.
     #[error(
         "it has no {wanted} to start from; name one of its functions with PATH#FUNCTION (it exports {exports})"
@@ -107,14 +114,11 @@ impl World {
     /// [`WorldError`], a clause that continues "cannot run FILE: …".
     pub fn detect(wasm: &[u8], function: Option<&str>) -> Result<Self, WorldError> {
         let outline = Outline::of(wasm).map_err(|error| WorldError::Malformed(error.to_string()))?;
-        if !outline.unknown_imports.is_empty() {
-            return Err(WorldError::UnknownImports(outline.unknown_imports));
+        let abi = outline.abi(function)?;
+        let unknown = outline.unknown_imports(abi);
+        if !unknown.is_empty() {
+            return Err(WorldError::UnknownImports(unknown));
         }
-        let abi = match &outline {
-            Outline { is_component: true, .. } => Abi::Wasi02,
-            Outline { sockets: true, .. } => Abi::Sockets,
-            _ => Abi::Preview1,
-        };
         let entry = match function {
             Some(name) => outline.function(name)?,
             None => outline.command()?,
@@ -130,6 +134,8 @@ struct Outline {
     /// It imports sockets that preview 1 has not.
     sockets: bool,
     unknown_imports: Vec<String>,
+    /// Imports that WASI 0.3 offers, and no other world.
+    imports_03: Vec<String>,
     /// Exported functions and their numbers of parameters, where a core module tells.
     functions: Vec<(String, Option<usize>)>,
     /// Exported interfaces of a component.
@@ -137,6 +143,26 @@ struct Outline {
 }
 
 impl Outline {
+    fn abi(&self, function: Option<&str>) -> Result<Abi, WorldError> {
+        let found = |is: fn(&str) -> bool| self.interfaces.iter().find(|name| is(name));
+        match self {
+            Self { is_component: false, sockets: true, .. } => Ok(Abi::Sockets),
+            Self { is_component: false, .. } => Ok(Abi::Preview1),
+            _ if function.is_some() => Ok(Abi::Wasi02),
+            _ if found(wasi::answers_03).is_some() => Ok(Abi::Wasi03),
+            _ if found(wasi::answers_02).or(found(wasi::runs_02)).is_some() => Ok(Abi::Wasi02),
+            _ => match found(wasi::is_later) {
+                Some(name) => Err(WorldError::Later(name.clone())),
+                None => Ok(Abi::Wasi02),
+            },
+        }
+    }
+
+    fn unknown_imports(&self, abi: Abi) -> Vec<String> {
+        let others: &[_] = if abi == Abi::Wasi03 { &[] } else { &self.imports_03 };
+        [&self.unknown_imports, others].concat()
+    }
+
     fn function(self, name: &str) -> Result<Entry, WorldError> {
         match self.functions.iter().find(|(exported, _)| exported == name) {
             None => Err(WorldError::NoFunction { name: name.into(), exports: self.exports() }),
@@ -149,14 +175,14 @@ impl Outline {
 
     fn command(self) -> Result<Entry, WorldError> {
         if self.is_component {
-            let exports = |interface| self.interfaces.iter().any(|name| name.starts_with(interface));
+            let exports = |is: fn(&str) -> bool| self.interfaces.iter().any(|name| is(name));
             // What can answer requests is meant to, even where it can run as well.
-            return if exports("wasi:http/incoming-handler@0.2.") {
+            return if exports(wasi::answers_03) || exports(wasi::answers_02) {
                 Ok(Entry::Requests)
-            } else if exports("wasi:cli/run@0.2.") {
+            } else if exports(wasi::runs_02) {
                 Ok(Entry::Command)
             } else {
-                let wanted = "wasi:cli/run or wasi:http/incoming-handler";
+                let wanted = "wasi:cli/run, wasi:http/incoming-handler or wasi:http/handler";
                 Err(WorldError::NoStart { wanted, exports: self.exports() })
             };
         }
@@ -199,7 +225,9 @@ impl Outline {
             Payload::ComponentImportSection(imports) => {
                 for import in imports {
                     let name = import?.name.name;
-                    if !wasi02_offers(name) {
+                    if wasi::offers_03(name) {
+                        self.imports_03.push(name.into());
+                    } else if !wasi::offers_02(name) {
                         self.unknown_imports.push(name.into());
                     }
                 }
@@ -280,97 +308,5 @@ impl CoreIndex {
     }
 }
 
-/// Whether a WASI 0.2 host offers the interface `name` (`namespace:package/interface@version`).
-fn wasi02_offers(name: &str) -> bool {
-    const PACKAGES: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
-    let Some((path, version)) = name.strip_prefix("wasi:").and_then(|name| name.split_once('@')) else {
-        return false;
-    };
-    version.starts_with("0.2.")
-        && (path == "config/store"
-            || path.split_once('/').is_some_and(|(package, _)| PACKAGES.contains(&package)))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn detect(text: &str, function: Option<&str>) -> Result<World, WorldError> {
-        World::detect(&wat::parse_str(text).unwrap(), function)
-    }
-
-    #[test]
-    fn a_world_for_what_can_run() {
-        let check = |text: &str, function, abi, entry| {
-            assert_eq!(detect(text, function), Ok(World { abi, entry }), "{text}");
-        };
-        check("(module (func (export \"_start\")))", None, Abi::Preview1, Entry::Command);
-        check(
-            "(module (func (export \"_initialize\")) (func (export \"go\") (result i32) i32.const 1))",
-            Some("go"),
-            Abi::Preview1,
-            Entry::Function("go".into()),
-        );
-        check(
-            "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func (param i32))) (func (export \"_start\")))",
-            None,
-            Abi::Preview1,
-            Entry::Command,
-        );
-        check(
-            "(module (import \"wasi_snapshot_preview1\" \"sock_open_v2\" (func)) (func (export \"_start\")))",
-            None,
-            Abi::Sockets,
-            Entry::Command,
-        );
-        check(
-            "(component (import \"wasi:io/poll@0.2.3\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))",
-            None,
-            Abi::Wasi02,
-            Entry::Command,
-        );
-        check(
-            "(component (import \"wasi:http/types@0.2.0\" (instance)) (import \"wasi:config/store@0.2.0-rc.1\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)) (export \"wasi:http/incoming-handler@0.2.1\" (instance $i)))",
-            None,
-            Abi::Wasi02,
-            Entry::Requests,
-        );
-    }
-
-    #[test]
-    fn a_sentence_for_what_cannot() {
-        let check = |text: &str, function, words: &str| {
-            let error = detect(text, function).unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
-        };
-        check("(module (import \"env\" \"f\" (func)) (func (export \"_start\")))", None, "env::f");
-        check("(module (import \"env\" \"mem\" (memory 1)) (func (export \"_start\")))", None, "env::mem");
-        check(
-            "(module (func (export \"run\")))",
-            None,
-            "no _start to start from; name one of its functions with PATH#FUNCTION (it exports run)",
-        );
-        check("(module)", None, "exports no functions");
-        check("(module (func (export \"_start\") (param i32)))", None, "takes 1 parameters");
-        check("(module (func (export \"f\")))", Some("g"), "no function \"g\" (it exports f)");
-        check("(component)", None, "no wasi:cli/run or wasi:http/incoming-handler");
-        check("(component (import \"my:own/thing@1.0.0\" (instance)))", None, "my:own/thing@1.0.0");
-    }
-
-    proptest::proptest! {
-        /// Whatever bytes an image holds, detection answers.
-        #[test]
-        fn never_panics(bytes: Vec<u8>, component: bool) {
-            let head = if component { *b"\0asm\x0d\0\x01\0" } else { *b"\0asm\x01\0\0\0" };
-            let _ = World::detect(&[&head[..], &bytes].concat(), None);
-        }
-    }
-
-    #[test]
-    fn every_cut_of_a_module_is_refused_or_read() {
-        let whole = wat::parse_str("(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func (result i32))) (func (export \"_start\")))").unwrap();
-        for end in 0..whole.len() {
-            assert!(World::detect(&whole[..end], None).is_err(), "cut at {end}");
-        }
-    }
-}
+mod tests;

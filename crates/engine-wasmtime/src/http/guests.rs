@@ -7,20 +7,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
-use server::{Answer, BodyError, Failure, Permit, RequestBody};
+use server::{Answer, Failure, Permit, RequestBody};
 use tokio::sync::oneshot;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi_config::WasiConfigVariables;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
-use wasmtime_wasi_http::{Error, WasiHttpView};
 use workload::Guest;
 
 use super::Outgoing;
 use super::answer::{Answered, Working};
+use super::exports::{Component, Exports, Said, trapped};
 use super::ticks::Ticks;
 use crate::ending::story;
 use crate::limits::Memory;
@@ -29,7 +26,7 @@ use crate::worlds::Host;
 
 /// What copies are made of.
 pub struct Guests {
-    component: ProxyPre<Host>,
+    component: Component,
     guest: Guest,
     folders: WasiFilesystemCtx,
     config: Arc<WasiConfigVariables>,
@@ -47,16 +44,14 @@ pub struct Guests {
 /// One copy, which answers one request at a time.
 struct Replica {
     store: Store<Host>,
-    proxy: Proxy,
+    exports: Exports,
     answered: u64,
 }
-
-type Said = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 impl Guests {
     /// Of `component`, each given what `guest` says.
     pub fn new(
-        component: ProxyPre<Host>,
+        component: Component,
         guest: Guest,
         folders: WasiFilesystemCtx,
         memory: Memory,
@@ -83,8 +78,8 @@ impl Guests {
         store.limiter(|host| &mut host.memory);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        let proxy = self.component.instantiate_async(&mut store).await.map_err(not_made)?;
-        Ok(Replica { store, proxy, answered: 0 })
+        let exports = self.component.copy(&mut store).await.map_err(not_made)?;
+        Ok(Replica { store, exports, answered: 0 })
     }
 
     /// Has a copy work on `request`; what it says comes by `said`.
@@ -96,14 +91,9 @@ impl Guests {
     ) -> Result<(), Failure> {
         let _at_work = self.ticks.at_work();
         let mut replica = self.replica().await?;
-        let Replica { store, proxy, .. } = &mut replica;
+        let Replica { store, exports, .. } = &mut replica;
         store.set_epoch_deadline(1);
-        let mut http = store.data_mut().http();
-        let request = request.map(WasiBody);
-        let scheme = if self.secure { Scheme::Https } else { Scheme::Http };
-        let request = http.new_incoming_request(scheme, request).map_err(trapped)?;
-        let said = http.new_response_outparam(said).map_err(trapped)?;
-        proxy.wasi_http_incoming_handler().call_handle(store, request, said).await.map_err(trapped)?;
+        exports.call(store, request, self.secure, said).await?;
         replica.answered += 1;
         if replica.answered < self.reuse {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(replica);
@@ -122,6 +112,7 @@ impl Answer for Guests {
     ) -> Result<Response<Answered>, Failure> {
         let (sender, mut said) = oneshot::channel();
         let patience = self.timeout;
+        let ends_with_answer = self.component.ends_with_answer();
         let mut guest: Option<Working> = Some(Box::pin(self.work(request, sender, permit)));
         // The guest works here, in the task of its request: nothing is handed between threads.
         let said = poll_fn(|task| {
@@ -136,34 +127,7 @@ impl Answer for Guests {
             Pin::new(&mut said).poll(task).map(|said| said.map_err(|_| Failure::Silent))
         });
         let said = said.await?.map_err(|code| Failure::Declined(format!("{code:?}")))?;
-        Ok(said.map(|body| Answered::new(body, guest, patience)))
-    }
-}
-
-/// A request's body with errors that guests know.
-struct WasiBody(RequestBody);
-
-impl http_body::Body for WasiBody {
-    type Data = bytes::Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        task: &mut std::task::Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Error>>> {
-        Pin::new(&mut self.0).poll_frame(task).map_err(|error| match error {
-            BodyError::TooLong => Error::HttpRequestBodySize(None),
-            BodyError::Stalled => Error::ConnectionReadTimeout,
-            BodyError::Broken(error) => Error::Hyper(error),
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.0.size_hint()
+        Ok(said.map(|body| Answered::new(body, guest, patience, ends_with_answer)))
     }
 }
 
@@ -173,12 +137,5 @@ fn not_made(error: wasmtime::Error) -> Failure {
         Failure::NoRoom(format!("cannot make a copy of the guest: {}", story(&error)))
     } else {
         trapped(error)
-    }
-}
-
-fn trapped(error: wasmtime::Error) -> Failure {
-    match error.downcast_ref::<I32Exit>() {
-        Some(I32Exit(code)) => Failure::Trapped(format!("it called exit({code})")),
-        None => Failure::Trapped(story(&error)),
     }
 }

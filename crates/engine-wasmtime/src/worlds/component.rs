@@ -1,4 +1,4 @@
-//! What components of WASI 0.2 share, however they begin: the linker and what its functions work on.
+//! What components share, however they begin: the linker and what its functions work on.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use workload::Abi;
 
 use crate::ending::sentence;
 use crate::http::{self, Outgoing};
@@ -57,16 +58,31 @@ impl WasiHttpView for Host {
     }
 }
 
-/// Links what every component may import; what few do comes with [`link`].
+/// Links what every component of `abi` may import; what few do comes with [`link`].
 ///
 /// # Errors
 /// When Wasmtime defines a function twice.
-pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
+pub fn linker(engine: &Engine, abi: Abi) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     files::link(&mut linker)?;
     lookup::link(&mut linker)?;
+    if abi == Abi::Wasi03 {
+        link_03(&mut linker)?;
+    }
     Ok(linker)
+}
+
+#[cfg(feature = "p3")]
+fn link_03(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    lookup::link_03(linker)
+}
+
+#[cfg(not(feature = "p3"))]
+fn link_03(_linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    Err(wasmtime::format_err!("this build knows no WASI 0.3"))
 }
 
 /// Links `component`, with HTTP and configuration if it imports them.

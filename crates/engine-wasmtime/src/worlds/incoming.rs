@@ -1,4 +1,4 @@
-//! Components that answer HTTP requests: `wasi:http/incoming-handler`.
+//! Components that answer HTTP requests: `wasi:http/incoming-handler`, or `wasi:http/handler` on WASI 0.3.
 
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
@@ -11,19 +11,18 @@ use server::{Drained, Server};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::Engine;
-use wasmtime::component::Component;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use workload::Guest;
+use wasmtime::component;
+use workload::{Abi, Guest};
 
 use crate::ending::sentence;
-use crate::http::{Guests, Ticks};
+use crate::http::{Component, Guests, Ticks};
 use crate::limits::Memory;
-use crate::worlds::component;
+use crate::worlds::component::{link, linker};
 use crate::{code, polled, preopens, settings};
 
 /// A component in memory, with an engine of its own: only few guests need it.
 pub struct Incoming {
-    component: Component,
+    component: component::Component,
 }
 
 /// A server at its gate.
@@ -39,8 +38,8 @@ impl Incoming {
     ///
     /// # Errors
     /// A sentence that tells what of it is not valid.
-    pub fn compile(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
-        engine(1)?.precompile_component(wasm).map_err(sentence)
+    pub fn compile(wasm: &[u8], abi: Abi) -> anyhow::Result<Vec<u8>> {
+        engine(abi, 1)?.precompile_component(wasm).map_err(sentence)
     }
 
     /// Makes the code of `guest` executable.
@@ -49,12 +48,12 @@ impl Incoming {
     /// When the code is another configuration's, or there are too few addresses for the copies.
     pub fn map(code: Compiled, guest: &Guest) -> anyhow::Result<Self> {
         let most = guest.http.as_ref().map_or(1, |http| http.concurrency);
-        Ok(Self { component: code::component(&engine(most)?, code)? })
+        Ok(Self { component: code::component(&engine(guest.world.abi, most)?, code)? })
     }
 }
 
-fn engine(most: usize) -> anyhow::Result<Engine> {
-    Engine::new(&settings::serving(most)).map_err(sentence)
+fn engine(abi: Abi, most: usize) -> anyhow::Result<Engine> {
+    Engine::new(&settings::serving(abi, most)).map_err(sentence)
 }
 
 impl Mapped for Incoming {
@@ -66,8 +65,8 @@ impl Mapped for Incoming {
         let memory = Memory::new(bound);
         memory.admit(component.resources_required().as_ref())?;
         let engine = component.engine();
-        let linked = component::link(&component::linker(engine).map_err(sentence)?, &component)?;
-        let linked = ProxyPre::new(linked).map_err(sentence)?;
+        let abi = guest.world.abi;
+        let linked = Component::of(link(&linker(engine, abi).map_err(sentence)?, &component)?, abi)?;
         let ticks = Ticks::start(engine.clone(), memory.clone())?;
         let runtime = runtime(settings.cores)?;
         let stop = stop.map(|stop| watched(&runtime, stop)).transpose()?;

@@ -7,7 +7,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Val};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
-use workload::{Entry, Guest};
+use workload::{Abi, Entry, Guest};
 
 use crate::ending::{self, sentence};
 use crate::http::Outgoing;
@@ -46,7 +46,7 @@ impl Wasi02 {
     /// # Errors
     /// When Wasmtime defines one of them twice.
     pub fn link(engine: &Engine) -> wasmtime::Result<Self> {
-        Ok(Self { linker: component::linker(engine)? })
+        Ok(Self { linker: component::linker(engine, Abi::Wasi02)? })
     }
 
     /// A component that was compiled for this world.

@@ -15,6 +15,7 @@ mod protocol;
 mod stalls;
 mod streaming;
 mod tls;
+mod wasi03;
 
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
@@ -42,6 +43,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(lookups::scenarios());
     scenarios.extend(policy::scenarios());
     scenarios.extend(tls::scenarios());
+    scenarios.extend(wasi03::scenarios());
     scenarios
 }
 

@@ -1,0 +1,51 @@
+//! Which interfaces of WASI components are offered, version by version.
+
+/// What a component exports that answers requests in WASI 0.3, up to the version.
+const ANSWERS: &str = "wasi:http/handler@";
+/// What a command exports, up to the version.
+const RUNS: &str = "wasi:cli/run@";
+
+/// Whether a host of WASI 0.2 offers the interface `name` (`namespace:package/interface@version`).
+pub fn offers_02(name: &str) -> bool {
+    const PACKAGES: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
+    let Some((path, version)) = parts(name) else { return false };
+    version.starts_with("0.2.")
+        && (path == "config/store"
+            || path.split_once('/').is_some_and(|(package, _)| PACKAGES.contains(&package)))
+}
+
+/// Whether a host of WASI 0.3 offers it beside those.
+pub fn offers_03(name: &str) -> bool {
+    const PACKAGES: [&str; 6] = ["cli", "clocks", "filesystem", "http", "random", "sockets"];
+    let Some((path, version)) = parts(name) else { return false };
+    is_03(version) && path.split_once('/').is_some_and(|(package, _)| PACKAGES.contains(&package))
+}
+
+/// Whether the export `name` answers requests in WASI 0.2.
+pub fn answers_02(name: &str) -> bool {
+    name.starts_with("wasi:http/incoming-handler@0.2.")
+}
+
+/// Whether the export `name` is a command of WASI 0.2.
+pub fn runs_02(name: &str) -> bool {
+    name.strip_prefix(RUNS).is_some_and(|version| version.starts_with("0.2."))
+}
+
+/// Whether the export `name` answers requests in a version of WASI 0.3 that is known.
+pub fn answers_03(name: &str) -> bool {
+    name.strip_prefix(ANSWERS).is_some_and(is_03)
+}
+
+/// Whether the export `name` begins something in a version of WASI after 0.2, known or not.
+pub fn is_later(name: &str) -> bool {
+    name.starts_with(ANSWERS) || name.strip_prefix(RUNS).is_some_and(|version| !version.starts_with("0.2."))
+}
+
+/// Drafts came before 0.3.0, and none of them speaks as another does.
+fn is_03(version: &str) -> bool {
+    version.starts_with("0.3.") && !version.contains('-')
+}
+
+fn parts(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix("wasi:").and_then(|name| name.split_once('@'))
+}
