@@ -7,7 +7,10 @@ all: build
 
 provision: ; @scripts/provision.sh
 build: provision ; cargo build --release --workspace --all-targets
-check: provision ; cargo fmt --all --check && cargo clippy --release --workspace --all-targets -- -D warnings
+check: provision
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo check --release -p shim --no-default-features --features wasmtime
 test: build ; scripts/test.sh
 test-vm: build ; scripts/vm.sh
 bench: build ; scripts/bench.sh

@@ -35,7 +35,9 @@ impl Engines {
             None => {
                 let names: Vec<_> = self.0.iter().map(|engine| engine.name()).collect();
                 let needed = match world.abi {
-                    Abi::Wasi03 => "it exports wasi:http/handler@0.3, which takes a shim built with the feature p3",
+                    Abi::Wasi03 => {
+                        "it exports wasi:http/handler@0.3, which takes a shim built with the feature p3"
+                    }
                     _ => "no engine runs it",
                 };
                 bail!("{needed}; this shim has {}", names.join(", "))

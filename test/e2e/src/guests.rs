@@ -86,9 +86,10 @@ impl Guest {
 }
 
 /// The built guests the scenarios use, by the name of their folder.
-const BUILT: [&str; 14] = [
+const BUILT: [&str; 15] = [
     "http-all",
     "http-hello",
+    "http-p3",
     "listener-std",
     "lookup-p2",
     "poll-torture",

@@ -26,12 +26,7 @@ pub struct Answered {
 
 impl Answered {
     /// `body`, which `guest` may still be writing.
-    pub fn new(
-        body: WasiBody,
-        guest: Option<Working>,
-        patience: Duration,
-        ends_with_answer: bool,
-    ) -> Self {
+    pub fn new(body: WasiBody, guest: Option<Working>, patience: Duration, ends_with_answer: bool) -> Self {
         Self { body, guest, patience, ends_with_answer }
     }
 

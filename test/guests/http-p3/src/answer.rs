@@ -29,6 +29,7 @@ pub fn status(status: u16, text: &str) -> Response {
 
 /// The request's body, each chunk as it comes, and its trailers behind it.
 pub fn echo(request: Request) -> Response {
+    let headers = like(&request);
     let (mut chunks, trailers) = read(request);
     let (mut writer, body) = wit_stream::new();
     spawn_local(async move {
@@ -39,13 +40,14 @@ pub fn echo(request: Request) -> Response {
             }
         }
     });
-    of(body, trailers)
+    Response::new(headers, Some(body), trailers).0
 }
 
 /// The same without a look at it: what came from the host goes back to it.
 pub fn pass(request: Request) -> Response {
+    let headers = like(&request);
     let (chunks, trailers) = read(request);
-    of(chunks, trailers)
+    Response::new(headers, Some(chunks), trailers).0
 }
 
 /// How long the request's body is; or what it ended with.
@@ -99,8 +101,19 @@ pub fn afterwards(milliseconds: u32) -> Response {
 
 /// An answer with this body.
 fn of(body: StreamReader<u8>, trailers: Tail) -> Response {
-    let headers = Fields::from_list(&[("content-type".into(), b"text/plain".into())]);
-    Response::new(headers.unwrap_or_else(|_| Fields::new()), Some(body), trailers).0
+    Response::new(headers(&[]), Some(body), trailers).0
+}
+
+/// Headers that name the trailers which `request` names: no others are sent by HTTP/1.1.
+fn like(request: &Request) -> Fields {
+    headers(&request.get_headers().get("trailer"))
+}
+
+fn headers(trailers: &[Vec<u8>]) -> Fields {
+    let named = trailers.iter().map(|value| ("trailer".into(), value.clone()));
+    let all: Vec<(String, Vec<u8>)> = named.chain([("content-type".into(), b"text/plain".into())]).collect();
+    // What came as a header is one.
+    Fields::from_list(&all).unwrap_or_else(|_| Fields::new())
 }
 
 fn read(request: Request) -> (StreamReader<u8>, Tail) {

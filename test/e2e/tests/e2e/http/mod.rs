@@ -14,6 +14,7 @@ mod policy;
 mod protocol;
 mod streaming;
 mod tls;
+mod wasi03;
 
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
@@ -40,6 +41,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(lookups::scenarios());
     scenarios.extend(policy::scenarios());
     scenarios.extend(tls::scenarios());
+    scenarios.extend(wasi03::scenarios());
     scenarios
 }
 

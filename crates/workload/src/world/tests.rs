@@ -1,0 +1,99 @@
+//! Modules and components, and the worlds they are found to be of.
+
+use super::*;
+
+fn detect(text: &str, function: Option<&str>) -> Result<World, WorldError> {
+    World::detect(&wat::parse_str(text).unwrap(), function)
+}
+
+#[test]
+fn a_world_for_what_can_run() {
+    let check = |text: &str, function, abi, entry| {
+        assert_eq!(detect(text, function), Ok(World { abi, entry }), "{text}");
+    };
+    check("(module (func (export \"_start\")))", None, Abi::Preview1, Entry::Command);
+    check(
+        "(module (func (export \"_initialize\")) (func (export \"go\") (result i32) i32.const 1))",
+        Some("go"),
+        Abi::Preview1,
+        Entry::Function("go".into()),
+    );
+    check(
+        "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func (param i32))) (func (export \"_start\")))",
+        None,
+        Abi::Preview1,
+        Entry::Command,
+    );
+    check(
+        "(module (import \"wasi_snapshot_preview1\" \"sock_open_v2\" (func)) (func (export \"_start\")))",
+        None,
+        Abi::Sockets,
+        Entry::Command,
+    );
+    check(
+        "(component (import \"wasi:io/poll@0.2.3\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))",
+        None,
+        Abi::Wasi02,
+        Entry::Command,
+    );
+    check(
+        "(component (import \"wasi:http/types@0.2.0\" (instance)) (import \"wasi:config/store@0.2.0-rc.1\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)) (export \"wasi:http/incoming-handler@0.2.1\" (instance $i)))",
+        None,
+        Abi::Wasi02,
+        Entry::Requests,
+    );
+    check(
+        "(component (import \"wasi:io/poll@0.2.3\" (instance)) (import \"wasi:http/types@0.3.2\" (instance)) (instance $i) (export \"wasi:http/handler@0.3.2\" (instance $i)))",
+        None,
+        Abi::Wasi03,
+        Entry::Requests,
+    );
+}
+
+#[test]
+fn a_sentence_for_what_cannot() {
+    let check = |text: &str, function, words: &str| {
+        let error = detect(text, function).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    check("(module (import \"env\" \"f\" (func)) (func (export \"_start\")))", None, "env::f");
+    check("(module (import \"env\" \"mem\" (memory 1)) (func (export \"_start\")))", None, "env::mem");
+    check(
+        "(module (func (export \"run\")))",
+        None,
+        "no _start to start from; name one of its functions with PATH#FUNCTION (it exports run)",
+    );
+    check("(module)", None, "exports no functions");
+    check("(module (func (export \"_start\") (param i32)))", None, "takes 1 parameters");
+    check("(module (func (export \"f\")))", Some("g"), "no function \"g\" (it exports f)");
+    check("(component)", None, "no wasi:cli/run, wasi:http/incoming-handler or wasi:http/handler to");
+    check("(component (import \"my:own/thing@1.0.0\" (instance)))", None, "my:own/thing@1.0.0");
+    for name in ["wasi:cli/run@0.3.0", "wasi:http/handler@0.3.0-rc-2026-01-06", "wasi:http/handler@0.4.0"] {
+        let text = format!(
+            "(component (import \"wasi:cli/types@0.3.0\" (instance)) (instance $i) (export \"{name}\" (instance $i)))"
+        );
+        check(&text, None, &format!("it exports {name}; what runs of WASI 0.3 is wasi:http/handler@0.3.0"));
+    }
+    check(
+        "(component (import \"wasi:cli/types@0.3.0\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))",
+        None,
+        "it imports what no world offers: wasi:cli/types@0.3.0",
+    );
+}
+
+proptest::proptest! {
+    /// Whatever bytes an image holds, detection answers.
+    #[test]
+    fn never_panics(bytes: Vec<u8>, component: bool) {
+        let head = if component { *b"\0asm\x0d\0\x01\0" } else { *b"\0asm\x01\0\0\0" };
+        let _ = World::detect(&[&head[..], &bytes].concat(), None);
+    }
+}
+
+#[test]
+fn every_cut_of_a_module_is_refused_or_read() {
+    let whole = wat::parse_str("(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func (result i32))) (func (export \"_start\")))").unwrap();
+    for end in 0..whole.len() {
+        assert!(World::detect(&whole[..end], None).is_err(), "cut at {end}");
+    }
+}
