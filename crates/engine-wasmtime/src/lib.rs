@@ -5,13 +5,15 @@
 //! reaches through them. Never starts a thread, except to compile and to answer requests: [`Wasmtime::new`]
 //! runs in a process that is forked for each guest, and the process of one that runs once has one thread.
 //!
-//! Unsafe code: `code` and `polled` only.
+//! Unsafe code: `code`, `heaps` and `polled` only.
 
 mod clock;
 #[expect(unsafe_code, reason = "bytes that the engine vouches for become code")]
 mod code;
 mod ending;
 mod files;
+#[expect(unsafe_code, reason = "malloc is told something by mallopt")]
+mod heaps;
 mod http;
 mod limits;
 mod lookup;

@@ -18,7 +18,7 @@ use crate::ending::sentence;
 use crate::http::{Component, Guests, Ticks};
 use crate::limits::Memory;
 use crate::worlds::component::{link, linker};
-use crate::{code, polled, preopens, settings};
+use crate::{code, heaps, polled, preopens, settings};
 
 /// A component in memory, with an engine of its own: only few guests need it.
 pub struct Incoming {
@@ -67,8 +67,10 @@ impl Mapped for Incoming {
         let engine = component.engine();
         let abi = guest.world.abi;
         let linked = Component::of(link(&linker(engine, abi).map_err(sentence)?, &component)?, abi)?;
+        let threads = threads(settings.cores);
+        heaps::for_each_of(threads);
         let ticks = Ticks::start(engine.clone(), memory.clone())?;
-        let runtime = runtime(settings.cores)?;
+        let runtime = runtime(threads)?;
         let stop = stop.map(|stop| watched(&runtime, stop)).transpose()?;
         let server = Server::new(settings, socket)?;
         let folders = preopens::folders(&guest.preopens)?;
@@ -77,12 +79,16 @@ impl Mapped for Incoming {
     }
 }
 
-/// As many threads as the container may use cores.
-fn runtime(cores: Option<NonZeroUsize>) -> anyhow::Result<Runtime> {
+/// As many as the container may use cores.
+fn threads(cores: Option<NonZeroUsize>) -> NonZeroUsize {
     let all = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let threads = cores.map_or(all, |cores| cores.min(all)).get();
-    let mut builder = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
-    builder.worker_threads(threads).enable_io().enable_time();
+    cores.map_or(all, |cores| cores.min(all))
+}
+
+fn runtime(threads: NonZeroUsize) -> anyhow::Result<Runtime> {
+    let alone = threads == NonZeroUsize::MIN;
+    let mut builder = if alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.worker_threads(threads.get()).enable_io().enable_time();
     builder.build().context("cannot start the server's threads")
 }
 
