@@ -24,7 +24,9 @@ pub fn link<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
             let error = store.data_mut().ctx().table.get(&error)?;
             Ok((error.downcast_ref::<Error>().map(of_body),))
         },
-    )
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 fn of_body(error: &Error) -> ErrorCode {

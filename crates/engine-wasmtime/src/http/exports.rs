@@ -13,7 +13,7 @@ use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 use workload::Abi;
 
-use super::received::Received;
+use super::received::{Received, received};
 #[cfg(feature = "p3")]
 use super::wasi03;
 use crate::ending::{sentence, story};
@@ -88,7 +88,7 @@ impl Exports {
         secure: bool,
         said: oneshot::Sender<Said>,
     ) -> Result<(), Failure> {
-        let request = request.map(Received);
+        let request = request.map(received);
         match self {
             Self::Wasi02(proxy) => call_02(proxy, store, request, secure, said).await.map_err(trapped),
             // In a box of its own: it is larger than what all others pay for.
