@@ -16,7 +16,8 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 dir=${1:-$here/target/containerds}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+# shellcheck source=scripts/debian.sh
+. "$here/scripts/debian.sh"
 touch "$dir/versions"
 : >"$dir/missing"
 
@@ -59,33 +60,15 @@ keep() {
     says "$1"
 }
 
-# private SUITE COMMAND ARG...: apt with sources, lists, cache and package status of its own.
-private() {
-    apt=$dir/apt/$1
-    command=$2
-    shift 2
-    "$command" -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-        -o Dir::Etc::PreferencesParts=/dev/null -o Dir::State="$apt" \
-        -o Dir::State::Lists="$apt/lists" -o Dir::State::status="$apt/status" \
-        -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none \
-        -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 "$@"
-}
-
 # fetch SUITE: downloads and unpacks the suite's containerd; says why when it cannot.
 fetch() {
-    apt=$dir/apt/$1
-    rm -rf "$apt"
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/root"
-    echo "deb [signed-by=$keyring] $mirror $1 main" >"$apt/sources.list"
-    : >"$apt/status"
-    # apt calls an unreachable mirror a warning and goes on with nothing: the download then fails.
-    if ! (cd "$apt" && private "$1" apt-get -qq update && private "$1" apt-get -qq download containerd) \
-        >"$apt/log" 2>&1; then
-        grep "^[EW]:" "$apt/log" | head -n 1
+    mkdir -p "$dir/apt"
+    if ! { debian_suite "$dir/apt/$1" "$1" && debian_unpack "$dir/apt/$1" "$dir/apt/$1/root" containerd; } \
+        >"$dir/apt/$1.log" 2>&1; then
+        grep "^[EW]:" "$dir/apt/$1.log" | head -n 1
         return 1
     fi
-    dpkg-deb -x "$apt"/containerd_*.deb "$apt/root"
-    "$apt/root/usr/bin/containerd" --version >/dev/null
+    "$dir/apt/$1/root/usr/bin/containerd" --version >/dev/null
 }
 
 # from_debian SUITE...: the first suite that has one this folder does not hold yet.
@@ -93,8 +76,8 @@ from_debian() {
     for suite in "$@"; do
         is_here "$suite" && return
     done
-    if [ -z "$mirror" ] || [ ! -e "$keyring" ]; then
-        missing "containerd of Debian $1: apt's sources name no Debian mirror (set DEBIAN_MIRROR), or $keyring is missing"
+    if why=$(debian_missing); then
+        missing "containerd of Debian $1: $why"
         return
     fi
     reasons=
@@ -107,9 +90,6 @@ from_debian() {
     done
     missing "containerd of Debian $1 cannot be had${reasons}"
 }
-
-mirror=${DEBIAN_MIRROR:-$(apt-get --print-uris update 2>/dev/null |
-    sed -n "s|^'\(.*/debian\)/dists/.*|\1|p" | head -n 1)}
 
 if ! is_here system; then
     if bin=$(command -v containerd) && command -v ctr >/dev/null; then

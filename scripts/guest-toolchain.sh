@@ -17,46 +17,25 @@ set -eu
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 root=$dir/root
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 triple=x86_64-linux-gnu
-
-mirror=${DEBIAN_MIRROR:-$(apt-get --print-uris update 2>/dev/null |
-    sed -n "s|^'\(.*/debian\)/dists/.*|\1|p" | head -n 1)}
-[ -n "$mirror" ] || { echo "$0: apt's sources name no Debian mirror: set DEBIAN_MIRROR" >&2; exit 1; }
-[ -e "$keyring" ] || { echo "$0: $keyring is missing: install debian-archive-keyring" >&2; exit 1; }
-
-# A private apt: its own sources, lists, cache and an empty list of installed packages.
-rm -rf "$dir/debs"
-mkdir -p "$dir/apt/lists/partial" "$dir/apt/cache/archives/partial" "$dir/debs"
-echo "deb [signed-by=$keyring] $mirror sid main" >"$dir/apt/sources.list"
-: >"$dir/apt/status"
-private() {
-    command=$1
-    shift
-    "$command" -o Dir::Etc::SourceList="$dir/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-        -o Dir::Etc::PreferencesParts=/dev/null -o Dir::State="$dir/apt" \
-        -o Dir::State::Lists="$dir/apt/lists" -o Dir::State::status="$dir/apt/status" \
-        -o Dir::Cache="$dir/apt/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none \
-        -o APT::Architecture=amd64 -o APT::Architectures::=amd64 "$@"
-}
-private apt-get -qq update
+apt=$dir/apt
+# shellcheck source=scripts/debian.sh
+. "$(dirname "$0")/debian.sh"
+debian_architecture=amd64
+if why=$(debian_missing); then
+    echo "$0: $why" >&2
+    exit 1
+fi
+debian_suite "$apt" sid
 
 # The shared library of rustc pulls in LLVM and every library below it, the loader included.
-libstd=$(private apt-cache depends libstd-rust-dev | sed -n 's|^ *Depends: \(libstd-rust-[0-9.]*\)$|\1|p')
+libstd=$(debian_apt "$apt" apt-cache depends libstd-rust-dev | sed -n 's|^ *Depends: \(libstd-rust-[0-9.]*\)$|\1|p')
 [ -n "$libstd" ] || { echo "$0: sid's libstd-rust-dev names no libstd-rust-VERSION" >&2; exit 1; }
-libraries=$(private apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
-    --no-breaks --no-replaces --no-enhances "$libstd" | grep '^[a-z]' | grep -v ':i386$')
-# shellcheck disable=SC2086  # a list of package names
-(cd "$dir/debs" && private apt-get -qq download rustc libstd-rust-dev libstd-rust-dev-wasm32 $libraries)
-
+libraries=$(debian_closure "$apt" "$libstd")
 rm -rf "$root"
-mkdir "$root"
-: >"$dir/packages"
-for deb in "$dir"/debs/*.deb; do
-    dpkg-deb -x "$deb" "$root"
-    # shellcheck disable=SC2016  # dpkg-deb's own placeholders
-    dpkg-deb --show --showformat='${Package} ${Version}\n' "$deb" >>"$dir/packages"
-done
+# shellcheck disable=SC2086  # a list of package names
+debian_unpack "$apt" "$root" rustc libstd-rust-dev libstd-rust-dev-wasm32 $libraries
+mv "$apt/packages" "$dir/packages"
 
 loader=$root/usr/lib/$triple/ld-linux-x86-64.so.2
 cat >"$dir/rustc" <<SH

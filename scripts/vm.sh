@@ -42,21 +42,21 @@ provision() {
 # Makes disk, kernel and initrd unless they are of the same packages already.
 disk() {
   if [ "$(cat "$vm/packages" 2>/dev/null)" = "$packages" ]; then return; fi
-  local mirror root=$scratch/root
-  mirror=${DEBIAN_MIRROR:-$(apt-get --print-uris update 2>/dev/null |
-    sed -n "s|^'\(.*/debian\)/dists/.*|\1|p" | head -n 1)}
-  [ -n "$mirror" ] || { echo "$0: apt's sources name no Debian mirror: set DEBIAN_MIRROR" >&2; exit 1; }
+  local root=$scratch/root
+  # shellcheck source=scripts/debian.sh
+  . scripts/debian.sh
+  [ -n "$debian_mirror" ] || { echo "$0: $(debian_missing)" >&2; exit 1; }
   echo "making the machine's disk"
   rm -f "$vm/packages"
   # What debootstrap mounts goes with the namespace, whatever becomes of it.
   if ! unshare --mount timeout 600 debootstrap --variant=minbase --include="$packages" \
-    bookworm "$root" "$mirror" >"$scratch/log" 2>&1 </dev/null; then
+    bookworm "$root" "$debian_mirror" >"$scratch/log" 2>&1 </dev/null; then
     tail -n 20 "$scratch/log" >&2
     exit 1
   fi
   cp "$root"/boot/vmlinuz-* "$vm/kernel"
   cp "$root"/boot/initrd.img-* "$vm/initrd"
-  rm -rf "$root"/boot/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}
+  rm -rf "${root:?}"/boot/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}
   mke2fs -q -t ext4 -d "$root" -F "$vm/disk" 2G >/dev/null
   rm -rf --one-file-system "$root"
   echo "$packages" >"$vm/packages"
@@ -72,7 +72,7 @@ tests() {
   touch "$root/target/CACHEDIR.TAG"
   cp "$e2e" "$release/deps/e2e"
   cp "$(scripts/target-dir.sh)"/{containerd-shim-lighter-v1,lighter-daemon,daprd,redirected-proxy} "$release/"
-  cp scripts/containerds.sh "$root/scripts/"
+  cp scripts/containerds.sh scripts/debian.sh "$root/scripts/"
   cp -r test/cases test/examples test/guests "$root/test/"
   containerds "$target/containerds" "$root/target/containerds"
   guest "${release/#$root/$project}/deps/e2e" "$@" >"$root/run"
