@@ -2,16 +2,18 @@
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
-.PHONY: all check test test-vm bench demo install provision build
+.PHONY: all check test test-vm test-wasmedge wasmedge bench demo install provision build
 all: build
 
 provision: ; @scripts/provision.sh
 build: provision ; cargo build --release --workspace --all-targets
+wasmedge: build ; scripts/wasmedge-build.sh
 check: provision
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo check --release -p shim --no-default-features --features wasmtime
 test: build ; scripts/test.sh
+test-wasmedge: wasmedge ; scripts/test-wasmedge.sh
 test-vm: build ; scripts/vm.sh
 bench: build ; scripts/bench.sh
 demo: build ; scripts/demo.sh

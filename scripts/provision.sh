@@ -23,6 +23,16 @@ need nodejs command -v node
 need npm command -v npm
 # For `scripts/provision.sh bench`: who asks the servers.
 [ "${1:-}" != bench ] || need wrk command -v wrk
+# For `scripts/provision.sh wasmedge`: what reads its headers, and the library where apt has the right one;
+# elsewhere scripts/wasmedge.sh unpacks it.
+if [ "${1:-}" = wasmedge ]; then
+  need libclang-dev compgen -G "/usr/lib*/llvm-*/lib/libclang.so"
+  if grep -q "^Version: 0\.17\." <(apt-cache show --no-all-versions libwasmedge-dev 2>/dev/null); then
+    need libwasmedge-dev test -e /usr/include/wasmedge/version.h
+  else
+    need patchelf command -v patchelf
+  fi
+fi
 [ ${#packages[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null; then
   echo "scripts/provision.sh: install these by your package manager: ${packages[*]}" >&2
