@@ -109,6 +109,19 @@ fn make(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes an empty folder the current one, of at most `bytes`, which anybody may write to and which goes with the
+/// process.
+///
+/// # Errors
+/// Names the step.
+pub fn work_apart(bytes: u64) -> anyhow::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
+    let folder = trees::fresh("tmpfs", "lighter", &["mode=777".into(), format!("size={bytes}")])
+        .and_then(|tree| Ok(trees::attach(&tree, Path::new(PLACE))?));
+    folder.context("cannot make a folder to work in")?;
+    chdir(PLACE).context("cannot enter the folder to work in")
+}
+
 /// The mount namespace of the caller, for those born in the bare one who have work in it.
 ///
 /// # Errors

@@ -67,10 +67,13 @@ impl Engine for Wasmtime {
         format!("{:016x}", hash.finish())
     }
 
-    fn supports(&self, world: &World) -> bool {
+    fn lacks(&self, world: &World) -> Option<String> {
         match world.abi {
-            Abi::Preview1 | Abi::Sockets | Abi::Wasi02 => true,
-            Abi::Wasi03 => cfg!(feature = "p3") && world.serves(),
+            Abi::Preview1 | Abi::Sockets | Abi::Wasi02 => None,
+            Abi::Wasi03 if cfg!(feature = "p3") && world.serves() => None,
+            Abi::Wasi03 => {
+                Some("runs WASI 0.3, that is wasi:http/handler@0.3, if built with the feature p3".into())
+            }
         }
     }
 

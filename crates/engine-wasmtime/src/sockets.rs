@@ -10,12 +10,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use network::{Egress, LookupError};
+use network::Egress;
 use wasmtime::{AsContextMut, Caller, Extern, ExternType, Linker, Module, bail};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
 use wiggle::GuestMemory;
-use worlds::socket::{Errno, Family, Memory, Others, Policy, Query, Readiness, Sockets};
+use worlds::socket::{Errno, Memory, Others, Policy, Readiness, Sockets, getaddrinfo};
 
 use crate::clock;
 
@@ -257,52 +257,22 @@ fn link_numbers<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
 }
 
 fn link_lookup<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+    type Arguments = (u32, u32, u32, u32, u32, u32, u32, u32);
     linker.func_wrap_async(
         MODULE,
         "sock_getaddrinfo",
-        |mut caller: Caller<'_, H>,
-         (node, node_len, service, service_len, hints, res, most, count): (
-            u32,
-            u32,
-            u32,
-            u32,
-            u32,
-            u32,
-            u32,
-            u32,
-        )| {
+        |mut caller: Caller<'_, H>, arguments: Arguments| {
             Box::new(async move {
                 let (memory, host) = split(&mut caller)?;
                 let network = host.parts().1;
                 network.sockets.settle();
                 let egress = Arc::clone(&network.egress);
                 let mut memory = Memory::new(memory);
-                let query = match Query::read(&memory, node, node_len, service, service_len, hints) {
-                    Ok(query) => query,
-                    Err(errno) => return Ok(number(Err(errno))),
-                };
-                let found = match query.known() {
-                    Ok(Some(addresses)) => Ok(addresses),
-                    Ok(None) => look_up(&egress, &query).await,
-                    Err(errno) => Err(errno),
-                };
-                Ok(number(found.and_then(|found| query.answer(&mut memory, &found, res, most, count))))
+                wasmtime::Result::Ok(number(getaddrinfo(&egress, &mut memory, arguments.into()).await))
             })
         },
     )?;
     Ok(())
-}
-
-async fn look_up(egress: &Egress, query: &Query) -> Result<Vec<std::net::IpAddr>, Errno> {
-    let mut found = egress.lookup(query.host().unwrap_or_default()).await.map_err(|error| match error {
-        LookupError::NotFound(_) | LookupError::Invalid(_) => Errno::AiNoName,
-        LookupError::Temporary { .. } => Errno::AiAgain,
-        LookupError::Refused(_) => Errno::Acces,
-    })?;
-    if let Some(family) = query.family() {
-        found.retain(|address| address.is_ipv4() == (family == Family::V4));
-    }
-    if found.is_empty() { Err(Errno::AiNoName) } else { Ok(found) }
 }
 
 fn poll<H: Host>(linker: &mut Linker<H>, name: &str, edge: bool) -> wasmtime::Result<()> {

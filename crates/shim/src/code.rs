@@ -71,13 +71,11 @@ async fn find_or_compile(
     found: Found,
     layers: &Layers,
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
-    let function = workload.entrypoint.function.as_deref();
     let (cache, digest, found) = match digest(&workload.options, found, layers).await? {
         (Some((cache, digest)), found) => (cache, digest, found),
-        (None, found) => return Ok((compile(daemon, &workload.options, found, function).await?, None)),
+        (None, found) => return Ok((compile(daemon, workload, found).await?, None)),
     };
-    let fingerprint = daemon.nursery.fingerprint().await?;
-    let key = Key::of(&[digest.as_str(), &fingerprint, function.unwrap_or_default()]);
+    let key = key(daemon, workload, &digest).await?;
     loop {
         if let Some(code) = get(&cache, &key).await? {
             return Ok((code, None));
@@ -89,16 +87,24 @@ async fn find_or_compile(
                 if let Some(code) = get(&cache, &key).await? {
                     return Ok((code, None));
                 }
-                let code = compile(daemon, &workload.options, found, function).await?;
+                let code = compile(daemon, workload, found).await?;
                 let (file, world) = (code.file.try_clone()?, code.world.clone());
                 return Ok((code, Some(Fresh { cache, key, file, world, lock })));
             }
             Err(error) => {
                 log::warn!("compiled code is not kept: {error:#}");
-                return Ok((compile(daemon, &workload.options, found, function).await?, None));
+                return Ok((compile(daemon, workload, found).await?, None));
             }
         }
     }
+}
+
+/// What code in the cache must be of: this file, these engines, and what the container asks of them.
+async fn key(daemon: &Daemon, workload: &Workload, digest: &Digest) -> anyhow::Result<Key> {
+    let fingerprint = daemon.nursery.fingerprint().await?;
+    let function = workload.entrypoint.function.as_deref().unwrap_or_default();
+    let engine = workload.engine().map(|choice| choice.engine).unwrap_or_default();
+    Ok(Key::of(&[digest.as_str(), &fingerprint, function, &engine]))
 }
 
 /// The cache and the file's digest there, unless there is to be none. What was found is, from here on, what was
@@ -174,18 +180,18 @@ async fn get(cache: &Cache, key: &Key) -> anyhow::Result<Option<Code>> {
     .await
 }
 
-async fn compile(
-    daemon: &Daemon,
-    options: &Options,
-    found: Found,
-    function: Option<&str>,
-) -> anyhow::Result<Code> {
+async fn compile(daemon: &Daemon, workload: &Workload, found: Found) -> anyhow::Result<Code> {
+    let options = &workload.options;
     let or_usual = |asked, usual| if asked == 0 { usual } else { asked };
     let mib = or_usual(options.compile_mib, COMPILE_MIB);
     let seconds = or_usual(options.compile_seconds, COMPILE_SECONDS);
     let file = channel::memory_file("code")?;
-    let (function, memory) = (function.map(Into::into), mib.saturating_mul(1 << 20));
-    let request = Request::Prepare { format: found.format, function, memory };
+    let request = Request::Prepare {
+        format: found.format,
+        function: workload.entrypoint.function.clone(),
+        memory: mib.saturating_mul(1 << 20),
+        engine: workload.engine(),
+    };
     let late = async {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         format!("compiling it takes longer than {seconds} s; the option CompileSeconds allows more")

@@ -1,13 +1,22 @@
-//! The daemon's program, which lies beside the one that containerd executes.
+//! The daemon's program, which lies beside the one that containerd executes; and what this one is called.
+//!
+//! Users choose an engine by the name of the runtime, that is of the file that containerd executes:
+//! `containerd-shim-ENGINE-v1`. There may be a daemon's program for it alone, `lighter-daemon-ENGINE`.
 
 use std::env;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
+use workload::Choice;
 
 const NAME: &str = "lighter-daemon";
+/// The engine in the name of this project's own runtime: none.
+const OWN: &str = "lighter";
+/// Where a dynamic program looks for its libraries first. containerd appends to it, and an empty item is the
+/// current folder: the bundle.
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
 
 /// A command that runs it as containerd has run this program: same name, same arguments, same surroundings.
 ///
@@ -16,7 +25,7 @@ const NAME: &str = "lighter-daemon";
 pub fn command() -> anyhow::Result<Command> {
     let mut args = env::args_os();
     let mut command = Command::new(path()?);
-    command.arg0(args.next().unwrap_or_default()).args(args);
+    command.arg0(args.next().unwrap_or_default()).args(args).env_remove(LIBRARIES);
     Ok(command)
 }
 
@@ -25,5 +34,40 @@ pub fn command() -> anyhow::Result<Command> {
 /// # Errors
 /// See [`command`].
 pub fn path() -> anyhow::Result<PathBuf> {
-    Ok(env::current_exe().context("cannot tell where this program lies")?.with_file_name(NAME))
+    let this = env::current_exe().context("cannot tell where this program lies")?;
+    let own = called().map(|choice| this.with_file_name(format!("{NAME}-{}", choice.engine)));
+    Ok(own.filter(|own| own.exists()).unwrap_or_else(|| this.with_file_name(NAME)))
+}
+
+/// That it could not be executed.
+pub fn missing() -> String {
+    format!("cannot execute {}; it belongs beside this program", path().unwrap_or_default().display())
+}
+
+/// The engine that this program is called by.
+pub fn called() -> Option<Choice> {
+    let path = env::args_os().next()?;
+    engine_of(Path::new(&path).file_name()?.to_str()?)
+}
+
+fn engine_of(file: &str) -> Option<Choice> {
+    let (engine, _) = file.strip_prefix("containerd-shim-")?.rsplit_once("-v")?;
+    Choice::of(engine, format!("the runtime's name {file}")).filter(|choice| choice.engine != OWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtimes_name_chooses_an_engine() {
+        let engine = |file: &str| engine_of(file).map(|choice| choice.engine);
+        assert_eq!(engine("containerd-shim-wasmedge-v1"), Some("wasmedge".into()));
+        assert_eq!(engine("containerd-shim-wasmtime-v2"), Some("wasmtime".into()));
+        for any in
+            ["containerd-shim-lighter-v1", "containerd-shim-wasm-v1", "lighter-daemon", "containerd-shim"]
+        {
+            assert_eq!(engine(any), None, "{any}");
+        }
+    }
 }

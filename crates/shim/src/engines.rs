@@ -2,10 +2,17 @@
 
 use anyhow::bail;
 use engine::Engine;
-use workload::{Abi, World};
+use workload::{Choice, World};
+
+use crate::companion;
 
 /// The engines, set up once in the nursery and inherited by every guest.
-pub struct Engines(Vec<Box<dyn Engine>>);
+pub struct Engines {
+    /// In order of preference.
+    all: Vec<Box<dyn Engine>>,
+    /// The one for guests that ask for none.
+    usual: Option<Choice>,
+}
 
 impl Engines {
     /// Sets up every engine that was compiled in, in order of preference.
@@ -13,35 +20,57 @@ impl Engines {
     /// # Errors
     /// When an engine cannot run on this machine at all.
     pub fn set_up() -> anyhow::Result<Self> {
-        Ok(Self(vec![
+        let all: Vec<Box<dyn Engine>> = vec![
             #[cfg(feature = "wasmtime")]
             Box::new(engine_wasmtime::Wasmtime::new()?),
-        ]))
+            #[cfg(feature = "wasmedge")]
+            Box::new(engine_wasmedge::WasmEdge::new()?),
+        ];
+        Ok(Self { all, usual: companion::called() })
     }
 
-    /// What compiled code must have been made by to be one of these engines'.
+    /// What compiled code must have been made by to be one of these engines', for guests that ask for none.
     pub fn fingerprint(&self) -> String {
-        let each = self.0.iter().map(|engine| format!("{} {}", engine.name(), engine.fingerprint()));
-        each.collect::<Vec<_>>().join(", ")
+        let usual = self.usual.as_ref().map(|choice| choice.engine.as_str());
+        let each = self.all.iter().map(|engine| format!("{} {}", engine.name(), engine.fingerprint()));
+        each.chain(usual.map(|name| format!("{name} first"))).collect::<Vec<_>>().join(", ")
     }
 
-    /// The first engine that runs `world`.
+    /// The engine that runs a guest of `world`: the one that was asked for, by its container or by the runtime's
+    /// name, or else the first that can.
     ///
     /// # Errors
-    /// Names the engines there are.
-    pub fn for_world(&self, world: &World) -> anyhow::Result<&dyn Engine> {
-        match self.0.iter().find(|engine| engine.supports(world)) {
-            Some(engine) => Ok(engine.as_ref()),
-            None => {
-                let names: Vec<_> = self.0.iter().map(|engine| engine.name()).collect();
-                let needed = match world.abi {
-                    Abi::Wasi03 => {
-                        "it exports wasi:http/handler@0.3, which takes a shim built with the feature p3"
-                    }
-                    _ => "no engine runs it",
-                };
-                bail!("{needed}; this shim has {}", names.join(", "))
-            }
+    /// What the engine that was asked for lacks, and which others could.
+    pub fn choose(&self, world: &World, asked: Option<&Choice>) -> anyhow::Result<&dyn Engine> {
+        let could = || self.all.iter().filter(|engine| engine.lacks(world).is_none());
+        let Some(Choice { engine: name, said_by }) = asked.or(self.usual.as_ref()) else {
+            return match could().next() {
+                Some(engine) => Ok(engine.as_ref()),
+                None => bail!("no engine of this shim runs it: {}", self.lacking(world)),
+            };
+        };
+        let others = could().map(|engine| engine.name()).collect::<Vec<_>>().join(", ");
+        let others = if others.is_empty() { "no engine here could" } else { &format!("{others} could") };
+        match self.all.iter().find(|engine| engine.name() == name) {
+            None => bail!(
+                "{said_by} says {name:?}, and this shim has no such engine built in ({}); {others}",
+                self.names()
+            ),
+            Some(engine) => match engine.lacks(world) {
+                None => Ok(engine.as_ref()),
+                Some(lacks) => bail!("{said_by} says {name:?}, which {lacks}; {others}"),
+            },
         }
+    }
+
+    /// Their names, with commas between.
+    pub fn names(&self) -> String {
+        self.all.iter().map(|engine| engine.name()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn lacking(&self, world: &World) -> String {
+        let each =
+            self.all.iter().filter_map(|engine| Some(format!("{} {}", engine.name(), engine.lacks(world)?)));
+        each.collect::<Vec<_>>().join(", ")
     }
 }

@@ -2,11 +2,14 @@
 
 use std::io::{self, Write};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::protobuf::{Message, MessageField};
 use containerd_shim_protos::types::introspection::{RuntimeInfo, RuntimeVersion};
 use serde_json::json;
+
+use crate::companion;
+use crate::engines::Engines;
 
 /// The name containerd knows the runtime by.
 const NAME: &str = "io.containerd.lighter.v1";
@@ -14,13 +17,25 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The type containerd looks for among the features.
 const FEATURES: &str = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
 
-/// Prints name and version for people.
+/// Prints name and version for people; the daemon's program adds its engines.
 ///
 /// # Errors
-/// When standard output is closed.
+/// When standard output is closed, or the daemon's program is missing.
 pub fn print_version() -> anyhow::Result<()> {
-    writeln!(io::stdout(), "containerd-shim-lighter-v1:\n  Version: {VERSION}\n  Engines: wasmtime")
-        .context("cannot print the version")
+    writeln!(io::stdout(), "containerd-shim-lighter-v1:\n  Version: {VERSION}")
+        .context("cannot print the version")?;
+    let ended = companion::command()?.status().with_context(companion::missing)?;
+    ensure!(ended.success(), "the daemon's program ended with {ended}");
+    Ok(())
+}
+
+/// Prints the engines that are linked in.
+///
+/// # Errors
+/// When one cannot run on this machine, or standard output is closed.
+pub fn print_engines() -> anyhow::Result<()> {
+    let names = Engines::set_up()?.names();
+    writeln!(io::stdout(), "  Engines: {names}").context("cannot print the engines")
 }
 
 /// Prints a `RuntimeInfo` message. Options on standard input change nothing of it, so they are not read.

@@ -14,7 +14,7 @@ mod awaited;
 mod code;
 mod companion;
 mod console;
-pub mod daemon;
+mod daemon;
 pub mod delete;
 mod engines;
 mod events;
@@ -33,8 +33,18 @@ mod task;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use containerd_shim::Flags;
+
+/// What a daemon's program does: all of them are the same, but for the engines that are linked in.
+pub fn daemon_main() -> ExitCode {
+    main(|flags| match flags.action.as_str() {
+        _ if flags.version => info::print_engines(),
+        "start" => daemon::run(flags),
+        "delete" => delete::thoroughly(flags),
+        _ => bail!("containerd-shim-lighter-v1 runs this program"),
+    })
+}
 
 /// Reads the command line, in containerd's conventions, and does what it says.
 pub fn main(act: impl FnOnce(&Flags) -> Result<()>) -> ExitCode {

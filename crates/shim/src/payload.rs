@@ -8,7 +8,7 @@ use container::cgroup::Way;
 use container::hooks::Moment;
 use container::namespaces::Namespaces;
 use serde::{Deserialize, Serialize};
-use workload::{Format, Guest, Workload, World};
+use workload::{Choice, Format, Guest, Workload, World};
 
 /// What the daemon asks the nursery to give birth to. The first descriptor with each is the new
 /// process's end of a channel to the daemon, the second, for those with work there, the host's mount namespace;
@@ -23,6 +23,8 @@ pub enum Request {
         function: Option<String>,
         /// How many bytes of memory it may take.
         memory: u64,
+        /// The engine that the container asks for.
+        engine: Option<Choice>,
     },
     /// A Wasm container. Descriptors: those of `cgroup`, [`Payload`] as JSON, the namespaces with a path, stdin,
     /// stdout, stderr, code, bound.

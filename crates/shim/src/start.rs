@@ -96,9 +96,6 @@ fn begin(listener: UnixListener) -> anyhow::Result<()> {
     let mut daemon = companion::command()?;
     daemon.env(ONE_HEAP.0, ONE_HEAP.1);
     daemon.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null());
-    daemon.spawn().with_context(|| {
-        let program = companion::path().unwrap_or_default();
-        format!("cannot execute {}; it belongs beside this program", program.display())
-    })?;
+    daemon.spawn().with_context(companion::missing)?;
     Ok(())
 }

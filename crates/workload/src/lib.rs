@@ -3,6 +3,7 @@
 //! Everything here is pure: no file is opened, no clock is read, nothing is unsafe. The crates that
 //! touch the machine hand bytes in and carry the answers out.
 
+mod choice;
 mod entrypoint;
 mod format;
 mod guest;
@@ -17,6 +18,7 @@ mod wasi;
 mod wishes;
 mod world;
 
+pub use choice::Choice;
 pub use entrypoint::{DEFAULT_PATH, Entrypoint, EntrypointError};
 pub use format::Format;
 pub use guest::{Access, Guest, GuestError, Preopen};

@@ -27,6 +27,8 @@ pub struct Options {
     pub compile_mib: u64,
     /// How long it may take, in seconds; 0 for the usual.
     pub compile_seconds: u64,
+    /// The engine for guests whose containers ask for none; empty for the first that can run them.
+    pub engine: String,
 }
 
 /// The TOML body does not say what it should.
@@ -38,7 +40,7 @@ pub struct OptionsError(String);
 
 impl Options {
     /// The keys of a TOML body.
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 11] = [
         "SystemdCgroup",
         "NoNewKeyring",
         "ShimCgroup",
@@ -49,6 +51,7 @@ impl Options {
         "CacheMib",
         "CompileMib",
         "CompileSeconds",
+        "Engine",
     ];
 
     /// Reads the TOML text of a `runtimeoptions.v1.Options` body, and returns the keys in it that the shim

@@ -69,6 +69,11 @@ fn variable_of(name: &str) -> String {
 }
 
 impl<'a> Wish<'a> {
+    /// The annotation or the variable.
+    pub(crate) fn said_by(&self) -> &str {
+        &self.said_by
+    }
+
     /// Its text.
     pub(crate) fn text(&self) -> &'a str {
         self.value

@@ -1,9 +1,9 @@
 //! WasmEdge's socket ABI on sockets of the kernel: addresses in, numbers out, for any engine.
 //!
 //! One method of [`Sockets`] per function of `wasi_snapshot_preview1`, with the guest's [`Memory`] and the import's
-//! arguments in its order; [`Query`] for name lookups, whose answers come from elsewhere. A guest's process has one
-//! thread and one guest, so a call waits in the kernel where the guest's socket blocks. Nothing here starts a thread,
-//! logs, or looks names up.
+//! arguments in its order; [`getaddrinfo`] for name lookups, which `network` judges and answers. A guest's process has one
+//! thread and one guest, so a call waits in the kernel where the guest's socket blocks. Nothing here starts a thread
+//! or logs.
 //!
 //! WasmEdge has two versions of eleven functions. It registers V1 under the plain name and V2 as `NAME_v2`, and takes
 //! V2 for the plain name where the import's type says so; whoever links has to do the same.
@@ -22,7 +22,7 @@
 //! | `sock_getsockopt` | `(fd, level, name, *value, *size)` | | no BINDTODEVICE |
 //! | `sock_setsockopt` | `(fd, level, name, *value, size)` | | |
 //! | `sock_getlocaladdr`, `sock_getpeeraddr` | `(fd, *address, *type, *port)` | `(fd, *address, *port)` | the type is 4 or 6 |
-//! | `sock_getaddrinfo` | `(*node, len, *service, len, *hints, **res, max, *len)` | | [`Query`] |
+//! | `sock_getaddrinfo` | `(*node, len, *service, len, *hints, **res, max, *len)` | | [`getaddrinfo`] |
 //! | `poll_oneoff`, `epoll_oneoff` | `(*in, *out, n, *n)` | | level- and edge-triggered; fds of others through [`Others`] |
 //! | `fd_close`, `fd_read`, `fd_write`, `fd_fdstat_get`, `fd_fdstat_set_flags`, `fd_filestat_get`, `fd_prestat_get`, `fd_renumber` | preview1's | | where [`Sockets::contains`] the descriptor |
 
@@ -43,7 +43,7 @@ mod segments;
 mod table;
 
 pub use errno::Errno;
-pub use lookup::{Family, Query};
+pub use lookup::{Family, Query, getaddrinfo};
 pub use memory::Memory;
 pub use poll::{Others, Readiness};
 pub use table::{Policy, Sockets};

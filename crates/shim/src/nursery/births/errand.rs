@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, bail};
 use container::channel::Channel;
-use container::{hooks, native, privileges};
+use container::{bare, hooks, native, privileges};
+use engine::Engine;
 use workload::{Format, Workload, World};
 
 use super::{PANICKED, failed, take, take_three};
@@ -35,10 +36,13 @@ fn do_it(
     mut fds: VecDeque<OwnedFd>,
     inheritance: &Inheritance,
 ) -> anyhow::Result<(Report, Option<OwnedFd>)> {
-    if let Request::Prepare { format, function, memory } = request {
+    if let Request::Prepare { format, function, memory, engine } = request {
+        bare::work_apart(*memory)?;
         privileges::bound_memory(*memory)?;
         let (wasm, output) = (take(&mut fds)?, take(&mut fds)?);
-        let world = compile(*format, function.as_deref(), wasm.into(), output.into(), inheritance)?;
+        let (function, engines) = (function.as_deref(), &inheritance.engines);
+        let choose = |world: &World| engines.choose(world, engine.as_ref());
+        let world = compile(*format, function, wasm.into(), output.into(), choose)?;
         return Ok((Report::Prepared(world), None));
     }
     let workload: Workload = read(take(&mut fds)?)?;
@@ -56,12 +60,12 @@ fn do_it(
 }
 
 /// Reads what an image holds, in a process whose fall takes nothing along.
-fn compile(
+fn compile<'e>(
     format: Format,
     function: Option<&str>,
     mut wasm: File,
     mut output: File,
-    inheritance: &Inheritance,
+    choose: impl Fn(&World) -> anyhow::Result<&'e dyn Engine>,
 ) -> anyhow::Result<World> {
     privileges::become_nobody()?;
     // The change of user has cleared it.
@@ -72,7 +76,7 @@ fn compile(
         bytes = workload::binary_of(&bytes)?;
     }
     let world = World::detect(&bytes, function)?;
-    let engine = inheritance.engines.for_world(&world)?;
+    let engine = choose(&world)?;
     output.write_all(&engine.compile(&bytes, &world)?).context("cannot keep the compiled code")?;
     Ok(world)
 }

@@ -1,9 +1,10 @@
-//! Name lookups, in two halves: what the guest asks, and (`answer`) what it is told. Who is asked in between is the
-//! caller's affair.
+//! Name lookups: what the guest asks, who is asked, and (`answer`) what it is told.
 
 mod answer;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use network::{Egress, LookupError};
 
 use self::answer::field;
 use super::address::{INET4, INET6};
@@ -33,6 +34,21 @@ const SERVICES: [(&str, u16); 14] = [
     ("pop3s", 995),
     ("postgresql", 5432),
 ];
+
+/// `sock_getaddrinfo` with its arguments in their order. Must be called within a tokio runtime with I/O and time.
+///
+/// # Errors
+/// Those of [`Query::read`] and [`Query::answer`]; `AiNoName` for a name that has no address of the wanted family,
+/// `AiAgain` when that cannot be told just now, `Acces` when `egress` refuses to ask.
+pub async fn getaddrinfo(egress: &Egress, memory: &mut Memory<'_>, arguments: [u32; 8]) -> Result<(), Errno> {
+    let [node, node_len, service, service_len, hints, res, max_reslen, res_len] = arguments;
+    let query = Query::read(memory, node, node_len, service, service_len, hints)?;
+    let found = match query.known()? {
+        Some(addresses) => addresses,
+        None => query.look_up(egress).await?,
+    };
+    query.answer(memory, &found, res, max_reslen, res_len)
+}
 
 /// What a guest asks `sock_getaddrinfo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +154,19 @@ impl Query {
             Err(_) if self.flags & NUMERIC_HOST != 0 => Err(Errno::AiNoName),
             Err(_) => Ok(None),
         }
+    }
+
+    async fn look_up(&self, egress: &Egress) -> Result<Vec<IpAddr>, Errno> {
+        let mut found =
+            egress.lookup(self.host().unwrap_or_default()).await.map_err(|error| match error {
+                LookupError::NotFound(_) | LookupError::Invalid(_) => Errno::AiNoName,
+                LookupError::Temporary { .. } => Errno::AiAgain,
+                LookupError::Refused(_) => Errno::Acces,
+            })?;
+        if let Some(family) = self.family() {
+            found.retain(|address| address.is_ipv4() == (family == Family::V4));
+        }
+        if found.is_empty() { Err(Errno::AiNoName) } else { Ok(found) }
     }
 
     /// The types of socket that are wanted, each with its protocol. Stream comes first.

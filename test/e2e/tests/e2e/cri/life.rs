@@ -141,11 +141,11 @@ fn sleeping_pause(cri: &Cri<'_>) -> Result<()> {
 /// What a pod says of its Wasm reaches the shim; the rest is Kubernetes' own.
 fn annotations(cri: &Cri<'_>) -> Result<()> {
     let passed = ["lighter.wasm/engine", "run.oci.handler", "module.wasm.image/variant", "wasm.memory"];
-    let plan = passed.iter().fold(cri.pod("noted"), |plan, key| plan.annotation(key, "this"));
+    let plan = passed.iter().fold(cri.pod("noted"), |plan, key| plan.annotation(key, "wasmtime"));
     let pod = plan.annotation("example.org/other", "this").run()?;
     let container = pod.container("one").args(Guest::Wasm.hello()).create()?;
     let spec = cri.daemon.spec_of(&container.id)?;
-    let noted = |key: &str| spec["annotations"][key] == "this";
+    let noted = |key: &str| spec["annotations"][key] == "wasmtime";
     ensure!(passed.iter().all(|key| noted(key)), "the spec has the annotations {}", spec["annotations"]);
     ensure!(!noted("example.org/other"), "the spec has the annotations {}", spec["annotations"]);
     Ok(())

@@ -1,0 +1,88 @@
+//! WasmEdge as an engine: core modules on WASI preview 1, with the sockets that WasmEdge itself has.
+//!
+//! Code is a shared library that WasmEdge's own compiler made, opened before the box is built, so that the
+//! pages of a module are shared by all who run it. WasmEdge's WASI does what the guest asks; what it does not do as a
+//! guest here is promised (it asks libc for names, and judges no connection) is replaced or refused. Never
+//! starts a thread, except to compile.
+//!
+//! The crate is empty without the feature `wasmedge`: it needs libwasmedge, a dynamic library.
+//!
+//! Unsafe code: `faults`, `journal` and `lookup` only.
+#![cfg(feature = "wasmedge")]
+
+mod compile;
+#[expect(unsafe_code, reason = "a signal handler is put around WasmEdge's own")]
+mod faults;
+#[expect(unsafe_code, reason = "WasmEdge's log is read by a callback in C")]
+mod journal;
+#[expect(
+    unsafe_code,
+    reason = "a host function of WasmEdge's is replaced, and the guest's memory lent to the new one"
+)]
+mod lookup;
+mod module;
+mod preopens;
+mod settings;
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use anyhow::Context;
+use engine::{Compiled, Engine, Mapped};
+use wasmedge_sdk::utils::CoreVersion;
+use workload::{Abi, Guest, World};
+
+use crate::module::MappedModule;
+
+/// WasmEdge, ready to be forked.
+pub struct WasmEdge {
+    fingerprint: String,
+}
+
+impl WasmEdge {
+    /// Sets up what every guest shares.
+    ///
+    /// # Errors
+    /// When the processor cannot be told.
+    pub fn new() -> anyhow::Result<Self> {
+        journal::open();
+        let mut hash = DefaultHasher::new();
+        CoreVersion::version_string().hash(&mut hash);
+        settings::VERSION.hash(&mut hash);
+        processor()?.hash(&mut hash);
+        Ok(Self { fingerprint: format!("{:016x}", hash.finish()) })
+    }
+}
+
+/// What the processor is and can do: code is compiled for it and no other.
+fn processor() -> anyhow::Result<Vec<String>> {
+    const SAYS: [&str; 5] = ["model name", "flags", "Features", "CPU implementer", "CPU part"];
+    let text = fs::read_to_string("/proc/cpuinfo").context("cannot tell the processor from /proc/cpuinfo")?;
+    let first = text.split("\n\n").next().unwrap_or_default();
+    Ok(first.lines().filter(|line| SAYS.iter().any(|word| line.starts_with(word))).map(Into::into).collect())
+}
+
+impl Engine for WasmEdge {
+    fn name(&self) -> &'static str {
+        "wasmedge"
+    }
+
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+
+    fn lacks(&self, world: &World) -> Option<String> {
+        match world.abi {
+            Abi::Preview1 | Abi::Sockets => None,
+            Abi::Wasi02 | Abi::Wasi03 => Some("runs core modules only, and it is a component".into()),
+        }
+    }
+
+    fn compile(&self, wasm: &[u8], _world: &World) -> anyhow::Result<Vec<u8>> {
+        compile::compile(wasm)
+    }
+
+    fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
+        Ok(Box::new(MappedModule::open(code, guest)?))
+    }
+}

@@ -1,0 +1,170 @@
+//! A module from its code to its end.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use engine::{Compiled, Equipment, Exit, Loaded, Mapped};
+use network::{Egress, Lookup, Sources};
+use wasmedge_sdk::config::Config;
+use wasmedge_sdk::error::{CoreCommonError, CoreError, WasmEdgeError};
+use wasmedge_sdk::vm::SyncInst;
+use wasmedge_sdk::wasi::WasiModule;
+use wasmedge_sdk::{AsInstance, ExternalInstanceType, Module, Store, Vm, WasmEdgeResult};
+use wasmedge_sys::instance::function::AsFunc as _;
+use workload::{Entry, Guest};
+
+use crate::{faults, journal, lookup, preopens, settings};
+
+/// The module of WASI preview 1, and of WasmEdge's sockets.
+const WASI: &str = "wasi_snapshot_preview1";
+
+/// A module in memory.
+pub struct MappedModule {
+    module: Module,
+    /// It is mapped from here.
+    _code: File,
+}
+
+/// A module at its gate.
+struct Waiting {
+    mapped: MappedModule,
+    wasi: WasiModule,
+    config: Config,
+    entry: Entry,
+}
+
+impl MappedModule {
+    /// Maps compiled code. WasmEdge opens it only by a path, so /proc must be in sight.
+    ///
+    /// # Errors
+    /// When the code cannot be used; when the guest is to be given what WasmEdge has not.
+    pub fn open(code: Compiled, guest: &Guest) -> anyhow::Result<Self> {
+        ensure!(
+            guest.outbound.is_everything(),
+            "WasmEdge cannot limit what a guest connects to or looks up, as the container's annotations ask"
+        );
+        ensure!(guest.listens.is_empty(), "WasmEdge cannot hand a guest sockets that listen already");
+        let file = code.into_file();
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        ensure!(Path::new(&path).exists(), "cannot map the compiled code: /proc is out of sight");
+        journal::clear();
+        // The bound is of no meaning here.
+        let config = settings::running(u64::MAX)?;
+        let module = Module::from_file(Some(&config), path)
+            .map_err(|error| anyhow!("cannot map the compiled code: {}", journal::explained(&error)))?;
+        Ok(Self { module, _code: file })
+    }
+}
+
+impl Mapped for MappedModule {
+    fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
+        let bound = equipment.bound.most();
+        check_memory(&self.module, bound)?;
+        let mut wasi = wasi(&guest)?;
+        check_imports(&self.module, &wasi).context("cannot link the module")?;
+        lookup::replace(&mut wasi, egress(&guest))?;
+        let config = settings::running(bound)?;
+        Ok(Box::new(Waiting { mapped: *self, wasi, config, entry: guest.world.entry }))
+    }
+}
+
+/// WasmEdge's WASI with the guest's arguments, environment and folders; standard streams are the process's.
+fn wasi(guest: &Guest) -> anyhow::Result<WasiModule> {
+    let env: Vec<_> = guest.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let folders = preopens::describe(&guest.preopens)?;
+    let text = |each: &'_ String| each.contains('\0');
+    ensure!(
+        !guest.args.iter().chain(&env).any(text),
+        "an argument or a variable has a zero byte in it, where it would end for the guest"
+    );
+    fn all(texts: &[String]) -> Option<Vec<&str>> {
+        Some(texts.iter().map(String::as_str).collect())
+    }
+    WasiModule::create(all(&guest.args), all(&env), all(&folders)).context("cannot set up WasmEdge's WASI")
+}
+
+/// What the guest may look up. A refusal is a line in the container's log.
+fn egress(guest: &Guest) -> Arc<Egress> {
+    let tell = |sentence: &str| {
+        // Nobody is left to tell when this fails.
+        let _ = std::io::stderr().write_all(format!("{sentence}\n").as_bytes());
+    };
+    Arc::new(Egress::new(guest.outbound.clone(), Lookup::new(Sources::default()), Box::new(tell)))
+}
+
+/// A memory that begins larger than it may be.
+fn check_memory(module: &Module, bound: u64) -> anyhow::Result<()> {
+    for export in module.exports() {
+        if let Ok(ExternalInstanceType::Memory(memory)) = export.ty() {
+            let needed = u64::from(memory.minimum()) << 16;
+            ensure!(
+                memory.minimum() <= settings::pages(bound),
+                "it needs {needed} bytes of memory to begin with, and may have {bound}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Each import has a function of its type, under its name or, as WasmEdge links them, its second version's.
+fn check_imports(module: &Module, wasi: &WasiModule) -> anyhow::Result<()> {
+    for import in module.imports() {
+        let (from, name) = (import.module_name(), import.name());
+        let ExternalInstanceType::Func(wanted) = import.ty()? else {
+            bail!("{from}::{name} is no function");
+        };
+        let fits = |name: &str| {
+            let offered = wasi.as_ref().get_func(name).ok().and_then(|function| function.ty());
+            offered.is_some_and(|offered| offered == wanted)
+        };
+        ensure!(
+            from == WASI && (fits(&name) || fits(&format!("{name}_v2"))),
+            "WasmEdge has no {from}::{name} of that type"
+        );
+    }
+    Ok(())
+}
+
+impl Loaded for Waiting {
+    fn run(self: Box<Self>) -> Exit {
+        let Self { mapped, mut wasi, config, entry } = *self;
+        match begin(&mapped.module, &mut wasi, &config, &entry) {
+            Err(error) if !is_exit(&error) => Exit::Trap(story(&error)),
+            // As the kernel does: the low eight bits.
+            _ => Exit::Code(wasi.exit_code().to_le_bytes()[0]),
+        }
+    }
+}
+
+/// Instantiates the module, which runs its start function, and calls what it begins with.
+fn begin(module: &Module, wasi: &mut WasiModule, config: &Config, entry: &Entry) -> WasmEdgeResult<()> {
+    let imports: HashMap<String, &mut dyn SyncInst> = HashMap::from([(WASI.to_owned(), wasi.as_mut() as _)]);
+    let mut vm = Vm::new(Store::new(Some(config), imports)?);
+    vm.register_module(None, module.clone())?;
+    let (reactor, name) = match entry {
+        Entry::Function(name) => (Some("_initialize"), name.as_str()),
+        Entry::Command | Entry::Requests => (None, "_start"),
+    };
+    let has = |name: &&str| module.get_export(name).is_some();
+    for name in reactor.filter(has).into_iter().chain([name]) {
+        vm.run_func(None, name, [])?;
+    }
+    Ok(())
+}
+
+/// It called exit.
+fn is_exit(error: &WasmEdgeError) -> bool {
+    matches!(error, WasmEdgeError::Core(CoreError::Common(CoreCommonError::Terminated)))
+}
+
+fn story(error: &WasmEdgeError) -> String {
+    if faults::stack_used_up() {
+        return "wasm trap: call stack exhausted".into();
+    }
+    format!("wasm trap: {error}")
+}

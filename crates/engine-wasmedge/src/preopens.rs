@@ -1,0 +1,41 @@
+//! The folders a guest may look into, in the words in which WasmEdge is told to open them.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::{Context, anyhow, ensure};
+use workload::{Access, Preopen};
+
+/// `GUEST:HOST` for each of `preopens` that is a folder, or `GUEST:HOST:readonly`. One that is a file (a bind-mounted
+/// one) is left out: the guest reaches it through the folder that holds it.
+///
+/// WasmEdge leaves out without a word what it cannot open. So each is opened here first, with the guest's user's rights.
+///
+/// # Errors
+/// Names the first path that cannot be opened.
+pub fn describe(preopens: &[Preopen]) -> anyhow::Result<Vec<String>> {
+    let mut described = Vec::new();
+    for Preopen { path, access } in preopens {
+        let shown = path.display();
+        let name = path.to_str().with_context(|| format!("the path {shown} is not UTF-8"))?;
+        ensure!(
+            !name.contains([':', '\0']),
+            "cannot open {shown} for the guest: WasmEdge takes no path with a colon in it; mount it under another"
+        );
+        match File::options().read(true).custom_flags(libc::O_DIRECTORY).open(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotADirectory => continue,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(anyhow!("cannot open {shown} for the guest: its user may not read that folder"));
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot open {shown} for the guest")),
+        }
+        let rights = match access {
+            Access::ReadOnly => ":readonly",
+            Access::ReadWrite => "",
+        };
+        described.push(format!("{name}:{name}{rights}"));
+    }
+    Ok(described)
+}

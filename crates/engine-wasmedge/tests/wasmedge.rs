@@ -1,0 +1,7 @@
+//! The contract that every engine passes, on WasmEdge.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    conformance::main(engine_wasmedge::WasmEdge::new)
+}
