@@ -67,10 +67,14 @@ impl Engine for Wasmtime {
         format!("{:016x}", hash.finish())
     }
 
-    fn supports(&self, world: &World) -> bool {
+    fn lacks(&self, world: &World) -> Option<String> {
         match world.abi {
-            Abi::Preview1 | Abi::Sockets | Abi::Wasi02 => true,
-            Abi::Wasi03 => cfg!(feature = "p3") && world.serves(),
+            Abi::Preview1 | Abi::Sockets | Abi::Wasi02 => None,
+            Abi::Wasi03 if !world.serves() => Some("runs no commands of WASI 0.3".into()),
+            Abi::Wasi03 if !cfg!(feature = "p3") => {
+                Some("takes a build with the feature p3 to answer requests on WASI 0.3".into())
+            }
+            Abi::Wasi03 => None,
         }
     }
 

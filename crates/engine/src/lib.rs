@@ -23,8 +23,8 @@ pub trait Engine {
     /// What tells code that it can run from code that another version, configuration or processor needs.
     fn fingerprint(&self) -> String;
 
-    /// Whether it can run a guest of `world`.
-    fn supports(&self, world: &World) -> bool;
+    /// What it lacks to run a guest of `world`: a clause such as `runs core modules only`. `None` if it can.
+    fn lacks(&self, world: &World) -> Option<String>;
 
     /// Turns validated Wasm (binary form) into this engine's own code for a guest of `world`. Runs in a process
     /// of its own, outside the container; may use every core.

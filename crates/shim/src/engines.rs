@@ -30,7 +30,7 @@ impl Engines {
     /// # Errors
     /// Names the engines there are.
     pub fn for_world(&self, world: &World) -> anyhow::Result<&dyn Engine> {
-        match self.0.iter().find(|engine| engine.supports(world)) {
+        match self.0.iter().find(|engine| engine.lacks(world).is_none()) {
             Some(engine) => Ok(engine.as_ref()),
             None => {
                 let names: Vec<_> = self.0.iter().map(|engine| engine.name()).collect();
