@@ -68,12 +68,13 @@ tests() {
   release=$root/target/$(rustc -vV | sed -n 's/^host: //p')/release
   e2e=$(cargo test --release --workspace --lib --bins --tests --no-run 2>&1 |
     sed -n 's|^ *Executable tests/e2e/main.rs (\(.*\))$|\1|p')
-  mkdir -p "$release/deps" "$root/target/containerds" "$root/scripts" "$root/test/e2e"
+  mkdir -p "$release/deps" "$root/target/containerds" "$root/scripts" "$root/test/e2e" "$root/crates/engine/conformance"
   touch "$root/target/CACHEDIR.TAG"
   cp "$e2e" "$release/deps/e2e"
   cp "$(scripts/target-dir.sh)"/{containerd-shim-lighter-v1,lighter-daemon,daprd,redirected-proxy} "$release/"
   cp scripts/containerds.sh scripts/debian.sh "$root/scripts/"
-  cp -r test/cases test/examples test/guests "$root/test/"
+  cp -r test/examples test/guests "$root/test/"
+  cp -r crates/engine/conformance/cases "$root/crates/engine/conformance/"
   containerds "$target/containerds" "$root/target/containerds"
   guest "${release/#$root/$project}/deps/e2e" "$@" >"$root/run"
   mke2fs -q -t ext4 -d "$root" -F "$scratch/disk" 1G >/dev/null

@@ -74,7 +74,7 @@ impl Engine for WasmEdge {
     fn lacks(&self, world: &World) -> Option<String> {
         match world.abi {
             Abi::Preview1 | Abi::Sockets => None,
-            Abi::Wasi02 | Abi::Wasi03 => Some("runs core modules only, and it is a component".into()),
+            Abi::Wasi02 | Abi::Wasi03 => Some("runs core modules only".into()),
         }
     }
 

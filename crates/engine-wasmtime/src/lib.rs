@@ -70,10 +70,11 @@ impl Engine for Wasmtime {
     fn lacks(&self, world: &World) -> Option<String> {
         match world.abi {
             Abi::Preview1 | Abi::Sockets | Abi::Wasi02 => None,
-            Abi::Wasi03 if cfg!(feature = "p3") && world.serves() => None,
-            Abi::Wasi03 => {
-                Some("runs WASI 0.3, that is wasi:http/handler@0.3, if built with the feature p3".into())
+            Abi::Wasi03 if !world.serves() => Some("runs no commands of WASI 0.3".into()),
+            Abi::Wasi03 if !cfg!(feature = "p3") => {
+                Some("takes a build with the feature p3 to answer requests on WASI 0.3".into())
             }
+            Abi::Wasi03 => None,
         }
     }
 

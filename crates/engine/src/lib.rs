@@ -23,7 +23,7 @@ pub trait Engine {
     /// What tells code that it can run from code that another version, configuration or processor needs.
     fn fingerprint(&self) -> String;
 
-    /// What it lacks to run a guest of `world`, as in "it LACKS": `runs core modules only`. `None` if it can.
+    /// What it lacks to run a guest of `world`: a clause such as `runs core modules only`. `None` if it can.
     fn lacks(&self, world: &World) -> Option<String>;
 
     /// Turns validated Wasm (binary form) into this engine's own code for a guest of `world`. Runs in a process

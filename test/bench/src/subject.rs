@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use e2e::containerd::Containerd;
 
-/// The case of test/cases that every Wasm shim runs.
+/// The case of the conformance crate that every Wasm shim runs.
 const HELLO: &[&str] = &["/cases/hello.wasm"];
 const HELLO_SAYS: &str = "hello from a lighter\n";
 const ECHO: &[&str] = &["/bin/echo", "hello"];

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::image;
 use crate::scope::Scope;
+use crate::versions::{RUNTIME, Shim};
 
 /// Plug-ins that would reach out of the folder, or cost time, and serve no test. Each version knows
 /// some of the names and ignores the others.
@@ -49,7 +50,8 @@ pub(crate) fn plain(dir: &Path) -> String {
 }
 
 /// The configuration with it: a runtime handler for Lighter, one for runc, pods on a bridge.
-pub(crate) fn with_cri(scope: &Scope) -> String {
+pub(crate) fn with_cri(scope: &Scope, shim: &Shim) -> String {
+    let lighter = if shim.is_ours() { &shim.runtime } else { RUNTIME };
     let at = |name: &str| scope.dir.join(name).display().to_string();
     let plugins = PLUGINS.into_iter().find(|folder| Path::new(folder).is_dir()).unwrap_or(PLUGINS[0]);
     let pause = image::PAUSE;
@@ -71,7 +73,7 @@ stats_collect_period = 1
 bin_dir = {plugins:?}
 conf_dir = {conf:?}
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.lighter]
-runtime_type = "io.containerd.lighter.v1"
+runtime_type = {lighter:?}
 pod_annotations = {ANNOTATIONS:?}
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"

@@ -55,7 +55,7 @@ impl Containerd {
     pub fn start_with_cri(install: &Install, shim: &Shim) -> Result<Self> {
         let scope = Scope::of(process::id(), &format!("{}{CRI}", digits(install)));
         config::write_network(&scope)?;
-        let text = config::with_cri(&scope);
+        let text = config::with_cri(&scope, shim);
         Self::start_in(scope, &text, install, shim)
     }
 
@@ -65,7 +65,7 @@ impl Containerd {
             fs::create_dir_all(scope.dir.join(folder))?;
         }
         if let Some(binary) = &shim.binary {
-            std::os::unix::fs::symlink(binary, scope.dir.join("bin/containerd-shim-lighter-v1"))?;
+            std::os::unix::fs::symlink(binary, scope.dir.join("bin").join(shim.program()))?;
         }
         fs::write(scope.dir.join("config.toml"), config)?;
         if let Some(options) = shim.driver.options() {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use cases::User;
+use conformance::User;
 
 use crate::containerd::{Containerd, OPTIONS};
 use crate::http::Served;

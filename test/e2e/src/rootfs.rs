@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::{Context as _, Result};
-use cases::{Case, Source};
+use conformance::{Case, Source};
 
 use crate::guests;
 

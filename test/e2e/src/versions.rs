@@ -9,7 +9,14 @@ use anyhow::{Context as _, Result, bail};
 use crate::cgroups::Driver;
 
 /// The runtime under test unless `LIGHTER_E2E_RUNTIME` names another.
-const RUNTIME: &str = "io.containerd.lighter.v1";
+pub(crate) const RUNTIME: &str = "io.containerd.lighter.v1";
+/// The runtimes that are ours: the program of each, built beside this test, and the engine that it prefers.
+const OURS: [(&str, &str, &str); 3] = [
+    (RUNTIME, "containerd-shim-lighter-v1", "wasmtime"),
+    // As scripts/install.sh links it.
+    ("io.containerd.wasmtime.v1", "containerd-shim-lighter-v1", "wasmtime"),
+    ("io.containerd.wasmedge.v1", "containerd-shim-wasmedge-v1", "wasmedge"),
+];
 
 /// One containerd, unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,17 +74,30 @@ impl Shim {
     /// When there is no such file.
     pub fn find() -> Result<Self> {
         let driver = Driver::find()?;
-        if let Ok(runtime) = env::var("LIGHTER_E2E_RUNTIME") {
+        let runtime = env::var("LIGHTER_E2E_RUNTIME").unwrap_or_else(|_| RUNTIME.into());
+        let Some((_, program, _)) = OURS.iter().find(|(name, ..)| *name == runtime) else {
             return Ok(Self { runtime, binary: None, driver });
-        }
+        };
         let binary = match env::var_os("LIGHTER_SHIM") {
             Some(path) => PathBuf::from(path),
-            None => profile()?.join("containerd-shim-lighter-v1"),
+            None => profile()?.join(program),
         };
         let found = binary.canonicalize().with_context(|| {
             format!("{}: no shim; `cargo build --release`, or set LIGHTER_SHIM", binary.display())
         })?;
-        Ok(Self { runtime: RUNTIME.into(), binary: Some(found), driver })
+        Ok(Self { runtime, binary: Some(found), driver })
+    }
+
+    /// The engine that runs a guest which asks for none.
+    pub fn engine(&self) -> &'static str {
+        OURS.iter().find(|(name, ..)| *name == self.runtime).map_or("wasmtime", |(_, _, engine)| engine)
+    }
+
+    /// The name by which containerd looks for it: `containerd-shim-NAME-VERSION` for `io.containerd.NAME.VERSION`.
+    pub fn program(&self) -> String {
+        let mut parts = self.runtime.rsplit('.');
+        let (version, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        format!("containerd-shim-{name}-{version}")
     }
 
     /// Whether it runs Wasm.

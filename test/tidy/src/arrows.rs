@@ -18,14 +18,14 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("engine-*", &["engine", "workload", "worlds", "network", "server"]),
     ("shim", &["workload", "engine", "image", "cache", "container", "engine-*"]),
     ("cli", &["workload", "image"]),
-    ("cases", &[]),
+    ("conformance", &["engine", "workload"]),
     ("daprd", &[]),
-    ("e2e", &["cases"]),
-    ("bench", &["cases", "e2e"]),
+    ("e2e", &["conformance"]),
+    ("bench", &["conformance", "e2e"]),
     ("tidy", &[]),
 ];
 /// What the tests of a crate may import besides.
-const FOR_TESTS: [&str; 1] = ["cases"];
+const FOR_TESTS: [(&str, &[&str]); 1] = [("engine-*", &["conformance"])];
 /// Packages from outside that only one of ours may know.
 const OWNED: [(&str, &str); 9] = [
     ("libcontainer", "container"),
@@ -52,8 +52,9 @@ pub fn are_drawn(packages: &[Package], files: &[File]) -> Vec<String> {
             continue;
         };
         for need in package.needs.iter().filter(|need| need.in_tree) {
-            let besides: &[&str] = if need.for_tests { &FOR_TESTS } else { &[] };
-            if !allowed.iter().chain(besides).any(|name| fits(name, &need.name)) {
+            let besides = FOR_TESTS.iter().filter(|(name, _)| need.for_tests && fits(name, &package.name));
+            let mut allowed = allowed.iter().chain(besides.flat_map(|(_, names)| *names));
+            if !allowed.any(|name| fits(name, &need.name)) {
                 found.push(at(
                     package,
                     need,
@@ -141,11 +142,16 @@ mod tests {
     fn what_is_absent_is_forbidden() {
         check("engine", ours("workload"), &[]);
         check("workload", ours("engine"), &["crates/workload/Cargo.toml:1: workload must not import engine"]);
-        check("engine-wasmtime", Need { for_tests: true, ..ours("cases") }, &[]);
+        check("engine-wasmtime", Need { for_tests: true, ..ours("conformance") }, &[]);
         check(
             "engine-wasmtime",
-            ours("cases"),
-            &["crates/engine-wasmtime/Cargo.toml:1: engine-wasmtime must not import cases"],
+            ours("conformance"),
+            &["crates/engine-wasmtime/Cargo.toml:1: engine-wasmtime must not import conformance"],
+        );
+        check(
+            "cache",
+            Need { for_tests: true, ..ours("conformance") },
+            &["crates/cache/Cargo.toml:1: cache must not import conformance"],
         );
         check(
             "extra",

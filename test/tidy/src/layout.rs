@@ -16,8 +16,7 @@ pub fn top_is_bare(names: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Every `.wasm` lies in test/guests/NAME as NAME.wasm beside its sources, or in test/cases beside
-/// its text.
+/// Every `.wasm` lies in test/guests/NAME as NAME.wasm beside its sources, or among the cases beside its text.
 pub fn wasm_has_sources(files: &[File]) -> Vec<String> {
     let there = |path: &String| files.iter().any(|file| file.path == *path);
     let mut found = Vec::new();
@@ -31,14 +30,14 @@ pub fn wasm_has_sources(files: &[File]) -> Vec<String> {
                 missing.extend((!sources.iter().any(there)).then(|| sources.join(" or ")));
                 missing
             }
-            ["test", "cases", _] => {
+            ["crates", "engine", "conformance", "cases", _] => {
                 [path.replace(".wasm", ".wat")].into_iter().filter(|path| !there(path)).collect()
             }
             _ => {
                 found.push(finding(
                     path,
                     1,
-                    "a .wasm lies in test/guests/NAME as NAME.wasm, or in test/cases",
+                    "a .wasm lies in test/guests/NAME as NAME.wasm, or in crates/engine/conformance/cases",
                 ));
                 continue;
             }
@@ -59,8 +58,13 @@ mod tests {
 
     #[test]
     fn a_guest_without_sources_is_found() {
-        check(&["test/cases/a.wasm", "test/cases/a.wat"], &[]);
-        check(&["test/cases/a.wasm"], &["test/cases/a.wasm:1: no test/cases/a.wat to build it from"]);
+        check(&["crates/engine/conformance/cases/a.wasm", "crates/engine/conformance/cases/a.wat"], &[]);
+        check(
+            &["crates/engine/conformance/cases/a.wasm"],
+            &[
+                "crates/engine/conformance/cases/a.wasm:1: no crates/engine/conformance/cases/a.wat to build it from",
+            ],
+        );
         let whole = [
             "test/guests/a/a.wasm",
             "test/guests/a/Cargo.toml",
@@ -72,7 +76,9 @@ mod tests {
         check(&whole[..3], &[bare]);
         check(
             &["crates/a.wasm"],
-            &["crates/a.wasm:1: a .wasm lies in test/guests/NAME as NAME.wasm, or in test/cases"],
+            &[
+                "crates/a.wasm:1: a .wasm lies in test/guests/NAME as NAME.wasm, or in crates/engine/conformance/cases",
+            ],
         );
     }
 

@@ -85,7 +85,8 @@ impl Bench {
         let pods = env::var("PODS").unwrap_or_else(|_| "1,10,100,300".into());
         let pods = pods.split(',').map(|pods| number("PODS", pods)).collect::<Result<_>>()?;
         let test = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut nodes = rootfs::nodes(&cases::load_all(&test.join("cases"))?, &test.join("guests"))?;
+        let shim = Shim::find()?;
+        let mut nodes = rootfs::nodes(&conformance::contract(shim.engine())?, &test.join("guests"))?;
         let file = |path: &str, bytes| Node { path: path.into(), mode: 0o755, kind: Kind::File(bytes) };
         nodes.push(file("sieve", fs::read(env!("CARGO_BIN_EXE_sieve"))?));
         nodes.push(file("sieve.wasm", wat::parse_str(include_str!("../../sieve/sieve.wat"))?));
@@ -96,7 +97,7 @@ impl Bench {
             nodes.push(Node { path, mode: 0o755, kind: Kind::File(bytes) });
         }
         let peer = env::var_os("PEER_SHIM").map(PathBuf::from);
-        Ok(Self { install: install()?, shim: Shim::find()?, peer, nodes, runs, pods })
+        Ok(Self { install: install()?, shim, peer, nodes, runs, pods })
     }
 
     /// A containerd with the test image, its files as a folder, and every shim.

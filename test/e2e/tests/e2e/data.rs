@@ -1,4 +1,4 @@
-//! The cases of test/cases: what their headers say, through `ctr run`.
+//! The cases that every engine passes: what their headers say, through `ctr run`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use cases::{Case, Expected, User};
+use conformance::{Case, Expected, User};
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
 use e2e::output::Output;
@@ -66,6 +66,9 @@ fn described<'a>(daemon: &'a Containerd, case: &Case) -> Result<Run<'a>> {
     for (index, mount) in case.mounts.iter().enumerate() {
         let folder = shared_folder(daemon, &format!("{}-{index}", case.name))?;
         run = run.bind(&folder, &mount.path, mount.writable);
+    }
+    if let Some(memory) = case.memory {
+        run = run.flag("--memory-limit", &memory.to_string());
     }
     Ok(if case.readonly_rootfs { run.read_only() } else { run })
 }

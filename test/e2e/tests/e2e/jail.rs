@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use cases::User;
+use conformance::User;
 use e2e::containerd::Containerd;
 use e2e::guests::Guest;
 use e2e::kernel;

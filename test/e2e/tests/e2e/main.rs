@@ -5,6 +5,7 @@
 //! cargo test --release --workspace --test e2e -- 1.7 hello '!p2'  one version, names with `hello`, without `p2`
 //! … -- cri-                                      in pods, through Kubernetes' interface; the others use ctr
 //! LIGHTER_SHIM=path …                            another binary than the one built beside it
+//! LIGHTER_E2E_RUNTIME=io.containerd.wasmedge.v1 …  the shim by the name under which it prefers another engine
 //! LIGHTER_E2E_RUNTIME=io.containerd.runc.v2 …    tests the tests: what runc does must pass
 //! LIGHTER_E2E_CGROUPS=systemd …                  systemd makes the cgroups; needs cgroup v2
 //! LIGHTER_E2E_SLOW=4 …                           every limit four times as long
@@ -38,6 +39,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use conformance::{Case, User};
 use e2e::containerd::Containerd;
 use e2e::rootfs::{self, Node};
 use e2e::runner::{Filter, Scenario, Verdict, say};
@@ -63,13 +65,13 @@ fn run() -> Result<bool> {
         bail!("containers need root: run the end-to-end tests as root");
     }
     let test = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let cases = cases::load_all(&test.join("cases"))?;
+    let shim = Shim::find()?;
+    let cases = conformance::contract(shim.engine())?;
     let nodes = rootfs::nodes(&cases, &test.join("guests"))?;
     let users = data::users(&cases);
     let scenarios = scenarios(cases);
     let chosen: Vec<&Scenario> = scenarios.iter().filter(|scenario| filter.name(&scenario.name)).collect();
     let (installs, missing) = versions::installed()?;
-    let shim = Shim::find()?;
     interrupt::listen()?;
     Scope::stale()?.iter().try_for_each(Scope::sweep)?;
 
@@ -82,7 +84,7 @@ fn run() -> Result<bool> {
 }
 
 /// Everything there is to check, the quick things first.
-fn scenarios(cases: Vec<cases::Case>) -> Vec<Scenario> {
+fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     let mut scenarios: Vec<Scenario> = cases.into_iter().map(data::scenario).collect();
     scenarios.extend(binary::scenarios());
     scenarios.extend(native::scenarios());
@@ -109,13 +111,7 @@ fn scenarios(cases: Vec<cases::Case>) -> Vec<Scenario> {
 }
 
 /// A containerd with the test image in it, and the image's files beside it.
-fn prepare(
-    install: &Install,
-    shim: &Shim,
-    cri: bool,
-    nodes: &[Node],
-    users: &[cases::User],
-) -> Result<Containerd> {
+fn prepare(install: &Install, shim: &Shim, cri: bool, nodes: &[Node], users: &[User]) -> Result<Containerd> {
     let daemon = match cri {
         true => Containerd::start_with_cri(install, shim)?,
         false => Containerd::start(install, shim)?,

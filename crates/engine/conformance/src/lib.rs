@@ -1,9 +1,13 @@
-//! Cases as data: one file per behaviour, whose leading comment lines say how to run it and what
-//! to expect. Owns the words of that header; never runs anything.
+//! The contract that every engine passes: one case per behaviour, run on an engine alone and through the shim.
+//!
+//! A case is a file whose leading comment lines say how to run it and what to expect. This crate owns the words of
+//! that header, the table of what an engine does otherwise by design (`README.md`), and the program that runs the
+//! cases on an engine alone (`main`). It names no engine.
 //!
 //! ```text
 //! ;; The guest's exit code is the task's.      one or more free sentences, then directives:
 //! ;; RUN: --greet world                        arguments after the module's path
+//! ;; ARG: two words                            repeatable; one more argument, as it stands there, which may be nothing
 //! ;; ENV: A=b                                  repeatable
 //! ;; CWD: /work
 //! ;; ENTRY: /cases/NAME.wasm#func              default: /cases/NAME.wasm
@@ -11,6 +15,7 @@
 //! ;; MOUNT: ro /data                           a host folder whose file `note` says `from the host`
 //! ;; READONLY: rootfs
 //! ;; USER: 1234:5678
+//! ;; MEMORY: 32 MiB                            the container's limit; the guest has some of it
 //! ;; SIGNAL: SIGTERM                           sent once the guest printed `ready` on stdout
 //! ;; EXIT: 3                                   default: 0
 //! ;; STDOUT: a line                            repeatable; all of stdout, a last newline aside
@@ -19,15 +24,34 @@
 //!                                              contains each of them
 //! ;; GUEST: hello-p2/hello-p2.wasm             only in NAME.case: a built guest below test/guests
 //! ```
+//!
+//! Unsafe code: `alone` only.
 
+#[expect(unsafe_code, reason = "a guest's code is vouched for")]
+mod alone;
+mod differences;
 mod directive;
+mod expected;
 mod file;
 
-pub use directive::parse;
-pub use file::{LoadError, load_all};
+pub use alone::main;
+pub use file::LoadError;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{error, fmt};
+
+use crate::differences::Differences;
+
+/// Every case as `engine` is to pass it, sorted by name.
+///
+/// # Errors
+/// [`LoadError`] at the first file that cannot be a case, or at the first row of the table that makes no sense.
+pub fn contract(engine: &str) -> Result<Vec<Case>, LoadError> {
+    let cases = file::load_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases"))?;
+    let table = include_str!("../README.md");
+    let differences = Differences::parse("README.md", table, &cases).map_err(LoadError::Parse)?;
+    Ok(cases.into_iter().map(|case| differences.on(engine, case)).collect())
+}
 
 /// One behaviour: what to run, and what a container tool must see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +78,8 @@ pub struct Case {
     pub readonly_rootfs: bool,
     /// The user and group; `None` is root.
     pub user: Option<User>,
+    /// The container's limit on memory, in bytes.
+    pub memory: Option<u64>,
     /// The signal to send once the guest is `ready`.
     pub signal: Option<String>,
     /// What must come of it.
@@ -125,5 +151,15 @@ impl error::Error for ParseError {}
 impl fmt::Display for User {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}", self.uid, self.gid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cases_and_the_table_of_this_project_are_well_formed() {
+        contract("any").unwrap_or_else(|error| panic!("{error}"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::expected::Wanted;
 use crate::{Case, Expected, Mount, ParseError, Source, User};
 
 /// Reads the case `name` (`NAME.wat` or `NAME.case`) from the text of its file.
@@ -27,6 +28,7 @@ struct Header {
     says: Option<String>,
     directives: bool,
     run: Option<Vec<String>>,
+    args: Vec<String>,
     env: Vec<String>,
     cwd: Option<String>,
     entry: Option<String>,
@@ -34,11 +36,9 @@ struct Header {
     mounts: Vec<Mount>,
     readonly: Option<()>,
     user: Option<User>,
+    memory: Option<u64>,
     signal: Option<String>,
-    exit: Option<u8>,
-    stdout: Option<String>,
-    stderr: Vec<String>,
-    create: Vec<String>,
+    wanted: Wanted,
     guest: Option<PathBuf>,
 }
 
@@ -61,6 +61,10 @@ impl Header {
     fn directive(&mut self, word: &str, value: &str) -> Result<(), String> {
         match word {
             "RUN" => once(&mut self.run, value.split_whitespace().map(Into::into).collect()),
+            "ARG" => {
+                self.args.push(value.into());
+                Ok(())
+            }
             "ENV" => pair(value).map(|pair| self.env.push(pair)),
             "CWD" => once(&mut self.cwd, absolute(value)?),
             "ENTRY" => once(&mut self.entry, value.into()),
@@ -69,20 +73,11 @@ impl Header {
             "READONLY" if value == "rootfs" => once(&mut self.readonly, ()),
             "READONLY" => Err("only `rootfs` can be read-only".into()),
             "USER" => once(&mut self.user, user(value)?),
+            "MEMORY" => once(&mut self.memory, mebibytes(value)?),
             "SIGNAL" if value.starts_with("SIG") => once(&mut self.signal, value.into()),
             "SIGNAL" => Err(format!("{value:?} is no signal name such as SIGTERM")),
-            "EXIT" => once(&mut self.exit, value.parse().map_err(|_| "wants a number from 0 to 255")?),
-            "STDOUT" => {
-                match &mut self.stdout {
-                    Some(lines) => *lines = format!("{lines}\n{value}"),
-                    None => self.stdout = Some(value.into()),
-                }
-                Ok(())
-            }
-            "STDERR" => filled(value).map(|part| self.stderr.push(part)),
-            "CREATE" => filled(value).map(|part| self.create.push(part)),
             "GUEST" => once(&mut self.guest, inside(value)?),
-            _ => Err("unknown directive".into()),
+            _ => self.wanted.directive(word, value),
         }
     }
 
@@ -94,25 +89,23 @@ impl Header {
             (Some((_, "case")), None) => return Err("a .case file names its GUEST".into()),
             _ => return Err("a case is called NAME.wat or NAME.case".into()),
         };
-        let expected = if self.create.is_empty() {
-            Expected::Exit { code: self.exit.unwrap_or(0), stdout: self.stdout, stderr: self.stderr }
-        } else if self.exit.is_some() || self.stdout.is_some() || self.signal.is_some() {
-            return Err("CREATE says the task never runs: no EXIT, STDOUT or SIGNAL beside it".into());
-        } else {
-            Expected::Refused(self.create)
-        };
+        let expected = self.wanted.finish()?;
+        if self.signal.is_some() && matches!(expected, Expected::Refused(_)) {
+            return Err("CREATE says the task never runs: no SIGNAL beside it".into());
+        }
         Ok(Case {
             name: stem.into(),
             says: self.says.ok_or("a case begins with a sentence that says what it shows")?,
             source,
             entry: self.entry.unwrap_or_else(|| format!("/cases/{stem}.wasm")),
-            args: self.run.unwrap_or_default(),
+            args: [self.run.unwrap_or_default(), self.args].concat(),
             env: self.env,
             cwd: self.cwd,
             stdin: self.stdin,
             mounts: self.mounts,
             readonly_rootfs: self.readonly.is_some(),
             user: self.user,
+            memory: self.memory,
             signal: self.signal,
             expected,
         })
@@ -120,21 +113,21 @@ impl Header {
 }
 
 /// `WORD: value`, when the line begins with a word in capitals and a colon.
-fn split(line: &str) -> Option<(&str, &str)> {
+pub fn split(line: &str) -> Option<(&str, &str)> {
     let (word, value) = line.split_once(':')?;
     let capitals = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
     capitals.then(|| (word, value.strip_prefix(' ').unwrap_or(value)))
 }
 
-fn once<T>(place: &mut Option<T>, value: T) -> Result<(), String> {
+/// Puts what may be said once in its place.
+///
+/// # Errors
+/// When it is taken.
+pub fn once<T>(place: &mut Option<T>, value: T) -> Result<(), String> {
     match place.replace(value) {
         None => Ok(()),
         Some(_) => Err("stands twice".into()),
     }
-}
-
-fn filled(value: &str) -> Result<String, String> {
-    if value.is_empty() { Err("is empty, which everything contains".into()) } else { Ok(value.into()) }
 }
 
 fn pair(value: &str) -> Result<String, String> {
@@ -169,6 +162,11 @@ fn mount(value: &str) -> Result<Mount, String> {
 fn user(value: &str) -> Result<User, String> {
     let ids = value.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
     ids.map(|(uid, gid)| User { uid, gid }).ok_or_else(|| format!("{value:?} is not UID:GID in numbers"))
+}
+
+fn mebibytes(value: &str) -> Result<u64, String> {
+    let number = value.strip_suffix(" MiB").and_then(|number| number.parse::<u32>().ok());
+    number.map(|number| u64::from(number) << 20).ok_or_else(|| format!("{value:?} is not such as `32 MiB`"))
 }
 
 fn unescape(value: &str) -> Result<String, String> {

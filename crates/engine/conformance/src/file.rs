@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{error, fmt, fs, io};
 
-use crate::{Case, ParseError, parse};
+use crate::directive::parse;
+use crate::{Case, ParseError};
 
 /// Why the cases of a folder could not be read.
 #[derive(Debug)]
@@ -103,11 +104,5 @@ mod tests {
     fn says_which_folder_is_missing() {
         let error = load_all(Path::new("/no/such/folder")).unwrap_err();
         assert_eq!(error.to_string(), "/no/such/folder: No such file or directory (os error 2)");
-    }
-
-    #[test]
-    fn the_cases_of_this_project_are_well_formed() {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-        load_all(dir).unwrap_or_else(|error| panic!("{error}"));
     }
 }

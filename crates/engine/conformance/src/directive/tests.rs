@@ -13,7 +13,7 @@ fn a_sentence_is_enough() {
     assert_eq!(case.expected, Expected::Exit { code: 0, stdout: None, stderr: vec![] });
     assert!(case.args.is_empty() && case.env.is_empty() && case.mounts.is_empty());
     assert_eq!((case.cwd, case.stdin, case.user, case.signal), (None, None, None, None));
-    assert!(!case.readonly_rootfs);
+    assert!(!case.readonly_rootfs && case.memory.is_none());
 }
 
 #[test]
@@ -22,6 +22,8 @@ fn every_directive_is_read() {
         "all.wat",
         ";; Everything.\n\
          ;; RUN: one  two --three=4\n\
+         ;; ARG: three  four\n\
+         ;; ARG:\n\
          ;; ENV: A=b=c\n\
          ;; ENV: EMPTY=\n\
          ;; CWD: /work\n\
@@ -31,6 +33,7 @@ fn every_directive_is_read() {
          ;; MOUNT: rw /more\n\
          ;; READONLY: rootfs\n\
          ;; USER: 1234:5678\n\
+         ;; MEMORY: 32 MiB\n\
          ;; SIGNAL: SIGTERM\n\
          ;; EXIT: 143\n\
          ;; STDOUT: ready\n\
@@ -40,7 +43,7 @@ fn every_directive_is_read() {
          (module)\n;; EXIT: 1\n",
     )
     .unwrap();
-    assert_eq!(case.args, ["one", "two", "--three=4"]);
+    assert_eq!(case.args, ["one", "two", "--three=4", "three  four", ""]);
     assert_eq!(case.env, ["A=b=c", "EMPTY="]);
     assert_eq!(case.cwd.as_deref(), Some("/work"));
     assert_eq!(case.entry, "/cases/all.wasm#go");
@@ -49,6 +52,7 @@ fn every_directive_is_read() {
     assert_eq!(case.mounts, [mount("/data", false), mount("/more", true)]);
     assert!(case.readonly_rootfs);
     assert_eq!(case.user, Some(User { uid: 1234, gid: 5678 }));
+    assert_eq!(case.memory, Some(32 << 20));
     assert_eq!(case.signal.as_deref(), Some("SIGTERM"));
     let (stdout, stderr) = (Some("ready\n\n indented".into()), vec!["wasm trap".into()]);
     assert_eq!(case.expected, Expected::Exit { code: 143, stdout, stderr });
@@ -94,6 +98,9 @@ fn a_bad_header_is_refused_with_its_file_and_line() {
     check("a.case", ";; S.\n", "a.case:1: a .case file names its GUEST");
     check("a.case", ";; S.\n;; GUEST: ../a\n", "a.case:2: GUEST: \"../a\" is not a path below test/guests");
     check("a.txt", ";; S.\n", "a.txt:1: a case is called NAME.wat or NAME.case");
+    check("a.wat", ";; S.\n;; MEMORY: 32\n", "a.wat:2: MEMORY: \"32\" is not such as `32 MiB`");
     let both = ";; S.\n;; CREATE: e\n;; EXIT: 1\n";
-    check("a.wat", both, "a.wat:3: CREATE says the task never runs: no EXIT, STDOUT or SIGNAL beside it");
+    check("a.wat", both, "a.wat:3: CREATE says the task never runs: no EXIT, STDOUT or STDERR beside it");
+    let signalled = ";; S.\n;; SIGNAL: SIGTERM\n;; CREATE: e\n";
+    check("a.wat", signalled, "a.wat:3: CREATE says the task never runs: no SIGNAL beside it");
 }

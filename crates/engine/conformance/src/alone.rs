@@ -1,0 +1,242 @@
+//! Every case on an engine alone, without the box: each in a process of its own.
+//!
+//! The program that calls [`main`] runs itself again for each case. The child maps the code, makes a temporary
+//! folder its root (which takes root's rights), loads and runs the guest. Mounts are plain folders there, and
+//! read-only only by their preopen's rights. Cases about users and signals belong to the box and are named as left
+//! out. Every child must end with the one thread it began with.
+
+#![expect(clippy::print_stdout, reason = "one line per case")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, bail, ensure};
+use engine::{Bound, Compiled, Engine, Equipment, Exit};
+use rustix::fs::{CWD, FileType, Mode};
+use workload::{Access, Guest, Outbound, Preopen, World};
+
+use crate::{Case, Expected, Source, contract};
+
+/// By this the program knows that it is the child; the case's name and a folder follow.
+const CHILD: &str = "--guest";
+
+/// The program that runs every case, or those with the first argument in their names, on the engine that `make`
+/// sets up, and prints a line for each.
+pub fn main<E: Engine>(make: impl Fn() -> anyhow::Result<E>) -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let passed = make().and_then(|engine| match arguments.as_slice() {
+        [flag, name, folder] if flag == CHILD => Ok(be_guest(&engine, name, Path::new(folder))?),
+        [word, ..] if !word.starts_with('-') => run_all(&engine, word),
+        _ => run_all(&engine, ""),
+    });
+    passed.unwrap_or_else(|error| {
+        eprintln!("conformance: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run_all(engine: &dyn Engine, wanted: &str) -> anyhow::Result<ExitCode> {
+    let cases = contract(engine.name())?;
+    let chosen = cases.iter().filter(|case| case.name.contains(wanted));
+    let failures = chosen.map(|case| report(engine, case)).filter(|passed| !passed).count();
+    println!("{failures} failed");
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a case and prints its line. Whether it passed.
+fn report(engine: &dyn Engine, case: &Case) -> bool {
+    let left_out = match case {
+        Case { user: Some(_), .. } => Some("about users: the box's"),
+        Case { signal: Some(_), .. } => Some("about signals: the box's"),
+        _ => None,
+    };
+    let outcome = match left_out {
+        Some(reason) => Ok(format!("left out, {reason}")),
+        None => check(engine, case).map(|()| "ok".to_owned()),
+    };
+    match &outcome {
+        Ok(word) => println!("{:28} {word}", case.name),
+        Err(error) => println!("{:28} FAILED: {error:#}", case.name),
+    }
+    outcome.is_ok()
+}
+
+/// With each kind of stdin where it matters: a pipe is watched, a file is always ready.
+fn check(engine: &dyn Engine, case: &Case) -> anyhow::Result<()> {
+    judge(&case.expected, attempt(engine, case, pipe)?)?;
+    if case.stdin.is_none() {
+        return Ok(());
+    }
+    attempt(engine, case, file)
+        .and_then(|outcome| judge(&case.expected, outcome))
+        .context("with a file for stdin")
+}
+
+enum Outcome {
+    Refused(String),
+    Ended { code: u8, out: String, err: String },
+}
+
+fn judge(expected: &Expected, outcome: Outcome) -> anyhow::Result<()> {
+    match (expected, outcome) {
+        (Expected::Refused(words), Outcome::Refused(sentence)) => {
+            ensure!(!sentence.contains('\n'), "not one sentence: {sentence}");
+            let missing = words.iter().find(|word| !sentence.contains(word.as_str()));
+            missing.map_or(Ok(()), |word| bail!("no {word:?} in {sentence:?}"))
+        }
+        (Expected::Refused(_), Outcome::Ended { code, .. }) => bail!("ran, and ended with {code}"),
+        (Expected::Exit { .. }, Outcome::Refused(sentence)) => bail!("refused: {sentence}"),
+        (Expected::Exit { code, stdout, stderr }, Outcome::Ended { code: got, out, err }) => {
+            ensure!(*code == got, "exit code {got}, not {code}; stderr {err:?}");
+            if let Some(stdout) = stdout {
+                ensure!(out.strip_suffix('\n').unwrap_or(&out) == stdout, "stdout {out:?}, not {stdout:?}");
+            }
+            let missing = stderr.iter().find(|word| !err.contains(word.as_str()));
+            missing.map_or(Ok(()), |word| bail!("no {word:?} in stderr {err:?}"))
+        }
+    }
+}
+
+/// Compiles as the shim does, then runs the guest in a child.
+fn attempt(engine: &dyn Engine, case: &Case, stdin: Input) -> anyhow::Result<Outcome> {
+    let wasm = wasm(case)?;
+    let world = match World::detect(&wasm, function(case)) {
+        Ok(world) => world,
+        Err(error) => return Ok(Outcome::Refused(error.to_string())),
+    };
+    if let Some(lacks) = engine.lacks(&world) {
+        return Ok(Outcome::Refused(format!("{} {lacks}", engine.name())));
+    }
+    let code = match engine.compile(&wasm, &world) {
+        Ok(code) => code,
+        Err(error) => return Ok(Outcome::Refused(format!("{error:#}"))),
+    };
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("code"), code)?;
+    prepare_root(case, &folder.path().join("root"))?;
+    let ended = child(case, folder.path(), stdin)?;
+    let refused = fs::read_to_string(folder.path().join("refused"))?;
+    Ok(if refused.is_empty() { ended } else { Outcome::Refused(refused) })
+}
+
+fn wasm(case: &Case) -> anyhow::Result<Vec<u8>> {
+    match &case.source {
+        Source::Text(text) => Ok(wat::parse_str(text)?),
+        Source::Guest(path) => {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../test/guests").join(path);
+            fs::read(&path).with_context(|| path.display().to_string())
+        }
+    }
+}
+
+/// What stands after the `#` of a case's entry.
+fn function(case: &Case) -> Option<&str> {
+    case.entry.split_once('#').map(|(_, function)| function)
+}
+
+/// The folders of the case's mounts, what the test image holds beside the modules, and the devices
+/// that a box has.
+fn prepare_root(case: &Case, root: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(root.join("cases"))?;
+    fs::write(root.join("secret"), "only root reads this\n")?;
+    fs::create_dir_all(root.join("dev"))?;
+    for (name, minor) in [("random", 8), ("urandom", 9)] {
+        let (path, device) = (root.join("dev").join(name), rustix::fs::makedev(1, minor));
+        rustix::fs::mknodat(CWD, path, FileType::CharacterDevice, Mode::from(0o666), device)
+            .context("cannot make a device; this test wants root's rights")?;
+    }
+    for mount in &case.mounts {
+        let folder = root.join(mount.path.trim_start_matches('/'));
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("note"), "from the host")?;
+    }
+    Ok(())
+}
+
+/// Makes an stdin that holds a text; the folder is scratch.
+type Input = fn(&str, &Path) -> anyhow::Result<Stdio>;
+
+fn pipe(text: &str, _folder: &Path) -> anyhow::Result<Stdio> {
+    // The texts of cases fit in a pipe.
+    let (reader, mut writer) = std::io::pipe()?;
+    writer.write_all(text.as_bytes())?;
+    Ok(reader.into())
+}
+
+fn file(text: &str, folder: &Path) -> anyhow::Result<Stdio> {
+    let path = folder.join("stdin");
+    fs::write(&path, text)?;
+    Ok(File::open(path)?.into())
+}
+
+/// How the child ends that becomes the guest.
+fn child(case: &Case, folder: &Path, stdin: Input) -> anyhow::Result<Outcome> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([CHILD, &case.name]).arg(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(case.stdin.as_deref().map_or(Ok(Stdio::null()), |text| stdin(text, folder))?);
+    let output = command.output()?;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().with_context(|| format!("ended by {}", output.status))?;
+    Ok(Outcome::Ended { code: u8::try_from(code)?, out: text(&output.stdout), err: text(&output.stderr) })
+}
+
+/// The child: everything from here on is what a guest's process does.
+fn be_guest(engine: &dyn Engine, name: &str, folder: &Path) -> anyhow::Result<ExitCode> {
+    let case = contract(engine.name())?.into_iter().find(|case| case.name == name);
+    let case = case.with_context(|| format!("there is no case {name:?}"))?;
+    let threads = File::open("/proc/self/task")?;
+    let mut refused = File::create(folder.join("refused"))?;
+    match load_and_run(engine, &case, folder) {
+        Ok(exit) => {
+            if let Exit::Trap(message) = &exit {
+                eprintln!("{message}");
+            }
+            // A folder's links are itself, its name and its sub-folders: one per thread.
+            assert_eq!(threads.metadata()?.nlink() - 2, 1, "threads");
+            Ok(ExitCode::from(exit.status()))
+        }
+        Err(error) => {
+            write!(refused, "{error:#}")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn load_and_run(engine: &dyn Engine, case: &Case, folder: &Path) -> anyhow::Result<Exit> {
+    let world = World::detect(&wasm(case)?, function(case))?;
+    let code = File::open(folder.join("code"))?;
+    // SAFETY: the parent wrote them with Engine::compile of this very program.
+    let code = unsafe { Compiled::vouched(code) };
+    let guest = guest(case, world);
+    let mapped = engine.map(code, &guest)?;
+    let bound =
+        File::options().read(true).write(true).create(true).truncate(true).open(folder.join("bound"))?;
+    Bound::write(&bound, case.memory)?;
+    std::os::unix::fs::chroot(folder.join("root"))
+        .context("cannot change the root; this test wants root's rights")?;
+    std::env::set_current_dir("/")?;
+    let equipment = Equipment { bound: Bound::in_file(bound), sockets: Vec::new(), stop: None };
+    Ok(mapped.load(guest, equipment)?.run())
+}
+
+fn guest(case: &Case, world: World) -> Guest {
+    let access = |writable| if writable { Access::ReadWrite } else { Access::ReadOnly };
+    let root = Preopen { path: "/".into(), access: access(!case.readonly_rootfs) };
+    let mounts = case.mounts.iter();
+    let mounts = mounts.map(|mount| Preopen { path: (&mount.path).into(), access: access(mount.writable) });
+    let path = case.entry.split('#').next().unwrap_or_default().to_owned();
+    let pair = |pair: &String| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Guest {
+        world,
+        args: std::iter::once(path).chain(case.args.clone()).collect(),
+        env: case.env.iter().filter_map(pair).collect(),
+        cwd: case.cwd.clone().unwrap_or_else(|| "/".into()),
+        preopens: std::iter::once(root).chain(mounts).collect(),
+        listens: Vec::new(),
+        http: None,
+        outbound: Outbound::everything(),
+    }
+}
