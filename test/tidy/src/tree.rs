@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// Folders that hold nothing of ours: what git, cargo and the guests' toolchain keep.
+/// What holds nothing of ours: what git, cargo and the guests' toolchain keep.
 const FOREIGN: [&str; 3] = [".git", ".cache", "target"];
 
 /// A file, its path relative to the repository, with `/`.
@@ -60,8 +60,11 @@ pub fn top() -> io::Result<Vec<String>> {
 fn collect(folder: &Path, root: &Path, into: &mut Vec<File>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
-        let foreign = FOREIGN.iter().any(|name| path.ends_with(name));
-        if kind.is_dir() && !foreign {
+        // A file, too: the `.git` of a second working copy is one.
+        if FOREIGN.iter().any(|name| path.ends_with(name)) {
+            continue;
+        }
+        if kind.is_dir() {
             collect(&path, root, into)?;
         } else if kind.is_file() {
             let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
