@@ -10,10 +10,12 @@
 # and what runs on the building machine, build scripts and macros, which cargo compiles without a --target.
 set -eu
 
-last='' program='' target=''
+# A crate is a program unless it says otherwise; so is a test without a harness, of which cargo says nothing.
+last='' program=yes target=''
 for arg; do
     case $last$arg in
-    --crate-typebin | --test | --crate-type=bin) program=yes ;;
+    --crate-typebin | --crate-type=bin) ;;
+    --crate-type?* | --crate-type=*) program='' ;;
     --target | --target=*) target=yes ;;
     esac
     case $arg in

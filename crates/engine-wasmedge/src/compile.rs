@@ -5,9 +5,13 @@ use std::fs;
 use anyhow::{Context, anyhow};
 use wasm_encoder::{Module, RawSection};
 use wasmedge_sdk::Compiler;
+use wasmedge_sdk::error::{CoreError, WasmEdgeError};
 use wasmparser::{Parser, Payload};
 
 use crate::{journal, settings};
+
+/// `AOTNotImpl` of WasmEdge 0.17, which its crate for Rust has no name for.
+const NOT_IMPLEMENTED: u32 = 14;
 
 /// Compiles a core module. The compiler's own files are written to the current folder meanwhile.
 ///
@@ -21,7 +25,12 @@ pub fn compile(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
     journal::clear();
     let library = compiler
         .compile_from_bytes(plain, "code", folder.path())
-        .map_err(|error| anyhow!("WasmEdge cannot compile it: {}", journal::explained(&error)))?;
+        .map_err(|error| match *error {
+            WasmEdgeError::Core(CoreError::UnknownError(NOT_IMPLEMENTED)) => {
+                anyhow!("WasmEdge cannot compile it: it has instructions that only its interpreter knows")
+            }
+            error => anyhow!("WasmEdge cannot compile it: {}", journal::explained(&error)),
+        })?;
     fs::read(library).context("cannot read the compiled code")
 }
 

@@ -26,12 +26,10 @@ pub fn clear() {
     lines().clear();
 }
 
-/// The error's own words, then what was logged and says more, on one line.
+/// What was logged, on one line, or else the error's own words, which say less.
 pub fn explained(error: &dyn Error) -> String {
     let lines = lines();
-    let said = error.to_string();
-    let more = lines.iter().filter(|line| !said.contains(line.as_str()));
-    std::iter::once(&said).chain(more).map(String::as_str).collect::<Vec<_>>().join("; ")
+    if lines.is_empty() { error.to_string() } else { lines.join("; ") }
 }
 
 fn lines() -> std::sync::MutexGuard<'static, Vec<String>> {
@@ -40,10 +38,13 @@ fn lines() -> std::sync::MutexGuard<'static, Vec<String>> {
 
 unsafe extern "C" fn note(message: *const ffi::WasmEdge_LogMessage) {
     // SAFETY: WasmEdge hands a message that is whole until this returns.
-    let text = unsafe {
+    let (level, text) = unsafe {
         let text = (*message).Message;
-        slice::from_raw_parts(text.Buf.cast::<u8>(), text.Length as usize)
+        ((*message).Level, slice::from_raw_parts(text.Buf.cast::<u8>(), text.Length as usize))
     };
+    if level < ffi::WasmEdge_LogLevel_Error {
+        return;
+    }
     let text = String::from_utf8_lossy(text).split_whitespace().collect::<Vec<_>>().join(" ");
     let mut lines = lines();
     if !text.is_empty() && lines.len() < MOST_LINES && !lines.contains(&text) {

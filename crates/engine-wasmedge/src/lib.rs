@@ -7,19 +7,19 @@
 //!
 //! The crate is empty without the feature `wasmedge`: it needs libwasmedge, a dynamic library.
 //!
-//! Unsafe code: `faults`, `journal` and `lookup` only.
+//! Unsafe code: `faults`, `host` and `journal` only.
 #![cfg(feature = "wasmedge")]
 
 mod compile;
 #[expect(unsafe_code, reason = "a signal handler is put around WasmEdge's own")]
 mod faults;
-#[expect(unsafe_code, reason = "WasmEdge's log is read by a callback in C")]
-mod journal;
 #[expect(
     unsafe_code,
     reason = "a host function of WasmEdge's is replaced, and the guest's memory lent to the new one"
 )]
-mod lookup;
+mod host;
+#[expect(unsafe_code, reason = "WasmEdge's log is read by a callback in C")]
+mod journal;
 mod module;
 mod preopens;
 mod settings;

@@ -11,17 +11,22 @@ use anyhow::{Context, anyhow, bail, ensure};
 use engine::{Compiled, Equipment, Exit, Loaded, Mapped};
 use network::{Egress, Lookup, Sources};
 use wasmedge_sdk::config::Config;
-use wasmedge_sdk::error::{CoreCommonError, CoreError, WasmEdgeError};
+use wasmedge_sdk::error::WasmEdgeError;
 use wasmedge_sdk::vm::SyncInst;
 use wasmedge_sdk::wasi::WasiModule;
 use wasmedge_sdk::{AsInstance, ExternalInstanceType, Module, Store, Vm, WasmEdgeResult};
 use wasmedge_sys::instance::function::AsFunc as _;
 use workload::{Entry, Guest};
 
-use crate::{faults, journal, lookup, preopens, settings};
+use crate::host::Host;
+use crate::preopens::Folder;
+use crate::{faults, host, journal, preopens, settings};
 
 /// The module of WASI preview 1, and of WasmEdge's sockets.
 const WASI: &str = "wasi_snapshot_preview1";
+
+/// How often to have WasmEdge number a guest's folders: it needs one try, and a few where memory was used before.
+const TRIES: usize = 64;
 
 /// A module in memory.
 pub struct MappedModule {
@@ -34,6 +39,7 @@ pub struct MappedModule {
 struct Waiting {
     mapped: MappedModule,
     wasi: WasiModule,
+    host: &'static Host,
     config: Config,
     entry: Entry,
 }
@@ -44,10 +50,6 @@ impl MappedModule {
     /// # Errors
     /// When the code cannot be used; when the guest is to be given what WasmEdge has not.
     pub fn open(code: Compiled, guest: &Guest) -> anyhow::Result<Self> {
-        ensure!(
-            guest.outbound.is_everything(),
-            "WasmEdge cannot limit what a guest connects to or looks up, as the container's annotations ask"
-        );
         ensure!(guest.listens.is_empty(), "WasmEdge cannot hand a guest sockets that listen already");
         let file = code.into_file();
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -65,18 +67,20 @@ impl Mapped for MappedModule {
     fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
         let bound = equipment.bound.most();
         check_memory(&self.module, bound)?;
-        let mut wasi = wasi(&guest)?;
+        let folders = preopens::folders(&guest.preopens)?;
+        let mut wasi = wasi(&guest, &folders)?;
+        let names = folders.into_iter().map(|folder| folder.name).collect();
+        let host = host::replace(&mut wasi, egress(&guest), names)?;
         check_imports(&self.module, &wasi).context("cannot link the module")?;
-        lookup::replace(&mut wasi, egress(&guest))?;
         let config = settings::running(bound)?;
-        Ok(Box::new(Waiting { mapped: *self, wasi, config, entry: guest.world.entry }))
+        Ok(Box::new(Waiting { mapped: *self, wasi, host, config, entry: guest.world.entry }))
     }
 }
 
 /// WasmEdge's WASI with the guest's arguments, environment and folders; standard streams are the process's.
-fn wasi(guest: &Guest) -> anyhow::Result<WasiModule> {
+fn wasi(guest: &Guest, folders: &[Folder]) -> anyhow::Result<WasiModule> {
     let env: Vec<_> = guest.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let folders = preopens::describe(&guest.preopens)?;
+    let folders: Vec<_> = folders.iter().map(|folder| folder.described.clone()).collect();
     let text = |each: &'_ String| each.contains('\0');
     ensure!(
         !guest.args.iter().chain(&env).any(text),
@@ -85,10 +89,20 @@ fn wasi(guest: &Guest) -> anyhow::Result<WasiModule> {
     fn all(texts: &[String]) -> Option<Vec<&str>> {
         Some(texts.iter().map(String::as_str).collect())
     }
-    WasiModule::create(all(&guest.args), all(&env), all(&folders)).context("cannot set up WasmEdge's WASI")
+    // Kept, so that the next one finds other places.
+    let mut out_of_order = Vec::new();
+    for _ in 0..TRIES {
+        let wasi = WasiModule::create(all(&guest.args), all(&env), all(&folders));
+        let wasi = wasi.context("cannot set up WasmEdge's WASI")?;
+        if host::is_in_order(&wasi, folders.len()) {
+            return Ok(wasi);
+        }
+        out_of_order.push(wasi);
+    }
+    bail!("WasmEdge does not number the guest's folders in their order, tried {TRIES} times")
 }
 
-/// What the guest may look up. A refusal is a line in the container's log.
+/// What the guest may reach. A refusal is a line in the container's log.
 fn egress(guest: &Guest) -> Arc<Egress> {
     let tell = |sentence: &str| {
         // Nobody is left to tell when this fails.
@@ -104,7 +118,7 @@ fn check_memory(module: &Module, bound: u64) -> anyhow::Result<()> {
             let needed = u64::from(memory.minimum()) << 16;
             ensure!(
                 memory.minimum() <= settings::pages(bound),
-                "it needs {needed} bytes of memory to begin with, and may have {bound}"
+                "its memory begins with {needed} bytes, and its limit is {bound}"
             );
         }
     }
@@ -132,17 +146,25 @@ fn check_imports(module: &Module, wasi: &WasiModule) -> anyhow::Result<()> {
 
 impl Loaded for Waiting {
     fn run(self: Box<Self>) -> Exit {
-        let Self { mapped, mut wasi, config, entry } = *self;
-        match begin(&mapped.module, &mut wasi, &config, &entry) {
-            Err(error) if !is_exit(&error) => Exit::Trap(story(&error)),
+        let Self { mapped, mut wasi, host, config, entry } = *self;
+        let ended = begin(&mapped.module, &mut wasi, host, &config, &entry);
+        match (host.exited(), ended) {
             // As the kernel does: the low eight bits.
-            _ => Exit::Code(wasi.exit_code().to_le_bytes()[0]),
+            (Some(code), _) => Exit::Code(code.to_le_bytes()[0]),
+            (None, Ok(())) => Exit::Code(0),
+            (None, Err(error)) => Exit::Trap(story(&error)),
         }
     }
 }
 
 /// Instantiates the module, which runs its start function, and calls what it begins with.
-fn begin(module: &Module, wasi: &mut WasiModule, config: &Config, entry: &Entry) -> WasmEdgeResult<()> {
+fn begin(
+    module: &Module,
+    wasi: &mut WasiModule,
+    host: &Host,
+    config: &Config,
+    entry: &Entry,
+) -> WasmEdgeResult<()> {
     let imports: HashMap<String, &mut dyn SyncInst> = HashMap::from([(WASI.to_owned(), wasi.as_mut() as _)]);
     let mut vm = Vm::new(Store::new(Some(config), imports)?);
     vm.register_module(None, module.clone())?;
@@ -152,14 +174,12 @@ fn begin(module: &Module, wasi: &mut WasiModule, config: &Config, entry: &Entry)
     };
     let has = |name: &&str| module.get_export(name).is_some();
     for name in reactor.filter(has).into_iter().chain([name]) {
-        vm.run_func(None, name, [])?;
+        // Leaving by exit is no error to WasmEdge, and no end.
+        if host.exited().is_none() {
+            vm.run_func(None, name, [])?;
+        }
     }
     Ok(())
-}
-
-/// It called exit.
-fn is_exit(error: &WasmEdgeError) -> bool {
-    matches!(error, WasmEdgeError::Core(CoreError::Common(CoreCommonError::Terminated)))
 }
 
 fn story(error: &WasmEdgeError) -> String {

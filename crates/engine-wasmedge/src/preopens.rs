@@ -7,15 +7,23 @@ use std::os::unix::fs::OpenOptionsExt;
 use anyhow::{Context, anyhow, ensure};
 use workload::{Access, Preopen};
 
-/// `GUEST:HOST` for each of `preopens` that is a folder, or `GUEST:HOST:readonly`. One that is a file (a bind-mounted
-/// one) is left out: the guest reaches it through the folder that holds it.
+/// One folder.
+pub struct Folder {
+    /// Its path, for the guest.
+    pub name: String,
+    /// `GUEST:HOST` or `GUEST:HOST:readonly`.
+    pub described: String,
+}
+
+/// Those of `preopens` that are folders. One that is a file (a bind-mounted one) is left out: the guest reaches it
+/// through the folder that holds it.
 ///
 /// WasmEdge leaves out without a word what it cannot open. So each is opened here first, with the guest's user's rights.
 ///
 /// # Errors
 /// Names the first path that cannot be opened.
-pub fn describe(preopens: &[Preopen]) -> anyhow::Result<Vec<String>> {
-    let mut described = Vec::new();
+pub fn folders(preopens: &[Preopen]) -> anyhow::Result<Vec<Folder>> {
+    let mut folders = Vec::new();
     for Preopen { path, access } in preopens {
         let shown = path.display();
         let name = path.to_str().with_context(|| format!("the path {shown} is not UTF-8"))?;
@@ -35,7 +43,7 @@ pub fn describe(preopens: &[Preopen]) -> anyhow::Result<Vec<String>> {
             Access::ReadOnly => ":readonly",
             Access::ReadWrite => "",
         };
-        described.push(format!("{name}:{name}{rights}"));
+        folders.push(Folder { name: name.into(), described: format!("{name}:{name}{rights}") });
     }
-    Ok(described)
+    Ok(folders)
 }

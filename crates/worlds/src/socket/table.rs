@@ -58,6 +58,12 @@ impl Sockets {
         self.put(guest_fd, Socket { fd: listener, preopened: true, habit: Habit::Whole });
     }
 
+    /// Takes in a socket that somebody else has open for the guest, under the guest's number for it, until
+    /// [`fd_close`](Self::fd_close). What it sends is never held back.
+    pub fn adopt(&mut self, guest_fd: u32, socket: OwnedFd) {
+        self.put(guest_fd, Socket { fd: socket, preopened: false, habit: Habit::Datagrams });
+    }
+
     /// Whether `fd` is a socket. Calls with any other descriptor are preview1's.
     pub fn contains(&self, fd: u32) -> bool {
         self.open.contains_key(&fd)

@@ -1,0 +1,305 @@
+//! The host functions that stand in the place of WasmEdge's: where those would give a guest less than it is
+//! promised, or more than it may have.
+//!
+//! | function | WasmEdge's own |
+//! |---|---|
+//! | `sock_getaddrinfo` | asks libc, which asks the image's files whom to load |
+//! | `sock_connect`, `sock_send_to` | judge no address |
+//! | `sock_bind` | takes unix sockets without a file, which lead out of the root |
+//! | `sock_getsockopt`, `sock_setsockopt`, `sock_shutdown` | hand the kernel what the ABI does not have |
+//! | `sock_recv_from` of eight parameters | tells the sender's port in network order |
+//! | `poll_oneoff` | never returns when a descriptor cannot be polled |
+//! | `fd_prestat_get`, `fd_prestat_dir_name` | leave out the first `/` of a folder's name |
+//! | `proc_exit` | is not to be told from a return; one in a start function is not even that |
+//!
+//! Descriptors and sockets stay WasmEdge's: it is asked which of the process's is meant, and the call itself is
+//! [`worlds::socket`]'s, as on every engine.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::Arc;
+
+use anyhow::Context;
+use network::Egress;
+use tokio::runtime::{Builder, Runtime};
+use wasmedge_sdk::error::{CoreCommonError, CoreError};
+use wasmedge_sdk::wasi::WasiModule;
+use wasmedge_sdk::{CallingFrame, FuncType, Instance, ValType, WasmValue};
+use wasmedge_sys::instance::function::SyncFn;
+use wasmedge_sys::{AsInstance, Function, ffi};
+use worlds::socket::{Errno, Memory, Others, Policy, Readiness, Sockets, getaddrinfo};
+
+/// Where the descriptors of preopened folders begin.
+const FIRST_PREOPENED: u32 = 3;
+
+/// What the functions work on, for as long as the process lives.
+pub struct Host {
+    wasi: *const ffi::WasmEdge_ModuleInstanceContext,
+    egress: Arc<Egress>,
+    runtime: Runtime,
+    /// The names of preopened folders, and which of the process's descriptors each is.
+    folders: Vec<(Result<RawFd, Errno>, String)>,
+    /// Empty but for the time of a call.
+    sockets: RefCell<Sockets>,
+    /// What the guest exited with.
+    exited: Cell<Option<u32>>,
+}
+
+type Call = fn(&Host, &mut Memory<'_>, &[u32]) -> Result<(), Errno>;
+
+/// One function.
+struct Import {
+    host: &'static Host,
+    call: Call,
+}
+
+/// Each under its name, with its number of parameters.
+const FUNCTIONS: [(&str, usize, Call); 15] = [
+    ("sock_getaddrinfo", 8, look_up),
+    ("sock_bind", 3, bind),
+    ("sock_bind_v2", 3, bind),
+    ("sock_getsockopt", 5, getsockopt),
+    ("sock_setsockopt", 5, setsockopt),
+    ("sock_shutdown", 2, shutdown),
+    ("sock_connect", 3, connect),
+    ("sock_connect_v2", 3, connect),
+    ("sock_send_to", 7, send_to),
+    ("sock_send_to_v2", 7, send_to),
+    ("sock_recv_from", 7, recv_from),
+    ("sock_recv_from_v2", 8, recv_from),
+    ("poll_oneoff", 4, poll),
+    ("fd_prestat_get", 2, prestat),
+    ("fd_prestat_dir_name", 3, prestat_name),
+];
+
+struct Judge(Arc<Egress>);
+
+impl Policy for Judge {
+    fn may_reach(&self, address: SocketAddr) -> bool {
+        self.0.may_reach(address)
+    }
+}
+
+/// Puts this file's functions in the place of WasmEdge's. `folders` are the names of those that are preopened, in
+/// their order.
+///
+/// # Errors
+/// When there is no event loop for them, or no memory.
+pub fn replace(
+    wasi: &mut WasiModule,
+    egress: Arc<Egress>,
+    folders: Vec<String>,
+) -> anyhow::Result<&'static Host> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.context("cannot set up the guest's event loop")?;
+    let sockets = RefCell::new(Sockets::new(Box::new(Judge(Arc::clone(&egress)))));
+    // SAFETY: WasmEdge's module lives until the guest has ended, and moves nowhere: only its handle does.
+    let wasi = unsafe { wasi.as_ref().as_ptr() };
+    let mut host = Host { wasi, egress, runtime, folders: Vec::new(), sockets, exited: Cell::new(None) };
+    host.folders = (FIRST_PREOPENED..).zip(folders).map(|(fd, name)| (host.native(fd), name)).collect();
+    // As long as the process: they may be called until it ends.
+    let host: &'static Host = Box::leak(Box::new(host));
+    for (name, parameters, call) in FUNCTIONS {
+        put(host, name, (parameters, 1), answer, call)?;
+    }
+    put(host, "proc_exit", (1, 0), exit, |_, _, _| Ok(()))?;
+    Ok(host)
+}
+
+/// Puts one into the module, with so many parameters and results.
+fn put(
+    host: &'static Host,
+    name: &str,
+    (parameters, results): (usize, usize),
+    function: SyncFn<Import>,
+    call: Call,
+) -> anyhow::Result<()> {
+    let ty = FuncType::new(vec![ValType::I32; parameters], vec![ValType::I32; results]);
+    let import = Box::leak(Box::new(Import { host, call }));
+    // SAFETY: `import` lives as long as the process.
+    let function = unsafe { Function::create_sync_func(&ty, function, import, 0) }
+        .with_context(|| format!("cannot make the host function {name}"))?;
+    // SAFETY: all three live; the name is copied, and the function is the module's own from here.
+    unsafe {
+        let name = ffi::WasmEdge_StringWrap(name.as_ptr().cast(), name.len() as u32);
+        ffi::WasmEdge_ModuleInstanceAddFunction(host.wasi.cast_mut(), name, function.as_ptr());
+    }
+    std::mem::forget(function);
+    Ok(())
+}
+
+/// `proc_exit`: notes the code, and ends the guest.
+fn exit(
+    import: &mut Import,
+    _: &mut Instance,
+    _: &mut CallingFrame,
+    arguments: Vec<WasmValue>,
+) -> Result<Vec<WasmValue>, CoreError> {
+    import.host.exited.set(arguments.first().map(|code| code.to_i32().cast_unsigned()));
+    Err(CoreError::Common(CoreCommonError::Terminated))
+}
+
+/// A call, with the guest's memory around it.
+fn answer(
+    import: &mut Import,
+    _: &mut Instance,
+    frame: &mut CallingFrame,
+    arguments: Vec<WasmValue>,
+) -> Result<Vec<WasmValue>, CoreError> {
+    let arguments: Vec<u32> = arguments.iter().map(|argument| argument.to_i32().cast_unsigned()).collect();
+    let answered = in_memory(frame, |memory| (import.call)(import.host, memory, &arguments));
+    let errno = answered.map_or_else(|errno| i32::from(errno.number()), |()| 0);
+    Ok(vec![WasmValue::from_i32(errno)])
+}
+
+fn in_memory(
+    frame: &mut CallingFrame,
+    call: impl FnOnce(&mut Memory<'_>) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let mut memory = frame.memory_mut(0).ok_or(Errno::Fault)?;
+    let length = u32::try_from(u64::from(memory.size()) << 16).unwrap_or(u32::MAX);
+    // SAFETY: the range is the memory's own, which neither grows nor goes while the guest waits for this call.
+    let bytes = unsafe {
+        let start = memory.data_pointer_mut(0, length).map_err(|_| Errno::Fault)?;
+        std::slice::from_raw_parts_mut(start, length as usize)
+    };
+    call(&mut Memory::new(bytes))
+}
+
+/// Whether the preopened folders have the numbers they should have: WasmEdge opens them in their order, and numbers
+/// them by where in memory it happens to keep them.
+pub fn is_in_order(wasi: &WasiModule, folders: usize) -> bool {
+    // SAFETY: the module outlives this function.
+    let wasi = unsafe { wasi.as_ref().as_ptr() };
+    let natives = (FIRST_PREOPENED..).take(folders).map(|fd| native(wasi, fd));
+    natives.collect::<Result<Vec<_>, _>>().is_ok_and(|natives| natives.is_sorted())
+}
+
+/// Which of the process's descriptors the guest means.
+fn native(wasi: *const ffi::WasmEdge_ModuleInstanceContext, fd: u32) -> Result<RawFd, Errno> {
+    let mut native = 0;
+    // SAFETY: `wasi` is a module that lives; a number is written.
+    let failed =
+        unsafe { ffi::WasmEdge_ModuleInstanceWASIGetNativeHandler(wasi, fd.cast_signed(), &raw mut native) };
+    match RawFd::try_from(native) {
+        Ok(native) if failed == 0 && native >= 0 => Ok(native),
+        _ => Err(Errno::BadF),
+    }
+}
+
+impl Host {
+    /// What the guest exited with, if it did.
+    pub fn exited(&self) -> Option<u32> {
+        self.exited.get()
+    }
+
+    fn native(&self, fd: u32) -> Result<RawFd, Errno> {
+        native(self.wasi, fd)
+    }
+
+    fn file(&self, fd: u32) -> Result<BorrowedFd<'static>, Errno> {
+        // SAFETY: WasmEdge has it open for the guest, and closes nothing while the guest waits for this call.
+        self.native(fd).map(|native| unsafe { BorrowedFd::borrow_raw(native) })
+    }
+
+    /// Does something to a socket under the guest's number for it.
+    fn with(&self, fd: u32, call: impl FnOnce(&mut Sockets) -> Result<(), Errno>) -> Result<(), Errno> {
+        let socket = self.file(fd)?.try_clone_to_owned().map_err(|_| Errno::MFile)?;
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.adopt(fd, socket);
+        let done = call(&mut sockets);
+        let _ = sockets.fd_close(fd);
+        done
+    }
+
+    /// The name of a preopened folder, as long as the guest has it open where it was.
+    fn folder(&self, fd: u32) -> Result<&str, Errno> {
+        let index = fd.checked_sub(FIRST_PREOPENED).ok_or(Errno::BadF)? as usize;
+        let (native, name) = self.folders.get(index).ok_or(Errno::BadF)?;
+        if self.native(fd)? == (*native)? { Ok(name) } else { Err(Errno::BadF) }
+    }
+}
+
+fn look_up(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let arguments = arguments.try_into().map_err(|_| Errno::Inval)?;
+    host.runtime.block_on(getaddrinfo(&host.egress, memory, arguments))
+}
+
+fn bind(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[fd, address, port] = arguments else { return Err(Errno::Inval) };
+    host.with(fd, |sockets| sockets.bind(memory, fd, address, port))
+}
+
+fn getsockopt(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[fd, level, name, value, size] = arguments else { return Err(Errno::Inval) };
+    host.with(fd, |sockets| sockets.getsockopt(memory, fd, level, name, value, size))
+}
+
+fn setsockopt(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[fd, level, name, value, size] = arguments else { return Err(Errno::Inval) };
+    host.with(fd, |sockets| sockets.setsockopt(memory, fd, level, name, value, size))
+}
+
+fn shutdown(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[fd, flags] = arguments else { return Err(Errno::Inval) };
+    host.with(fd, |sockets| sockets.shutdown(memory, fd, flags))
+}
+
+fn connect(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[fd, address, port] = arguments else { return Err(Errno::Inval) };
+    host.with(fd, |sockets| sockets.connect(memory, fd, address, port))
+}
+
+fn send_to(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[fd, iovs, count, address, port, flags, sent] = arguments else { return Err(Errno::Inval) };
+    host.with(fd, |sockets| sockets.send_to(memory, fd, iovs, count, address, port, flags, sent))
+}
+
+fn recv_from(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    host.with(arguments[0], |sockets| match *arguments {
+        [fd, iovs, count, address, flags, read, out] => {
+            sockets.recv_from_v1(memory, fd, iovs, count, address, flags, read, out)
+        }
+        [fd, iovs, count, address, flags, port, read, out] => {
+            sockets.recv_from_v2(memory, fd, iovs, count, address, flags, port, read, out)
+        }
+        _ => Err(Errno::Inval),
+    })
+}
+
+fn poll(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[input, output, count, events] = arguments else { return Err(Errno::Inval) };
+    let mut files = Files(host);
+    host.sockets.borrow_mut().poll_oneoff(memory, input, output, count, events, false, &mut files)
+}
+
+/// WasmEdge's descriptors, for a poll.
+struct Files<'a>(&'a Host);
+
+impl Others for Files<'_> {
+    fn kind(&mut self, fd: u32, _write: bool) -> Result<Readiness, Errno> {
+        self.0.file(fd).map(Readiness::Watch)
+    }
+
+    fn monotonic(&mut self) -> u64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
+    }
+}
+
+/// A prestat: a folder (0), and the length of its name.
+fn prestat(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[fd, place] = arguments else { return Err(Errno::Inval) };
+    let length = host.folder(fd)?.len() as u64;
+    memory.bytes_mut(place, 8)?.copy_from_slice(&(length << 32).to_le_bytes());
+    Ok(())
+}
+
+fn prestat_name(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[fd, place, room] = arguments else { return Err(Errno::Inval) };
+    let name = host.folder(fd)?.as_bytes();
+    let name = name.get(..name.len().min(room as usize)).unwrap_or_default();
+    memory.bytes_mut(place, name.len() as u32)?.copy_from_slice(name);
+    Ok(())
+}
