@@ -13,6 +13,9 @@ use crate::{journal, settings};
 /// `AOTNotImpl` of WasmEdge 0.17, which its crate for Rust has no name for.
 const NOT_IMPLEMENTED: u32 = 14;
 
+/// How WasmEdge tells that it is out of memory.
+const NO_MEMORY: &str = "memory allocation failure";
+
 /// Compiles a core module. The compiler's own files are written to the current folder meanwhile.
 ///
 /// # Errors
@@ -23,13 +26,16 @@ pub fn compile(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
     let compiler =
         Compiler::new(Some(&settings::compiling()?)).context("cannot set up WasmEdge's compiler")?;
     journal::clear();
-    let library = compiler
-        .compile_from_bytes(plain, "code", folder.path())
-        .map_err(|error| match *error {
+    let library =
+        compiler.compile_from_bytes(plain, "code", folder.path()).map_err(|error| match *error {
             WasmEdgeError::Core(CoreError::UnknownError(NOT_IMPLEMENTED)) => {
                 anyhow!("WasmEdge cannot compile it: it has instructions that only its interpreter knows")
             }
-            error => anyhow!("WasmEdge cannot compile it: {}", journal::explained(&error)),
+            error => match journal::explained(&error) {
+                // As every program here ends that is out of memory; who waits for it says what to do.
+                said if said.contains(NO_MEMORY) => std::process::abort(),
+                said => anyhow!("WasmEdge cannot compile it: {said}"),
+            },
         })?;
     fs::read(library).context("cannot read the compiled code")
 }

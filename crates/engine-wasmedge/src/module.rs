@@ -28,6 +28,9 @@ const WASI: &str = "wasi_snapshot_preview1";
 /// How often to have WasmEdge number a guest's folders: it needs one try, and a few where memory was used before.
 const TRIES: usize = 64;
 
+/// How WasmEdge tells that it has no room for a memory; it goes on without, and traps.
+const NO_ADDRESSES: &str = "usable memory address";
+
 /// A module in memory.
 pub struct MappedModule {
     module: Module,
@@ -147,6 +150,7 @@ fn check_imports(module: &Module, wasi: &WasiModule) -> anyhow::Result<()> {
 impl Loaded for Waiting {
     fn run(self: Box<Self>) -> Exit {
         let Self { mapped, mut wasi, host, config, entry } = *self;
+        journal::clear();
         let ended = begin(&mapped.module, &mut wasi, host, &config, &entry);
         match (host.exited(), ended) {
             // As the kernel does: the low eight bits.
@@ -185,6 +189,10 @@ fn begin(
 fn story(error: &WasmEdgeError) -> String {
     if faults::stack_used_up() {
         return "wasm trap: call stack exhausted".into();
+    }
+    if journal::explained(error).contains(NO_ADDRESSES) {
+        return "WasmEdge found no room for the guest's memory, for which it takes 12 GiB of addresses: raise RLIMIT_AS"
+            .into();
     }
     format!("wasm trap: {error}")
 }
