@@ -3,10 +3,9 @@
 use std::fs;
 
 use anyhow::{Context, anyhow};
-use wasm_encoder::{Module, RawSection};
 use wasmedge_sdk::Compiler;
 use wasmedge_sdk::error::{CoreError, WasmEdgeError};
-use wasmparser::{Parser, Payload};
+use workload::without_custom_sections;
 
 use crate::{journal, settings};
 
@@ -21,6 +20,7 @@ const NO_MEMORY: &str = "memory allocation failure";
 /// # Errors
 /// A sentence that tells what of the module is not valid.
 pub fn compile(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
+    // Among them may be code that somebody else compiled, which WasmEdge would run as its own.
     let plain = without_custom_sections(wasm)?;
     let folder = tempfile::tempdir_in(".").context("cannot make a folder to compile in")?;
     let compiler =
@@ -38,36 +38,4 @@ pub fn compile(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
             },
         })?;
     fs::read(library).context("cannot read the compiled code")
-}
-
-/// The module without what no engine needs. Among it may be code that somebody else compiled, which WasmEdge
-/// would run as its own.
-fn without_custom_sections(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut plain = Module::new();
-    for payload in Parser::new(0).parse_all(wasm) {
-        let payload = payload?;
-        if matches!(payload, Payload::CustomSection(_)) {
-            continue;
-        }
-        if let Some((id, range)) = payload.as_section() {
-            plain.section(&RawSection { id, data: &wasm[range] });
-        }
-    }
-    Ok(plain.finish())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_runs_is_compiled() {
-        let text =
-            r#"(module (@custom "wasmedge" "code") (func (export "_start")) (@custom "x" (after code) "y"))"#;
-        let wasm = wat::parse_str(text).unwrap();
-        assert!(wasm.windows(8).any(|bytes| bytes == b"wasmedge"));
-        let plain = without_custom_sections(&wasm).unwrap();
-        assert_eq!(plain, wat::parse_str(r#"(module (func (export "_start")))"#).unwrap());
-        assert!(without_custom_sections(&wasm[..wasm.len() - 1]).is_err());
-    }
 }

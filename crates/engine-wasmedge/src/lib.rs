@@ -13,10 +13,7 @@
 mod compile;
 #[expect(unsafe_code, reason = "a signal handler is put around WasmEdge's own")]
 mod faults;
-#[expect(
-    unsafe_code,
-    reason = "a host function of WasmEdge's is replaced, and the guest's memory lent to the new one"
-)]
+#[expect(unsafe_code, reason = "functions of a library in C are replaced, and lent the guest's memory")]
 mod host;
 #[expect(unsafe_code, reason = "WasmEdge's log is read by a callback in C")]
 mod journal;

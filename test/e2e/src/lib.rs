@@ -32,4 +32,5 @@ pub mod spec;
 pub mod sweep;
 pub mod tasks;
 pub mod terminal;
+pub mod unfit;
 pub mod versions;

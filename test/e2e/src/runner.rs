@@ -9,6 +9,7 @@ use anyhow::{Error, Result, anyhow};
 
 use crate::census::Census;
 use crate::containerd::Containerd;
+use crate::unfit;
 use crate::versions::{Install, Shim};
 
 /// What runs on each containerd.
@@ -122,9 +123,14 @@ impl Verdict {
         scenarios: &[&Scenario],
         prepare: impl Fn(&Install) -> Result<Containerd>,
     ) {
-        let (fit, unfit): (Vec<_>, Vec<_>) =
-            scenarios.iter().partition(|scenario| shim.is_ours() || !scenario.ours);
-        self.skipped += unfit.len();
+        let mut fit = Vec::new();
+        for scenario in scenarios.iter().copied() {
+            match unfit::why(shim.engine(), &scenario.name) {
+                _ if scenario.ours && !shim.is_ours() => self.skipped += 1,
+                Some(why) => self.skip(&format!("{} {} … skipped: {why}", install.version, scenario.name), 1),
+                None => fit.push(scenario),
+            }
+        }
         if fit.is_empty() {
             return;
         }

@@ -9,7 +9,7 @@ use crate::tree::File;
 const ARROWS: [(&str, &[&str]); 16] = [
     ("workload", &[]),
     ("cache", &[]),
-    ("worlds", &[]),
+    ("worlds", &["network"]),
     ("engine", &["workload"]),
     ("image", &["workload"]),
     ("container", &["workload"]),

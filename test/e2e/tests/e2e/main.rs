@@ -17,6 +17,7 @@ mod cache;
 mod crash;
 mod cri;
 mod data;
+mod engines;
 mod exec;
 mod honoured;
 mod http;
@@ -95,6 +96,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(terminal::scenarios());
     scenarios.extend(limits::scenarios());
     scenarios.extend(http::scenarios());
+    scenarios.extend(engines::scenarios());
     scenarios.extend(options::scenarios());
     scenarios.extend(cache::scenarios());
     scenarios.extend(sockets::scenarios());

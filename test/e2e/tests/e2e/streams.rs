@@ -62,7 +62,9 @@ fn slow_reader(daemon: &Containerd, guest: Guest) -> Result<()> {
 fn resident(pid: i32) -> Result<usize> {
     const PAGE: usize = 4096;
     let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
-    Ok(statm.split(' ').nth(1).context("a short statm")?.parse::<usize>()? * PAGE)
+    let pages = |nth| anyhow::Ok(statm.split(' ').nth(nth).context("a short statm")?.parse::<usize>()?);
+    // Without those of files: a program's own, and its libraries'.
+    Ok((pages(1)? - pages(2)?) * PAGE)
 }
 
 /// Both streams, in a folder that is made for them.

@@ -1,0 +1,38 @@
+//! A core module without what does not run.
+
+use wasm_encoder::{Module, RawSection};
+use wasmparser::{Parser, Payload};
+
+use crate::WorldError;
+
+/// The core module `wasm` without its custom sections: what tools have written beside the code, and not for whoever runs it.
+///
+/// # Errors
+/// [`WorldError::Malformed`] for what is no module.
+pub fn without_custom_sections(wasm: &[u8]) -> Result<Vec<u8>, WorldError> {
+    let mut plain = Module::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload.map_err(|error| WorldError::Malformed(error.to_string()))?;
+        let is_custom = matches!(payload, Payload::CustomSection(_));
+        if let Some((id, range)) = payload.as_section().filter(|_| !is_custom) {
+            plain.section(&RawSection { id, data: &wasm[range] });
+        }
+    }
+    Ok(plain.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_is_kept() {
+        let text =
+            r#"(module (@custom "aot" "code") (func (export "_start")) (@custom "x" (after code) "y"))"#;
+        let wasm = wat::parse_str(text).unwrap();
+        assert!(wasm.windows(3).any(|bytes| bytes == b"aot"));
+        let plain = without_custom_sections(&wasm).unwrap();
+        assert_eq!(plain, wat::parse_str(r#"(module (func (export "_start")))"#).unwrap());
+        assert!(without_custom_sections(&wasm[..wasm.len() - 1]).is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! Who chooses the engine of a guest, and what comes of a choice that cannot be met.
+
+use anyhow::{Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::guests::Guest;
+use e2e::output::Output;
+use e2e::runner::Scenario;
+
+use crate::options;
+
+const ANNOTATION: &str = "lighter.wasm/engine";
+const CRUN: &str = "run.oci.handler";
+/// An engine that nobody has.
+const NONE: &str = "abacus";
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("engine-annotation", annotation),
+        Scenario::ours("engine-variable", variable),
+        Scenario::ours("engine-of-crun", crun_says),
+        Scenario::ours("engine-option", option),
+        Scenario::ours("engine-of-the-name", of_the_name),
+    ]
+}
+
+/// That it was refused for what `said_by` says, and why.
+fn refused(output: Output, said_by: &str, why: &str) -> Result<()> {
+    ensure!(output.code != 0, "it ran");
+    output.complains(&format!("{said_by} says"))?.complains(why).map(drop)
+}
+
+fn annotation(daemon: &Containerd) -> Result<()> {
+    let hello = || daemon.run("chosen").args(Guest::Wasm.hello());
+    hello().annotation(ANNOTATION, "wasmtime").finish()?.ok()?.prints("hello")?;
+    hello().annotation(ANNOTATION, "wasm").finish()?.ok()?.prints("hello")?;
+    let said_by = format!("the annotation {ANNOTATION}");
+    refused(hello().annotation(ANNOTATION, NONE).finish()?, &said_by, "no such engine built in (wasmtime")?;
+    // What could is named.
+    refused(hello().annotation(ANNOTATION, NONE).finish()?, &said_by, "); wasmtime")
+}
+
+fn variable(daemon: &Containerd) -> Result<()> {
+    let chosen = |engine: &str| {
+        daemon.run("chosen").args(Guest::Wasm.hello()).env(&format!("LIGHTER_ENGINE={engine}"))
+    };
+    chosen("wasmtime").finish()?.ok()?.prints("hello")?;
+    refused(chosen(NONE).finish()?, "the variable LIGHTER_ENGINE", "no such engine")
+}
+
+/// crun's annotation; ours is heard first.
+fn crun_says(daemon: &Containerd) -> Result<()> {
+    let chosen = |engine: &str| daemon.run("chosen").args(Guest::Wasm.hello()).annotation(CRUN, engine);
+    chosen("wasmtime").finish()?.ok()?.prints("hello")?;
+    chosen("wasm").finish()?.ok()?.prints("hello")?;
+    chosen(NONE).annotation(ANNOTATION, "wasmtime").finish()?.ok()?.prints("hello")?;
+    refused(chosen(NONE).finish()?, &format!("the annotation {CRUN}"), "no such engine")
+}
+
+/// The runtime's; the container is heard first.
+fn option(daemon: &Containerd) -> Result<()> {
+    let chosen = || options::with(daemon, "chosen", &format!("Engine = '{NONE}'\n"));
+    let hello = Guest::Wasm.hello();
+    chosen()?.args(hello).annotation(ANNOTATION, "wasmtime").finish()?.ok()?.prints("hello")?;
+    refused(chosen()?.args(hello).finish()?, "the option Engine", "no such engine")
+}
+
+/// The runtime's name prefers an engine; a daemon with more of them runs what the container chooses.
+fn of_the_name(daemon: &Containerd) -> Result<()> {
+    let component = || daemon.run("chosen").args(&["/cases/component-exit.wasm"]);
+    if daemon.shim.engine() == "wasmtime" {
+        let output =
+            daemon.run("chosen").args(Guest::Wasm.hello()).annotation(ANNOTATION, "wasmedge").finish()?;
+        return refused(
+            output,
+            &format!("the annotation {ANNOTATION}"),
+            "no such engine built in (wasmtime)",
+        );
+    }
+    let name = format!("the runtime's name {}", daemon.shim.program());
+    refused(component().finish()?, &name, "which runs core modules only; wasmtime could")?;
+    let chosen = component().annotation(ANNOTATION, "wasmedge").finish()?;
+    refused(chosen, &format!("the annotation {ANNOTATION}"), "which runs core modules only; wasmtime could")?;
+    component().annotation(ANNOTATION, "wasmtime").finish()?.exits(255).map(drop)
+}
