@@ -117,7 +117,7 @@ fn make(folder: &Path) -> anyhow::Result<()> {
 pub fn work_apart(bytes: u64) -> anyhow::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
     let folder = trees::fresh("tmpfs", "lighter", &["mode=777".into(), format!("size={bytes}")])
-        .and_then(|tree| Ok(trees::attach(&tree, Path::new(PLACE))?));
+        .and_then(|tree| trees::attach(&tree, Path::new(PLACE)));
     folder.context("cannot make a folder to work in")?;
     chdir(PLACE).context("cannot enter the folder to work in")
 }

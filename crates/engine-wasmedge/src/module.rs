@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write as _;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use engine::{Compiled, Equipment, Exit, Loaded, Mapped};
-use network::{Egress, Lookup, Sources};
+use network::Egress;
 use wasmedge_sdk::config::Config;
 use wasmedge_sdk::error::WasmEdgeError;
 use wasmedge_sdk::vm::SyncInst;
@@ -73,7 +71,7 @@ impl Mapped for MappedModule {
         let folders = preopens::folders(&guest.preopens)?;
         let mut wasi = wasi(&guest, &folders)?;
         let names = folders.into_iter().map(|folder| folder.name).collect();
-        let host = host::replace(&mut wasi, egress(&guest), names)?;
+        let host = host::replace(&mut wasi, Egress::of(&guest), names)?;
         check_imports(&self.module, &wasi).context("cannot link the module")?;
         let config = settings::running(bound)?;
         Ok(Box::new(Waiting { mapped: *self, wasi, host, config, entry: guest.world.entry }))
@@ -84,9 +82,9 @@ impl Mapped for MappedModule {
 fn wasi(guest: &Guest, folders: &[Folder]) -> anyhow::Result<WasiModule> {
     let env: Vec<_> = guest.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let folders: Vec<_> = folders.iter().map(|folder| folder.described.clone()).collect();
-    let text = |each: &'_ String| each.contains('\0');
+    let ends_early = |text: &String| text.contains('\0');
     ensure!(
-        !guest.args.iter().chain(&env).any(text),
+        !guest.args.iter().chain(&env).any(ends_early),
         "an argument or a variable has a zero byte in it, where it would end for the guest"
     );
     fn all(texts: &[String]) -> Option<Vec<&str>> {
@@ -103,15 +101,6 @@ fn wasi(guest: &Guest, folders: &[Folder]) -> anyhow::Result<WasiModule> {
         out_of_order.push(wasi);
     }
     bail!("WasmEdge does not number the guest's folders in their order, tried {TRIES} times")
-}
-
-/// What the guest may reach. A refusal is a line in the container's log.
-fn egress(guest: &Guest) -> Arc<Egress> {
-    let tell = |sentence: &str| {
-        // Nobody is left to tell when this fails.
-        let _ = std::io::stderr().write_all(format!("{sentence}\n").as_bytes());
-    };
-    Arc::new(Egress::new(guest.outbound.clone(), Lookup::new(Sources::default()), Box::new(tell)))
 }
 
 /// A memory that begins larger than it may be.

@@ -1,10 +1,9 @@
 //! What every WASI guest is given, whatever its version of WASI: arguments, environment, folders,
 //! standard streams, clocks, chance and the box's network.
 
-use std::io::Write;
 use std::sync::Arc;
 
-use network::{Egress, Lookup, Sources};
+use network::Egress;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi_config::WasiConfigVariables;
@@ -54,15 +53,6 @@ pub fn provide_plain(guest: &Guest, egress: &Arc<Egress>) -> WasiCtxBuilder {
 /// Whether it is the others who reach the guest.
 fn used_by_others(used: SocketAddrUse) -> bool {
     !matches!(used, SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend)
-}
-
-/// What the guest may reach, judged in its own process. A refusal is a line in the container's log.
-pub fn egress(guest: &Guest) -> Arc<Egress> {
-    let tell = |sentence: &str| {
-        // Nobody is left to tell when this fails.
-        let _ = std::io::stderr().write_all(format!("{sentence}\n").as_bytes());
-    };
-    Arc::new(Egress::new(guest.outbound.clone(), Lookup::new(Sources::default()), Box::new(tell)))
 }
 
 /// The guest's environment as `wasi:config` shows it.

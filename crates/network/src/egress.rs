@@ -1,14 +1,15 @@
 //! What a guest may reach: its container's rules, together with what the names in them led to.
 
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use workload::{ALLOWED_OUTBOUND, Outbound};
+use workload::{ALLOWED_OUTBOUND, Guest, Outbound};
 
 use crate::asked::Asked;
 use crate::known::Known;
 use crate::refusals::{Refusals, Tell};
-use crate::{Lookup, LookupError};
+use crate::{Lookup, LookupError, Sources};
 
 /// The one place where a guest's connections and look-ups are judged. Shared by reference or `Arc`.
 ///
@@ -27,6 +28,15 @@ impl Egress {
     pub fn new(outbound: Outbound, lookup: Lookup, tell: Tell) -> Self {
         let everything = outbound.is_everything();
         Self { outbound, everything, lookup, known: Mutex::default(), refusals: Refusals::new(tell) }
+    }
+
+    /// That of `guest`, in its own process. A refusal is a line on standard error, which is the container's log.
+    pub fn of(guest: &Guest) -> Arc<Self> {
+        let tell = |sentence: &str| {
+            // Nobody is left to tell when this fails.
+            let _ = io::stderr().write_all(format!("{sentence}\n").as_bytes());
+        };
+        Arc::new(Self::new(guest.outbound.clone(), Lookup::new(Sources::default()), Box::new(tell)))
     }
 
     /// The addresses of `name`, as [`Lookup::addresses`] finds them. From now on they may be reached at the

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
+use network::Egress;
 use server::{Answer, Failure, Permit, RequestBody};
 use tokio::sync::oneshot;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
@@ -61,7 +62,7 @@ impl Guests {
             guest.http.as_ref().map_or((1, Duration::MAX), |http| (http.reuse, http.timeout));
         let secure = guest.http.as_ref().is_some_and(|http| http.tls.is_some());
         let config = wasi::config(&guest);
-        let outgoing = Outgoing::new(wasi::egress(&guest), &guest.env);
+        let outgoing = Outgoing::new(Egress::of(&guest), &guest.env);
         let idle = Mutex::default();
         Self { component, guest, folders, config, memory, outgoing, reuse, timeout, secure, idle, ticks }
     }

@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use engine::{Equipment, Exit, Loaded, Mapped};
+use network::Egress;
 use tokio::runtime::Runtime;
 use wasmtime::{Engine, InstancePre, Linker, Module, Store, Val};
 use wasmtime_wasi::I32Exit;
@@ -82,7 +83,7 @@ impl Mapped for MappedModule<'_> {
         let module = instantiate_pre(linker, &module, needs_sockets)
             .map_err(sentence)
             .context("cannot link the module")?;
-        let egress = wasi::egress(&guest);
+        let egress = Egress::of(&guest);
         let wasi = wasi::provide(&guest, &egress)?.build_p1();
         let network = Network::new(egress, equipment.sockets);
         let host = Host { wasi, network, memory: memory.share() };

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use engine::{Equipment, Exit, Loaded, Mapped};
+use network::Egress;
 use tokio::runtime::Runtime;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Val};
@@ -66,7 +67,7 @@ impl Mapped for MappedComponent<'_> {
             Entry::Function(name) => function(&component, linked, name)?,
             Entry::Requests => bail!("it answers requests, which is another world's work"),
         };
-        let egress = wasi::egress(&guest);
+        let egress = Egress::of(&guest);
         let wasi = wasi::provide(&guest, &egress)?.build();
         let host = Host::new(wasi, memory.share(), Outgoing::new(egress, &guest.env), wasi::config(&guest));
         let mut store = Store::new(linker.engine(), host);
