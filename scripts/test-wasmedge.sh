@@ -6,9 +6,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=(); [ "$(id -u)" = 0 ] || root=(sudo -E env "PATH=$PATH")
+# shellcheck source=/dev/null
+. target/wasmedge/env
 (
-  # shellcheck source=/dev/null
-  . target/wasmedge/env
   export RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/wasmedge-rustc.sh
   "${root[@]}" cargo test --release --workspace --features shim/wasmedge --test wasmedge
 )

@@ -18,6 +18,7 @@ mod host;
 #[expect(unsafe_code, reason = "WasmEdge's log is read by a callback in C")]
 mod journal;
 mod module;
+mod plugins;
 mod preopens;
 mod settings;
 
@@ -30,24 +31,26 @@ use wasmedge_sdk::utils::CoreVersion;
 use workload::{Abi, Guest, World};
 
 use crate::module::MappedModule;
+use crate::plugins::Plugins;
 
 /// WasmEdge, ready to be forked.
 pub struct WasmEdge {
     fingerprint: String,
+    plugins: Plugins,
 }
 
 impl WasmEdge {
     /// Sets up what every guest shares.
     ///
     /// # Errors
-    /// When the processor cannot be told.
+    /// When the processor cannot be told, or a plug-in not be loaded.
     pub fn new() -> anyhow::Result<Self> {
         journal::open();
         let mut hash = DefaultHasher::new();
         CoreVersion::version_string().hash(&mut hash);
         settings::VERSION.hash(&mut hash);
         processor()?.hash(&mut hash);
-        Ok(Self { fingerprint: format!("{:016x}", hash.finish()) })
+        Ok(Self { fingerprint: format!("{:016x}", hash.finish()), plugins: Plugins::load()? })
     }
 }
 
@@ -70,7 +73,10 @@ impl Engine for WasmEdge {
 
     fn lacks(&self, world: &World) -> Option<String> {
         match world.abi {
-            Abi::Preview1 | Abi::Sockets => None,
+            Abi::Preview1 | Abi::Sockets => {
+                let unmet = world.unmet(|module| self.plugins.offers(module));
+                unmet.map(|all| format!("offers no {all}"))
+            }
             Abi::Wasi02 | Abi::Wasi03 => Some("runs core modules only".into()),
         }
     }
@@ -80,6 +86,6 @@ impl Engine for WasmEdge {
     }
 
     fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
-        Ok(Box::new(MappedModule::open(code, guest)?))
+        Ok(Box::new(MappedModule::open(code, guest, &self.plugins)?))
     }
 }

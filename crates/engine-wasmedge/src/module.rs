@@ -12,11 +12,12 @@ use wasmedge_sdk::config::Config;
 use wasmedge_sdk::error::WasmEdgeError;
 use wasmedge_sdk::vm::SyncInst;
 use wasmedge_sdk::wasi::WasiModule;
-use wasmedge_sdk::{AsInstance, ExternalInstanceType, Module, Store, Vm, WasmEdgeResult};
+use wasmedge_sdk::{AsInstance, ExternalInstanceType, Instance, Module, Store, Vm, WasmEdgeResult};
 use wasmedge_sys::instance::function::AsFunc as _;
 use workload::{Entry, Guest};
 
 use crate::host::Host;
+use crate::plugins::Plugins;
 use crate::preopens::Folder;
 use crate::{faults, host, journal, preopens, settings};
 
@@ -30,27 +31,34 @@ const TRIES: usize = 64;
 const NO_ADDRESSES: &str = "usable memory address";
 
 /// A module in memory.
-pub struct MappedModule {
+pub struct MappedModule<'a> {
+    code: Code,
+    plugins: &'a Plugins,
+}
+
+struct Code {
     module: Module,
     /// It is mapped from here.
-    _code: File,
+    _file: File,
 }
 
 /// A module at its gate.
 struct Waiting {
-    mapped: MappedModule,
+    code: Code,
     wasi: WasiModule,
+    /// Modules of plug-ins, under the names that are imported.
+    plugins: Vec<(String, Instance)>,
     host: &'static Host,
     config: Config,
     entry: Entry,
 }
 
-impl MappedModule {
+impl<'a> MappedModule<'a> {
     /// Maps compiled code. WasmEdge opens it only by a path, so /proc must be in sight.
     ///
     /// # Errors
     /// When the code cannot be used; when the guest is to be given what WasmEdge has not.
-    pub fn open(code: Compiled, guest: &Guest) -> anyhow::Result<Self> {
+    pub fn open(code: Compiled, guest: &Guest, plugins: &'a Plugins) -> anyhow::Result<Self> {
         ensure!(guest.listens.is_empty(), "WasmEdge cannot hand a guest sockets that listen already");
         let file = code.into_file();
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -60,21 +68,23 @@ impl MappedModule {
         let config = settings::running(u64::MAX)?;
         let module = Module::from_file(Some(&config), path)
             .map_err(|error| anyhow!("cannot map the compiled code: {}", journal::explained(&error)))?;
-        Ok(Self { module, _code: file })
+        Ok(Self { code: Code { module, _file: file }, plugins })
     }
 }
 
-impl Mapped for MappedModule {
+impl Mapped for MappedModule<'_> {
     fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
+        let Self { code, plugins } = *self;
         let bound = equipment.bound.most();
-        check_memory(&self.module, bound)?;
+        check_memory(&code.module, bound)?;
         let folders = preopens::folders(&guest.preopens)?;
         let mut wasi = wasi(&guest, &folders)?;
         let names = folders.into_iter().map(|folder| folder.name).collect();
         let host = host::replace(&mut wasi, Egress::of(&guest), names)?;
-        check_imports(&self.module, &wasi).context("cannot link the module")?;
+        let plugins = plugins.needed(&guest.world)?;
+        check_imports(&code.module, &wasi, &plugins).context("cannot link the module")?;
         let config = settings::running(bound)?;
-        Ok(Box::new(Waiting { mapped: *self, wasi, host, config, entry: guest.world.entry }))
+        Ok(Box::new(Waiting { code, wasi, plugins, host, config, entry: guest.world.entry }))
     }
 }
 
@@ -118,29 +128,33 @@ fn check_memory(module: &Module, bound: u64) -> anyhow::Result<()> {
 }
 
 /// Each import has a function of its type, under its name or, as WasmEdge links them, its second version's.
-fn check_imports(module: &Module, wasi: &WasiModule) -> anyhow::Result<()> {
+fn check_imports(module: &Module, wasi: &WasiModule, plugins: &[(String, Instance)]) -> anyhow::Result<()> {
     for import in module.imports() {
         let (from, name) = (import.module_name(), import.name());
         let ExternalInstanceType::Func(wanted) = import.ty()? else {
             bail!("{from}::{name} is no function");
         };
-        let fits = |name: &str| {
-            let offered = wasi.as_ref().get_func(name).ok().and_then(|function| function.ty());
+        let has = |instance: &Instance, name: &str| {
+            let offered = instance.get_func(name).ok().and_then(|function| function.ty());
             offered.is_some_and(|offered| offered == wanted)
         };
-        ensure!(
-            from == WASI && (fits(&name) || fits(&format!("{name}_v2"))),
-            "WasmEdge has no {from}::{name} of that type"
-        );
+        let has = match plugins.iter().find(|(plugin, _)| *plugin == from) {
+            Some((_, plugin)) => has(plugin, &name),
+            None => from == WASI && (has(wasi.as_ref(), &name) || has(wasi.as_ref(), &format!("{name}_v2"))),
+        };
+        ensure!(has, "WasmEdge has no {from}::{name} of that type");
     }
     Ok(())
 }
 
 impl Loaded for Waiting {
     fn run(self: Box<Self>) -> Exit {
-        let Self { mapped, mut wasi, host, config, entry } = *self;
+        let Self { code, mut wasi, mut plugins, host, config, entry } = *self;
         journal::clear();
-        let ended = begin(&mapped.module, &mut wasi, host, &config, &entry);
+        let mut imports: HashMap<String, &mut dyn SyncInst> = HashMap::new();
+        imports.insert(WASI.to_owned(), wasi.as_mut());
+        imports.extend(plugins.iter_mut().map(|(name, plugin)| (name.clone(), plugin as &mut dyn SyncInst)));
+        let ended = begin(&code.module, imports, host, &config, &entry);
         match (host.exited(), ended) {
             // As the kernel does: the low eight bits.
             (Some(code), _) => Exit::Code(code.to_le_bytes()[0]),
@@ -153,12 +167,11 @@ impl Loaded for Waiting {
 /// Instantiates the module, which runs its start function, and calls what it begins with.
 fn begin(
     module: &Module,
-    wasi: &mut WasiModule,
+    imports: HashMap<String, &mut dyn SyncInst>,
     host: &Host,
     config: &Config,
     entry: &Entry,
 ) -> WasmEdgeResult<()> {
-    let imports: HashMap<String, &mut dyn SyncInst> = HashMap::from([(WASI.to_owned(), wasi.as_mut() as _)]);
     let mut vm = Vm::new(Store::new(Some(config), imports)?);
     vm.register_module(None, module.clone())?;
     let (reactor, name) = match entry {

@@ -69,6 +69,7 @@ impl Engine for Wasmtime {
 
     fn lacks(&self, world: &World) -> Option<String> {
         match world.abi {
+            _ if !world.foreign.is_empty() => world.unmet(|_| false).map(|all| format!("offers no {all}")),
             Abi::Preview1 | Abi::Sockets | Abi::Wasi02 => None,
             Abi::Wasi03 if !world.serves() => Some("runs no commands of WASI 0.3".into()),
             Abi::Wasi03 if !cfg!(feature = "p3") => {

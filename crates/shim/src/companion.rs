@@ -18,14 +18,18 @@ const OWN: &str = "lighter";
 /// current folder: the bundle.
 const LIBRARIES: &str = "LD_LIBRARY_PATH";
 
-/// A command that runs it as containerd has run this program: same name, same arguments, same surroundings.
+/// The environment variable by which WasmEdge finds plug-ins.
+pub const PLUGINS: &str = "WASMEDGE_PLUGIN_PATH";
+
+/// A command that runs it as containerd has run this program: same name, same arguments, same surroundings, but
+/// for what would bring foreign code into it.
 ///
 /// # Errors
 /// When this program's own file cannot be told.
 pub fn command() -> anyhow::Result<Command> {
     let mut args = env::args_os();
     let mut command = Command::new(path()?);
-    command.arg0(args.next().unwrap_or_default()).args(args).env_remove(LIBRARIES);
+    command.arg0(args.next().unwrap_or_default()).args(args).env_remove(LIBRARIES).env_remove(PLUGINS);
     Ok(command)
 }
 

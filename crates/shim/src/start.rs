@@ -1,6 +1,7 @@
 //! `start`: the address of the pod's daemon on standard output, the daemon itself where there is none.
 
 use std::collections::HashMap;
+use std::env;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::OwnedFd;
@@ -14,8 +15,9 @@ use containerd_shim::Flags;
 use containerd_shim_protos::protobuf::Message;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use serde::Deserialize;
-use workload::Pod;
+use workload::{Options, Pod};
 
+use crate::companion::PLUGINS;
 use crate::socket::listen;
 use crate::{companion, options};
 
@@ -24,14 +26,17 @@ use crate::{companion, options};
 /// # Errors
 /// When the bundle cannot be read or the socket not be made.
 pub fn start(flags: &Flags) -> anyhow::Result<()> {
-    let bundle = std::env::current_dir().context("cannot tell the bundle's folder")?;
+    let bundle = env::current_dir().context("cannot tell the bundle's folder")?;
     let pod = pod_of(&bundle, &flags.id)?;
     let address = containerd_shim::socket_address(&flags.address, &flags.namespace, &pod.0);
     let socket = PathBuf::from(address.strip_prefix("unix://").unwrap_or(&address));
     // containerd reads it when the shim is gone; the name is a convention of all shims.
     fs::write(bundle.join("address"), &address).context("cannot write the address file")?;
     if let Some(listener) = listen(&socket)? {
-        let begun = take_place().and_then(|()| begin(listener));
+        let begun = given().and_then(|options| {
+            take_place(&options)?;
+            begin(listener, &options)
+        });
         if begun.is_err() {
             // Nobody listens on it. If it stays, the next start replaces it.
             let _ = fs::remove_file(&socket);
@@ -57,7 +62,7 @@ fn pod_of(bundle: &Path, id: &str) -> anyhow::Result<Pod> {
 
 /// What the daemon inherits, as from runc's shim: an OOM score just above containerd's, so that the kernel
 /// ends a pod before it ends what all pods need; and the cgroup that the options name.
-fn take_place() -> anyhow::Result<()> {
+fn take_place(options: &Options) -> anyhow::Result<()> {
     const MOST: i32 = 1000;
     let parent = rustix::process::getppid().map_or(1, |parent| parent.as_raw_nonzero().get());
     let score = fs::read_to_string(format!("/proc/{parent}/oom_score_adj"))
@@ -65,17 +70,18 @@ fn take_place() -> anyhow::Result<()> {
     let score: i32 = score.trim().parse().context("containerd's OOM score is no number")?;
     fs::write("/proc/self/oom_score_adj", (score + 1).min(MOST).to_string())
         .context("cannot set the daemon's OOM score")?;
-    let cgroup = shim_cgroup()?;
+    let cgroup = &options.shim_cgroup;
     if cgroup.is_empty() {
         return Ok(());
     }
-    let folders = Folders::at(Path::new(&cgroup)).context("cannot move the daemon as ShimCgroup says")?;
+    let folders = Folders::at(Path::new(cgroup)).context("cannot move the daemon as ShimCgroup says")?;
     ensure!(folders.exists(), "cannot move the daemon as ShimCgroup says: there is no cgroup {cgroup}");
     folders.admit(std::process::id().cast_signed())
 }
 
-/// containerd writes the runtime's options to standard input.
-fn shim_cgroup() -> anyhow::Result<String> {
+/// The runtime's options, which containerd writes to standard input. Those that are wrong are Create's to refuse,
+/// which is given them again.
+fn given() -> anyhow::Result<Options> {
     const ENOUGH: u64 = 1 << 20;
     let mut bytes = Vec::new();
     let stdin = io::stdin();
@@ -83,8 +89,7 @@ fn shim_cgroup() -> anyhow::Result<String> {
         stdin.take(ENOUGH).read_to_end(&mut bytes).context("cannot read the options")?;
     }
     let any = Any::parse_from_bytes(&bytes).context("cannot read the options")?;
-    // Options that are wrong are Create's to refuse, which reads them whole.
-    Ok(options::read(Some(&any), "").map(|options| options.shim_cgroup).unwrap_or_default())
+    Ok(options::read(Some(&any), "").unwrap_or_default())
 }
 
 /// Has the C library keep one heap for all threads, mallopt(3): 140 KiB less for each pod.
@@ -92,8 +97,11 @@ const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
 
 /// Executes the daemon, whose standard input is the socket it listens on. Clients that come before it does
 /// wait there.
-fn begin(listener: UnixListener) -> anyhow::Result<()> {
+fn begin(listener: UnixListener, options: &Options) -> anyhow::Result<()> {
     let mut daemon = companion::command()?;
+    if let Some(path) = env::var_os(PLUGINS).filter(|_| options.wasmedge_plugins) {
+        daemon.env(PLUGINS, path);
+    }
     daemon.env(ONE_HEAP.0, ONE_HEAP.1);
     daemon.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null());
     daemon.spawn().with_context(companion::missing)?;

@@ -157,7 +157,9 @@ mod tests {
                       {"destination":"/tmp","type":"tmpfs","source":"tmpfs"}],
             "linux":{"resources":{"memory":{"limit":1048576}}}}"#;
         let workload = Workload::read("c", Path::new("/b"), json.as_bytes(), Options::default()).unwrap();
-        let guest = Guest::of(&workload, World { abi: Abi::Preview1, entry: Entry::Command }).unwrap();
+        let guest =
+            Guest::of(&workload, World { abi: Abi::Preview1, entry: Entry::Command, foreign: Vec::new() })
+                .unwrap();
         assert_eq!(guest.args, ["a.wasm", "x"]);
         assert_eq!(guest.env, [("A".to_owned(), "b=c".to_owned())]);
         let preopens: Vec<_> = guest.preopens.iter().map(|p| (p.path.to_str().unwrap(), p.access)).collect();

@@ -29,6 +29,9 @@ pub struct Options {
     pub compile_seconds: u64,
     /// The engine for guests whose containers ask for none; empty for the first that can run them.
     pub engine: String,
+    /// Load the plug-ins of WasmEdge that `WASMEDGE_PLUGIN_PATH` names in containerd's environment: native code,
+    /// in every guest's process.
+    pub wasmedge_plugins: bool,
 }
 
 /// The TOML body does not say what it should.
@@ -40,7 +43,7 @@ pub struct OptionsError(String);
 
 impl Options {
     /// The keys of a TOML body.
-    const KEYS: [&str; 11] = [
+    const KEYS: [&str; 12] = [
         "SystemdCgroup",
         "NoNewKeyring",
         "ShimCgroup",
@@ -52,6 +55,7 @@ impl Options {
         "CompileMib",
         "CompileSeconds",
         "Engine",
+        "WasmedgePlugins",
     ];
 
     /// Reads the TOML text of a `runtimeoptions.v1.Options` body, and returns the keys in it that the shim
@@ -87,6 +91,8 @@ mod tests {
         assert_eq!((cached.cache_dir.as_str(), cached.cache_mib, unknown), ("off", 64, vec![]));
         let (bounded, unknown) = Options::from_toml("CompileMib = 64\nCompileSeconds = 3").unwrap();
         assert_eq!((bounded.compile_mib, bounded.compile_seconds, unknown), (64, 3, vec![]));
+        let (engines, unknown) = Options::from_toml("Engine = 'x'\nWasmedgePlugins = true").unwrap();
+        assert_eq!((engines.engine.as_str(), engines.wasmedge_plugins, unknown), ("x", true, vec![]));
         for wrong in ["SystemdCgroup = 'yes'", "IoUid = -1", "Root = 1", "= 1"] {
             assert!(Options::from_toml(wrong).is_err(), "{wrong}");
         }

@@ -15,6 +15,8 @@ pub struct World {
     pub abi: Abi,
     /// What the host calls.
     pub entry: Entry,
+    /// What a core module imports and no world has, as `module::name`: an engine may have it from elsewhere.
+    pub foreign: Vec<String>,
 }
 
 /// A set of imports that an engine offers as a whole.
@@ -47,7 +49,7 @@ pub enum WorldError {
     /// Not valid Wasm; the parser's sentence tells where.
     #[error("it is not a valid Wasm module: {0}")]
     Malformed(String),
-    /// Imports that nobody offers, as `module::name`.
+    /// Imports of a component that nobody offers.
     #[error("it imports what no world offers: {}", .0.join(", "))]
     UnknownImports(Vec<String>),
     /// It begins as nobody lets a guest begin in WASI 0.3, or in a version that nobody knows.
@@ -106,6 +108,13 @@ impl World {
         self.entry == Entry::Requests
     }
 
+    /// What it imports and nobody has, where `has` tells for a module's name whether somebody has it: `env::f, env::g`.
+    pub fn unmet(&self, has: impl Fn(&str) -> bool) -> Option<String> {
+        let from = |import: &str| import.split_once("::").map_or("", |(module, _)| module).to_owned();
+        let unmet: Vec<_> = self.foreign.iter().filter(|import| !has(&from(import))).cloned().collect();
+        (!unmet.is_empty()).then(|| unmet.join(", "))
+    }
+
     /// Reads the imports and exports of the binary `wasm`; `function` is what the user put after `#`.
     ///
     /// The code itself is not looked at: validating it is the engine's work.
@@ -115,15 +124,15 @@ impl World {
     pub fn detect(wasm: &[u8], function: Option<&str>) -> Result<Self, WorldError> {
         let outline = Outline::of(wasm).map_err(|error| WorldError::Malformed(error.to_string()))?;
         let abi = outline.abi(function)?;
-        let unknown = outline.unknown_imports(abi);
-        if !unknown.is_empty() {
-            return Err(WorldError::UnknownImports(unknown));
+        let foreign = outline.unknown_imports(abi);
+        if outline.is_component && !foreign.is_empty() {
+            return Err(WorldError::UnknownImports(foreign));
         }
         let entry = match function {
             Some(name) => outline.function(name)?,
             None => outline.command()?,
         };
-        Ok(Self { abi, entry })
+        Ok(Self { abi, entry, foreign })
     }
 }
 

@@ -22,6 +22,9 @@ use crate::{config, image, interrupt};
 /// The file with our runtime's options.
 pub(crate) const OPTIONS: &str = "runtime.toml";
 
+/// The folder where WasmEdge would find plug-ins; each scenario finds it empty.
+pub const PLUGINS: &str = "plugins";
+
 /// A private containerd that runs; dropped, it is gone without a trace.
 pub struct Containerd {
     /// Which one it is.
@@ -61,7 +64,7 @@ impl Containerd {
 
     fn start_in(scope: Scope, config: &str, install: &Install, shim: &Shim) -> Result<Self> {
         interrupt::sweep_later(&scope);
-        for folder in ["bin", "log", "fifo", "tmp"] {
+        for folder in ["bin", "log", "fifo", "tmp", PLUGINS] {
             fs::create_dir_all(scope.dir.join(folder))?;
         }
         if let Some(binary) = &shim.binary {
@@ -126,6 +129,7 @@ impl Containerd {
             .env("PATH", path)
             .env(MARK, &self.scope.tag)
             .env("LIGHTER_CACHE", self.cache())
+            .env("WASMEDGE_PLUGIN_PATH", self.scope.dir.join(PLUGINS))
             .env("TMPDIR", self.scope.dir.join("tmp"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -55,8 +55,10 @@ pub fn serve(daemon: Channel, socket: &Path) -> ! {
 }
 
 fn set_up(socket: &Path) -> anyhow::Result<Inheritance> {
+    // While the host's files are in sight: plug-ins of engines are among them.
+    let engines = Engines::set_up()?;
     bare::leave_host(socket.parent().unwrap_or(Path::new("/")))?;
-    Ok(Inheritance { engines: Engines::set_up()?, filter: Filter::compile(&[])? })
+    Ok(Inheritance { engines, filter: Filter::compile(&[])? })
 }
 
 /// Without engines there is nothing to bear; the daemon is told why, and asks for nothing.

@@ -9,7 +9,7 @@ fn detect(text: &str, function: Option<&str>) -> Result<World, WorldError> {
 #[test]
 fn a_world_for_what_can_run() {
     let check = |text: &str, function, abi, entry| {
-        assert_eq!(detect(text, function), Ok(World { abi, entry }), "{text}");
+        assert_eq!(detect(text, function), Ok(World { abi, entry, foreign: Vec::new() }), "{text}");
     };
     check("(module (func (export \"_start\")))", None, Abi::Preview1, Entry::Command);
     check(
@@ -51,13 +51,21 @@ fn a_world_for_what_can_run() {
 }
 
 #[test]
+fn what_a_module_imports_from_elsewhere_is_told() {
+    let imports = "(import \"env\" \"f\" (func)) (import \"nn\" \"mem\" (memory 1))";
+    let world = detect(&format!("(module {imports} (func (export \"_start\")))"), None).unwrap();
+    assert_eq!(world.foreign, ["env::f", "nn::mem"]);
+    assert_eq!(world.unmet(|_| false).as_deref(), Some("env::f, nn::mem"));
+    assert_eq!(world.unmet(|module| module == "env").as_deref(), Some("nn::mem"));
+    assert_eq!(world.unmet(|_| true), None);
+}
+
+#[test]
 fn a_sentence_for_what_cannot() {
     let check = |text: &str, function, words: &str| {
         let error = detect(text, function).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     };
-    check("(module (import \"env\" \"f\" (func)) (func (export \"_start\")))", None, "env::f");
-    check("(module (import \"env\" \"mem\" (memory 1)) (func (export \"_start\")))", None, "env::mem");
     check(
         "(module (func (export \"run\")))",
         None,

@@ -1,12 +1,18 @@
 //! Who chooses the engine of a guest, and what comes of a choice that cannot be met.
 
-use anyhow::{Result, ensure};
-use e2e::containerd::Containerd;
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::containerd::{Containerd, PLUGINS};
+use e2e::ctr::Run;
 use e2e::guests::Guest;
 use e2e::output::Output;
+use e2e::process::run;
 use e2e::runner::Scenario;
 
-use crate::options;
+use crate::{data, options};
 
 const ANNOTATION: &str = "lighter.wasm/engine";
 const CRUN: &str = "run.oci.handler";
@@ -20,6 +26,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("engine-of-crun", crun_says),
         Scenario::ours("engine-option", option),
         Scenario::ours("engine-of-the-name", of_the_name),
+        Scenario::ours("engine-plugins", plugins),
     ]
 }
 
@@ -81,4 +88,33 @@ fn of_the_name(daemon: &Containerd) -> Result<()> {
     let chosen = component().annotation(ANNOTATION, "wasmedge").finish()?;
     refused(chosen, &format!("the annotation {ANNOTATION}"), "which runs core modules only; wasmtime could")?;
     component().annotation(ANNOTATION, "wasmtime").finish()?.exits(255).map(drop)
+}
+
+/// What the node's plug-ins offer is offered where the option says so, and nowhere else.
+fn plugins(daemon: &Containerd) -> Result<()> {
+    const ASKS: &str = r#"(module
+        (import "answers" "answer" (func $answer (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (func (export "_start") (call $exit (call $answer))))"#;
+    let folder = data::shared_folder(daemon, "asks")?;
+    fs::write(folder.join("asks.wat"), ASKS)?;
+    let asks = |run: Run<'_>| run.bind(&folder, "/asks", false).args(&["/asks/asks.wat"]).finish();
+    let allowed = || options::with(daemon, "asks", "WasmedgePlugins = true\n");
+    if daemon.shim.engine() != "wasmedge" {
+        return asks(allowed()?)?.complains("offers no answers::answer").map(drop);
+    }
+    let library = daemon.scope.dir.join(PLUGINS).join("libanswer.so");
+    let include = env::var("WASMEDGE_INCLUDE_DIR")
+        .context("WASMEDGE_INCLUDE_DIR is not set; see make test-wasmedge")?;
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guests/answer.c");
+    let mut cc = Command::new("cc");
+    run(cc.args(["-shared", "-fPIC", "-I", &include, "-o"]).arg(&library).arg(source))?.ok()?;
+    let done = || {
+        asks(daemon.run("asks"))?.complains("offers no answers::answer")?;
+        asks(allowed()?)?.exits(42).map(drop)
+    };
+    let done = done();
+    fs::remove_file(&library)?;
+    done
 }
