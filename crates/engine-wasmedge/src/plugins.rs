@@ -58,16 +58,14 @@ impl Plugins {
             world.foreign.iter().any(|import| import.starts_with(&format!("{}::", offer.name)))
         };
         let needed = self.0.iter().filter(is_needed);
-        needed
-            .map(|offer| Ok((offer.name.clone(), instance(&find(&offer.plugin)?, &offer.module)?)))
-            .collect()
+        needed.map(|offer| Ok((offer.name.clone(), set_up(&find(&offer.plugin)?, &offer.module)?))).collect()
     }
 }
 
 fn offers(plugin: &str) -> anyhow::Result<Vec<Offer>> {
     let found = find(plugin)?;
     let offer = |module: String| {
-        let name = instance(&found, &module)?.name().unwrap_or_else(|| module.clone());
+        let name = set_up(&found, &module)?.name().unwrap_or_else(|| module.clone());
         Ok(Offer { plugin: plugin.into(), module, name })
     };
     found.mod_names().into_iter().map(offer).collect()
@@ -77,7 +75,7 @@ fn find(plugin: &str) -> anyhow::Result<Plugin> {
     PluginManager::find(plugin).with_context(|| format!("cannot find WasmEdge's plug-in {plugin}"))
 }
 
-fn instance(plugin: &Plugin, module: &str) -> anyhow::Result<Instance> {
+fn set_up(plugin: &Plugin, module: &str) -> anyhow::Result<Instance> {
     let name = plugin.name();
     plugin
         .mod_instance(module)
