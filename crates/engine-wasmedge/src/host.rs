@@ -183,7 +183,7 @@ fn native(wasi: *const ffi::WasmEdge_ModuleInstanceContext, fd: u32) -> Result<R
     let failed =
         unsafe { ffi::WasmEdge_ModuleInstanceWASIGetNativeHandler(wasi, fd.cast_signed(), &raw mut native) };
     match RawFd::try_from(native) {
-        Ok(native) if failed == 0 && native >= 0 => Ok(native),
+        Ok(native) if failed == 0 => Ok(native),
         _ => Err(Errno::BadF),
     }
 }

@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use anyhow::{Context, bail};
 use container::channel::Channel;
 use container::{bare, hooks, native, privileges};
-use engine::Engine;
 use workload::{Format, Workload, World};
 
 use super::{PANICKED, failed, take, take_three};
@@ -40,9 +39,15 @@ fn do_it(
         bare::work_apart(*memory)?;
         privileges::bound_memory(*memory)?;
         let (wasm, output) = (take(&mut fds)?, take(&mut fds)?);
-        let (function, engines) = (function.as_deref(), &inheritance.engines);
-        let choose = |world: &World| engines.choose(world, engine.as_ref());
-        let world = compile(*format, function, wasm.into(), output.into(), choose)?;
+        privileges::become_nobody()?;
+        // The change of user has cleared it.
+        end_with_daemon()?;
+        let wasm = binary(*format, wasm.into())?;
+        let world = World::detect(&wasm, function.as_deref())?;
+        let engine = inheritance.engines.choose(&world, engine.as_ref())?;
+        File::from(output)
+            .write_all(&engine.compile(&wasm, &world)?)
+            .context("cannot keep the compiled code")?;
         return Ok((Report::Prepared(world), None));
     }
     let workload: Workload = read(take(&mut fds)?)?;
@@ -60,23 +65,8 @@ fn do_it(
 }
 
 /// Reads what an image holds, in a process whose fall takes nothing along.
-fn compile<'e>(
-    format: Format,
-    function: Option<&str>,
-    mut wasm: File,
-    mut output: File,
-    choose: impl Fn(&World) -> anyhow::Result<&'e dyn Engine>,
-) -> anyhow::Result<World> {
-    privileges::become_nobody()?;
-    // The change of user has cleared it.
-    end_with_daemon()?;
+fn binary(format: Format, mut wasm: File) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut wasm, &mut bytes).context("cannot read it")?;
-    if format == Format::Text {
-        bytes = workload::binary_of(&bytes)?;
-    }
-    let world = World::detect(&bytes, function)?;
-    let engine = choose(&world)?;
-    output.write_all(&engine.compile(&bytes, &world)?).context("cannot keep the compiled code")?;
-    Ok(world)
+    Ok(if format == Format::Text { workload::binary_of(&bytes)? } else { bytes })
 }
