@@ -28,6 +28,7 @@ pub mod privileges;
 pub mod process;
 pub mod program;
 pub mod rootfs;
+pub mod sealed;
 pub mod seccomp;
 mod stage;
 pub mod stdio;

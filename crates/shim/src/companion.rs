@@ -3,12 +3,14 @@
 //! Users choose an engine by the name of the runtime, that is of the file that containerd executes:
 //! `containerd-shim-ENGINE-v1`. There may be a daemon's program for it alone, `lighter-daemon-ENGINE`.
 
-use std::env;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, io};
 
 use anyhow::Context;
+use container::sealed;
 use workload::Choice;
 
 const NAME: &str = "lighter-daemon";
@@ -21,31 +23,29 @@ const LIBRARIES: &str = "LD_LIBRARY_PATH";
 /// The environment variable by which WasmEdge finds plug-ins.
 pub const PLUGINS: &str = "WASMEDGE_PLUGIN_PATH";
 
-/// A command that runs it as containerd has run this program: same name, same arguments, same surroundings, but
-/// for what would bring foreign code into it.
+/// Executes it as containerd has executed this program: same name, same arguments, same surroundings, but for what
+/// would bring foreign code into it. `how` says whether it takes this program's place. What it is executed from
+/// nobody can write to, see [`sealed`].
 ///
 /// # Errors
-/// When this program's own file cannot be told.
-pub fn command() -> anyhow::Result<Command> {
-    let mut args = env::args_os();
-    let mut command = Command::new(path()?);
-    command.arg0(args.next().unwrap_or_default()).args(args).env_remove(LIBRARIES).env_remove(PLUGINS);
-    Ok(command)
+/// Names the file that cannot be executed.
+pub fn execute<T>(how: impl FnOnce(&mut Command) -> io::Result<T>) -> anyhow::Result<T> {
+    let path = path()?;
+    let executed = || -> anyhow::Result<T> {
+        let file = sealed::open(&path)?;
+        let mut args = env::args_os();
+        let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        command.arg0(args.next().unwrap_or_default()).args(args).env_remove(LIBRARIES).env_remove(PLUGINS);
+        Ok(how(&mut command)?)
+    };
+    executed().with_context(|| format!("cannot execute {}; it belongs beside this program", path.display()))
 }
 
 /// Where it is.
-///
-/// # Errors
-/// See [`command`].
-pub fn path() -> anyhow::Result<PathBuf> {
+fn path() -> anyhow::Result<PathBuf> {
     let this = env::current_exe().context("cannot tell where this program lies")?;
     let own = called().map(|choice| this.with_file_name(format!("{NAME}-{}", choice.engine)));
     Ok(own.filter(|own| own.exists()).unwrap_or_else(|| this.with_file_name(NAME)))
-}
-
-/// That it could not be executed.
-pub fn missing() -> String {
-    format!("cannot execute {}; it belongs beside this program", path().unwrap_or_default().display())
 }
 
 /// The engine that this program is called by.

@@ -27,7 +27,7 @@ use crate::task::now;
 pub fn delete(flags: &Flags) -> anyhow::Result<()> {
     let bundle = bundle(flags)?;
     if record::is_noted(&bundle) {
-        return Err(companion::command()?.exec()).context("cannot execute the daemon's program");
+        return companion::execute(|program| Err(program.exec()));
     }
     tell(remove_dead_socket(&bundle));
     answer(0)

@@ -1,6 +1,7 @@
 //! `-version` and `-info`: what this shim is and what it can do.
 
 use std::io::{self, Write};
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
@@ -24,7 +25,7 @@ const FEATURES: &str = "types.containerd.io/opencontainers/runtime-spec/1/featur
 pub fn print_version() -> anyhow::Result<()> {
     writeln!(io::stdout(), "containerd-shim-lighter-v1:\n  Version: {VERSION}")
         .context("cannot print the version")?;
-    let ended = companion::command()?.status().with_context(companion::missing)?;
+    let ended = companion::execute(Command::status)?;
     ensure!(ended.success(), "the daemon's program ended with {ended}");
     Ok(())
 }

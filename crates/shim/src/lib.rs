@@ -31,18 +31,26 @@ pub mod start;
 mod streams;
 mod task;
 
+use std::ffi::CStr;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use containerd_shim::Flags;
 
+/// What lists of processes call the daemon: at most 15 bytes.
+const NAME: &CStr = c"lighter-daemon";
+
 /// What a daemon's program does: all of them are the same, but for the engines that are linked in.
 pub fn daemon_main() -> ExitCode {
-    main(|flags| match flags.action.as_str() {
-        _ if flags.version => info::print_engines(),
-        "start" => daemon::run(flags),
-        "delete" => delete::thoroughly(flags),
-        _ => bail!("containerd-shim-lighter-v1 runs this program"),
+    main(|flags| {
+        // It was executed by a number, which people would read in lists of processes.
+        rustix::thread::set_name(NAME).context("cannot name the process")?;
+        match flags.action.as_str() {
+            _ if flags.version => info::print_engines(),
+            "start" => daemon::run(flags),
+            "delete" => delete::thoroughly(flags),
+            _ => bail!("containerd-shim-lighter-v1 runs this program"),
+        }
     })
 }
 

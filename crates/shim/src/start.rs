@@ -98,12 +98,12 @@ const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
 /// Executes the daemon, whose standard input is the socket it listens on. Clients that come before it does
 /// wait there.
 fn begin(listener: UnixListener, options: &Options) -> anyhow::Result<()> {
-    let mut daemon = companion::command()?;
-    if let Some(path) = env::var_os(PLUGINS).filter(|_| options.wasmedge_plugins) {
-        daemon.env(PLUGINS, path);
-    }
-    daemon.env(ONE_HEAP.0, ONE_HEAP.1);
-    daemon.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null());
-    daemon.spawn().with_context(companion::missing)?;
-    Ok(())
+    companion::execute(|daemon| {
+        if let Some(path) = env::var_os(PLUGINS).filter(|_| options.wasmedge_plugins) {
+            daemon.env(PLUGINS, path);
+        }
+        daemon.env(ONE_HEAP.0, ONE_HEAP.1);
+        daemon.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null());
+        daemon.spawn().map(drop)
+    })
 }

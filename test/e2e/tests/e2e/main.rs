@@ -29,6 +29,7 @@ mod native;
 mod options;
 mod pod;
 mod rpc;
+mod sealed;
 mod soak;
 mod sockets;
 mod streams;
@@ -90,6 +91,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(binary::scenarios());
     scenarios.extend(native::scenarios());
     scenarios.extend(jail::scenarios());
+    scenarios.extend(sealed::scenarios());
     scenarios.extend(honoured::scenarios());
     scenarios.extend(lifecycle::scenarios());
     scenarios.extend(exec::scenarios());
