@@ -106,6 +106,9 @@ pub(crate) fn build(workload: &Workload, trees: Trees, place: &Path) -> anyhow::
             let opened =
                 if is_bind(volume) { Some(binds.next().context("it was not handed over")?) } else { None };
             let tree = trees::as_asked(volume, opened, label)?;
+            if workload.believes(volume.destination()) {
+                trees::set(&tree, Depth::Top, &MountAttr { attr_set: MOUNT_ATTR_RDONLY, ..UNCHANGED })?;
+            }
             let target = find_or_make(&root, volume.destination(), is_folder(&tree)?)?;
             Ok(trees::attach_onto(&tree, &target)?)
         };

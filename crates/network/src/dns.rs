@@ -75,6 +75,16 @@ impl Servers {
         outcome
     }
 
+    /// Whether nobody is asked.
+    pub fn are_none(&self) -> bool {
+        self.conf.servers.is_empty()
+    }
+
+    /// Whether this is one of them.
+    pub fn hold(&self, ip: IpAddr) -> bool {
+        self.conf.servers.iter().any(|server| server.to_canonical() == ip.to_canonical())
+    }
+
     /// Who is asked, for a refusal's sentence.
     pub fn names(&self) -> String {
         self.conf.servers.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")

@@ -7,7 +7,7 @@
 //! ```text
 //! Egress ── policy (workload::Outbound), what was looked up, what was refused
 //!    └─ Lookup ── hosts, localhost, the search list
-//!          ├─ files ── reads both files, and again when they changed
+//!          ├─ files ── reads both files, and again when they changed; or once, where there are rules (trusted)
 //!          └─ dns ── asks the name servers, through sockets: only these two know hickory
 //! ```
 
@@ -21,6 +21,7 @@ mod lookup;
 mod refusals;
 mod resolv_conf;
 mod sockets;
+mod trusted;
 
 pub use egress::Egress;
 pub use files::Sources;

@@ -8,7 +8,7 @@ use crate::asked::Asked;
 use crate::dns::Answer;
 use crate::files::{Files, Sources};
 
-/// The container's view of names. Reads nothing until it is first asked.
+/// The container's view of names.
 #[derive(Debug)]
 pub struct Lookup {
     files: Files,
@@ -37,9 +37,19 @@ pub enum LookupError {
 }
 
 impl Lookup {
-    /// Notes where to look.
+    /// Notes where to look. Reads nothing until it is first asked, and again what has changed.
     pub fn new(sources: Sources) -> Self {
-        Self { files: Files::new(sources) }
+        Self { files: Files::watched(sources) }
+    }
+
+    /// Looks now, and never again.
+    pub fn once(sources: &Sources) -> Self {
+        Self { files: Files::kept(sources) }
+    }
+
+    /// Whether a name server is asked there.
+    pub fn asks(&self, ip: IpAddr) -> bool {
+        self.files.now().1.hold(ip)
     }
 
     /// The addresses of `name`, never none: IPv4 before IPv6, else in the order of the file or the answer,
@@ -65,6 +75,9 @@ impl Lookup {
             return Ok(ordered(addresses));
         }
         let temporary = |reason| LookupError::Temporary { name: name.clone(), reason };
+        if servers.are_none() {
+            return Err(temporary("no name server is named in a resolv.conf that is mounted".into()));
+        }
         match servers.addresses(name, absolute).await {
             Answer::Found(addresses) => Ok(ordered(&addresses)),
             Answer::NoName | Answer::NoAddress => Err(LookupError::NotFound(name.clone())),

@@ -20,7 +20,7 @@ const MOST_ATTEMPTS: u64 = 5;
 /// How names are to be looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvConf {
-    /// Never empty.
+    /// Those that are named.
     pub servers: Vec<IpAddr>,
     /// Domains to append, in small letters; empty for the root.
     pub search: Vec<String>,
@@ -41,10 +41,10 @@ pub struct ResolvConf {
 }
 
 impl Default for ResolvConf {
-    /// What glibc does without a file: it asks the machine itself.
+    /// What glibc takes for granted without a file.
     fn default() -> Self {
         Self {
-            servers: vec![Ipv4Addr::LOCALHOST.into()],
+            servers: vec![],
             search: vec![],
             ndots: 1,
             timeout: Duration::from_secs(5),
@@ -74,10 +74,15 @@ impl ResolvConf {
             }
         }
         servers.truncate(MOST_SERVERS);
-        if !servers.is_empty() {
-            read.servers = servers;
+        Self { servers, ..read }
+    }
+
+    /// What glibc does where no server is named: it asks the machine itself.
+    pub fn or_this_machine(mut self) -> Self {
+        if self.servers.is_empty() {
+            self.servers.push(Ipv4Addr::LOCALHOST.into());
         }
-        read
+        self
     }
 
     fn set(&mut self, option: &str) {
@@ -190,7 +195,8 @@ mod tests {
             ResolvConf::parse(&String::from_utf8_lossy(&bytes));
             for word in ["nameserver", "search", "domain", "options", "options ndots:", "options timeout:"] {
                 let read = ResolvConf::parse(&format!("{word} {rest}\n{word}{rest}"));
-                prop_assert!(!read.servers.is_empty() && read.attempts > 0 && !read.timeout.is_zero());
+                prop_assert!(read.attempts > 0 && !read.timeout.is_zero());
+                prop_assert!(!read.clone().or_this_machine().servers.is_empty());
                 prop_assert!(!read.candidates("a.b", false).is_empty());
             }
         }

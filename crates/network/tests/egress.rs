@@ -9,16 +9,24 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use network::{Egress, Lookup, LookupError, Sources};
+use network::{Egress, LookupError, Sources};
 use server::{Asked, Table, serve};
 use tempfile::TempDir;
 use workload::Outbound;
 
-const TABLE: Table =
-    &[("a.example", "10.0.0.1 fd00::1"), ("b.example", "10.0.0.2"), ("shared.example", "10.0.0.1")];
+const TABLE: Table = &[
+    ("a.example", "10.0.0.1 fd00::1"),
+    ("b.example", "10.0.0.2"),
+    ("shared.example", "10.0.0.1"),
+    ("mixed.example", "169.254.169.254 10.0.0.3"),
+    ("here.example", "127.0.0.1 0.0.0.0 ::1 :: ::ffff:127.0.0.1 64:ff9b::7f00:1"),
+    ("link.example", "169.254.169.254 fe80::1 224.0.0.1 255.255.255.255"),
+    ("dns.example", "10.0.0.53"),
+];
 
 struct Scene {
-    _folder: TempDir,
+    folder: TempDir,
+    port: u16,
     egress: Egress,
     asked: Asked,
     told: Arc<Mutex<Vec<String>>>,
@@ -28,13 +36,14 @@ async fn scene(outbound: Option<&str>, lookup: Option<&str>) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let (port, asked) = serve(Ipv4Addr::LOCALHOST, 0, TABLE).await;
     let (resolv_conf, hosts) = (folder.path().join("resolv.conf"), folder.path().join("hosts"));
-    fs::write(&resolv_conf, "nameserver 127.0.0.1").unwrap();
-    let sources = Sources { resolv_conf, hosts, port, look_again: Duration::ZERO };
+    // Nobody has to ask the second one.
+    fs::write(&resolv_conf, "nameserver 127.0.0.1\nnameserver 10.0.0.53").unwrap();
+    let sources = Sources { resolv_conf, hosts, port, look_again: Duration::ZERO, mounted: false };
     let told = Arc::new(Mutex::new(Vec::new()));
     let kept = told.clone();
     let tell = Box::new(move |line: &str| kept.lock().unwrap().push(line.to_owned()));
-    let egress = Egress::new(Outbound::parse(outbound, lookup).unwrap(), Lookup::new(sources), tell);
-    Scene { _folder: folder, egress, asked, told }
+    let egress = Egress::new(Outbound::parse(outbound, lookup).unwrap(), sources, tell);
+    Scene { folder, port, egress, asked, told }
 }
 
 impl Scene {
@@ -124,4 +133,88 @@ async fn localhost_may_be_looked_up_by_all() {
     let scene = scene(Some("127.0.0.1:3500"), Some("")).await;
     assert_eq!(scene.finds("localhost", 3500).await, "127.0.0.1:3500");
     assert!(scene.may("127.0.0.1:3500") && !scene.may("127.0.0.1:22"));
+}
+
+/// Whoever answers for a name could as well say where this machine is, or the service that knows its secrets.
+#[tokio::test]
+async fn a_name_leads_to_no_special_address() {
+    let scene = scene(Some("*.example:80"), None).await;
+    let refused = |name| {
+        format!("the guest may not connect to {name}:80: lighter.wasm/allowed-outbound does not name it")
+    };
+    assert_eq!(scene.finds("mixed.example", 80).await, "10.0.0.3:80");
+    for name in ["here.example", "link.example"] {
+        assert_eq!(scene.finds(name, 80).await, refused(name));
+    }
+    for address in ["127.0.0.1:80", "0.0.0.0:80", "[::1]:80", "[::]:80", "[::ffff:127.0.0.1]:80"] {
+        assert!(!scene.may(address), "{address}");
+    }
+    for address in ["169.254.169.254:80", "[fe80::1]:80", "224.0.0.1:80", "255.255.255.255:80"] {
+        assert!(!scene.may(address), "{address}");
+    }
+    let told = scene.told.lock().unwrap();
+    let sentence = "lighter: the guest may not reach 169.254.169.254 by the name mixed.example: it is link-local, and \
+                    lighter.wasm/allowed-outbound does not name that address";
+    assert_eq!(told.iter().filter(|line| *line == sentence).count(), 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_special_address_is_reached_where_a_rule_names_it() {
+    let rules = "*.example:80, 169.254.169.254:80, 127.0.0.0/8:8000";
+    let scene = scene(Some(rules), None).await;
+    assert_eq!(scene.finds("mixed.example", 80).await, "169.254.169.254:80 10.0.0.3:80");
+    assert!(scene.may("127.0.0.1:8000") && !scene.may("127.0.0.1:80") && !scene.may("169.254.169.254:81"));
+    assert!(!scene.told.lock().unwrap().iter().any(|line| line.contains("169.254.169.254 by the name")));
+}
+
+/// A star is every host of the network, and needs no name.
+#[tokio::test]
+async fn a_star_at_a_port_means_no_special_address() {
+    let scene = scene(Some("*:80"), None).await;
+    assert!(scene.may("10.0.0.1:80") && scene.may("[2001:db8::1]:80") && !scene.may("10.0.0.1:81"));
+    assert!(!scene.may("169.254.169.254:80") && !scene.may("127.0.0.1:80") && !scene.may("0.0.0.0:80"));
+    scene.egress.lookup("localhost").await.unwrap();
+    assert!(!scene.may("127.0.0.1:80"));
+}
+
+/// The guest asks through its own look-ups, which are judged, and not by itself.
+#[tokio::test]
+async fn a_name_server_is_reached_only_where_a_rule_names_it() {
+    for (outbound, lookup) in
+        [(Some("*:1-65535"), None), (Some("dns.example"), None), (None, Some("a.example"))]
+    {
+        let scene = scene(outbound, lookup).await;
+        let _ = scene.egress.lookup("dns.example").await;
+        let (server, beside) = (format!("10.0.0.53:{}", scene.port), format!("10.0.0.53:{}", scene.port ^ 1));
+        assert!(!scene.may(&server) && scene.may(&beside), "{outbound:?} {lookup:?}");
+        assert!(!scene.may(&format!("[::ffff:10.0.0.53]:{}", scene.port)));
+    }
+    let scene = scene(Some("10.0.0.53"), None).await;
+    assert!(scene.may(&format!("10.0.0.53:{}", scene.port)));
+}
+
+/// What a guest writes into its files changes nothing.
+#[tokio::test]
+async fn where_there_are_rules_the_files_are_as_they_were() {
+    let scene = scene(Some("a.example:443,b.example:443"), None).await;
+    fs::write(scene.folder.path().join("hosts"), "10.66.0.1 a.example b.example\n").unwrap();
+    fs::write(scene.folder.path().join("resolv.conf"), "nameserver 127.0.0.2\n").unwrap();
+    assert_eq!(scene.finds("a.example", 443).await, "10.0.0.1:443 [fd00::1]:443");
+    assert!(!scene.may("10.66.0.1:443"));
+}
+
+/// And without a server nobody is asked, not even this machine.
+#[tokio::test]
+async fn who_is_not_named_is_not_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, asked) = serve(Ipv4Addr::LOCALHOST, 0, TABLE).await;
+    let (resolv_conf, hosts) = (folder.path().join("resolv.conf"), folder.path().join("hosts"));
+    let sources = Sources { resolv_conf, hosts, port, look_again: Duration::ZERO, mounted: false };
+    let rules = Outbound::parse(Some("a.example"), None).unwrap();
+    let egress = Egress::new(rules, sources, Box::new(|_| ()));
+    let told = egress.lookup("a.example").await.unwrap_err().to_string();
+    let expected =
+        "a.example cannot be looked up just now: no name server is named in a resolv.conf that is mounted";
+    assert_eq!(told, expected);
+    assert!(asked.lock().unwrap().is_empty());
 }

@@ -18,7 +18,7 @@ const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 fn sources(folder: &Path, port: u16) -> Sources {
     let (resolv_conf, hosts) = (folder.join("resolv.conf"), folder.join("hosts"));
-    Sources { resolv_conf, hosts, port, look_again: Duration::ZERO }
+    Sources { resolv_conf, hosts, port, look_again: Duration::ZERO, mounted: false }
 }
 
 /// A look-up that asks a server with `table`, and what that server was asked.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Workload;
-use crate::wishes::Wishes;
+use crate::wishes::{Wish, Wishes};
 
 /// The annotation by which crun's users choose an engine.
 const HANDLER: &str = "run.oci.handler";
@@ -28,14 +28,20 @@ impl Choice {
 }
 
 impl Workload {
-    /// The engine that the container asks for: by the annotation `lighter.wasm/engine` or the variable
-    /// `LIGHTER_ENGINE`, else by crun's annotation, else by the runtime's options.
+    /// The engine that the container asks for: by the annotation `lighter.wasm/engine`, else by crun's, else by
+    /// the variable `LIGHTER_ENGINE`, which may be the image's, else by the runtime's options.
     pub fn engine(&self) -> Option<Choice> {
         let wish = Wishes::of(self).get("engine");
+        let (own, variable) = match wish {
+            Some(wish) if wish.is_annotation() => (Some(wish), None),
+            wish => (None, wish),
+        };
+        let chosen = |wish: Wish<'_>| Choice::of(wish.text(), wish.said_by());
         let annotations = self.spec.annotations().as_ref();
         let handler = annotations.and_then(|all| all.get(HANDLER));
-        wish.and_then(|wish| Choice::of(wish.text(), wish.said_by()))
+        own.and_then(chosen)
             .or_else(|| Choice::of(handler?, format!("the annotation {HANDLER}")))
+            .or_else(|| variable.and_then(chosen))
             .or_else(|| Choice::of(&self.options.engine, "the option Engine"))
     }
 }
@@ -64,7 +70,14 @@ mod tests {
         check("", "", "o", Some(("o", "the option Engine")));
         check(crun, "", "o", Some(("b", "the annotation run.oci.handler")));
         check(r#""run.oci.handler":"wasm""#, "", "", None);
-        check(crun, "LIGHTER_ENGINE=v", "", Some(("v", "the variable LIGHTER_ENGINE")));
+        check("", "LIGHTER_ENGINE=v", "o", Some(("v", "the variable LIGHTER_ENGINE")));
+        check(crun, "LIGHTER_ENGINE=v", "", Some(("b", "the annotation run.oci.handler")));
+        check(
+            r#""run.oci.handler":"wasm""#,
+            "LIGHTER_ENGINE=v",
+            "",
+            Some(("v", "the variable LIGHTER_ENGINE")),
+        );
         let both = format!("{own},{crun}");
         check(&both, "LIGHTER_ENGINE=v", "o", Some(("a", "the annotation lighter.wasm/engine")));
         check(r#""lighter.wasm/engine":"wasm""#, "", "o", Some(("o", "the option Engine")));

@@ -9,8 +9,15 @@ use thiserror::Error;
 
 use crate::http::Http;
 use crate::outbound::{Outbound, OutboundError};
-use crate::wishes::{WishError, Wishes};
+use crate::wishes::{Wish, WishError, Wishes};
 use crate::{Workload, World};
+
+/// The names, as a wish has them, of the rules for what a guest may reach and look up.
+const RULES: &str = "allowed-outbound";
+const LOOKUP: &str = "allowed-lookup";
+
+/// Where names and name servers are looked up.
+const FILES_OF_NAMES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 
 /// A guest as every engine must present it to the Wasm code; nothing else of the host is visible.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,9 +97,14 @@ impl Guest {
     }
 }
 
+/// An image, which may bring variables, adds nothing to what an annotation says: a variable's names are then taken
+/// from those that the annotation's rules need.
 fn outbound(wishes: &Wishes<'_>) -> Result<Outbound, OutboundError> {
-    let text = |name| wishes.get(name).map(|wish| wish.text());
-    Outbound::parse(text("allowed-outbound"), text("allowed-lookup"))
+    let (rules, lookup) = (wishes.get(RULES), wishes.get(LOOKUP));
+    let annotated = |wish: &Option<Wish<'_>>| wish.as_ref().is_some_and(Wish::is_annotation);
+    let narrows = annotated(&rules) && !annotated(&lookup);
+    let (rules, lookup) = (rules.as_ref().map(Wish::text), lookup.as_ref().map(Wish::text));
+    if narrows { Outbound::parse(rules, None)?.narrowed(lookup) } else { Outbound::parse(rules, lookup) }
 }
 
 /// `/`, then every mount that is a volume of the user's.
@@ -103,7 +115,7 @@ fn preopens(workload: &Workload) -> Vec<Preopen> {
     let volumes = mounts.iter().filter(|mount| is_volume(mount));
     let volumes = volumes.map(|mount| Preopen {
         path: Path::new("/").join(mount.destination()),
-        access: access(has_option(mount, &["ro", "rro"])),
+        access: access(has_option(mount, &["ro", "rro"]) || workload.believes(mount.destination())),
     });
     std::iter::once(root).chain(volumes).collect()
 }
@@ -122,6 +134,14 @@ fn has_option(mount: &Mount, names: &[&str]) -> bool {
 }
 
 impl Workload {
+    /// Whether names are looked up in this file and there are rules for them: then no guest of the container may
+    /// change it, or a name would lead where the guest likes.
+    pub fn believes(&self, file: &Path) -> bool {
+        let wishes = Wishes::of(self);
+        let rules = || wishes.get(RULES).is_some() || wishes.get(LOOKUP).is_some();
+        FILES_OF_NAMES.iter().any(|name| Path::new("/").join(file) == Path::new(name)) && rules()
+    }
+
     /// Where `path` (relative to the root) is on the host before the box is built: below the root
     /// file system, or below the source of the bind mount that will cover it. Only by name: a symbolic
     /// link of the image's that leads into a mount is followed in the image.
@@ -168,5 +188,43 @@ mod tests {
             [("/", Access::ReadWrite), ("/data", Access::ReadOnly), ("/tmp", Access::ReadWrite)]
         );
         assert_eq!(workload.memory_limit(), Some(1 << 20));
+    }
+
+    fn workload(annotations: &str, env: &str) -> Workload {
+        let json = format!(
+            r#"{{"ociVersion":"1.0.2","root":{{"path":"rootfs"}},"annotations":{{{annotations}}},
+            "process":{{"user":{{"uid":0,"gid":0}},"cwd":"/","args":["a.wasm"],"env":[{env}]}},
+            "mounts":[{{"destination":"/etc/hosts","type":"bind","source":"/s","options":["rbind","rw"]}},
+                      {{"destination":"/etc/other","type":"bind","source":"/s","options":["rbind","rw"]}}]}}"#
+        );
+        Workload::read("c", Path::new("/b"), json.as_bytes(), Options::default()).unwrap()
+    }
+
+    /// An image brings variables; who writes annotations is heard first, and not added to.
+    #[test]
+    fn a_variable_widens_no_annotation() {
+        const ALL: &str = r#""LIGHTER_ALLOWED_LOOKUP=*","LIGHTER_ALLOWED_OUTBOUND=*""#;
+        let looks_up = |annotations: &str, env: &str, host: &str| {
+            outbound(&Wishes::of(&workload(annotations, env))).unwrap().allows_lookup(host)
+        };
+        let rules = r#""lighter.wasm/allowed-outbound":"a.example,10.0.0.0/8""#;
+        let lookup = r#""lighter.wasm/allowed-lookup":"b.example""#;
+        let both = format!("{rules},{lookup}");
+        assert!(looks_up("", ALL, "c.example"));
+        assert!(looks_up(rules, ALL, "a.example") && !looks_up(rules, ALL, "c.example"));
+        assert!(looks_up(lookup, ALL, "b.example") && !looks_up(lookup, ALL, "c.example"));
+        assert!(looks_up(&both, ALL, "b.example") && !looks_up(&both, ALL, "a.example"));
+        assert!(!looks_up(rules, r#""LIGHTER_ALLOWED_LOOKUP=c.example""#, "a.example"), "it may take away");
+    }
+
+    #[test]
+    fn where_there_are_rules_nobody_writes_to_the_files_of_names() {
+        let access = |annotations: &str, env: &str| -> Vec<Access> {
+            preopens(&workload(annotations, env)).iter().map(|preopen| preopen.access).collect()
+        };
+        let (rw, ro) = (Access::ReadWrite, Access::ReadOnly);
+        assert_eq!(access("", ""), [rw, rw, rw]);
+        assert_eq!(access(r#""lighter.wasm/allowed-outbound":"a""#, ""), [rw, ro, rw]);
+        assert_eq!(access("", r#""LIGHTER_ALLOWED_LOOKUP=a""#), [rw, ro, rw]);
     }
 }

@@ -25,7 +25,9 @@ pub use format::Format;
 pub use guest::{Access, Guest, GuestError, Preopen};
 pub use http::{Http, Tls};
 pub use options::{Options, OptionsError};
-pub use outbound::{ALLOWED_LOOKUP, ALLOWED_OUTBOUND, Outbound, OutboundError, WrongItem, host_name};
+pub use outbound::{
+    ALLOWED_LOOKUP, ALLOWED_OUTBOUND, Outbound, OutboundError, Special, WrongItem, host_name,
+};
 pub use pod::{Pod, Role};
 pub use sections::without_custom_sections;
 pub use spec::{SpecError, Workload, memory_limit};

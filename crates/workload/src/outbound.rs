@@ -4,6 +4,7 @@
 //! anything asked of anybody.
 
 mod names;
+mod special;
 mod target;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use names::host_name;
+pub use special::Special;
 
 use names::Names;
 use target::{Rule, Target};
@@ -30,6 +32,8 @@ pub struct Outbound {
     rules: Option<Vec<Rule>>,
     /// Absent: what the rules could need.
     lookup: Option<Vec<Names>>,
+    /// Of those, only these.
+    narrower: Option<Vec<Names>>,
 }
 
 /// An annotation that cannot be understood.
@@ -90,23 +94,49 @@ impl Outbound {
         Ok(Self {
             rules: outbound.map(|text| items(ALLOWED_OUTBOUND, text, Rule::parse)).transpose()?,
             lookup: lookup.map(|text| items(ALLOWED_LOOKUP, text, Names::parse)).transpose()?,
+            narrower: None,
         })
+    }
+
+    /// The same, but of the names that may be looked up only those of `lookup`, a list as [`Outbound::parse`]
+    /// reads it: that of somebody who may take away and not add.
+    ///
+    /// # Errors
+    /// As [`Outbound::parse`].
+    pub fn narrowed(self, lookup: Option<&str>) -> Result<Self, OutboundError> {
+        let narrower = lookup.map(|text| items(ALLOWED_LOOKUP, text, Names::parse)).transpose()?;
+        Ok(Self { narrower, ..self })
     }
 
     /// Whether nothing at all is refused, connections and look-ups alike.
     pub fn is_everything(&self) -> bool {
-        let any = |rules: &Vec<Rule>| rules.iter().any(Rule::is_everything);
         let all = |names: &Vec<Names>| names.contains(&Names::Any);
-        self.rules.as_ref().is_none_or(any) && self.lookup.as_ref().is_none_or(all)
+        let lists = [&self.lookup, &self.narrower];
+        self.connects_anywhere() && lists.iter().all(|list| list.as_ref().is_none_or(all))
     }
 
-    /// Whether a rule names this address itself. An IPv4 address in IPv6's clothes is an IPv4 address.
+    fn connects_anywhere(&self) -> bool {
+        self.rules.as_ref().is_none_or(|rules| rules.iter().any(Rule::is_everything))
+    }
+
+    /// Whether this address needs no name to be reached: there are no rules, or one is `*`; or one names it or its
+    /// network, or is `*` with a port, which means every address but a special one. An IPv4 address in IPv6's clothes is an IPv4
+    /// address.
     pub fn allows_address(&self, address: SocketAddr) -> bool {
-        let ip = address.ip().to_canonical();
-        self.judge(address.port(), |target| match target {
-            Target::Names(names) => *names == Names::Any,
-            Target::Network(network) => network.holds(ip),
-        })
+        let star = |target: &Target| *target == Target::Names(Names::Any);
+        self.names_address(address)
+            || self.connects_anywhere()
+            || (Special::of(address.ip()).is_none() && self.judge(address.port(), star))
+    }
+
+    /// Whether a rule names this address, or a network that it lies in, in figures.
+    pub fn names_address(&self, address: SocketAddr) -> bool {
+        self.rules.is_some() && self.judge(address.port(), |target| holds(target, address.ip()))
+    }
+
+    /// The same at any port.
+    pub fn names_ip(&self, ip: IpAddr) -> bool {
+        self.rules.iter().flatten().any(|rule| holds(&rule.target, ip))
     }
 
     /// Whether a rule names this host, by its name or, if it is an address, by its address.
@@ -118,14 +148,10 @@ impl Outbound {
     }
 
     /// The ports that rules by name allow on `host`: what its addresses may be reached at, once they are
-    /// known. Empty if no rule names it.
+    /// known. Empty if no rule names it; `*`, which needs no look-up, names nobody.
     pub fn ports_for_host(&self, host: &str) -> Vec<RangeInclusive<u16>> {
-        match &self.rules {
-            None => vec![0..=u16::MAX],
-            Some(rules) => {
-                rules.iter().filter(|rule| names(&rule.target, host)).map(|rule| rule.ports.range()).collect()
-            }
-        }
+        let by_name = |rule: &&Rule| rule.target != Target::Names(Names::Any) && names(&rule.target, host);
+        self.rules.iter().flatten().filter(by_name).map(|rule| rule.ports.range()).collect()
     }
 
     /// Whether `host` may be looked up. An address is not looked up, so it is always allowed.
@@ -133,18 +159,26 @@ impl Outbound {
         let by_rules =
             || self.rules.as_ref().is_none_or(|rules| rules.iter().any(|r| names(&r.target, host)));
         let by_names = |list: &Vec<Names>| list.iter().any(|names| names.hold(host));
-        address(host).is_some() || self.lookup.as_ref().map_or_else(by_rules, by_names)
+        address(host).is_some()
+            || (self.lookup.as_ref().map_or_else(by_rules, by_names)
+                && self.narrower.as_ref().is_none_or(by_names))
     }
 
-    /// The annotation that decides about look-ups, for a refusal's sentence.
-    pub fn decides_lookups(&self) -> &'static str {
-        if self.lookup.is_some() { ALLOWED_LOOKUP } else { ALLOWED_OUTBOUND }
+    /// The annotation, or its variable, by which `host` may not be looked up, for a refusal's sentence.
+    pub fn decides_lookup(&self, host: &str) -> &'static str {
+        let narrowed = self.narrower.as_ref().is_some_and(|list| !list.iter().any(|names| names.hold(host)));
+        if self.lookup.is_some() || narrowed { ALLOWED_LOOKUP } else { ALLOWED_OUTBOUND }
     }
 
     fn judge(&self, port: u16, mut is_meant: impl FnMut(&Target) -> bool) -> bool {
         let Some(rules) = &self.rules else { return true };
         rules.iter().any(|rule| rule.ports.range().contains(&port) && is_meant(&rule.target))
     }
+}
+
+/// Whether a target is a network with this address in it.
+fn holds(target: &Target, ip: IpAddr) -> bool {
+    matches!(target, Target::Network(network) if network.holds(ip.to_canonical()))
 }
 
 /// Whether a target names `host` by its name.

@@ -32,6 +32,8 @@ pub(crate) struct Wishes<'a> {
 pub(crate) struct Wish<'a> {
     said_by: String,
     value: &'a str,
+    /// By an annotation, which an image cannot write.
+    annotated: bool,
 }
 
 impl<'a> Wishes<'a> {
@@ -48,7 +50,7 @@ impl<'a> Wishes<'a> {
     pub(crate) fn get(&self, name: &str) -> Option<Wish<'a>> {
         let annotation = format!("lighter.wasm/{name}");
         if let Some(value) = self.annotations.and_then(|all| all.get(&annotation)) {
-            return Some(Wish { said_by: format!("the annotation {annotation}"), value });
+            return Some(Wish { said_by: format!("the annotation {annotation}"), value, annotated: true });
         }
         self.variable(&variable_of(name))
     }
@@ -58,7 +60,8 @@ impl<'a> Wishes<'a> {
         // The last one counts, as for a program.
         let value =
             self.env.iter().rev().find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?.1;
-        (!value.is_empty()).then(|| Wish { said_by: format!("the variable {name}"), value })
+        let said_by = format!("the variable {name}");
+        (!value.is_empty()).then_some(Wish { said_by, value, annotated: false })
     }
 }
 
@@ -72,6 +75,11 @@ impl<'a> Wish<'a> {
     /// The annotation or the variable.
     pub(crate) fn said_by(&self) -> &str {
         &self.said_by
+    }
+
+    /// Whether an annotation says it, which is the pod's author's; a variable may be the image's.
+    pub(crate) fn is_annotation(&self) -> bool {
+        self.annotated
     }
 
     /// Its text.
@@ -158,7 +166,7 @@ mod tests {
     use super::*;
 
     fn wish(value: &str) -> Wish<'_> {
-        Wish { said_by: "the variable X".into(), value }
+        Wish { said_by: "the variable X".into(), value, annotated: false }
     }
 
     #[test]

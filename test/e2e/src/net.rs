@@ -69,6 +69,15 @@ impl Net {
         command
     }
 
+    /// Gives it one more address of its own, beside those of its loopback.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn add(&self, address: &str) -> Result<()> {
+        let mut busybox = self.command(Path::new("busybox"));
+        run(busybox.args(["ip", "address", "add", address, "dev", "lo"]))?.ok().map(drop)
+    }
+
     /// A listener inside, whose accept does not wait for ever.
     ///
     /// # Errors

@@ -20,7 +20,13 @@ fn addresses_are_judged_by_the_rules_for_addresses() {
     };
     check("", &[], &["10.0.0.1:80", "[::1]:80"]);
     check("*", &["10.0.0.1:80", "[::1]:1"], &[]);
-    check("*:443", &["10.0.0.1:443", "[::1]:443"], &["10.0.0.1:80"]);
+    check("*:443", &["10.0.0.1:443", "[fd00::1]:443"], &["10.0.0.1:80", "[::1]:443", "169.254.169.254:443"]);
+    check("*:443,169.254.169.254", &["169.254.169.254:443", "169.254.169.254:80"], &["169.254.0.1:443"]);
+    check(
+        "127.0.0.0/8:80,fe80::/10",
+        &["127.0.0.1:80", "[fe80::1]:9", "[::ffff:127.0.0.1]:80"],
+        &["0.0.0.0:80"],
+    );
     check("10.0.0.1", &["10.0.0.1:1", "[::ffff:10.0.0.1]:65535"], &["10.0.0.2:1", "[::a00:1]:1"]);
     check("10.0.0.1:8000-8100", &["10.0.0.1:8000", "10.0.0.1:8100"], &["10.0.0.1:7999", "10.0.0.1:8101"]);
     check("10.1.2.3/8:443", &["10.9.9.9:443"], &["10.9.9.9:444", "11.0.0.0:443"]);
@@ -79,9 +85,31 @@ fn everything_and_the_ports_of_a_name() {
     assert!(everything(None, None) && everything(Some("a,*"), None) && everything(None, Some("*")));
     assert!(!everything(Some(""), None) && !everything(Some("*:1-65535"), None));
     assert!(!everything(None, Some("a")) && !everything(Some("0.0.0.0/0,::/0"), None));
-    assert_eq!(outbound("a:80,*:90-91,b").ports_for_host("a"), [80..=80, 90..=91]);
+    assert_eq!(outbound("a:80,*:90-91,*.a,a:90-91").ports_for_host("a"), [80..=80, 90..=91]);
     assert_eq!(outbound("a:80,10.0.0.1").ports_for_host("b"), []);
-    assert_eq!(Outbound::everything().ports_for_host("b"), [0..=u16::MAX]);
+    assert_eq!(Outbound::everything().ports_for_host("b"), []);
+}
+
+/// What a variable says may take names away from those that an annotation's rules need, and add none.
+#[test]
+fn a_narrower_list_adds_nothing() {
+    let check = |rules: &str, narrower: &str, yes: &[&str], no: &[&str]| {
+        let outbound = outbound(rules).narrowed(Some(narrower)).unwrap();
+        yes.iter().for_each(|host| assert!(outbound.allows_lookup(host), "{rules} {narrower}: {host}"));
+        for host in no {
+            assert!(!outbound.allows_lookup(host), "{rules} {narrower}: {host}");
+        }
+        assert!(!outbound.is_everything());
+    };
+    check("a,*.b", "*", &["a", "x.b", "10.0.0.1"], &["c"]);
+    check("a,*.b", "c,x.b", &["x.b"], &["a", "y.b", "c"]);
+    check("10.0.0.0/8", "*", &[], &["a"]);
+    check("*", "a", &["a"], &["b"]);
+    let outbound = outbound("a").narrowed(Some("b")).unwrap();
+    assert_eq!(
+        (outbound.decides_lookup("a"), outbound.decides_lookup("b")),
+        (ALLOWED_LOOKUP, ALLOWED_OUTBOUND)
+    );
 }
 
 #[test]

@@ -15,7 +15,10 @@ use crate::data::shared_folder;
 const OUTBOUND: &str = "lighter.wasm/allowed-outbound";
 const LOOKUP: &str = "lighter.wasm/allowed-lookup";
 const DENIED: &str = "error: ErrorCode::HttpRequestDenied";
-const NAMES: &[(&str, &str)] = &[("good.test", "127.0.0.1"), ("bad.test", "127.0.0.2")];
+/// The guest's own, beside its loopback.
+const OWN: &str = "10.0.0.9/32";
+const NAMES: &[(&str, &str)] =
+    &[("good.test", "10.0.0.9"), ("bad.test", "127.0.0.2"), ("here.good.test", "127.0.0.1")];
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -56,16 +59,21 @@ fn address(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A name may be reached at its port; its address under no other name, and no other name at all.
+/// A name may be reached at its port; its address under no other name, and no other name at all. What the image's
+/// variables say adds nothing to that, nor does who answers for a name.
 fn name(daemon: &Containerd) -> Result<()> {
     let folder = shared_folder(daemon, "http-allowed-name")?;
     let run = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
     // The port is known only when the server is there, and that needs the network.
-    let web = run.env("LIGHTER_ALLOWED_OUTBOUND=*").annotation(OUTBOUND, "good.test:8080").serve()?;
+    let run = run.env("LIGHTER_ALLOWED_OUTBOUND=*").env("LIGHTER_ALLOWED_LOOKUP=*");
+    let web = run.annotation(OUTBOUND, "good.test:8080,*.good.test:8080").serve()?;
+    web.net.add(OWN)?;
     let dns = Dns::start(&web.net, NAMES)?;
     says(&web, "/get?http://good.test:8080/", "200\nhello")?;
     says(&web, "/get?http://good.test:8081/", DENIED)?;
     says(&web, "/get?http://bad.test:8080/", DENIED)?;
+    says(&web, "/get?http://here.good.test:8080/", DENIED)?;
+    web.logs("lighter: the guest may not reach 127.0.0.1 by the name here.good.test: it is loopback")?;
     web.logs("lighter: the guest may not look up bad.test")?;
     ensure!(!dns.asked().iter().any(|name| name.starts_with("bad")), "{:?}", dns.asked());
     web.end()
@@ -76,8 +84,9 @@ fn lookup(daemon: &Containerd) -> Result<()> {
     let folder = shared_folder(daemon, "http-allowed-lookup")?;
     let run = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
     let web = run.annotation(LOOKUP, "good.test").serve()?;
+    web.net.add(OWN)?;
     let dns = Dns::start(&web.net, NAMES)?;
-    says(&web, "/lookup?good.test", "127.0.0.1")?;
+    says(&web, "/lookup?good.test", "10.0.0.9")?;
     says(&web, "/lookup?bad.test", "error: access-denied")?;
     says(&web, "/get?http://bad.test:8080/", DENIED)?;
     says(&web, "/get?http://good.test:8080/", "200\nhello")?;

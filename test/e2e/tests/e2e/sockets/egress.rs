@@ -1,7 +1,7 @@
 //! What a guest may reach is what its container names: anything else is refused, and told once.
 
 use std::io::{Read as _, Write as _};
-use std::thread;
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use e2e::containerd::Containerd;
@@ -13,6 +13,7 @@ use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
 
 use super::{PROMPT, Room, ready};
+use crate::data::shared_folder;
 
 const OUTBOUND: &str = "lighter.wasm/allowed-outbound";
 const LOOKUP: &str = "lighter.wasm/allowed-lookup";
@@ -24,6 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("sockets-egress-once", once),
         Scenario::ours("sockets-egress-env", environment),
         Scenario::ours("sockets-egress-name", by_name),
+        Scenario::ours("sockets-egress-files", files),
         Scenario::ours("sockets-egress-datagrams", datagrams),
         Scenario::ours("sockets-egress-datagrams-p2", datagrams_p2),
         Scenario::ours("sockets-egress-lookup-p2", lookup_p2),
@@ -95,20 +97,46 @@ fn environment(daemon: &Containerd) -> Result<()> {
 /// A name's addresses may be reached once the name was looked up, at the name's ports.
 fn by_name(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
-    let hosts = room.file("hosts-egress", "127.0.0.9 db.test\n")?;
-    let run = room.run("hyper").annotation(OUTBOUND, "*.test:9000").bind(&hosts, "/etc/hosts", false);
+    room.net.add("10.0.0.9/32")?;
+    let hosts = room.file("hosts-egress", "10.0.0.9 db.test\n127.0.0.9 here.test\n")?;
+    let run = room.run("hyper").annotation(OUTBOUND, "*.test:9000").bind(&hosts, "/etc/hosts", true);
     let hyper = ready(run.args(&["/guests/socket-hyper.wasm", "8080"]))?;
     let mut client = room.wire("127.0.0.1:8080")?;
     let mut fetch = |host: &str| Ok(client.ask(&format!("GET /fetch?http://{host}/"), "")?.status);
-    let server = Upstream::at(&room.net, "127.0.0.9:9000", None)?;
-    let statuses: Result<Vec<u16>> = ["127.0.0.9:9000", "db.test:9000", "127.0.0.9:9000", "db.test:9001"]
-        .map(&mut fetch)
-        .into_iter()
-        .collect();
-    ensure!(statuses.as_ref().is_ok_and(|all| *all == [502, 200, 200, 502]), "{statuses:?}");
+    let server = Upstream::at(&room.net, "10.0.0.9:9000", None)?;
+    let _here = Upstream::at(&room.net, "127.0.0.9:9000", None)?;
+    let statuses: Result<Vec<u16>> =
+        ["10.0.0.9:9000", "db.test:9000", "10.0.0.9:9000", "db.test:9001", "here.test:9000"]
+            .map(&mut fetch)
+            .into_iter()
+            .collect();
+    ensure!(statuses.as_ref().is_ok_and(|all| *all == [502, 200, 200, 502, 502]), "{statuses:?}");
     ensure!(server.asked().len() == 2, "it was asked {:?}", server.asked());
     let output = room.stop("hyper", hyper)?;
-    told(output, &[&to("127.0.0.9:9000"), &to("127.0.0.9:9001")]).map(drop)
+    let here = "reach 127.0.0.9 by the name here.test: it is loopback, and lighter.wasm/allowed-outbound does not name \
+                that address";
+    told(output, &[&to("10.0.0.9:9000"), &to("10.0.0.9:9001"), here, &to("127.0.0.9:9000")]).map(drop)
+}
+
+/// Where there are rules, nobody in the container says where a name leads: its file is not written to, though the
+/// spec allows it, and one that is no mount of its own is not read.
+fn files(daemon: &Containerd) -> Result<()> {
+    const HOSTS: &str = "10.0.0.9 db.test\n";
+    let room = Room::new(daemon)?;
+    let hosts = room.file("hosts-kept", HOSTS)?;
+    let run = room.run("writes").annotation(OUTBOUND, "db.test").bind(&hosts, "/etc/hosts", true);
+    let output = run.args(&["/guests/hosts.wasm"]).finish()?.prints(HOSTS.trim())?;
+    ensure!(output.code != 0 && fs::read_to_string(&hosts)? == HOSTS, "it wrote: {output:?}");
+
+    room.net.add("10.0.0.9/32")?;
+    let server = Upstream::at(&room.net, "10.0.0.9:9000", None)?;
+    let etc = shared_folder(daemon, "etc-of-a-guest")?;
+    fs::write(etc.join("hosts"), HOSTS)?;
+    let run = || room.run("reads").bind(&etc, "/etc", true).args(&[CLIENT, "http://db.test:9000/"]);
+    run().finish()?.ok()?.prints("200\nasked for /")?;
+    told(run().annotation(OUTBOUND, "db.test").finish()?.exits(1)?, &[])?;
+    ensure!(server.asked().len() == 1, "it was asked {:?}", server.asked());
+    Ok(())
 }
 
 /// Whoever sends is heard; who is no target is not answered.
