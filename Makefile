@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
-.PHONY: all check test test-vm test-wasmedge wasmedge bench demo install provision build
+.PHONY: all check test test-vm test-wasmedge wasmedge bench demo install provision build audit
 all: build
 
 provision: ; @scripts/provision.sh
@@ -15,6 +15,7 @@ check: provision
 test: build ; scripts/test.sh
 test-wasmedge: wasmedge ; scripts/test-wasmedge.sh
 test-vm: build ; scripts/vm.sh
+audit: ; @scripts/audit.sh
 bench: build ; scripts/bench.sh
 demo: build ; scripts/demo.sh
 install: ; scripts/install.sh "$$(scripts/target-dir.sh)" "$(DESTDIR)$(PREFIX)/bin"

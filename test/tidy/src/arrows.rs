@@ -6,7 +6,7 @@ use crate::tokens;
 use crate::tree::File;
 
 /// Importer → imported. A name that ends in `*` stands for all that begin so.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("workload", &[]),
     ("cache", &[]),
     ("worlds", &["network"]),
@@ -23,6 +23,8 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("e2e", &["conformance"]),
     ("bench", &["conformance", "e2e"]),
     ("tidy", &[]),
+    // WasmEdge's build script needs something of that name: see crates/engine-wasmedge/no-download.
+    ("reqwest", &[]),
 ];
 /// What the tests of a crate may import besides.
 const FOR_TESTS: [(&str, &[&str]); 1] = [("engine-*", &["conformance"])];

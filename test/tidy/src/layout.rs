@@ -3,8 +3,18 @@
 use crate::finding;
 use crate::tree::File;
 
-const TOP: [&str; 8] =
-    ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "Makefile", "crates", "test", "scripts"];
+const TOP: [&str; 10] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "LICENSE",
+    "README.md",
+    "Makefile",
+    "deny.toml",
+    "crates",
+    "findings",
+    "test",
+    "scripts",
+];
 
 /// The top holds what design.md draws, dot-files (they configure tools) and cargo's `target`, no more.
 pub fn top_is_bare(names: &[String]) -> Vec<String> {

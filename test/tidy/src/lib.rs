@@ -8,6 +8,7 @@ pub mod arrows;
 pub mod layout;
 pub mod metadata;
 pub mod names;
+pub mod supply;
 pub mod text;
 pub mod tokens;
 pub mod tree;

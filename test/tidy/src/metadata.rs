@@ -1,5 +1,6 @@
-//! The workspace's packages and what each depends on, as cargo tells.
+//! The workspace's packages and what each depends on, as cargo tells, and what the lock chooses from outside.
 
+use std::collections::HashMap;
 use std::env;
 use std::process::Command;
 
@@ -31,21 +32,68 @@ pub struct Need {
     pub optional: bool,
 }
 
+/// A crate from outside that the lock chooses.
+#[derive(Clone, Debug)]
+pub struct Outside {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its terms, in SPDX's words.
+    pub license: Option<String>,
+    /// Where it comes from.
+    pub source: String,
+    /// Who needs it, by name.
+    pub needed_by: Vec<String>,
+}
+
 /// Asks cargo.
 ///
 /// # Errors
 /// What cargo said, or that it said something else than before.
 pub fn packages() -> Result<Vec<Package>, String> {
+    let told = told(&["--no-deps"])?;
+    let packages = told["packages"].as_array().ok_or("cargo metadata tells no packages")?;
+    Ok(packages.iter().map(package).collect())
+}
+
+/// What is from outside, on Linux and with every feature, whatever it is needed for.
+///
+/// # Errors
+/// See [`packages`].
+pub fn outside() -> Result<Vec<Outside>, String> {
+    let platform = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    let told = told(&["--locked", "--all-features", "--filter-platform", &platform])?;
+    let packages = told["packages"].as_array().ok_or("cargo metadata tells no packages")?;
+    let nodes = told["resolve"]["nodes"].as_array().ok_or("cargo metadata resolves nothing")?;
+    let names: HashMap<String, String> =
+        packages.iter().map(|package| (string(&package["id"]), string(&package["name"]))).collect();
+    let mut needed_by: HashMap<String, Vec<String>> = HashMap::new();
+    for node in nodes {
+        let name = names.get(&string(&node["id"])).cloned().unwrap_or_default();
+        for need in node["dependencies"].as_array().into_iter().flatten() {
+            needed_by.entry(string(need)).or_default().push(name.clone());
+        }
+    }
+    let outside = packages.iter().filter(|package| package["source"].is_string()).map(|package| Outside {
+        name: string(&package["name"]),
+        version: string(&package["version"]),
+        license: package["license"].as_str().map(Into::into),
+        source: string(&package["source"]),
+        needed_by: needed_by.remove(&string(&package["id"])).unwrap_or_default(),
+    });
+    Ok(outside.collect())
+}
+
+fn told(arguments: &[&str]) -> Result<Value, String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(tree::root());
+    command.args(["metadata", "--format-version", "1"]).args(arguments).current_dir(tree::root());
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    let told: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
-    let packages = told["packages"].as_array().ok_or("cargo metadata tells no packages")?;
-    Ok(packages.iter().map(package).collect())
+    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
 }
 
 fn package(told: &Value) -> Package {

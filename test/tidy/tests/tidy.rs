@@ -2,13 +2,19 @@
 
 use std::sync::LazyLock;
 
-use tidy::metadata::{self, Package};
+use tidy::metadata::{self, Outside, Package};
 use tidy::tree::{self, File};
-use tidy::{arrows, layout, names, text, unsafety};
+use tidy::{arrows, layout, names, supply, text, unsafety};
 
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| tree::files().expect("every file can be read"));
 static PACKAGES: LazyLock<Vec<Package>> =
     LazyLock::new(|| metadata::packages().expect("cargo tells the packages"));
+static OUTSIDE: LazyLock<Vec<Outside>> =
+    LazyLock::new(|| metadata::outside().expect("cargo tells what the lock chooses"));
+static RULES: LazyLock<supply::Rules> = LazyLock::new(|| {
+    let text = std::fs::read_to_string(tree::root().join("deny.toml")).expect("there is a deny.toml");
+    supply::Rules::read(&text).expect("deny.toml is as cargo-deny wants it")
+});
 
 fn none(found: Vec<String>) {
     assert!(found.is_empty(), "\n{}", found.join("\n"));
@@ -22,6 +28,21 @@ fn crates_import_only_what_the_picture_shows() {
 #[test]
 fn each_outside_library_has_one_owner() {
     none(arrows::owners_are_alone(&PACKAGES, &FILES));
+}
+
+#[test]
+fn crates_from_outside_are_there_on_allowed_terms() {
+    none(supply::licences_are_allowed(&RULES, &OUTSIDE));
+}
+
+#[test]
+fn no_banned_crate_is_in_the_lock() {
+    none(supply::nothing_banned(&RULES, &OUTSIDE));
+}
+
+#[test]
+fn crates_from_outside_come_from_one_place() {
+    none(supply::sources_are_known(&OUTSIDE));
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! The client: made like any other, and refused when it is to send.
+
+use std::convert::Infallible;
+use std::io::{self, Read};
+use std::time::Duration;
+
+use crate::{Error, Proxy};
+
+/// A client.
+#[derive(Clone, Copy, Debug)]
+pub struct Client;
+
+/// A client to be.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientBuilder;
+
+/// A request that is not sent.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestBuilder;
+
+/// The answer that never comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Response(Infallible);
+
+impl Client {
+    /// A client to be.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder
+    }
+
+    /// A request to any address.
+    pub fn get(&self, _address: &str) -> RequestBuilder {
+        RequestBuilder
+    }
+}
+
+impl ClientBuilder {
+    /// Takes any proxy.
+    #[must_use]
+    pub fn proxy(self, _proxy: Proxy) -> Self {
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// None: the request is what fails.
+    pub fn build(self) -> Result<Client, Error> {
+        Ok(Client)
+    }
+}
+
+impl RequestBuilder {
+    /// Takes any time.
+    #[must_use]
+    pub fn timeout(self, _time: Duration) -> Self {
+        self
+    }
+
+    /// Sends nothing.
+    ///
+    /// # Errors
+    /// [`Error`], always.
+    pub fn send(self) -> Result<Response, Error> {
+        Err(Error)
+    }
+}
+
+impl Read for Response {
+    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0 {}
+    }
+}
