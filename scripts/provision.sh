@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what building and testing take and what is missing: a C compiler's linker, libseccomp's
 # static library, protobuf's compiler for the tests' client of Kubernetes' interface, containerd 1.6
-# with runc and the CNI plug-ins, a static busybox and iptables for the test images, Python and node for
-# Dapr's SDKs. The other containerds are brought by scripts/containerds.sh, the SDKs by
-# scripts/dapr-sdks.sh, into the build folder.
+# with runc and the CNI plug-ins, a static busybox and iptables for the test images, erofs-utils for the
+# snapshotter of that name, Python and node for Dapr's SDKs. The other containerds are brought by
+# scripts/containerds.sh, the SDKs by scripts/dapr-sdks.sh, into the build folder.
 set -euo pipefail
 packages=()
 need() { "${@:2}" >/dev/null 2>&1 || packages+=("$1"); }
@@ -16,6 +16,7 @@ need containerd command -v containerd
 need runc command -v runc
 need containernetworking-plugins test -x /usr/lib/cni/bridge -o -x /opt/cni/bin/bridge
 need busybox-static test -x /bin/busybox
+need erofs-utils command -v mkfs.erofs
 need iproute2 command -v ip
 need iptables test -x /usr/sbin/iptables
 need python3-venv python3 -c "import ensurepip, venv"

@@ -3,13 +3,23 @@
 //! A file is called by what the kernel says of it: the disk, the number, the length, the times of its last
 //! change. Nobody but the kernel sets the last of these, and it does with every write, so a file that is still
 //! called the same holds the same, unless it is root who changes the disk beneath it or the clock. It is for
-//! files that no container can write to.
+//! files that no container can write to, on file systems of which all this is true: which are those, only the
+//! caller can tell.
+//!
+//! The kernel numbers disks anew each time it boots, so what is known is forgotten then.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use crate::{Cache, Digest};
+
+/// What the kernel calls this boot, and nothing else ever.
+static BOOT: LazyLock<io::Result<String>> = LazyLock::new(|| {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|line| line.trim_end().to_owned())
+});
 
 /// What a file is called by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +48,7 @@ impl Identity {
 impl Cache {
     /// The digest of a file that was read before.
     pub fn known(&self, file: &Identity) -> Option<Digest> {
-        let target = fs::read_link(self.folder.join("known").join(&file.0)).ok()?;
+        let target = fs::read_link(self.notes(BOOT.as_deref().ok()?).join(&file.0)).ok()?;
         let digest = target.to_str().filter(|text| text.len() == 64)?;
         digest.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| Digest(digest.to_owned()))
     }
@@ -48,7 +58,15 @@ impl Cache {
     /// # Errors
     /// When it cannot be noted.
     pub fn note(&self, file: &Identity, digest: &Digest) -> io::Result<()> {
-        let folder = self.folder.join("known");
+        let boot = BOOT.as_ref().map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot tell this boot from others: {error}"))
+        })?;
+        let folder = self.notes(boot);
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => self.forget_boots_but(boot)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
         let notes: Vec<_> = fs::read_dir(&folder)?.flatten().collect();
         if notes.len() >= MOST {
             notes.iter().try_for_each(|note| absent(fs::remove_file(note.path())))?;
@@ -58,6 +76,20 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             noted => noted,
         }
+    }
+
+    /// Where the notes of a boot are.
+    fn notes(&self, boot: &str) -> PathBuf {
+        self.folder.join("known").join(boot)
+    }
+
+    /// Removes the notes of all other boots, and what older versions noted beside them.
+    fn forget_boots_but(&self, boot: &str) -> io::Result<()> {
+        let others = fs::read_dir(self.folder.join("known"))?.flatten();
+        others.filter(|other| other.file_name() != *boot).try_for_each(|other| {
+            let folder = other.file_type()?.is_dir();
+            absent(if folder { fs::remove_dir_all(other.path()) } else { fs::remove_file(other.path()) })
+        })
     }
 }
 
@@ -95,7 +127,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(folder.path(), 0).unwrap();
         let identity = Identity("a".into());
-        symlink("/etc/passwd", folder.path().join("known/a")).unwrap();
+        let notes = cache.notes(BOOT.as_ref().unwrap());
+        fs::create_dir(&notes).unwrap();
+        symlink("/etc/passwd", notes.join("a")).unwrap();
         assert_eq!(cache.known(&identity), None);
+    }
+
+    #[test]
+    fn what_another_boot_noted_is_not_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), 0).unwrap();
+        let (identity, digest) = (Identity("a".into()), Digest("0".repeat(64)));
+        let (before, older) = (folder.path().join("known/before"), folder.path().join("known/a"));
+        fs::create_dir(&before).unwrap();
+        symlink(&digest.0, before.join("a")).unwrap();
+        symlink(&digest.0, &older).unwrap();
+        assert_eq!(cache.known(&identity), None);
+        cache.note(&Identity("b".into()), &digest).unwrap();
+        assert!(!before.exists() && older.symlink_metadata().is_err());
+        assert_eq!((cache.known(&identity), cache.known(&Identity("b".into()))), (None, Some(digest)));
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! FOLDER/values/KEY       a value, its note, and a seal over both (see `entry`)
-//! FOLDER/known/IDENTITY   a link that is called after a file and leads to its digest (see `known`)
+//! FOLDER/known/BOOT/IDENTITY   a link that is called after a file and leads to its digest (see `known`)
 //! FOLDER/locks/KEY        held by who makes the value (see `lock`)
 //! FOLDER/fresh/…          values that are being written
 //! ```
@@ -59,13 +59,13 @@ impl Key {
 }
 
 impl Digest {
-    /// Reads a file from its beginning to its end.
+    /// Reads a file from its beginning to where its end is now: one that grows meanwhile holds nobody up.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn of(file: &File) -> io::Result<Self> {
         let mut hash = Sha256::new();
-        each_part(file, 0, u64::MAX, |part| {
+        each_part(file, 0, file.metadata()?.len(), |part| {
             hash.update(part);
             Ok(())
         })?;

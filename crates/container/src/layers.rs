@@ -1,13 +1,29 @@
-//! The image's own files, told from what a container may have changed.
+//! The image's own files, told from what a container may have changed, and from what an image may say of itself.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fstatfs, statat};
 
-use crate::rootfs::{Found, LAYERS, Snapshot};
+use crate::rootfs::{Found, LAYERS, Snapshot, open_found};
+
+/// File systems on which the kernel alone says when a file was changed last: it writes the time down by its own
+/// clock, whoever asks for the change, and there is no call to set it. So an image that is unpacked there cannot
+/// choose it, and no two files that were one after the other under the same number have the same. That is also why
+/// it does not matter that btrfs numbers its disks (its subvolumes) as they come, and may use a number again.
+///
+/// Not here, with what speaks against each: EROFS and squashfs (all times come out of the image, numbers of disks
+/// are used again as soon as one is unmounted), FUSE, 9p, virtiofs, NFS, CIFS (another process or host tells the
+/// times), overlay (it tells what is below), tmpfs, f2fs, ZFS, bcachefs (nothing, but few nodes keep images there).
+const KEEPS_TIMES: [u64; 3] = [
+    // ext2, ext3, ext4; XFS; btrfs: the numbers of `linux/magic.h`.
+    0xef53,
+    0x5846_5342,
+    0x9123_683e,
+];
 
 /// Where the files of an image are on the disk: in the lower folders of an overlay, which no container can
 /// write to.
@@ -31,26 +47,91 @@ impl Layers {
         self
     }
 
-    /// The file of a layer that was found, if it is one; else somebody can write to it.
-    pub fn file(&self, found: &Found) -> Option<Metadata> {
+    /// The layer's own file of what was found, where what the kernel says of it tells what is in it: nobody can
+    /// change it, and its times are the kernel's. `None` of any other, which must be read each time.
+    ///
+    /// What was found must not be read in its place: through the overlay it turns into the container's copy as soon
+    /// as that is written to, also for who has it open.
+    pub fn file(&self, found: &Found) -> Option<File> {
         let path = std::fs::read_link(format!("/proc/self/fd/{}", found.file.as_raw_fd())).ok()?;
         let below = path.strip_prefix(&self.root).ok()?;
+        let own = self.lower.iter().find_map(|layer| own(layer, below).ok())?;
         // An overlay shows its files with the numbers and times that they have below.
-        let shown = found.file.metadata().ok()?;
-        let same = |file: &Metadata| {
-            let figures = |file: &Metadata| {
-                let changed = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
-                (file.ino(), file.len(), changed)
-            };
-            file.is_file() && figures(file) == figures(&shown)
+        let figures = |file: &File| {
+            let file = file.metadata().ok()?;
+            let changed = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
+            file.is_file().then_some((file.ino(), file.len(), changed))
         };
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let open = |layer: &PathBuf| {
-            let layer = File::open(layer).ok()?;
-            let file = rustix::fs::openat2(&layer, below, flags, Mode::empty(), resolve).ok()?;
-            File::from(file).metadata().ok()
-        };
-        self.lower.iter().find_map(open).filter(same)
+        let (Own { file, lasting: true }, shown) = (own, figures(&found.file)?) else { return None };
+        (figures(&file)? == shown).then(|| open_found(&file).ok())?
+    }
+}
+
+/// What a layer has at a path, opened as a place only.
+struct Own {
+    file: File,
+    /// Whether it stands for what is in it as long as it is called the same.
+    lasting: bool,
+}
+
+fn own(layer: &Path, below: &Path) -> io::Result<Own> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // What is mounted in a layer's folder no overlay shows.
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let layer = File::open(layer)?;
+    let file = File::from(rustix::fs::openat2(&layer, below, flags, Mode::empty(), resolve)?);
+    let kept = u64::try_from(fstatfs(&file)?.f_type).is_ok_and(|kind| KEEPS_TIMES.contains(&kind));
+    // A layer that is a disk of its own may have come as one, with all its times.
+    let unpacked = statat(&layer, "..", AtFlags::empty())?.st_dev == layer.metadata()?.dev();
+    Ok(Own { file, lasting: kept && unpacked })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    use workload::Format;
+
+    #[test]
+    fn file_systems_whose_times_an_image_may_choose_are_not_listed() {
+        let others = [
+            ("EROFS", 0xe0f5_e1e2),
+            ("squashfs", 0x7371_7368),
+            ("FUSE", 0x6573_5546),
+            ("overlay", 0x794c_7630),
+            ("tmpfs", 0x0102_1994),
+            ("9p", 0x0102_1997),
+            ("NFS", 0x6969),
+            ("CIFS", 0xff53_4d42),
+            ("ISO 9660", 0x9660),
+            ("vfat", 0x4d44),
+        ];
+        for (name, kind) in others {
+            assert!(!KEEPS_TIMES.contains(&kind), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_layers_own_file_takes_the_place_of_what_was_found() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |path: &str| place.path().canonicalize().unwrap().join(path);
+        fs::create_dir_all(at("layer")).unwrap();
+        fs::create_dir_all(at("root")).unwrap();
+        fs::write(at("layer/app"), "one").unwrap();
+        // As an overlay shows it: the same file elsewhere.
+        fs::hard_link(at("layer/app"), at("root/app")).unwrap();
+        fs::write(at("root/other"), "one").unwrap();
+        let layers = Layers { root: at("root"), lower: vec![at("no-such-layer"), at("layer")] };
+        let file =
+            |path: &str| layers.file(&Found { file: File::open(at(path)).unwrap(), format: Format::Module });
+        let kind = fstatfs(File::open(at("layer")).unwrap()).unwrap().f_type;
+        let lasting = u64::try_from(kind).is_ok_and(|kind| KEEPS_TIMES.contains(&kind));
+        let named = |file: File| fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap();
+        assert_eq!(file("root/app").map(named), lasting.then(|| at("layer/app")));
+        assert!(file("root/other").is_none() && file("layer/app").is_none());
+        fs::remove_file(at("root/app")).unwrap();
+        fs::write(at("root/app"), "two").unwrap();
+        assert!(file("root/app").is_none());
     }
 }

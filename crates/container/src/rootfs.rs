@@ -235,14 +235,14 @@ pub(crate) fn holder(root: &OwnedFd, below: &Path) -> anyhow::Result<Option<Owne
 }
 
 /// The largest Wasm file, in bytes: far above what anybody ships, far below what would hurt a node.
-const LARGEST_WASM: u64 = 1 << 30;
+pub const LARGEST_WASM: u64 = 1 << 30;
 
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Opens for reading what was found, now that it is known to be a file.
-fn open_found(found: &File) -> io::Result<File> {
+pub(crate) fn open_found(found: &File) -> io::Result<File> {
     File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))
 }
 

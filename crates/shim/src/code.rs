@@ -1,7 +1,7 @@
 //! From a Wasm file that was found to code: out of the cache, or compiled and kept there for the next.
 
 use std::fs::File;
-use std::io::Seek;
+use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -71,11 +71,19 @@ async fn find_or_compile(
     found: Found,
     layers: &Layers,
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
-    let (cache, digest, found) = match digest(&workload.options, found, layers).await? {
-        (Some((cache, digest)), found) => (cache, digest, found),
-        (None, found) => return Ok((compile(daemon, workload, found).await?, None)),
+    let Looked { mut found, digested, stays } = look(&workload.options, found, layers).await?;
+    let Some((cache, mut digest)) = digested else {
+        return Ok((compile(daemon, workload, found).await?, None));
     };
-    let key = key(daemon, workload, &digest).await?;
+    let mut key = key(daemon, workload, &digest).await?;
+    if !stays {
+        if let Some(code) = get(&cache, &key).await? {
+            return Ok((code, None));
+        }
+        // It may be another by now: what is compiled is what this digest is of.
+        (found, digest) = copied(found).await?;
+        key = self::key(daemon, workload, &digest).await?;
+    }
     loop {
         if let Some(code) = get(&cache, &key).await? {
             return Ok((code, None));
@@ -107,38 +115,52 @@ async fn key(daemon: &Daemon, workload: &Workload, digest: &Digest) -> anyhow::R
     Ok(Key::of(&[digest.as_str(), &fingerprint, function, &engine]))
 }
 
-/// The cache and the file's digest there, unless there is to be none. What was found is, from here on, what was
-/// digested: a file that somebody could change meanwhile is copied first.
-async fn digest(
-    options: &Options,
+/// A file that was looked at for the cache.
+struct Looked {
+    /// The file; of an image's layer, the layer's own.
     found: Found,
-    layers: &Layers,
-) -> anyhow::Result<(Option<(Cache, Digest)>, Found)> {
-    let Some((folder, most)) = place(options) else { return Ok((None, found)) };
+    /// The cache and the file's digest there, unless there is to be none.
+    digested: Option<(Cache, Digest)>,
+    /// Whether the digest stays true: nobody can change the file.
+    stays: bool,
+}
+
+async fn look(options: &Options, found: Found, layers: &Layers) -> anyhow::Result<Looked> {
+    let undigested = |found| Looked { found, digested: None, stays: false };
+    let Some((folder, most)) = place(options) else { return Ok(undigested(found)) };
     let length = found.file.metadata().context("cannot look at it")?.len();
-    let in_layer = layers.file(&found);
+    let own = layers.file(&found);
     apart(move || {
         let cache = match Cache::open(&folder, most) {
             Ok(cache) if length <= LARGEST => cache,
-            Ok(_) => return Ok((None, found)),
+            Ok(_) => return Ok(undigested(found)),
             Err(error) => {
                 log::warn!("compiled code is not kept: {error:#}");
-                return Ok((None, found));
+                return Ok(undigested(found));
             }
         };
-        let Some(identity) = in_layer.as_ref().map(Identity::of) else {
-            let copied = Found { file: copy(&found.file).context("cannot read it")?, ..found };
-            let digest = Digest::of(&copied.file).context("cannot read it")?;
-            return Ok((Some((cache, digest)), copied));
-        };
-        if let Some(digest) = cache.known(&identity) {
-            return Ok((Some((cache, digest)), found));
+        let stays = own.is_some();
+        let found = Found { file: own.unwrap_or(found.file), ..found };
+        let identity = stays.then(|| found.file.metadata()).transpose().context("cannot look at it")?;
+        let identity = identity.as_ref().map(Identity::of);
+        if let Some(digest) = identity.as_ref().and_then(|file| cache.known(file)) {
+            return Ok(Looked { found, digested: Some((cache, digest)), stays });
         }
         let digest = Digest::of(&found.file).context("cannot read it")?;
-        if let Err(error) = cache.note(&identity, &digest) {
+        if let Some(Err(error)) = identity.map(|file| cache.note(&file, &digest)) {
             log::warn!("the digest of a file is not kept: {error}");
         }
-        Ok((Some((cache, digest)), found))
+        Ok(Looked { found, digested: Some((cache, digest)), stays })
+    })
+    .await
+}
+
+/// A copy of what was found, which nobody can change any more, and the digest of that.
+async fn copied(found: Found) -> anyhow::Result<(Found, Digest)> {
+    apart(move || {
+        let file = copy(&found.file, LARGEST).context("cannot read it")?;
+        let digest = Digest::of(&file).context("cannot read it")?;
+        Ok((Found { file, ..found }, digest))
     })
     .await
 }
@@ -156,10 +178,13 @@ fn place(options: &Options) -> Option<(PathBuf, u64)> {
     Some((folder, mib << 20))
 }
 
-/// A copy that nobody can change, at its beginning.
-fn copy(mut file: &File) -> anyhow::Result<File> {
+/// A copy of at most so many bytes that nobody can change, at its beginning.
+fn copy(file: &File, most: u64) -> anyhow::Result<File> {
     let mut copied = channel::memory_file("wasm")?;
-    std::io::copy(&mut file, &mut copied)?;
+    // One byte more than it may have tells that it has more.
+    if std::io::copy(&mut file.take(most + 1), &mut copied)? > most {
+        bail!("it grew beyond {most} bytes while it was read; run it when it is written whole");
+    }
     copied.rewind()?;
     channel::seal(&copied)?;
     Ok(copied)
@@ -227,5 +252,20 @@ impl Fresh {
                 log::warn!("compiled code is not kept: {error:#}");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_of_a_file_is_copied_than_it_may_have() {
+        // It never ends, as one that is written to faster than it is read.
+        let endless = copy(&File::open("/dev/zero").unwrap(), 4096).unwrap_err().to_string();
+        assert!(endless.contains("grew beyond 4096 bytes"), "{endless}");
+        let whole = channel::memory_file("whole").unwrap();
+        whole.set_len(4096).unwrap();
+        assert_eq!(copy(&whole, 4096).unwrap().metadata().unwrap().len(), 4096);
     }
 }

@@ -36,20 +36,24 @@ impl Module {
     }
 
     fn write(&self, says: &str) -> Result<()> {
-        let text = format!(
-            r#"(module
-              (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-              (memory (export "memory") 1)
-              (data (i32.const 0) "\08\00\00\00\04\00\00\00{says}\n")
-              (func (export "_start")
-                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))"#
-        );
-        Ok(fs::write(self.0.join("module.wat"), text)?)
+        Ok(fs::write(self.0.join("module.wat"), text(says))?)
     }
 
     fn says(&self, run: Run<'_>, what: &str) -> Result<()> {
         run.bind(&self.0, "/own", false).args(&["/own/module.wat"]).finish()?.ok()?.prints(what).map(drop)
     }
+}
+
+/// A module that says three letters.
+pub fn text(says: &str) -> String {
+    format!(
+        r#"(module
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 0) "\08\00\00\00\04\00\00\00{says}\n")
+          (func (export "_start")
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))"#
+    )
 }
 
 /// A value's file, and when that was made.

@@ -18,6 +18,7 @@ mod crash;
 mod cri;
 mod data;
 mod engines;
+mod erofs;
 mod exec;
 mod honoured;
 mod http;
@@ -101,6 +102,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(engines::scenarios());
     scenarios.extend(options::scenarios());
     scenarios.extend(cache::scenarios());
+    scenarios.extend(erofs::scenarios());
     scenarios.extend(sockets::scenarios());
     scenarios.extend(rpc::scenarios());
     scenarios.extend(streams::scenarios());

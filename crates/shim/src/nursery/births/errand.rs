@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, bail};
 use container::channel::Channel;
+use container::rootfs::LARGEST_WASM;
 use container::{bare, hooks, native, privileges};
 use workload::{Format, Workload, World};
 
@@ -65,8 +66,11 @@ fn do_it(
 }
 
 /// Reads what an image holds, in a process whose fall takes nothing along.
-fn binary(format: Format, mut wasm: File) -> anyhow::Result<Vec<u8>> {
+fn binary(format: Format, wasm: File) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut wasm, &mut bytes).context("cannot read it")?;
+    wasm.take(LARGEST_WASM + 1).read_to_end(&mut bytes).context("cannot read it")?;
+    if bytes.len() as u64 > LARGEST_WASM {
+        bail!("it grew beyond {LARGEST_WASM} bytes while it was read; run it when it is written whole");
+    }
     Ok(if format == Format::Text { workload::binary_of(&bytes)? } else { bytes })
 }
