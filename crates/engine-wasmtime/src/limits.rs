@@ -1,11 +1,21 @@
-//! A bound on a guest's linear memory, all its memories together, and those of all its copies.
+//! A bound on what a guest makes grow: its linear memories, its tables and its heap of collected objects, all together,
+//! and those of all its copies; and on what the host holds for it beside those.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::bail;
 use engine::Bound;
-use wasmtime::{ResourceLimiter, ResourcesRequired};
+use wasmtime::{ResourceLimiter, ResourcesRequired, Store};
+
+/// The bytes that an element of a table takes at most: a function's has 8; one that refers to a collected object has 4,
+/// and each collection lists it by 16 more. Wasmtime does not tell which it asks for.
+const ELEMENT: u64 = 20;
+/// The bytes that one call may bring to the host: as many as a stream takes at once, and some names.
+const PER_CALL: usize = (1 << 20) + (128 << 10);
+/// How many of the host's things a component may hold whatever the bound, and the bytes of the bound that each one more
+/// takes, of which it really takes some hundreds; Wasmtime's own most.
+const HANDLES: (u64, u64, usize) = (1024, 2 << 10, 100_000);
 
 /// How much memory a guest may hold, and holds; shared by its copies.
 #[derive(Clone)]
@@ -66,47 +76,77 @@ impl Drop for MemoryBound {
 }
 
 impl Memory {
-    /// Refuses, before it runs, a guest whose largest memory alone is too large from its start.
+    /// Refuses, before it runs, a guest whose largest memory and table alone are too large from their start.
     ///
     /// # Errors
-    /// Tells both sizes.
+    /// Tells all sizes.
     pub fn admit(&self, needs: Option<&ResourcesRequired>) -> anyhow::Result<()> {
         const PAGE: u64 = 65_536;
-        let bytes = needs.and_then(|needs| needs.max_initial_memory_size).unwrap_or(0).saturating_mul(PAGE);
+        let of = |size: fn(&ResourcesRequired) -> Option<u64>| needs.and_then(size).unwrap_or(0);
+        let bytes = of(|needs| needs.max_initial_memory_size).saturating_mul(PAGE);
+        let elements = of(|needs| needs.max_initial_table_size);
         let most = self.0.bound.most();
-        if bytes <= most {
+        if bytes.saturating_add(elements.saturating_mul(ELEMENT)) <= most {
             return Ok(());
         }
-        bail!("its memory is {bytes} bytes from the start, and the container's limit leaves it {most}")
+        let table =
+            if elements == 0 { String::new() } else { format!(", and its table {elements} elements") };
+        bail!("its memory is {bytes} bytes from the start{table}, and the container's limit leaves it {most}")
     }
 }
 
-impl ResourceLimiter for MemoryBound {
+/// Bounds the guest of `store`: what it makes grow, what one call brings to the host, and its handles.
+pub fn bind<T: 'static>(store: &mut Store<T>, memory: fn(&mut T) -> &mut MemoryBound) {
+    let handles = memory(store.data_mut()).handles();
+    store.limiter(move |host| memory(host));
+    store.set_hostcall_fuel(PER_CALL);
+    store.set_max_component_handles(handles);
+    #[cfg(feature = "p3")]
+    if let Some(table) = store.concurrent_resource_table() {
+        table.set_max_capacity(handles);
+    }
+}
+
+impl MemoryBound {
+    /// How many of the host's things this copy may hold.
+    pub fn handles(&self) -> usize {
+        let (least, each, most) = HANDLES;
+        let handles = (self.memory.0.most.load(Ordering::Relaxed) / each).max(least);
+        usize::try_from(handles).map_or(most, |handles| handles.min(most))
+    }
+
     /// Counts what is granted. A growth that fails later for want of memory stays counted: Wasmtime
     /// reports that failure in the same way as one that was never granted, and a guest could
     /// provoke those to be counted down.
+    fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: u64) -> bool {
+        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX).saturating_mul(unit);
+        let take = if current == 0 { Memory::begin } else { Memory::take };
+        let grant = maximum.is_none_or(|maximum| desired <= maximum) && take(&self.memory, more);
+        if grant {
+            self.held += more;
+        }
+        grant
+    }
+}
+
+/// Heaps of collected objects are memories to Wasmtime.
+impl ResourceLimiter for MemoryBound {
     fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
-        let take = if current == 0 { Memory::begin } else { Memory::take };
-        let grant = maximum.is_none_or(|maximum| desired <= maximum) && take(&self.memory, more);
-        if grant {
-            self.held += more;
-        }
-        Ok(grant)
+        Ok(self.grow(current, desired, maximum, 1))
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+        Ok(self.grow(current, desired, maximum, ELEMENT))
     }
 }
 
@@ -167,6 +207,42 @@ mod tests {
         Bound::write(&file, Some(60)).unwrap();
         second.memory.refresh();
         assert!(!second.memory.share().memory_growing(0, 1, None).unwrap());
+    }
+
+    #[test]
+    fn tables_count_with_the_memories() {
+        let (mut bound, _file) = bound(Some(100));
+        assert!(bound.memory_growing(0, 40, None).unwrap());
+        assert!(!bound.table_growing(0, 4, None).unwrap(), "80 bytes beside 40");
+        assert!(bound.table_growing(0, 1, None).unwrap());
+        assert!(bound.table_growing(1, 3, Some(3)).unwrap());
+        assert!(!bound.table_growing(3, 4, None).unwrap(), "nothing is left");
+        assert!(!bound.table_growing(1, usize::MAX, None).unwrap(), "more than can be counted");
+        assert!(!bound.memory_growing(40, 41, None).unwrap());
+        let mut other = bound.memory.share();
+        drop(bound);
+        assert!(other.table_growing(0, 5, None).unwrap(), "a copy that is gone gives back its tables");
+    }
+
+    #[test]
+    fn what_is_too_large_from_its_start_is_told() {
+        let (bound, _file) = bound(Some(2 << 16));
+        let admit = |pages, elements| {
+            let (max_initial_memory_size, max_initial_table_size) = (Some(pages), Some(elements));
+            let needs = ResourcesRequired {
+                num_memories: 1,
+                max_initial_memory_size,
+                num_tables: 1,
+                max_initial_table_size,
+            };
+            bound.memory.admit(Some(&needs)).map_err(|error| error.to_string())
+        };
+        assert_eq!((admit(2, 0), admit(1, 3000)), (Ok(()), Ok(())));
+        assert!(admit(3, 0).unwrap_err().starts_with("its memory is 196608 bytes from the start, and the c"));
+        assert!(
+            admit(1, 4000).unwrap_err().contains("and its table 4000 elements, and the container's limit")
+        );
+        assert!(admit(0, u64::MAX).is_err());
     }
 
     #[test]

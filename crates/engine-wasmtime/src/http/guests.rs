@@ -21,7 +21,7 @@ use super::answer::{Answered, Working};
 use super::exports::{Component, Exports, Said, trapped};
 use super::ticks::Ticks;
 use crate::ending::story;
-use crate::limits::Memory;
+use crate::limits::{self, Memory};
 use crate::wasi;
 use crate::worlds::Host;
 
@@ -76,7 +76,7 @@ impl Guests {
         *wasi.filesystem() = self.folders.clone();
         let host = Host::new(wasi, self.memory.share(), self.outgoing.clone(), Arc::clone(&self.config));
         let mut store = Store::new(self.component.engine(), host);
-        store.limiter(|host| &mut host.memory);
+        limits::bind(&mut store, |host| &mut host.memory);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         let exports = self.component.copy(&mut store).await.map_err(not_made)?;

@@ -36,7 +36,9 @@ impl Host {
         outgoing: Outgoing,
         config: Arc<WasiConfigVariables>,
     ) -> Self {
-        Self { wasi, table: ResourceTable::new(), http: WasiHttpCtx::new(), outgoing, config, memory }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(memory.handles());
+        Self { wasi, table, http: WasiHttpCtx::new(), outgoing, config, memory }
     }
 }
 

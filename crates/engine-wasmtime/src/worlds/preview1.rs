@@ -11,7 +11,7 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use workload::{Abi, Entry, Guest};
 
 use crate::ending::{self, sentence};
-use crate::limits::{Memory, MemoryBound};
+use crate::limits::{self, Memory, MemoryBound};
 use crate::sockets::{self, Network};
 use crate::wasi;
 use crate::worlds::takes_parameters;
@@ -88,7 +88,7 @@ impl Mapped for MappedModule<'_> {
         let network = Network::new(egress, equipment.sockets);
         let host = Host { wasi, network, memory: memory.share() };
         let mut store = Store::new(linker.engine(), host);
-        store.limiter(|host| &mut host.memory);
+        limits::bind(&mut store, |host| &mut host.memory);
         Ok(Box::new(Waiting { module, store, runtime: ending::event_loop()?, entry: guest.world.entry }))
     }
 }

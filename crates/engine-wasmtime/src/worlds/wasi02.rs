@@ -12,7 +12,7 @@ use workload::{Abi, Entry, Guest};
 
 use crate::ending::{self, sentence};
 use crate::http::Outgoing;
-use crate::limits::Memory;
+use crate::limits::{self, Memory};
 use crate::wasi;
 use crate::worlds::component::{self, Host};
 use crate::worlds::takes_parameters;
@@ -71,7 +71,7 @@ impl Mapped for MappedComponent<'_> {
         let wasi = wasi::provide(&guest, &egress)?.build();
         let host = Host::new(wasi, memory.share(), Outgoing::new(egress, &guest.env), wasi::config(&guest));
         let mut store = Store::new(linker.engine(), host);
-        store.limiter(|host| &mut host.memory);
+        limits::bind(&mut store, |host| &mut host.memory);
         Ok(Box::new(Waiting { start, store, runtime: ending::event_loop()? }))
     }
 }
