@@ -17,7 +17,7 @@ use workload::Workload;
 use crate::inside::Inside;
 use crate::mounts::sentence;
 use crate::program::{self, Prepared};
-use crate::{devices, keyring, privileges, rootfs};
+use crate::{keyring, privileges, rootfs};
 
 /// A process that is in the container, with all its power still.
 #[derive(Debug)]
@@ -36,7 +36,6 @@ pub fn enter(workload: &Workload, inside: &Inside) -> anyhow::Result<Entered> {
     // Looked up outside, where the image's own /proc, /sys and links mean nothing.
     let env = rootfs::env_with_home(workload);
     let granted = workload.process().capabilities().clone().unwrap_or_else(no_capabilities);
-    let granted = devices::without_mknod(&workload.spec, granted);
     setsid().context("cannot make a session")?;
     keyring::join(workload)?;
     privileges::limit(workload.process())?;

@@ -4,14 +4,13 @@
 //! for Linux programs ([`native`]). The only crate that knows libcontainer and libcgroups. It knows
 //! no engine, no ttrpc and starts no thread.
 //!
-//! Unsafe code lives in [`birth`] (clone3), [`ending`] (a signal handler), `keyring` (keyctl), `loopback` (an ioctl) and
-//! [`process`] (real-time signals).
+//! Unsafe code lives in [`birth`] (clone3), `cgroup::devices::kernel` (bpf), [`ending`] (a signal handler), `keyring`
+//! (keyctl), `loopback` (an ioctl) and [`process`] (real-time signals).
 
 pub mod bare;
 pub mod birth;
 pub mod cgroup;
 pub mod channel;
-mod devices;
 pub mod ending;
 pub mod exec;
 pub mod hooks;

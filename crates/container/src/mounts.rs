@@ -8,7 +8,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use libcontainer::syscall::linux::{MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr};
+use libcontainer::syscall::linux::{
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr,
+};
 use nix::mount::MsFlags;
 use oci_spec::runtime::Mount;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, makedev, mknodat, openat, statx};
@@ -50,6 +52,7 @@ impl Trees {
             Some(other) => bail!("the spec's rootfsPropagation is {other:?}, which is none"),
         };
         trees::propagate(&root, propagation | MsFlags::MS_REC)?;
+        without_devices(&root)?;
         let binds = workload.volumes().filter(|volume| is_bind(volume));
         let binds = binds.map(|volume| {
             let source = workload.bundle.join(volume.source().as_deref().unwrap_or(Path::new("")));
@@ -109,7 +112,12 @@ pub(crate) fn build(workload: &Workload, trees: Trees, place: &Path) -> anyhow::
             if workload.believes(volume.destination()) {
                 trees::set(&tree, Depth::Top, &MountAttr { attr_set: MOUNT_ATTR_RDONLY, ..UNCHANGED })?;
             }
-            let target = find_or_make(&root, volume.destination(), is_folder(&tree)?)?;
+            let kind = kind_of(&tree)?;
+            // One that the spec shows by itself is meant; what the cgroup says of it counts.
+            if !kind.is_char_device() && !kind.is_block_device() {
+                without_devices(&tree)?;
+            }
+            let target = find_or_make(&root, volume.destination(), kind.is_dir())?;
             Ok(trees::attach_onto(&tree, &target)?)
         };
         mounted().with_context(|| format!("cannot mount {}", volume.destination().display()))?;
@@ -141,9 +149,14 @@ fn make_dev(root: &OwnedFd, label: Option<&str>, in_user: bool) -> anyhow::Resul
     Ok(made?)
 }
 
-fn is_folder(tree: &OwnedFd) -> io::Result<bool> {
+/// Device nodes in it are files that cannot be opened, whoever put them there.
+fn without_devices(tree: &OwnedFd) -> anyhow::Result<()> {
+    trees::set(tree, Depth::All, &MountAttr { attr_set: MOUNT_ATTR_NODEV, ..UNCHANGED })
+}
+
+fn kind_of(tree: &OwnedFd) -> io::Result<FileType> {
     let found = statx(tree, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE)?;
-    Ok(FileType::from_raw_mode(found.stx_mode.into()) == FileType::Directory)
+    Ok(FileType::from_raw_mode(found.stx_mode.into()))
 }
 
 /// What a mount is to cover, made where the image has it not.

@@ -135,6 +135,25 @@ const SECRET: &str = r#"(module
     (call $exit (call $open (i32.const 3) (i32.const 1) (i32.const 0) (i32.const 6) (i32.const 0)
       (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16)))))"#;
 
+/// Opens the device that its first argument names, below the first preopen, `/`, to read; ends with the error
+/// number: 2 for "permission denied", 63 for "not permitted".
+const OPENS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $at i32) (local $end i32)
+    (drop (call $args (i32.const 0) (i32.const 64)))
+    (local.set $at (i32.load (i32.const 4)))
+    (local.set $end (local.get $at))
+    (loop $more
+      (local.set $end (i32.add (local.get $end) (i32.const 1)))
+      (br_if $more (i32.load8_u (local.get $end))))
+    (call $exit (call $open (i32.const 3) (i32.const 1) (local.get $at)
+      (i32.sub (local.get $end) (local.get $at)) (i32.const 0)
+      (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16)))))"#;
+
 /// Looks for the preopen with a name of seven letters, `/outbox`, and creates `made` in it; ends
 /// with the error number of the look-up or of the creation.
 const MAKE: &str = r#"(module
@@ -311,6 +330,7 @@ pub fn all(folder: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
         ("hosts", HOSTS),
         ("import", IMPORT),
         ("make", MAKE),
+        ("opens", OPENS),
         ("ready", READY),
         ("secret", SECRET),
         ("trap", TRAP),

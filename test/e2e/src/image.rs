@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use crate::examples::Example;
-use crate::rootfs::{Kind, Node};
+use crate::rootfs::{Device, Kind, Node};
 
 /// The platform the image says it is for, whatever it holds.
 pub const PLATFORM: &str = "linux/amd64";
@@ -143,6 +143,15 @@ fn layer(nodes: &[Node]) -> Result<Vec<u8>> {
             Kind::Link(target) => {
                 header.set_entry_type(EntryType::Symlink);
                 tar.append_link(&mut header, &node.path, target)?;
+            }
+            Kind::Device(device, major, minor) => {
+                header.set_entry_type(match device {
+                    Device::Char => EntryType::Char,
+                    Device::Block => EntryType::Block,
+                });
+                header.set_device_major(*major)?;
+                header.set_device_minor(*minor)?;
+                tar.append_data(&mut header, &node.path, std::io::empty())?;
             }
         }
     }

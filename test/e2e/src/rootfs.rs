@@ -5,6 +5,7 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 use conformance::{Case, Source};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 use crate::guests;
 
@@ -31,7 +32,23 @@ pub enum Kind {
     File(Vec<u8>),
     /// A symbolic link to there.
     Link(String),
+    /// A device, of characters or of blocks, with these numbers.
+    Device(Device, u32, u32),
 }
+
+/// What a device is read by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// Characters.
+    Char,
+    /// Blocks.
+    Block,
+}
+
+/// Devices that anybody may open by their permissions: one that no kernel has, of which a container that may open it
+/// is told so, the first loop device, and one that all containers have. No container may open the first two.
+const DEVICES: [(&str, Device, u32, u32); 3] =
+    [("absent", Device::Char, 1, 12), ("loop", Device::Block, 7, 0), ("null", Device::Char, 1, 3)];
 
 /// Every file of the image, folders before what is in them. All of them are root's.
 ///
@@ -39,7 +56,7 @@ pub enum Kind {
 /// When busybox is missing, a module is no valid text or a guest was not built.
 pub fn nodes(cases: &[Case], guests_folder: &Path) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
-    for name in ["bin", "cases", "guests", "bad", "bad/folder.wasm", "etc", "dev", "proc", "sys"] {
+    for name in ["bin", "cases", "guests", "bad", "bad/folder.wasm", "nodes", "etc", "dev", "proc", "sys"] {
         nodes.push(folder(name, 0o755));
     }
     nodes.push(folder("tmp", 0o1777));
@@ -56,6 +73,10 @@ pub fn nodes(cases: &[Case], guests_folder: &Path) -> Result<Vec<Node>> {
     ));
     nodes.push(file("etc/group", 0o644, "root:x:0:\nextra:x:77:root\n"));
     nodes.push(file("secret", 0o400, "only root reads this\n"));
+    for (name, device, major, minor) in DEVICES {
+        let kind = Kind::Device(device, major, minor);
+        nodes.push(Node { path: format!("nodes/{name}"), mode: 0o666, kind });
+    }
     for case in cases {
         let bytes = match &case.source {
             Source::Text(text) => {
@@ -93,6 +114,10 @@ pub fn unpack(nodes: &[Node], root: &Path) -> Result<()> {
             Kind::Link(target) => {
                 symlink(target, &path)?;
                 continue;
+            }
+            Kind::Device(device, major, minor) => {
+                let kind = if *device == Device::Char { SFlag::S_IFCHR } else { SFlag::S_IFBLK };
+                mknod(&path, kind, Mode::empty(), makedev((*major).into(), (*minor).into()))?;
             }
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(node.mode))?;

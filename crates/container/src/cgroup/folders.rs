@@ -49,8 +49,17 @@ impl Folders {
     }
 
     /// Its folder in each hierarchy.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Path> {
         self.v1.iter().map(|(_, folder)| folder).chain(&self.unified).map(PathBuf::as_path)
+    }
+
+    /// The controllers of each v1 hierarchy, in the order of [`Folders::all`], and what it is called where it is
+    /// mounted.
+    pub(crate) fn hierarchies(&self) -> impl Iterator<Item = (&[String], String)> {
+        self.v1.iter().map(|(controllers, _)| {
+            let name = controllers.join(",");
+            (controllers.as_slice(), name.strip_prefix("name=").unwrap_or(&name).to_owned())
+        })
     }
 
     /// Whether the cgroup is there still: systemd removes one with its last process.
@@ -134,6 +143,7 @@ mod tests {
     fn a_controller_has_a_folder() {
         assert_eq!(v1().of_controller("cpuacct"), Some(Path::new("/cpu/c")));
         assert_eq!((v1().of_controller("pids"), v1().unified()), (None, None));
+        assert!(v1().hierarchies().map(|(_, name)| name).eq(["cpu,cpuacct", "memory"]));
         let unified = Folders { unified: Some("/all/c".into()), v1: Vec::new() };
         assert_eq!(unified.of_controller("memory"), Some(Path::new("/all/c")));
     }

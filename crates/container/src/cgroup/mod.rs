@@ -3,6 +3,7 @@
 //! Where systemd makes it, its folder is known once a process is in it; what needs no permission of systemd's
 //! is done by files then, too.
 
+mod devices;
 mod entry;
 mod files;
 mod folders;
@@ -18,6 +19,7 @@ use anyhow::ensure;
 use oci_spec::runtime::LinuxResources;
 use workload::Workload;
 
+pub use devices::Whose;
 pub use entry::{Entry, Way, go_through};
 pub use folders::{Folders, Keyed, number};
 pub use oom::OomNotice;
@@ -64,8 +66,8 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Makes the cgroup where it is not there, sets the spec's limits, and says how its first process comes in.
-    /// systemd makes none without a process: see [`Cgroup::admit`].
+    /// Makes the cgroup of a guest where it is not there, sets the spec's limits, and says how its first process
+    /// comes in. systemd makes none without a process: see [`Cgroup::admit`].
     ///
     /// # Errors
     /// Names the cgroup and what the kernel refused.
@@ -73,14 +75,17 @@ impl Cgroup {
         match &self.made_by {
             Maker::Files(folders) => {
                 folders.make()?;
-                folders.limit(workload.resources().unwrap_or(&LinuxResources::default()))?;
+                let nothing = LinuxResources::default();
+                let resources = workload.resources().unwrap_or(&nothing);
+                folders.limit(resources)?;
+                folders.allow_devices(workload, resources, Whose::Guest)?;
                 folders.first_entry()
             }
             Maker::Systemd(_) => Ok(Entry::OUTSIDE),
         }
     }
 
-    /// Moves the process in from outside, and has the cgroup made by that where systemd makes it.
+    /// Moves a guest's process in from outside, and has the cgroup made by that where systemd makes it.
     ///
     /// # Errors
     /// Names the cgroup and what the kernel refused.
@@ -89,13 +94,15 @@ impl Cgroup {
             Maker::Files(folders) => folders.admit(pid),
             Maker::Systemd(scope) => {
                 scope.admit(pid)?;
-                let nothing = LinuxResources::default();
-                scope.limit(workload.resources().unwrap_or(&nothing), &Folders::of(pid)?)
+                let (nothing, folders) = (LinuxResources::default(), Folders::of(pid)?);
+                let resources = workload.resources().unwrap_or(&nothing);
+                scope.limit(resources, &folders)?;
+                folders.allow_devices(workload, resources, Whose::Guest)
             }
         }
     }
 
-    /// Sets limits; what `resources` does not name stays as it is. `folders` is where the cgroup is.
+    /// Sets limits, but of devices; what `resources` does not name stays as it is. `folders` is where the cgroup is.
     ///
     /// # Errors
     /// Names the cgroup and what the kernel refused.
@@ -121,15 +128,17 @@ impl Cgroup {
     }
 }
 
-/// Sets the limits of a container that libcontainer made which libcontainer could not have set.
+/// Sets the limits of a Linux program that libcontainer made which libcontainer could not have set.
 ///
 /// # Errors
 /// Names the file and what the kernel said.
-pub fn complete(workload: &Workload, folders: &Folders) -> anyhow::Result<()> {
-    match workload.resources().filter(|_| is_by_systemd(workload)) {
-        Some(resources) => folders.limit(&systemd::only_cpuset(resources)),
-        None => Ok(()),
+pub(crate) fn complete(workload: &Workload, folders: &Folders) -> anyhow::Result<()> {
+    let nothing = LinuxResources::default();
+    let resources = workload.resources().unwrap_or(&nothing);
+    if is_by_systemd(workload) {
+        folders.limit(&systemd::only_cpuset(resources))?;
     }
+    folders.allow_devices(workload, resources, Whose::Program)
 }
 
 /// Where the cgroup of a living container is, whose first process is `pid`.

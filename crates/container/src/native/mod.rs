@@ -3,6 +3,7 @@
 //! libcontainer changes its caller's folder and forks, so each function here is for a short-lived
 //! process of its own, forked from the nursery as a child of the daemon.
 
+mod mounted;
 mod spec;
 
 use std::fs::{self, File};
@@ -18,7 +19,7 @@ use libcontainer::syscall::syscall::SyscallType;
 use nix::sched::{CloneFlags, setns};
 use workload::Workload;
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{self, Cgroup};
 use crate::mounts::sentence;
 use crate::namespaces::Namespaces;
 use crate::{exec, keyring, loopback, rootfs, stage};
@@ -54,7 +55,11 @@ pub fn create(workload: &Workload, stdio: [OwnedFd; 3]) -> anyhow::Result<(i32, 
     if Namespaces::of(&workload.spec).new_network() {
         bring_up_loopback(pid).context("cannot bring up the loopback interface")?;
     }
-    Ok((pid, console.map(Console::receive).transpose()?))
+    let terminal = console.map(Console::receive).transpose()?;
+    cgroup::complete(workload, &cgroup::folders_of(workload, pid)?)?;
+    // From here on this process sees the container's files.
+    mounted::complete(workload, pid)?;
+    Ok((pid, terminal))
 }
 
 fn build(
@@ -122,12 +127,13 @@ pub fn delete(workload: &Workload) -> anyhow::Result<()> {
         let failed = |error| anyhow!("cannot delete the container: {}", sentence(&error));
         load(workload)?.delete(true).map_err(failed)
     };
+    let remove = || Cgroup::of(workload).and_then(|cgroup| cgroup.remove());
     let deleted = if known() && delete().is_ok() {
-        Ok(())
+        // libcontainer knows hierarchies of v1 by their controllers only.
+        if cgroup::is_by_systemd(workload) { Ok(()) } else { remove() }
     } else {
         // libcontainer gives up on a cgroup whose processes take a moment to end.
-        let removed = Cgroup::of(workload).and_then(|cgroup| cgroup.remove());
-        removed.and_then(|()| if known() { delete() } else { Ok(()) })
+        remove().and_then(|()| if known() { delete() } else { Ok(()) })
     };
     // Whatever libcontainer left, or had begun: the next container of this id must find nothing.
     match fs::remove_dir_all(&state) {

@@ -1,19 +1,17 @@
 //! The spec of a Linux container as libcontainer can take it: what it reads more narrowly than runc does is
 //! said in its words here.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use libcgroups::common::{CgroupSetup, get_cgroup_setup};
-use libcgroups::v1::util::list_supported_mount_points;
 use oci_spec::runtime::{Mount, MountBuilder, Spec};
 use workload::Workload;
 
+use crate::cgroup::Folders;
 use crate::namespaces::Namespaces;
-use crate::{cgroup, devices, mounts, rootfs, stage};
+use crate::{cgroup, mounts, rootfs, stage};
 
 /// Writes the spec into a bundle of libcontainer's own: with an absolute root, with HOME where the image's
 /// environment has none (libcontainer would ask the C library, which could load code from the image), and
@@ -28,8 +26,6 @@ pub fn write(workload: &Workload, folder: &Path, staged: &[(usize, PathBuf)]) ->
     }
     if let Some(process) = spec.process_mut() {
         process.set_env(Some(rootfs::env_with_home(workload)));
-        let granted = process.capabilities().clone();
-        process.set_capabilities(granted.map(|granted| devices::without_mknod(&workload.spec, granted)));
     }
     if let Some(linux) = spec.linux_mut() {
         let propagation = linux.rootfs_propagation().as_deref().map(mounts::propagation_of_root);
@@ -65,32 +61,35 @@ fn open_namespaces(workload: &Workload, spec: &mut Spec) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// To mount cgroups of v1, libcontainer looks its process up in `/proc` by the number that it has in its own
-/// pid namespace. In one that it shares with others the host's `/proc` shows a stranger by that number, or
-/// nobody. There the hierarchies are bound one by one instead.
+/// The container's cgroups where the host has v1: one folder in each hierarchy.
+pub(super) fn cgroups_of_v1(workload: &Workload) -> anyhow::Result<Option<Folders>> {
+    let folders = Folders::at(&cgroup::path_of(workload))?;
+    Ok(folders.unified().is_none().then_some(folders))
+}
+
+/// Whether a mount of the spec is to show the container's cgroups.
+pub(super) fn is_cgroup(mount: &Mount) -> bool {
+    mount.typ().as_deref() == Some("cgroup")
+}
+
+/// libcontainer mounts the cgroups of v1 writable, whatever the spec says, and with them the whole of each hierarchy
+/// that has a name and no controller, systemd's for one. Instead, the container's own folder of each is bound, with
+/// the spec's options; [`super::mounted`] does the rest.
 fn replace_cgroup_mount(workload: &Workload, spec: &mut Spec) -> anyhow::Result<()> {
-    let of_v1 = !matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified) | Err(_));
-    if !of_v1 || !Namespaces::of(&workload.spec).joins(libc::CLONE_NEWPID) {
-        return Ok(());
-    }
-    let own = cgroup::path_of(workload);
-    let own = own.strip_prefix("/").unwrap_or(&own);
-    // Several controllers may be mounted as one.
-    let points: BTreeSet<PathBuf> =
-        list_supported_mount_points().context("cannot read the host's cgroups")?.into_values().collect();
+    let mounts = spec.mounts().clone().unwrap_or_default();
+    let asked = mounts.iter().any(is_cgroup);
+    let Some(folders) = cgroups_of_v1(workload)?.filter(|_| asked) else { return Ok(()) };
     let mut replaced = Vec::new();
-    for mount in spec.mounts().iter().flatten() {
-        if mount.typ().as_deref() != Some("cgroup") {
-            replaced.push(mount.clone());
+    for mount in mounts {
+        if !is_cgroup(&mount) {
+            replaced.push(mount);
             continue;
         }
-        replaced.push(with(mount, "tmpfs", Path::new("tmpfs"), mount.destination(), &["mode=755"])?);
-        for point in &points {
-            let Some(name) = point.file_name() else { continue };
-            let (source, target) = (point.join(own), mount.destination().join(name));
+        replaced.push(with(&mount, "tmpfs", Path::new("tmpfs"), mount.destination(), &["mode=755"])?);
+        for ((_, name), source) in folders.hierarchies().zip(folders.all()) {
             // libcontainer makes the cgroup before it mounts anything, but not before it checks the spec.
-            fs::create_dir_all(&source).with_context(|| format!("cannot make {}", source.display()))?;
-            replaced.push(with(mount, "bind", &source, &target, &["bind"])?);
+            fs::create_dir_all(source).with_context(|| format!("cannot make {}", source.display()))?;
+            replaced.push(with(&mount, "bind", source, &mount.destination().join(name), &["bind"])?);
         }
     }
     spec.set_mounts(Some(replaced));

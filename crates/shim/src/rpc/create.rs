@@ -110,9 +110,6 @@ async fn make(
         None => make_native(daemon, workload, &paths, record).await?,
     };
     let cgroup = or_end(daemon, &born, cgroup::folders_of(workload, born.pid)).await?;
-    if record.native {
-        or_end(daemon, &born, cgroup::complete(workload, &cgroup)).await?;
-    }
     let first = Process::asked(String::new(), workload.clone(), paths);
     first.is_born(born, streams);
     Ok(Task::new(record.clone(), kind, cgroup, first))

@@ -1,7 +1,7 @@
 //! Update: other limits for a container that is there.
 
 use anyhow::Context;
-use container::cgroup::Cgroup;
+use container::cgroup::{Cgroup, Whose};
 use containerd_shim_protos::api::{Empty, UpdateTaskRequest};
 use engine::Bound;
 use oci_spec::runtime::LinuxResources;
@@ -24,12 +24,23 @@ fn set(task: &Task, request: &UpdateTaskRequest) -> anyhow::Result<()> {
     let most = resources.memory().as_ref().and_then(|memory| memory.limit()).filter(|limit| *limit != 0);
     keep(&mut resources, &lock(&task.limits));
     Cgroup::of(task.workload())?.limit(&resources, &task.cgroup)?;
+    allow_devices(task, &resources)?;
     remember(&mut lock(&task.limits), &resources);
     if let (Kind::Wasm { bound, .. }, Some(_)) = (&task.kind, most) {
         let most = workload::memory_limit(&resources).map(linear_memory);
         Bound::write(bound, most).context("cannot change the bound on the guest's memory")?;
     }
     Ok(())
+}
+
+/// Other devices, if they are others: Kubernetes says all that a spec has with each change of one limit, and v1
+/// would refuse every device for a moment.
+fn allow_devices(task: &Task, resources: &LinuxResources) -> anyhow::Result<()> {
+    if resources.devices().is_none() || resources.devices() == lock(&task.limits).devices() {
+        return Ok(());
+    }
+    let whose = if matches!(task.kind, Kind::Wasm { .. }) { Whose::Guest } else { Whose::Program };
+    task.cgroup.allow_devices(task.workload(), resources, whose)
 }
 
 /// Says again what libcgroups would else reset when a part of its group is named: the quota of a CPU that
@@ -48,8 +59,11 @@ fn keep(resources: &mut LinuxResources, now: &LinuxResources) {
     }
 }
 
-/// Notes what [`keep`] must know the next time.
+/// Notes what [`keep`] and [`allow_devices`] must know the next time.
 fn remember(limits: &mut LinuxResources, set: &LinuxResources) {
+    if let Some(devices) = set.devices() {
+        limits.set_devices(Some(devices.clone()));
+    }
     if let Some(cpu) = set.cpu() {
         limits.set_cpu(Some(cpu.clone()));
     }

@@ -17,6 +17,7 @@ mod cache;
 mod crash;
 mod cri;
 mod data;
+mod devices;
 mod engines;
 mod erofs;
 mod exec;
@@ -93,6 +94,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(native::scenarios());
     scenarios.extend(jail::scenarios());
     scenarios.extend(sealed::scenarios());
+    scenarios.extend(devices::scenarios());
     scenarios.extend(honoured::scenarios());
     scenarios.extend(lifecycle::scenarios());
     scenarios.extend(exec::scenarios());

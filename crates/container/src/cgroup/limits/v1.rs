@@ -2,18 +2,12 @@
 //! `Documentation/admin-guide/cgroup-v1`.
 
 use anyhow::ensure;
-use oci_spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxResources,
-};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 
 use super::{Setting, Settings, unless_unlimited};
 
-/// null, zero, full, random, urandom, tty, ptmx and the terminals that it makes.
-const EVERYBODYS: [&str; 8] = ["1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:2", "136:*"];
-
 pub(super) fn settings(resources: &LinuxResources) -> anyhow::Result<Vec<Setting>> {
     let mut all = Settings::default();
-    set_devices(&mut all, resources.devices().as_deref().unwrap_or_default());
     if let Some(memory) = resources.memory() {
         set_memory(&mut all, memory);
     }
@@ -41,29 +35,6 @@ pub(super) fn settings(resources: &LinuxResources) -> anyhow::Result<Vec<Setting
         unified.map_or("", |(file, _)| file)
     );
     Ok(all.0)
-}
-
-/// In the spec's order: usually first nothing, then what is allowed. After that what every container has, as
-/// with runc.
-fn set_devices(all: &mut Settings, rules: &[LinuxDeviceCgroup]) {
-    for rule in rules {
-        let kind = match rule.typ().unwrap_or_default() {
-            LinuxDeviceType::A => "a",
-            LinuxDeviceType::B => "b",
-            LinuxDeviceType::C | LinuxDeviceType::U => "c",
-            // A fifo needs no permission.
-            LinuxDeviceType::P => continue,
-        };
-        let number =
-            |number: Option<i64>| number.filter(|it| *it >= 0).map_or("*".into(), |it| it.to_string());
-        let (major, minor) = (number(rule.major()), number(rule.minor()));
-        let access = rule.access().as_deref().filter(|access| !access.is_empty()).unwrap_or("rwm");
-        let file = if rule.allow() { "devices.allow" } else { "devices.deny" };
-        all.set("devices", file, format!("{kind} {major}:{minor} {access}"));
-    }
-    for number in EVERYBODYS.iter().filter(|_| !rules.is_empty()) {
-        all.set("devices", "devices.allow", format!("c {number} rwm"));
-    }
 }
 
 fn set_memory(all: &mut Settings, memory: &LinuxMemory) {
@@ -158,19 +129,6 @@ mod tests {
             &[("blkio.weight", "100"), ("blkio.throttle.read_bps_device", "8:0 600")],
         );
         check(r#"{"rdma": {"mlx5_1": {"hcaHandles": 3}}}"#, &[("rdma.max", "mlx5_1 hca_handle=3")]);
-    }
-
-    #[test]
-    fn devices_are_denied_and_allowed_in_the_specs_order() {
-        let resources = r#"{"devices": [{"allow": false, "access": "rwm"},
-            {"allow": true, "type": "c", "major": 10, "minor": -1, "access": "rw"}]}"#;
-        let settings = settings(&serde_json::from_str(resources).unwrap()).unwrap();
-        let written: Vec<_> = settings.iter().map(|set| (set.file.as_str(), set.value.as_str())).collect();
-        assert_eq!(
-            written[..3],
-            [("devices.deny", "a *:* rwm"), ("devices.allow", "c 10:* rw"), ("devices.allow", "c 1:3 rwm"),]
-        );
-        assert_eq!(written.len(), 2 + EVERYBODYS.len());
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(both("read-only-mount", read_only_mount));
     scenarios.extend(both("recursive-read-only-mount", recursive));
     scenarios.push(cri::any("cri-native-read-only-root", |cri| read_only_root(cri, Guest::Native)));
+    scenarios.push(cri::ours("cri-native-cgroups-read-only", cgroups));
     scenarios.push(cri::ours("cri-wasm-read-only-root", |cri| read_only_root(cri, Guest::Wasm)));
     scenarios
 }
@@ -56,6 +57,19 @@ fn no_capabilities(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     }
     is("no_new_privs", &kernel::status(pid, "NoNewPrivs")?, "1")?;
     container.stop(5)
+}
+
+/// Root in a pod makes no cgroup in any hierarchy, and writes no limit.
+fn cgroups(cri: &Cri<'_>) -> Result<()> {
+    let pod = cri.pod("cgroups").run()?;
+    let script =
+        "cd /sys/fs/cgroup; for d in . */; do busybox mkdir $d/made 2>/dev/null && echo made $d; done
+        for f in */memory.limit_in_bytes */pids.max */cgroup.procs memory.max pids.max cgroup.procs; do
+          [ -e $f ] && (echo 1 >$f) 2>/dev/null && echo wrote $f
+        done; true";
+    let output = pod.container("one").script(script).finish()?.ok()?;
+    ensure!(output.stdout.is_empty(), "it changed {}", output.stdout);
+    Ok(())
 }
 
 fn read_only_root(cri: &Cri<'_>, guest: Guest) -> Result<()> {

@@ -1,0 +1,107 @@
+//! What the mounts of a new Linux container lack as libcontainer makes them: set in the container's own mount
+//! namespace, before its program runs.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use anyhow::Context;
+use libcontainer::syscall::linux::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY, MountAttr};
+use nix::sched::{CloneFlags, setns};
+use oci_spec::runtime::{Capability, Mount, Spec};
+use rustix::fs::{CWD, Mode, OFlags, fstatfs, openat};
+use workload::Workload;
+
+use super::spec::{cgroups_of_v1, is_cgroup};
+use crate::cgroup::Folders;
+use crate::namespaces::Namespaces;
+use crate::trees::{self, Depth, UNCHANGED};
+
+/// The kernel's magic number, `linux/magic.h`.
+const TMPFS: i64 = 0x0102_1994;
+
+/// Completes the mounts of the container whose first process is `pid`. For the last act of a short-lived process:
+/// it does not come back from the namespace.
+///
+/// # Errors
+/// Names the mount.
+pub(super) fn complete(workload: &Workload, pid: i32) -> anyhow::Result<()> {
+    let spec = &workload.spec;
+    let cgroups = cgroups_of_v1(workload)?;
+    let without_devices = needs_no_devices(spec);
+    if !Namespaces::of(spec).new_mount() || (cgroups.is_none() && !without_devices) {
+        return Ok(());
+    }
+    let entered = || -> anyhow::Result<()> {
+        Ok(setns(File::open(format!("/proc/{pid}/ns/mnt"))?, CloneFlags::CLONE_NEWNS)?)
+    };
+    entered().context("cannot enter the container's mount namespace")?;
+    if without_devices {
+        change(Path::new("/"), MOUNT_ATTR_NODEV).context("cannot forbid devices in the root")?;
+    }
+    let mounts = spec.mounts().iter().flatten().filter(|mount| is_cgroup(mount));
+    for (mount, folders) in mounts.flat_map(|mount| cgroups.iter().map(move |folders| (mount, folders))) {
+        let place = mount.destination();
+        finish_cgroup(mount, folders)
+            .with_context(|| format!("cannot mount the cgroups at {}", place.display()))?;
+    }
+    Ok(())
+}
+
+/// Whether no device in the root itself can be one that the container is to use: its /dev is another file system,
+/// and it may not make any.
+fn needs_no_devices(spec: &Spec) -> bool {
+    let apart = spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev"));
+    let granted = spec.process().as_ref().and_then(|process| process.capabilities().as_ref());
+    let bounding = granted.and_then(|granted| granted.bounding().as_ref());
+    apart && granted.is_some() && !bounding.is_some_and(|all| all.contains(&Capability::Mknod))
+}
+
+/// The folder that the hierarchies are mounted in: another name for each that counts by more than one controller,
+/// and the rights that the spec says, which it could not have while they were mounted.
+fn finish_cgroup(mount: &Mount, folders: &Folders) -> anyhow::Result<()> {
+    let place = mount.destination();
+    let found = openat(CWD, place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    if fstatfs(&found)?.f_type != TMPFS {
+        // The spec mounts something else over it.
+        return Ok(());
+    }
+    for (controllers, name) in folders.hierarchies().filter(|(controllers, _)| controllers.len() > 1) {
+        for controller in controllers {
+            match symlink(&name, place.join(controller)) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+                _ => {}
+            }
+        }
+    }
+    let read_only = mount.options().iter().flatten().any(|option| option == "ro");
+    if read_only { change(place, MOUNT_ATTR_RDONLY) } else { Ok(()) }
+}
+
+fn change(place: &Path, attr_set: u64) -> anyhow::Result<()> {
+    let found = openat(CWD, place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    trees::set(&found, Depth::Top, &MountAttr { attr_set, ..UNCHANGED })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_in_the_root_are_for_whom_they_may_be_meant() {
+        let check = |mounts: &str, bounding: &str, expected: bool| {
+            let spec: Spec = serde_json::from_str(&format!(
+                r#"{{"ociVersion":"1.0.2","mounts":[{mounts}],"process":{{"user":{{"uid":0,"gid":0}},"cwd":"/",
+                    "capabilities":{{"bounding":[{bounding}]}}}}}}"#
+            ))
+            .unwrap();
+            assert_eq!(needs_no_devices(&spec), expected, "{mounts} {bounding}");
+        };
+        let dev = r#"{"destination":"/dev","type":"tmpfs"}"#;
+        check(dev, "", true);
+        check(dev, r#""CAP_CHOWN""#, true);
+        check(dev, r#""CAP_MKNOD""#, false);
+        check("", "", false);
+    }
+}
