@@ -134,6 +134,10 @@ fn rules() -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
         let rule = SeccompRule::new(vec![equals(1, i32::try_from(request)?)?])?;
         rules.entry(libc::SYS_ioctl).or_default().push(rule);
     }
+    // How many files it may open: its own limits are read, and nobody's are set.
+    let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?;
+    let sets_none = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?;
+    rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![own, sets_none])?]);
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(call, vec![SeccompRule::new(vec![without_exec()?])?]);
     }

@@ -6,26 +6,29 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use workload::Http;
 
 use crate::Answer;
+use crate::activity::{Activity, Answering, Idle};
 use crate::admission::Admission;
 use crate::respond::Responder;
-use crate::stream::{Heard, Patient};
+use crate::room::{Place, Room};
+use crate::stream::Patient;
 use crate::tls::Tls;
 
 /// All connections of a server.
 pub struct Connections<A> {
     shared: Arc<Shared<A>>,
-    room: Arc<Semaphore>,
-    connections: usize,
+    room: Room,
 }
 
 struct Shared<A> {
@@ -44,26 +47,25 @@ impl<A: Answer> Connections<A> {
         tls: Option<Tls>,
         draining: watch::Receiver<bool>,
     ) -> Self {
-        let connections = settings.connections;
-        let http = protocol(&settings);
+        let (http, room) = (protocol(&settings), Room::new(&settings));
         let responder = Responder { answer, settings, admission };
-        let room = Arc::new(Semaphore::new(connections));
-        Self { shared: Arc::new(Shared { responder, http, tls, draining }), room, connections }
+        Self { shared: Arc::new(Shared { responder, http, tls, draining }), room }
     }
 
     /// Accepts one more connection, once there is room for it, and has it served.
     pub async fn accept(&mut self, listener: &TcpListener) -> io::Result<()> {
-        // Nothing closes the semaphore.
-        let Ok(place) = Arc::clone(&self.room).acquire_owned().await else { return Ok(()) };
-        let (stream, _) = listener.accept().await?;
-        tokio::spawn(serve(Arc::clone(&self.shared), stream, place));
+        let Some(free) = self.room.free().await else { return Ok(()) };
+        let (stream, peer) = listener.accept().await?;
+        // One too many of its client's is closed unheard.
+        if let Some(place) = self.room.take(free, peer.ip()) {
+            tokio::spawn(serve(Arc::clone(&self.shared), stream, place));
+        }
         Ok(())
     }
 
     /// Waits until none is left.
     pub async fn finished(&self) {
-        let all = u32::try_from(self.connections).unwrap_or(u32::MAX);
-        let _ = self.room.acquire_many(all).await;
+        self.room.empty().await;
     }
 }
 
@@ -92,7 +94,7 @@ fn protocol(settings: &Http) -> Builder<TokioExecutor> {
     builder
 }
 
-async fn serve<A: Answer>(shared: Arc<Shared<A>>, stream: TcpStream, _place: OwnedSemaphorePermit) {
+async fn serve<A: Answer>(shared: Arc<Shared<A>>, stream: TcpStream, _place: Place) {
     let patience = shared.responder.settings.header_timeout;
     match &shared.tls {
         None => speak(&shared, stream).await,
@@ -109,12 +111,16 @@ async fn speak<A: Answer>(
     shared: &Arc<Shared<A>>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) {
-    let heard = Heard::default();
-    let stream = Patient::new(stream, shared.responder.settings.header_timeout, heard.clone());
-    let service = service_fn(|request| {
-        heard.set();
+    let patience = shared.responder.settings.header_timeout;
+    let activity = Activity::new();
+    let stream = Patient::new(stream, patience);
+    let service = service_fn(|request: Request<Incoming>| {
+        let running = activity.request(request.version());
         let shared = Arc::clone(shared);
-        async move { Ok::<_, Infallible>(shared.responder.respond(request).await) }
+        async move {
+            let answer = shared.responder.respond(request).await;
+            Ok::<_, Infallible>(answer.map(|body| Answering::new(body, running)))
+        }
     });
     let mut connection = pin!(shared.http.serve_connection(TokioIo::new(stream), service));
     let mut draining = shared.draining.clone();
@@ -129,6 +135,11 @@ async fn speak<A: Answer>(
         () = drains => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
+        }
+        idle = activity.idle(patience) => if idle == Idle::Done {
+            connection.as_mut().graceful_shutdown();
+            // A client that does not read that it is over is not waited for.
+            let _ = timeout(patience, connection).await;
         }
     }
 }

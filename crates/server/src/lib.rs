@@ -5,12 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+mod activity;
 mod admission;
 mod body;
 mod connection;
+mod framing;
 mod patience;
 mod reply;
 mod respond;
+mod room;
 mod sent;
 mod stream;
 mod tls;
@@ -45,7 +48,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Who answers requests.
 pub trait Answer: Send + Sync + 'static {
     /// The body of an answer, which may come bit by bit.
-    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
     /// Answers one request. The permit is held for as long as answering takes anything of the machine, which may
     /// be longer than until the answer begins. Dropped before it answers, it stops.

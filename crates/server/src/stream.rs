@@ -1,46 +1,27 @@
-//! A connection that does not wait for ever: for a first request, nor for a client that reads nothing.
+//! A connection's bytes on their way: from a client that may not tell two lengths, to one that must read them.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
 
+use crate::framing::Framing;
 use crate::patience::Patience;
 
-/// Whether a whole request has been heard.
-#[derive(Clone, Debug, Default)]
-pub struct Heard(Arc<AtomicBool>);
-
-impl Heard {
-    /// It has.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A stream with a bound on how long it stands still.
+/// A stream with a bound on how long it stands still when it is written to.
 pub struct Patient<S> {
     stream: S,
-    heard: Heard,
-    /// From the beginning until a request was heard.
-    silence: Option<Pin<Box<Sleep>>>,
+    framing: Framing,
     /// While the client takes nothing.
     taking: Patience,
 }
 
 impl<S> Patient<S> {
-    /// `stream`, which has `patience` until a request is `heard`, and at each standstill of what is written.
-    pub fn new(stream: S, patience: Duration, heard: Heard) -> Self {
-        Self { stream, heard, silence: Some(Box::pin(sleep(patience))), taking: Patience::new(patience) }
+    /// `stream`, which has `patience` at each standstill of what is written.
+    pub fn new(stream: S, patience: Duration) -> Self {
+        Self { stream, framing: Framing::default(), taking: Patience::new(patience) }
     }
 
     fn written<T>(&mut self, task: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -54,15 +35,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         task: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.heard.is_set() {
-            self.silence = None;
-        }
-        if let Some(silence) = &mut self.silence
-            && silence.as_mut().poll(task).is_ready()
-        {
-            return Poll::Ready(Err(ErrorKind::TimedOut.into()));
-        }
-        Pin::new(&mut self.stream).poll_read(task, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(task, buffer);
+        self.framing.read(&mut buffer.filled_mut()[before..]);
+        read
     }
 }
 

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::future::pending;
+mod serving;
+
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,29 +14,11 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HOST;
 use http::{Request, Response};
 use http_body::{Body, Frame};
-use http_body_util::Full;
-use server::{Answer, BoxError, Failure, Permit, RequestBody, Server};
-use workload::Http;
+use server::{Answer, BoxError, Failure, Permit, RequestBody};
 
-/// Answers with what it was asked.
-struct Repeats;
-
-impl Answer for Repeats {
-    type Body = Full<Bytes>;
-
-    async fn answer(
-        self: Arc<Self>,
-        request: Request<RequestBody>,
-        _permit: Permit,
-    ) -> Result<Response<Full<Bytes>>, Failure> {
-        let host = request.headers().get(HOST).map_or("none", |host| host.to_str().unwrap());
-        let text = format!("[{} {} of {host}]", request.method(), request.uri());
-        Ok(Response::new(Full::new(text.into())))
-    }
-}
+use serving::{Repeats, serve_with, settings};
 
 /// Answers with a body that never ends, and counts how much of it was asked for.
 struct Endless(Arc<AtomicUsize>);
@@ -69,30 +52,7 @@ impl Body for Endless {
 }
 
 fn serve(answer: impl Answer) -> SocketAddr {
-    const SECOND: Duration = Duration::from_secs(1);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let settings = Http {
-        address: "0.0.0.0:8080".parse().unwrap(),
-        reuse: 1,
-        concurrency: 8,
-        queue: 8,
-        connections: 8,
-        most_header: 8 << 10,
-        most_body: 8,
-        header_timeout: 20 * SECOND,
-        timeout: 20 * SECOND,
-        grace: SECOND,
-        health: None,
-        tls: None,
-        cores: None,
-    };
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let server = Server::new(settings, listener.into()).unwrap();
-        runtime.block_on(server.run(Arc::new(answer), pending())).unwrap();
-    });
-    address
+    serve_with(settings(), answer)
 }
 
 /// What comes for `bytes`, after which nothing more is sent: the status of the last answer and all texts.
@@ -141,6 +101,22 @@ fn what_is_none_is_refused_in_words() {
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(9 << 10));
     check(server, &long, "431", "");
     check(server, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123456789", "413", "");
+}
+
+/// Whoever passes it on could take the other length for the body's, and what is behind it for a request.
+#[test]
+fn a_body_has_one_length() {
+    let server = serve(Repeats);
+    let (length, encoding) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
+    for (one, other) in [(length, encoding), (encoding, length)] {
+        let head = format!("POST / HTTP/1.1\r\nHost: h\r\n{one}X: y\r\n{other}\r\n");
+        check(server, &format!("{head}0\r\n\r\n"), "400", "");
+        check(server, &format!("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n{head}0\r\n\r\n"), "400", "[GET /1 of h]");
+        let chunked = format!("POST /1 HTTP/1.1\r\nHost: h\r\n{encoding}\r\n2\r\nab\r\n0\r\n\r\n{head}");
+        check(server, &chunked, "400", "[POST /1 of h]");
+    }
+    let fine = format!("POST /1 HTTP/1.1\r\nHost: h\r\n{encoding}\r\n2\r\nab\r\n0\r\n\r\n");
+    check(server, &format!("{fine}GET /2 HTTP/1.1\r\nHost: h\r\n\r\n"), "200", "[GET /2 of h]");
 }
 
 /// The answer before it is not held back.

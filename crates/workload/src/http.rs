@@ -24,6 +24,8 @@ pub struct Http {
     pub queue: usize,
     /// How many connections there may be; more wait until one ends.
     pub connections: usize,
+    /// How many of them may come from one address; more are closed. `None` for as many as there may be.
+    pub connections_per_peer: Option<usize>,
     /// Most bytes of a request's head.
     pub most_header: usize,
     /// Most bytes of a request's body.
@@ -54,6 +56,8 @@ pub struct Tls {
 /// Names under which other runtimes' users have put the address, in the order in which they count.
 const ADDRESS_VARIABLES: [&str; 3] = ["WASMTIME_HTTP_PROXY_SOCKET_ADDR", "PORT", "SPIN_HTTP_LISTEN_ADDR"];
 
+const PER_PEER: &str = "http.connections-per-peer";
+
 impl Http {
     /// What `workload` asks for, and sane values for the rest.
     ///
@@ -76,6 +80,10 @@ impl Http {
             concurrency: count("http.concurrency", 256, 1)?,
             queue: count("http.queue", 1024, 0)?,
             connections: count("http.connections", 4096, 1)?,
+            connections_per_peer: match wishes.get(PER_PEER) {
+                Some(_) => Some(count(PER_PEER, 0, 1)?),
+                None => None,
+            },
             most_header: header_bound(&wishes)?,
             most_body: bytes("http.max-body", 128 << 20)?,
             header_timeout: time("http.header-timeout", 60)?,
@@ -180,6 +188,9 @@ mod tests {
         assert_eq!((read.health.as_deref(), read.cores), (Some("/up"), NonZeroUsize::new(2)));
         assert_eq!(read.tls.unwrap().key, Path::new("/t/tls.key"));
         let usual = http("", "", r#""quota":-1"#).unwrap();
+        assert_eq!((usual.connections, usual.connections_per_peer), (4096, None));
+        let few = http("", r#""LIGHTER_HTTP_CONNECTIONS_PER_PEER=16""#, "").unwrap();
+        assert_eq!(few.connections_per_peer, Some(16));
         assert_eq!((usual.reuse, usual.cores, usual.tls), (1, None, None));
         let check = |env: &str, words: &str| {
             let told = http("", env, "").unwrap_err();

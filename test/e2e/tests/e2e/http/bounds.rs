@@ -1,5 +1,6 @@
 //! What a server takes on: requests at once and in a queue, bytes, connections, memory.
 
+use std::io::Write as _;
 use std::thread;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use e2e::http::client::{Text, get, h2, io, wait, whole};
 use e2e::http::wire::Wire;
 use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
+use serde_json::json;
 
-use super::{HELLO, all, set};
+use super::{ALL, HELLO, all, set};
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -23,6 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("http-max-header", header),
         Scenario::ours("http-many-headers", many_headers),
         Scenario::ours("http-connections", connections),
+        Scenario::ours("http-descriptors", descriptors),
         Scenario::ours("http-memory", memory),
         Scenario::ours("http-memory-at-once", memory_at_once),
     ]
@@ -182,6 +185,35 @@ fn connections(daemon: &Containerd) -> Result<()> {
     two.answer()?.is(200, "hello")?;
     drop(one);
     three.answer()?.is(200, "hello")?;
+    web.end()
+}
+
+/// Clients take no descriptor that the guest needs: the next one waits, and those that are there are answered by a
+/// guest that opens files and connections.
+fn descriptors(daemon: &Containerd) -> Result<()> {
+    const LIMIT: usize = 128;
+    const FIT: usize = LIMIT - 64;
+    let mut spec = daemon.default_spec("web", ALL)?;
+    spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": LIMIT, "hard": LIMIT }]);
+    let web = daemon.run_spec("web", &daemon.write_spec("web", &spec)?).serve()?;
+    let mut wires = (0..FIT).map(|_| web.wire()).collect::<Result<Vec<_>>>()?;
+    for wire in &mut wires {
+        wire.asks("/")?;
+        wire.answer()?.is(200, "hello")?;
+    }
+    let mut waits = web.ask("/")?;
+    let server = web.net.listen("127.0.0.1:9000")?;
+    for path in ["/file?/etc/group", "/connect?127.0.0.1:9000"] {
+        wires[0].asks(path)?;
+        if path.starts_with("/connect") {
+            (&server.accept()?.0).write_all(b"pong\n")?;
+        }
+        let answer = wires[0].answer()?.status(200)?;
+        ensure!(!answer.text().starts_with("error"), "{path}: {answer:?}");
+    }
+    ensure!(!waits.ready()?, "one more is served");
+    drop(wires.pop());
+    waits.answer()?.is(200, "hello")?;
     web.end()
 }
 

@@ -1,0 +1,64 @@
+//! A server on this machine's loopback.
+
+use std::future::pending;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Request, Response};
+use http_body_util::Full;
+use server::{Answer, Failure, Permit, RequestBody, Server};
+use workload::Http;
+
+/// Answers with what it was asked.
+pub struct Repeats;
+
+impl Answer for Repeats {
+    type Body = Full<Bytes>;
+
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<RequestBody>,
+        _permit: Permit,
+    ) -> Result<Response<Full<Bytes>>, Failure> {
+        let host = request.headers().get(HOST).map_or("none", |host| host.to_str().unwrap());
+        let text = format!("[{} {} of {host}]", request.method(), request.uri());
+        Ok(Response::new(Full::new(text.into())))
+    }
+}
+
+/// Small bounds and long times.
+pub fn settings() -> Http {
+    const SECOND: Duration = Duration::from_secs(1);
+    Http {
+        address: "0.0.0.0:8080".parse().unwrap(),
+        reuse: 1,
+        concurrency: 8,
+        queue: 8,
+        connections: 8,
+        connections_per_peer: None,
+        most_header: 8 << 10,
+        most_body: 8,
+        header_timeout: 20 * SECOND,
+        timeout: 20 * SECOND,
+        grace: SECOND,
+        health: None,
+        tls: None,
+        cores: None,
+    }
+}
+
+/// The server's address; it serves for as long as the process lives.
+pub fn serve_with(settings: Http, answer: impl Answer) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let server = Server::new(settings, listener.into()).unwrap();
+        runtime.block_on(server.run(Arc::new(answer), pending())).unwrap();
+    });
+    address
+}
