@@ -109,17 +109,22 @@ fn make(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes an empty folder the current one, of at most `bytes`, which anybody may write to and which goes with the
-/// process.
+/// Makes an empty folder all that the caller has in sight, in a mount namespace of its own: of at most `bytes`,
+/// writable by anybody, and gone with the process.
 ///
 /// # Errors
 /// Names the step.
-pub fn work_apart(bytes: u64) -> anyhow::Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
+pub(crate) fn work_apart(bytes: u64) -> anyhow::Result<()> {
     let folder = trees::fresh("tmpfs", "lighter", &["mode=777".into(), format!("size={bytes}")])
-        .and_then(|tree| trees::attach(&tree, Path::new(PLACE)));
-    folder.context("cannot make a folder to work in")?;
-    chdir(PLACE).context("cannot enter the folder to work in")
+        .context("cannot make a folder to work in")?;
+    trees::attach(&folder, Path::new(PLACE)).context("cannot attach the folder to work in")?;
+    let pivoted = || {
+        fchdir(&folder)?;
+        pivot_root(".", ".")?;
+        unmount(".", UnmountFlags::DETACH)?;
+        chdir("/")
+    };
+    pivoted().context("cannot make the folder to work in the root")
 }
 
 /// The mount namespace of the caller, for those born in the bare one who have work in it.

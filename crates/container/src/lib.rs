@@ -11,6 +11,7 @@ pub mod bare;
 pub mod birth;
 pub mod cgroup;
 pub mod channel;
+pub mod compiler;
 pub mod ending;
 pub mod exec;
 pub mod hooks;

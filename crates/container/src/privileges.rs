@@ -44,26 +44,38 @@ pub fn without_power<T>(work: impl FnOnce() -> T) -> anyhow::Result<T> {
     Ok(done)
 }
 
-/// Sets how much memory the process may have of its own, in bytes.
+/// Sets how much memory the process may have of its own, and how long a file it may write, in bytes. Its memory is
+/// never written to the disk.
 ///
 /// # Errors
 /// What the kernel says.
-pub fn bound_memory(most: u64) -> anyhow::Result<()> {
-    setrlimit(Resource::RLIMIT_DATA, most, most).context("cannot bound the memory of a process")
+pub(crate) fn bound_memory(most: u64) -> anyhow::Result<()> {
+    let limits = [(Resource::RLIMIT_DATA, most), (Resource::RLIMIT_FSIZE, most), (Resource::RLIMIT_CORE, 0)];
+    limits
+        .into_iter()
+        .try_for_each(|(limit, most)| setrlimit(limit, most, most))
+        .context("cannot bound the memory of a process")
 }
 
-/// Becomes a user that owns nothing, without capabilities, and the first to go when memory runs out:
-/// for a process that reads what nobody trusts.
+/// Offers the process to the kernel before any other, should memory run out.
+///
+/// # Errors
+/// When `/proc` is out of sight.
+pub(crate) fn first_to_go() -> anyhow::Result<()> {
+    std::fs::write("/proc/self/oom_score_adj", "1000").context("cannot offer itself to the OOM killer")
+}
+
+/// Becomes `user`, and the group of that number, without further groups and without capabilities, for good.
 ///
 /// # Errors
 /// Names the step the kernel refused.
-pub fn become_nobody() -> anyhow::Result<()> {
-    const NOBODY: u32 = 65_534;
-    std::fs::write("/proc/self/oom_score_adj", "1000").context("cannot offer itself to the OOM killer")?;
+pub(crate) fn become_powerless(user: u32) -> anyhow::Result<()> {
     forget_bounding_set()?;
     setgroups(&[]).context("cannot leave the groups")?;
-    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
-    setresgid(gid, gid, gid).and_then(|()| setresuid(uid, uid, uid)).context("cannot become nobody")?;
+    let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
+    setresgid(gid, gid, gid)
+        .and_then(|()| setresuid(uid, uid, uid))
+        .with_context(|| format!("cannot become user {user}"))?;
     forget_capabilities()
 }
 

@@ -54,6 +54,36 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_poll,
 ];
 
+/// What a process that only compiles has no use for: it reports by sendmsg.
+#[rustfmt::skip]
+const SOCKETS: &[c_long] = &[
+    libc::SYS_socket, libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4, libc::SYS_connect,
+    libc::SYS_shutdown, libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_getsockopt, libc::SYS_setsockopt,
+    libc::SYS_sendto, libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_sendmmsg, libc::SYS_recvmmsg,
+];
+
+/// What compilers ask for beyond that: LLVM's, below WasmEdge, works with files, by the older names of those calls,
+/// and looks at its limits.
+#[rustfmt::skip]
+const COMPILERS: &[c_long] = &[
+    libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_statfs, libc::SYS_umask, libc::SYS_uname, libc::SYS_sysinfo,
+    libc::SYS_getrusage, libc::SYS_prlimit64,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_access,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_mkdir,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_readlink,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_rename,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_rmdir,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_unlink,
+];
+
 /// What some worlds need beyond what every guest's process may ask for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Need {
@@ -85,6 +115,19 @@ impl Filter {
         }
         programs.push(allow_only(rules)?);
         Ok(Self(programs))
+    }
+
+    /// Compiles the filter of a process that compiles what an image holds: threads, and files below the root, which
+    /// is an empty folder there. Of sockets it may write to the one it has.
+    ///
+    /// # Errors
+    /// See [`Filter::compile`].
+    pub(crate) fn of_compiler() -> anyhow::Result<Self> {
+        let mut rules = rules()?;
+        rules.retain(|call, _| !SOCKETS.contains(call));
+        rules.extend(COMPILERS.iter().map(|call| (*call, vec![])));
+        allow_threads(&mut rules)?;
+        Ok(Self(vec![no_clone3()?, allow_only(rules)?]))
     }
 
     /// Narrows the process to the filter, for good.
@@ -168,6 +211,7 @@ mod tests {
         assert_eq!(Filter::compile(&[]).unwrap().0.len(), 1);
         assert_eq!(Filter::compile(&[Need::UnixSockets]).unwrap().0.len(), 1);
         assert_eq!(Filter::compile(&[Need::Threads, Need::UnixSockets]).unwrap().0.len(), 2);
+        assert_eq!(Filter::of_compiler().unwrap().0.len(), 2);
     }
 
     /// What would let a guest's process become or make another one, or change the kernel's mind.

@@ -10,6 +10,7 @@ use container::bare;
 use container::birth::{self, Born};
 use container::cgroup::Way;
 use container::channel::Channel;
+use container::compiler;
 use container::seccomp::Filter;
 
 use super::births;
@@ -69,12 +70,13 @@ fn refuse_all(daemon: &Channel, socket: &Path, sentence: &str) -> ! {
     }
 }
 
-/// Only a Wasm box is born into namespaces; the others do their work in the host's.
+/// Boxes are born into namespaces, a guest's and the compiler's; the others do their work in the host's.
 fn bear(request: &Request, fds: &VecDeque<OwnedFd>) -> anyhow::Result<Option<Born>> {
     let (flags, cgroup) = match request {
         Request::Wasm { namespaces, cgroup } if !namespaces.need_midwife() => {
             (namespaces.new, fds.front().filter(|_| *cgroup == Way::Birth))
         }
+        Request::Prepare { .. } => (compiler::NAMESPACES, None),
         _ => (0, None),
     };
     birth::sibling(flags, cgroup.map(AsFd::as_fd)).context("cannot make a process")

@@ -148,7 +148,7 @@ fn bounds(daemon: &Containerd) -> Result<()> {
 }
 
 /// A module of so many functions of some megabytes each.
-fn heavy(functions: u32) -> Vec<u8> {
+pub fn heavy(functions: u32) -> Vec<u8> {
     // local.get 0, i32.const 77, i32.add, local.set 0
     const STEP: [u8; 8] = [0x20, 0, 0x41, 0xcd, 0, 0x6a, 0x21, 0];
     let body: Vec<u8> = [1, 1, 0x7f].into_iter().chain(STEP.repeat(400_000)).chain([0x0b]).collect();

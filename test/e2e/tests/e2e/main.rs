@@ -14,6 +14,7 @@
 mod bad;
 mod binary;
 mod cache;
+mod compiling;
 mod crash;
 mod cri;
 mod data;
@@ -104,6 +105,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(engines::scenarios());
     scenarios.extend(options::scenarios());
     scenarios.extend(cache::scenarios());
+    scenarios.extend(compiling::scenarios());
     scenarios.extend(erofs::scenarios());
     scenarios.extend(sockets::scenarios());
     scenarios.extend(rpc::scenarios());

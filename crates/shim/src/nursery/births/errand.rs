@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use anyhow::{Context, bail};
 use container::channel::Channel;
 use container::rootfs::LARGEST_WASM;
-use container::{bare, hooks, native, privileges};
+use container::{compiler, hooks, native};
 use workload::{Format, Workload, World};
 
 use super::{PANICKED, failed, take, take_three};
@@ -37,12 +37,8 @@ fn do_it(
     inheritance: &Inheritance,
 ) -> anyhow::Result<(Report, Option<OwnedFd>)> {
     if let Request::Prepare { format, function, memory, engine } = request {
-        bare::work_apart(*memory)?;
-        privileges::bound_memory(*memory)?;
         let (wasm, output) = (take(&mut fds)?, take(&mut fds)?);
-        privileges::become_nobody()?;
-        // The change of user has cleared it.
-        end_with_daemon()?;
+        compiler::enter_box(*memory)?;
         let wasm = binary(*format, wasm.into())?;
         let world = World::detect(&wasm, function.as_deref())?;
         let engine = inheritance.engines.choose(&world, engine.as_ref())?;
