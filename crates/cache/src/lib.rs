@@ -7,12 +7,14 @@
 //! FOLDER/values/KEY       a value, its note, and a seal over both (see `entry`)
 //! FOLDER/known/BOOT/IDENTITY   a link that is called after a file and leads to its digest (see `known`)
 //! FOLDER/locks/KEY        held by who makes the value (see `lock`)
+//! FOLDER/failed/KEY       why a value cannot be made, for some minutes (see `failures`)
 //! FOLDER/fresh/…          values that are being written
 //! ```
 //!
 //! No unsafe code.
 
 mod entry;
+mod failures;
 mod known;
 mod lock;
 mod room;
@@ -26,6 +28,7 @@ use anyhow::{Context, ensure};
 use sha2::{Digest as _, Sha256};
 
 pub use entry::Entry;
+pub use failures::Failure;
 pub use known::Identity;
 pub use lock::Lock;
 
@@ -56,6 +59,11 @@ impl Key {
         }
         Self(hex(&hash.finalize()))
     }
+
+    /// Hexadecimal.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Digest {
@@ -84,7 +92,7 @@ impl Cache {
     /// # Errors
     /// Names the folder that cannot be made, or that others than its owner could write to.
     pub fn open(folder: &Path, most: u64) -> anyhow::Result<Self> {
-        for name in ["values", "known", "locks", "fresh"] {
+        for name in ["values", "known", "locks", "fresh", "failed"] {
             let path = folder.join(name);
             fs::DirBuilder::new()
                 .recursive(true)

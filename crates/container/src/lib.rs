@@ -24,6 +24,7 @@ mod loopback;
 pub mod mounts;
 pub mod namespaces;
 pub mod native;
+pub mod places;
 pub mod privileges;
 pub mod process;
 pub mod program;

@@ -2,21 +2,20 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use cache::{Cache, Digest, Entry, Identity, Key, Lock};
+use cache::{Cache, Digest, Entry, Failure, Identity, Key, Lock};
 use container::channel;
 use container::layers::Layers;
 use container::rootfs::Found;
 use workload::{Options, Workload, World};
 
 use crate::apart::apart;
+use crate::compiling::{Bounds, Unfit, compile};
 use crate::daemon::Daemon;
-use crate::nursery::Silent;
-use crate::payload::{Report, Request};
 
 /// Where the cache is unless options or environment say otherwise, and the word for none.
 const FOLDER: &str = "/var/lib/lighter/cache";
@@ -27,9 +26,6 @@ const ENVIRONMENT: &str = "LIGHTER_CACHE";
 const MIB: u64 = 2048;
 /// Larger files are compiled each time, in bytes.
 const LARGEST: u64 = 256 << 20;
-/// How much memory compiling one file may take, in MiB, and how long, in seconds, unless options say otherwise.
-const COMPILE_MIB: u64 = 4096;
-const COMPILE_SECONDS: u64 = 120;
 /// How often to look whether somebody else has compiled it.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -49,7 +45,7 @@ pub struct Fresh {
     lock: Lock,
 }
 
-/// Has the Wasm read, judged and compiled by a process of its own, unless that was done before.
+/// Has the Wasm read, judged and compiled by a process of its own, unless that was done before, or it is `given_up`.
 ///
 /// # Errors
 /// A sentence that names the file and what is wrong with it. Trouble with the cache is none: it is logged.
@@ -58,9 +54,10 @@ pub async fn of(
     workload: &Workload,
     found: Found,
     layers: &Layers,
+    given_up: impl Future<Output = ()>,
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
     let asked = Instant::now();
-    let code = find_or_compile(daemon, workload, found, layers).await;
+    let code = find_or_compile(daemon, workload, found, layers, pin!(given_up)).await;
     log::debug!("container {}: code {:?} after it was asked for", workload.id, asked.elapsed());
     code.with_context(|| format!("cannot run {:?}", workload.entrypoint.path))
 }
@@ -70,10 +67,11 @@ async fn find_or_compile(
     workload: &Workload,
     found: Found,
     layers: &Layers,
+    mut given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
     let Looked { mut found, digested, stays } = look(&workload.options, found, layers).await?;
     let Some((cache, mut digest)) = digested else {
-        return Ok((compile(daemon, workload, found).await?, None));
+        return Ok((compile(daemon, workload, found, given_up).await?, None));
     };
     let mut key = key(daemon, workload, &digest).await?;
     if !stays {
@@ -90,18 +88,24 @@ async fn find_or_compile(
         }
         // Whoever has the lock compiles; whoever has it next finds what was compiled.
         match cache.try_lock(&key) {
-            Ok(None) => tokio::time::sleep(LOOK).await,
+            Ok(None) => tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = given_up.as_mut() => bail!("its container was given up while it was compiled for another"),
+            },
             Ok(Some(lock)) => {
                 if let Some(code) = get(&cache, &key).await? {
                     return Ok((code, None));
                 }
-                let code = compile(daemon, workload, found).await?;
+                let tried = tried(&key, workload);
+                failed_before(&cache, &tried).await?;
+                let code = compile(daemon, workload, found, given_up).await;
+                let code = remembering(&cache, &tried, code).await?;
                 let (file, world) = (code.file.try_clone()?, code.world.clone());
                 return Ok((code, Some(Fresh { cache, key, file, world, lock })));
             }
             Err(error) => {
                 log::warn!("compiled code is not kept: {error:#}");
-                return Ok((compile(daemon, workload, found).await?, None));
+                return Ok((compile(daemon, workload, found, given_up).await?, None));
             }
         }
     }
@@ -113,6 +117,33 @@ async fn key(daemon: &Daemon, workload: &Workload, digest: &Digest) -> anyhow::R
     let function = workload.entrypoint.function.as_deref().unwrap_or_default();
     let engine = workload.engine().map(|choice| choice.engine).unwrap_or_default();
     Ok(Key::of(&[digest.as_str(), &fingerprint, function, &engine]))
+}
+
+/// What a failure is remembered by: other bounds are another try.
+fn tried(key: &Key, workload: &Workload) -> Key {
+    let Bounds { mib, seconds, .. } = Bounds::of(&workload.options);
+    Key::of(&[key.as_str(), &mib.to_string(), &seconds.to_string()])
+}
+
+/// Answers at once what would cost as much as before, and end the same.
+async fn failed_before(cache: &Cache, tried: &Key) -> anyhow::Result<()> {
+    let (cache, tried) = (cache.clone(), tried.clone());
+    let Some(Failure { reason, ago, left }) = apart(move || Ok(cache.failure(&tried))).await? else {
+        return Ok(());
+    };
+    bail!("{reason} (so it was {} s ago; it is tried again in {} s)", ago.as_secs(), left.as_secs().max(1))
+}
+
+/// Passes on what became of it. Of a module that cannot be compiled the reason is kept, of a node's trouble it is not.
+async fn remembering(cache: &Cache, tried: &Key, compiled: anyhow::Result<Code>) -> anyhow::Result<Code> {
+    if let Some(Unfit(reason)) = compiled.as_ref().err().and_then(|error| error.downcast_ref()) {
+        let (cache, tried, reason) = (cache.clone(), tried.clone(), reason.clone());
+        let noted = apart(move || Ok(cache.remember_failure(&tried, &reason)?));
+        if let Err(error) = noted.await {
+            log::warn!("why a module cannot be compiled is not kept: {error:#}");
+        }
+    }
+    compiled
 }
 
 /// A file that was looked at for the cache.
@@ -203,39 +234,6 @@ async fn get(cache: &Cache, key: &Key) -> anyhow::Result<Option<Code>> {
             .and_then(|Entry { file, note }| Some(Code { world: serde_json::from_slice(&note).ok()?, file })))
     })
     .await
-}
-
-async fn compile(daemon: &Daemon, workload: &Workload, found: Found) -> anyhow::Result<Code> {
-    let options = &workload.options;
-    let or_usual = |asked, usual| if asked == 0 { usual } else { asked };
-    let mib = or_usual(options.compile_mib, COMPILE_MIB);
-    let seconds = or_usual(options.compile_seconds, COMPILE_SECONDS);
-    let file = channel::memory_file("code")?;
-    let request = Request::Prepare {
-        format: found.format,
-        function: workload.entrypoint.function.clone(),
-        memory: mib.saturating_mul(1 << 20),
-        engine: workload.engine(),
-    };
-    let late = async {
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
-        format!("compiling it takes longer than {seconds} s; the option CompileSeconds allows more")
-    };
-    let compiled = daemon.nursery.errand_until(late, &request, &[found.file.as_fd(), file.as_fd()]).await;
-    let compiled = compiled.map_err(|error| match error.is::<Silent>() {
-        true => error.context(format!(
-            "it cannot be compiled in {mib} MiB of memory, or the compiler fails; the option CompileMib allows more"
-        )),
-        false => error,
-    });
-    match compiled? {
-        (Report::Prepared(world), _) => {
-            let sealed =
-                apart(move || channel::seal(&file).map(|()| file).context("cannot seal the compiled code"));
-            Ok(Code { world, file: sealed.await? })
-        }
-        (other, _) => bail!("the compiler's process said {other:?}"),
-    }
 }
 
 impl Fresh {

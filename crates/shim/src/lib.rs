@@ -13,6 +13,7 @@ mod apart;
 mod awaited;
 mod code;
 mod companion;
+mod compiling;
 mod console;
 mod daemon;
 pub mod delete;

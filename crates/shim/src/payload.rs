@@ -15,7 +15,7 @@ use workload::{Choice, Format, Guest, Workload, World};
 /// the others are listed.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// A process that reads Wasm, finds its world and compiles it. Descriptors: Wasm, output.
+    /// A process that reads Wasm, finds its world and compiles it. Descriptors: those of `cgroup`, Wasm, output.
     Prepare {
         /// What the file's first bytes say it is.
         format: Format,
@@ -25,6 +25,8 @@ pub enum Request {
         memory: u64,
         /// The engine that the container asks for.
         engine: Option<Choice>,
+        /// How it comes into the cgroup that it is charged to.
+        cgroup: Way,
     },
     /// A Wasm container. Descriptors: those of `cgroup`, [`Payload`] as JSON, the namespaces with a path, stdin,
     /// stdout, stderr, code, bound.
@@ -98,6 +100,8 @@ pub enum Report {
     Delivered(i32),
     /// The Wasm is compiled.
     Prepared(World),
+    /// Why this Wasm cannot be compiled, whoever tries: one sentence.
+    Unfit(String),
     /// The native container waits to be started: the id of its first process. The other side of its
     /// terminal is attached, if it has one.
     Created(i32),

@@ -27,6 +27,8 @@ pub struct Options {
     pub compile_mib: u64,
     /// How long it may take, in seconds; 0 for the usual.
     pub compile_seconds: u64,
+    /// How many modules the node may compile at once; 0 for the usual.
+    pub compile_jobs: u64,
     /// The engine for guests whose containers ask for none; empty for the first that can run them.
     pub engine: String,
     /// Load the plug-ins of WasmEdge that `WASMEDGE_PLUGIN_PATH` names in containerd's environment: native code,
@@ -43,7 +45,7 @@ pub struct OptionsError(String);
 
 impl Options {
     /// The keys of a TOML body.
-    const KEYS: [&str; 12] = [
+    const KEYS: [&str; 13] = [
         "SystemdCgroup",
         "NoNewKeyring",
         "ShimCgroup",
@@ -54,6 +56,7 @@ impl Options {
         "CacheMib",
         "CompileMib",
         "CompileSeconds",
+        "CompileJobs",
         "Engine",
         "WasmedgePlugins",
     ];
@@ -89,8 +92,10 @@ mod tests {
         assert_eq!((all.shim_cgroup.as_str(), all.io_uid, all.io_gid, all.root.as_str()), ("/s", 1, 2, "/r"));
         let (cached, unknown) = Options::from_toml("CacheDir = 'off'\nCacheMib = 64").unwrap();
         assert_eq!((cached.cache_dir.as_str(), cached.cache_mib, unknown), ("off", 64, vec![]));
-        let (bounded, unknown) = Options::from_toml("CompileMib = 64\nCompileSeconds = 3").unwrap();
-        assert_eq!((bounded.compile_mib, bounded.compile_seconds, unknown), (64, 3, vec![]));
+        let (bounded, unknown) =
+            Options::from_toml("CompileMib = 64\nCompileSeconds = 3\nCompileJobs = 1").unwrap();
+        let bounds = (bounded.compile_mib, bounded.compile_seconds, bounded.compile_jobs);
+        assert_eq!((bounds, unknown), ((64, 3, 1), vec![]));
         let (engines, unknown) = Options::from_toml("Engine = 'x'\nWasmedgePlugins = true").unwrap();
         assert_eq!((engines.engine.as_str(), engines.wasmedge_plugins, unknown), ("x", true, vec![]));
         for wrong in ["SystemdCgroup = 'yes'", "IoUid = -1", "Root = 1", "= 1"] {

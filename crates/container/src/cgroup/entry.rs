@@ -45,7 +45,7 @@ impl Way {
 
 impl Entry {
     /// Nothing is handed over.
-    pub(super) const OUTSIDE: Self = Self { way: Way::Outside, fds: Vec::new() };
+    pub(crate) const OUTSIDE: Self = Self { way: Way::Outside, fds: Vec::new() };
 }
 
 impl Folders {
@@ -53,7 +53,7 @@ impl Folders {
     ///
     /// # Errors
     /// Names the file that cannot be opened.
-    pub(super) fn first_entry(&self) -> anyhow::Result<Entry> {
+    pub(crate) fn first_entry(&self) -> anyhow::Result<Entry> {
         let Some(folder) = self.unified() else { return self.entry() };
         let folder = File::open(folder).with_context(|| format!("cannot open {}", folder.display()))?;
         Ok(Entry { way: Way::Birth, fds: vec![folder.into()] })

@@ -48,6 +48,17 @@ impl Folders {
         Self::at(Path::new(path.with_context(|| format!("process {pid} is in no cgroup of v2"))?))
     }
 
+    /// The same where `controller` is alone, for who is to be bounded by nothing else.
+    ///
+    /// # Errors
+    /// When the host has no such controller.
+    pub(crate) fn only(self, controller: &str) -> anyhow::Result<Self> {
+        let Self { unified, mut v1 } = self;
+        v1.retain(|(all, _)| all.iter().any(|name| name == controller));
+        ensure!(unified.is_some() || !v1.is_empty(), "this host has no {controller} controller");
+        Ok(Self { unified, v1 })
+    }
+
     /// Its folder in each hierarchy.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Path> {
         self.v1.iter().map(|(_, folder)| folder).chain(&self.unified).map(PathBuf::as_path)

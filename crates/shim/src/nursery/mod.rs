@@ -64,8 +64,11 @@ pub fn fork(socket: &Path) -> anyhow::Result<Forked> {
 
 /// A process ended without a word: it was killed, or it aborted.
 #[derive(Debug, Error)]
-#[error("the process that did it ended with status {0} and said nothing")]
-pub struct Silent(u32);
+#[error("the process that did it ended with status {status} and said nothing")]
+pub struct Silent {
+    /// Its exit code, or 128 plus the signal that ended it.
+    pub status: u32,
+}
 
 impl Nursery {
     /// Adopts the forked process, inside the runtime.
@@ -152,10 +155,10 @@ impl Nursery {
     /// The same, given up when `late` is there.
     ///
     /// # Errors
-    /// See [`Nursery::errand`]; `late`'s sentence.
+    /// See [`Nursery::errand`]; `late`'s.
     pub async fn errand_until(
         &self,
-        late: impl Future<Output = String>,
+        late: impl Future<Output = Error>,
         request: &Request,
         fds: &[BorrowedFd<'_>],
     ) -> anyhow::Result<(Report, Option<OwnedFd>)> {
@@ -165,9 +168,9 @@ impl Nursery {
             biased;
             report = line.report() => (report, self.ended(&born).await),
             status = self.ended(&born) => (line.reported(), status),
-            sentence = late => {
+            why = late => {
                 process::signal(&born.pidfd, libc::SIGKILL).context("cannot end a child")?;
-                (Err(Error::msg(sentence)), self.ended(&born).await)
+                (Err(why), self.ended(&born).await)
             }
         };
         let status = status.context("cannot wait for a child")?;
@@ -180,7 +183,7 @@ impl Nursery {
         }
         match report? {
             Some((report, mut attached)) => Ok((report, attached.pop())),
-            None => Err(Silent(status).into()),
+            None => Err(Silent { status }.into()),
         }
     }
 }

@@ -76,7 +76,9 @@ fn bear(request: &Request, fds: &VecDeque<OwnedFd>) -> anyhow::Result<Option<Bor
         Request::Wasm { namespaces, cgroup } if !namespaces.need_midwife() => {
             (namespaces.new, fds.front().filter(|_| *cgroup == Way::Birth))
         }
-        Request::Prepare { .. } => (compiler::NAMESPACES, None),
+        Request::Prepare { cgroup, .. } => {
+            (compiler::NAMESPACES, fds.front().filter(|_| *cgroup == Way::Birth))
+        }
         _ => (0, None),
     };
     birth::sibling(flags, cgroup.map(AsFd::as_fd)).context("cannot make a process")

@@ -88,7 +88,9 @@ async fn what_to_run<'a>(daemon: &Daemon, task: &'a Task, workload: &Workload) -
     let Kind::Wasm { bound, layers, .. } = &task.kind else { return Ok(What::Program) };
     let found = rootfs::find_entrypoint(workload)?;
     if found.format.is_wasm() {
-        let (code, fresh) = code::of(daemon, workload, found, layers).await?;
+        // With its container an exec is over.
+        let ended = async { drop(task.first.wait().await) };
+        let (code, fresh) = code::of(daemon, workload, found, layers, ended).await?;
         return Ok(What::Guest(code, fresh, bound));
     }
     if workload.allows_native_exec() {

@@ -46,7 +46,10 @@ pub async fn make_wasm(
     let (made, limits) = (Arc::clone(&cgroup), workload.clone());
     let prepared = async {
         let opened = streams::open(daemon, workload, paths).await?;
-        anyhow::Ok((opened, code::of(daemon, workload, found, &layers).await?))
+        anyhow::Ok((
+            opened,
+            code::of(daemon, workload, found, &layers, daemon.tasks.given_up(&workload.id)).await?,
+        ))
     };
     // Both to their end: what fails is undone, and nothing may be made any more by then.
     let (entry, prepared) = tokio::join!(apart(move || made.make(&limits)), prepared);

@@ -5,6 +5,7 @@ mod state;
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,8 +26,8 @@ use crate::oom::Told;
 use crate::record::Record;
 use crate::rpc::Gate;
 
-/// How long a Delete waits for a Create to be taken back. containerd waits 5 s for the Delete; what takes longer,
-/// a compilation, is taken back when it ends.
+/// How long a Delete waits for a Create to be taken back, whose compiler it ends. containerd waits 5 s for the
+/// Delete; what takes longer is taken back when it ends.
 const TAKEN_BACK: Duration = Duration::from_secs(3);
 
 /// The tasks of the pod by container id.
@@ -34,12 +35,9 @@ const TAKEN_BACK: Duration = Duration::from_secs(3);
 pub struct Tasks(Mutex<HashMap<String, Slot>>);
 
 enum Slot {
-    /// A Create is at work; the id is taken. Whoever asked may have given it up since, and wait for the end
-    /// of it, which is the end of `at_work`.
-    Reserved {
-        given_up: bool,
-        at_work: watch::Sender<()>,
-    },
+    /// A Create is at work; the id is taken. Whoever asked may have given it up since, which is told here, and wait
+    /// for the end of it, which is this sender's.
+    Reserved(watch::Sender<bool>),
     Filled(Arc<Task>),
 }
 
@@ -149,8 +147,7 @@ impl Tasks {
         let mut tasks = lock(&self.0);
         let free = !tasks.contains_key(id);
         if free {
-            let at_work = watch::Sender::new(());
-            tasks.insert(id.to_owned(), Slot::Reserved { given_up: false, at_work });
+            tasks.insert(id.to_owned(), Slot::Reserved(watch::Sender::new(false)));
         }
         free
     }
@@ -162,7 +159,9 @@ impl Tasks {
     pub fn fill(&self, task: &Arc<Task>) -> anyhow::Result<()> {
         let mut tasks = lock(&self.0);
         let id = task.workload().id.clone();
-        if let Some(Slot::Reserved { given_up: true, .. }) = tasks.get(&id) {
+        if let Some(Slot::Reserved(given_up)) = tasks.get(&id)
+            && *given_up.borrow()
+        {
             bail!("container {id} was deleted while it was created");
         }
         tasks.insert(id, Slot::Filled(Arc::clone(task)));
@@ -172,15 +171,29 @@ impl Tasks {
     /// Notes that nobody wants what is being created under an id any more, and waits until it is taken back,
     /// within reason: containerd deletes what it stopped waiting for, and then the bundle.
     pub async fn give_up(&self, id: &str) {
-        let mut at_work = match lock(&self.0).get_mut(id) {
-            Some(Slot::Reserved { given_up, at_work }) => {
-                *given_up = true;
-                at_work.subscribe()
+        let mut at_work = match lock(&self.0).get(id) {
+            Some(Slot::Reserved(given_up)) => {
+                given_up.send_replace(true);
+                given_up.subscribe()
             }
             Some(Slot::Filled(_)) | None => return,
         };
-        // Nothing is ever sent: it ends with its sender.
-        let _ = timeout(TAKEN_BACK, at_work.changed()).await;
+        // It ends with its sender; before, others may give it up, too.
+        let _ = timeout(TAKEN_BACK, async { while at_work.changed().await.is_ok() {} }).await;
+    }
+
+    /// Waits until nobody wants any more what is being created under an id: for ever, if that is made.
+    pub async fn given_up(&self, id: &str) {
+        let told = match lock(&self.0).get(id) {
+            Some(Slot::Reserved(given_up)) => Some(given_up.subscribe()),
+            Some(Slot::Filled(_)) | None => None,
+        };
+        if let Some(mut told) = told
+            && told.wait_for(|given_up| *given_up).await.is_ok()
+        {
+            return;
+        }
+        pending().await
     }
 
     /// Frees an id.
@@ -192,7 +205,7 @@ impl Tasks {
     pub fn find(&self, id: &str) -> Option<Arc<Task>> {
         match lock(&self.0).get(id) {
             Some(Slot::Filled(task)) => Some(Arc::clone(task)),
-            Some(Slot::Reserved { .. }) | None => None,
+            Some(Slot::Reserved(_)) | None => None,
         }
     }
 

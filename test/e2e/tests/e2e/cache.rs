@@ -135,7 +135,7 @@ fn trouble(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// A module that costs the compiler too much fails its own Create, with a sentence.
+/// A module that costs the compiler too much fails its own Create, with a sentence, which is remembered.
 fn bounds(daemon: &Containerd) -> Result<()> {
     let folder = shared_folder(daemon, "heavy")?;
     fs::write(folder.join("heavy.wasm"), heavy(10))?;
@@ -143,6 +143,8 @@ fn bounds(daemon: &Containerd) -> Result<()> {
         with(daemon, "heavy", option)?.args(&["/own/heavy.wasm"]).bind(&folder, "/own", false).finish()
     };
     run("CompileMib = 200\n")?.exits(1)?.complains("CompileMib")?;
+    run("CompileMib = 200\n")?.exits(1)?.complains("CompileMib")?.complains("it is tried again in")?;
+    // Other bounds are another try.
     run("CompileSeconds = 1\n")?.exits(1)?.complains("CompileSeconds")?;
     daemon.run("light").args(Guest::Wasm.hello()).finish()?.ok()?.prints("hello").map(drop)
 }

@@ -11,7 +11,7 @@ use container::rootfs::LARGEST_WASM;
 use container::{compiler, hooks, native};
 use workload::{Format, Workload, World};
 
-use super::{PANICKED, failed, take, take_three};
+use super::{PANICKED, failed, go_in, sentence, take, take_entry, take_three};
 use crate::nursery::serve::Inheritance;
 use crate::payload::{Report, Request, read};
 
@@ -36,16 +36,8 @@ fn do_it(
     mut fds: VecDeque<OwnedFd>,
     inheritance: &Inheritance,
 ) -> anyhow::Result<(Report, Option<OwnedFd>)> {
-    if let Request::Prepare { format, function, memory, engine } = request {
-        let (wasm, output) = (take(&mut fds)?, take(&mut fds)?);
-        compiler::enter_box(*memory)?;
-        let wasm = binary(*format, wasm.into())?;
-        let world = World::detect(&wasm, function.as_deref())?;
-        let engine = inheritance.engines.choose(&world, engine.as_ref())?;
-        File::from(output)
-            .write_all(&engine.compile(&wasm, &world)?)
-            .context("cannot keep the compiled code")?;
-        return Ok((Report::Prepared(world), None));
+    if let Request::Prepare { .. } = request {
+        return Ok((prepare(request, fds, inheritance)?, None));
     }
     let workload: Workload = read(take(&mut fds)?)?;
     match request {
@@ -59,6 +51,34 @@ fn do_it(
         other => bail!("{other:?} is not an errand"),
     }
     Ok((Report::Done, None))
+}
+
+/// Compiles, where nothing can be reached but what is handed over.
+fn prepare(
+    request: &Request,
+    mut fds: VecDeque<OwnedFd>,
+    inheritance: &Inheritance,
+) -> anyhow::Result<Report> {
+    let Request::Prepare { format, function, memory, engine, cgroup } = request else {
+        bail!("{request:?} is not a compiler's")
+    };
+    go_in(*cgroup, take_entry(*cgroup, &mut fds))?;
+    let (wasm, output) = (take(&mut fds)?, take(&mut fds)?);
+    compiler::enter_box(*memory)?;
+    let compiled = || {
+        let wasm = binary(*format, wasm.into())?;
+        let world = World::detect(&wasm, function.as_deref())?;
+        let engine = inheritance.engines.choose(&world, engine.as_ref())?;
+        anyhow::Ok((engine.compile(&wasm, &world)?, world))
+    };
+    let (code, world) = match compiled() {
+        Ok(compiled) => compiled,
+        // What the kernel refuses is the node's trouble, and passes.
+        Err(error) if error.chain().any(|cause| cause.is::<std::io::Error>()) => return Err(error),
+        Err(error) => return Ok(Report::Unfit(sentence(error))),
+    };
+    File::from(output).write_all(&code).context("cannot keep the compiled code")?;
+    Ok(Report::Prepared(world))
 }
 
 /// Reads what an image holds, in a process whose fall takes nothing along.

@@ -131,15 +131,19 @@ fn report_failure(line: &Channel, error: anyhow::Error) -> i32 {
     line.send(&failed(error), &[]).map_or(1, |()| 0)
 }
 
-/// One sentence, short enough for a message.
 fn failed(error: anyhow::Error) -> Report {
+    Report::Failed(sentence(error))
+}
+
+/// One, short enough for a message.
+fn sentence(error: anyhow::Error) -> String {
     const ENOUGH: usize = 8 << 10;
     let mut sentence = format!("{error:#}");
     if let Some((cut, _)) = sentence.char_indices().find(|(at, _)| *at >= ENOUGH) {
         sentence.truncate(cut);
         sentence.push('…');
     }
-    Report::Failed(sentence)
+    sentence
 }
 
 fn take(fds: &mut VecDeque<OwnedFd>) -> anyhow::Result<OwnedFd> {
