@@ -15,7 +15,11 @@ pub fn without_custom_sections(wasm: &[u8]) -> Result<Vec<u8>, WorldError> {
         let payload = payload.map_err(|error| WorldError::Malformed(error.to_string()))?;
         let is_custom = matches!(payload, Payload::CustomSection(_));
         if let Some((id, range)) = payload.as_section().filter(|_| !is_custom) {
-            plain.section(&RawSection { id, data: &wasm[range] });
+            // A section of code is told of before anybody has seen that all of it is there.
+            let data = wasm
+                .get(range)
+                .ok_or_else(|| WorldError::Malformed("a section ends behind the file".into()))?;
+            plain.section(&RawSection { id, data });
         }
     }
     Ok(plain.finish())
@@ -34,5 +38,7 @@ mod tests {
         let plain = without_custom_sections(&wasm).unwrap();
         assert_eq!(plain, wat::parse_str(r#"(module (func (export "_start")))"#).unwrap());
         assert!(without_custom_sections(&wasm[..wasm.len() - 1]).is_err());
+        // A code section of 116 bytes, of which one is there.
+        assert!(without_custom_sections(b"\0asm\x01\0\0\0\x0a\x74\0").is_err());
     }
 }
