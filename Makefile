@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
-.PHONY: all check test test-vm test-wasmedge wasmedge bench demo install provision build audit
+.PHONY: all check test test-vm test-wasmedge wasmedge bench demo install provision build audit fuzz
 all: build
 
 provision: ; @scripts/provision.sh
@@ -16,6 +16,7 @@ test: build ; scripts/test.sh
 test-wasmedge: wasmedge ; scripts/test-wasmedge.sh
 test-vm: build ; scripts/vm.sh
 audit: ; @scripts/audit.sh
+fuzz: ; scripts/fuzz.sh
 bench: build ; scripts/bench.sh
 demo: build ; scripts/demo.sh
 install: ; scripts/install.sh "$$(scripts/target-dir.sh)" "$(DESTDIR)$(PREFIX)/bin"

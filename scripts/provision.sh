@@ -24,6 +24,8 @@ need nodejs command -v node
 need npm command -v npm
 # For `scripts/provision.sh bench`: who asks the servers.
 [ "${1:-}" != bench ] || need wrk command -v wrk
+# For `scripts/provision.sh fuzz`: libFuzzer is C++.
+[ "${1:-}" != fuzz ] || need g++ command -v g++
 # For `scripts/provision.sh wasmedge`: what reads its headers, and the library where apt has the right one;
 # elsewhere scripts/wasmedge.sh unpacks it.
 if [ "${1:-}" = wasmedge ]; then

@@ -6,7 +6,7 @@ use crate::tokens;
 use crate::tree::File;
 
 /// Importer → imported. A name that ends in `*` stands for all that begin so.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("workload", &[]),
     ("cache", &[]),
     ("worlds", &["network"]),
@@ -22,6 +22,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("daprd", &[]),
     ("e2e", &["conformance"]),
     ("bench", &["conformance", "e2e"]),
+    ("fuzz", &["workload", "engine", "engine-*", "container", "network", "server", "worlds", "shim"]),
     ("tidy", &[]),
     // WasmEdge's build script needs something of that name: see crates/engine-wasmedge/no-download.
     ("reqwest", &[]),

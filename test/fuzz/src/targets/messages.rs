@@ -1,0 +1,43 @@
+//! What crosses the nursery's socket: the first byte says what is expected, the rest is a packet.
+
+use std::fmt::Debug;
+
+use container::channel::Channel;
+use rustix::net::{SendFlags, send};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shim::payload::{Order, Payload, Reply, Report, Request};
+
+use crate::Run;
+
+/// See [`crate::Target`].
+pub fn make() -> anyhow::Result<Run> {
+    let (one, other) = Channel::pair()?;
+    other.set_nonblocking()?;
+    Ok(Box::new(move |bytes| {
+        let Some((kind, packet)) = bytes.split_first() else { return };
+        // None at all would be the end of the line.
+        if packet.is_empty() || send(&one, packet, SendFlags::empty()).is_err() {
+            return;
+        }
+        match kind % 5 {
+            0 => check::<Request>(&one, &other),
+            1 => check::<Reply>(&one, &other),
+            2 => check::<Report>(&one, &other),
+            3 => check::<Order>(&one, &other),
+            _ => check::<Payload>(&one, &other),
+        }
+    }))
+}
+
+/// What was understood says the same when it is sent on.
+fn check<T: Serialize + DeserializeOwned + Debug>(one: &Channel, other: &Channel) {
+    let Ok(Some((message, fds))) = other.receive::<T>() else { return };
+    assert!(fds.is_empty(), "descriptors out of nothing");
+    if one.send(&message, &[]).is_err() {
+        // Longer than a packet may be, once it is written out.
+        return;
+    }
+    let again = other.receive::<T>();
+    assert!(matches!(again, Ok(Some(_))), "{message:?} was sent and came as {again:?}");
+}
