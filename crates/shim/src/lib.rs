@@ -37,6 +37,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use containerd_shim::Flags;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 /// What lists of processes call the daemon: at most 15 bytes.
 const NAME: &CStr = c"lighter-daemon";
@@ -44,6 +45,10 @@ const NAME: &CStr = c"lighter-daemon";
 /// What a daemon's program does: all of them are the same, but for the engines that are linked in.
 pub fn daemon_main() -> ExitCode {
     main(|flags| {
+        // Before anything else, for all that are born of it have it from their first instruction on: nobody in a
+        // container may look into a process that has something of the host's. Executing a program takes it back.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .context("cannot forbid looking into the process")?;
         // It was executed by a number, which people would read in lists of processes.
         rustix::thread::set_name(NAME).context("cannot name the process")?;
         match flags.action.as_str() {

@@ -13,6 +13,7 @@
 
 mod bad;
 mod binary;
+mod births;
 mod cache;
 mod compiling;
 mod crash;
@@ -94,6 +95,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(binary::scenarios());
     scenarios.extend(native::scenarios());
     scenarios.extend(jail::scenarios());
+    scenarios.extend(births::scenarios());
     scenarios.extend(sealed::scenarios());
     scenarios.extend(devices::scenarios());
     scenarios.extend(honoured::scenarios());

@@ -72,9 +72,6 @@ fn wasm(
 /// One more process in a container.
 fn exec(pid: i32, cgroup: Way, line: Channel, mut fds: VecDeque<OwnedFd>, inheritance: &Inheritance) -> i32 {
     let mut opened = || -> anyhow::Result<_> {
-        // Nobody in the container may look into a process that still has the host's root. Executing a program
-        // takes it back.
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
         let entry = take_entry(cgroup, &mut fds);
         let (payload, pidfd): (Payload, _) = (read(take(&mut fds)?)?, take(&mut fds)?);
         let namespaces = Namespaces::of(&payload.workload.spec);

@@ -1,0 +1,88 @@
+//! Who is being born in a pod is not looked into by the pod: neither by its root nor with `CAP_SYS_PTRACE`, where
+//! both share their user and pid namespaces.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use e2e::containerd::Containerd;
+use e2e::guests::Guest;
+use e2e::process::{LIMIT, poll};
+use e2e::runner::Scenario;
+use serde_json::{Value, json};
+
+use crate::data::shared_folder;
+
+const MAP: &str = "0:200000:65536";
+/// What a process is called until its container's program or guest begins: by this project, and by libcontainer.
+const UNBORN: [&str; 2] = ["lighter-", "youki:"];
+/// Tells of every process in sight what it is called, and what of it can be read.
+const LOOK: &str = "for p in /proc/[0-9]*; do
+    read -r name <$p/comm || continue
+    echo there $name
+    for file in environ maps; do cat $p/$file >/dev/null 2>&1 && echo reads $name $file; done
+    ls $p/root/ >/dev/null 2>&1 && echo reads $name root
+    done; true";
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("wasm-birth-unseen", |daemon| unseen(daemon, Guest::Wasm)),
+        Scenario::ours("native-birth-unseen", |daemon| unseen(daemon, Guest::Native)),
+    ]
+}
+
+/// A birth is held still by a hook: while it is still the node's root, in its own user, and when the host is out of sight.
+fn unseen(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let looks = daemon.run("looks").flag("--uidmap", MAP).flag("--gidmap", MAP);
+    looks.flag("--cap-add", "CAP_SYS_PTRACE").args(Guest::Native.ready()).detach()?;
+    let pod = daemon.task("looks")?.pid;
+    for hook in ["createRuntime", "createContainer", "startContainer"] {
+        held(daemon, guest, pod, hook).context(hook)?;
+    }
+    daemon.kill_and_delete("looks")
+}
+
+fn held(daemon: &Containerd, guest: Guest, pod: i32, hook: &str) -> Result<()> {
+    let folder = shared_folder(daemon, &format!("held-{}-{hook}", guest.word()))?;
+    let mut spec = daemon.default_spec("held", guest.hello())?;
+    for kind in ["user", "pid"] {
+        join(&mut spec, kind, pod)?;
+    }
+    let seen = if hook == "startContainer" { "/outbox".into() } else { folder.display().to_string() };
+    let waits = format!("cd {seen} && echo yes >held && until [ -e go ]; do sleep 0.05; done");
+    let env = ["PATH=/usr/bin:/bin"];
+    spec["hooks"][hook] = json!([{ "path": "/bin/sh", "args": ["sh", "-c", waits], "env": env }]);
+    let outbox =
+        json!({ "destination": "/outbox", "type": "bind", "source": folder, "options": ["rbind", "rw"] });
+    let mounts = spec["mounts"].as_array_mut().context("the default spec has mounts")?;
+    mounts.push(outbox);
+    // The pod's root may make none in the files, which are not its own.
+    for target in mounts.iter().filter_map(|mount| mount["destination"].as_str()) {
+        fs::create_dir_all(daemon.rootfs().join(target.trim_start_matches('/')))?;
+    }
+    let path = daemon.write_spec("held", &spec)?;
+    let mut running = daemon.run_spec("held", &path).start()?;
+    let begun = || folder.join("held").exists();
+    poll("the hook", LIMIT, || Ok((begun() || running.ended()?).then_some(())))?;
+    if !begun() {
+        bail!("it ended before: {:?}", running.finish(LIMIT)?);
+    }
+    let told = daemon.exec("looks", "look", &["/bin/sh", "-c", LOOK]).finish();
+    fs::write(folder.join("go"), "")?;
+    running.finish(LIMIT)?.ok()?.prints("hello")?;
+    let told = told?.ok()?.stdout;
+    let of_unborn = |line: &&str, word: &str| {
+        line.strip_prefix(word).is_some_and(|name| UNBORN.iter().any(|unborn| name.starts_with(unborn)))
+    };
+    ensure!(told.lines().any(|line| of_unborn(&line, "there ")), "nobody is being born: {told}");
+    let read: Vec<_> = told.lines().filter(|line| of_unborn(line, "reads ")).collect();
+    ensure!(read.is_empty(), "who is being born is looked into: {read:?}");
+    Ok(())
+}
+
+/// Has the container come into a namespace of the process `pod`.
+fn join(spec: &mut Value, kind: &str, pod: i32) -> Result<()> {
+    let listed = spec["linux"]["namespaces"].as_array_mut().context("the default spec has namespaces")?;
+    listed.retain(|namespace| namespace["type"] != kind);
+    listed.push(json!({ "type": kind, "path": format!("/proc/{pod}/ns/{kind}") }));
+    Ok(())
+}
