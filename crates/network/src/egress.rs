@@ -1,10 +1,10 @@
-//! What a guest may reach: its container's rules, together with what the names in them led to.
+//! What a guest may reach: its container's rules and the runtime's, together with what the names in them led to.
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use workload::{ALLOWED_OUTBOUND, Guest, Outbound, Special};
+use workload::{Guest, Outbound, Special};
 
 use crate::asked::Asked;
 use crate::known::Known;
@@ -16,23 +16,32 @@ use crate::{Lookup, LookupError, Sources};
 /// The name servers themselves are asked whatever the rules say; a guest's own packets to them are judged, and
 /// there a rule must name the address itself. A name is judged as the guest wrote it, before any domain is
 /// appended to it. Where a name leads is decided by who answers for it, and so it does not lead to a special address.
+/// All sets of rules must allow what is asked for.
 pub struct Egress {
-    outbound: Outbound,
-    everything: bool,
+    /// Those that refuse anything.
+    rules: Vec<Rules>,
     lookup: Lookup,
     /// The port of name servers.
     port: u16,
-    known: Mutex<Known>,
     refusals: Refusals,
+}
+
+/// What one of those who have a say lets the guest reach.
+struct Rules {
+    outbound: Outbound,
+    /// Where the names in them led to.
+    known: Mutex<Known>,
 }
 
 impl Egress {
     /// Where there are rules, what `sources` name is read here and now. `tell` is called with a sentence for each
     /// target refused, once; it must not call back.
-    pub fn new(outbound: Outbound, sources: Sources, tell: Tell) -> Self {
-        let (everything, port) = (outbound.is_everything(), sources.port);
-        let lookup = if everything { Lookup::new(sources) } else { Lookup::once(&sources) };
-        Self { outbound, everything, lookup, port, known: Mutex::default(), refusals: Refusals::new(tell) }
+    pub fn new(rules: impl IntoIterator<Item = Outbound>, sources: Sources, tell: Tell) -> Self {
+        let rules = rules.into_iter().filter(|outbound| !outbound.is_everything());
+        let rules: Vec<_> = rules.map(|outbound| Rules { outbound, known: Mutex::default() }).collect();
+        let port = sources.port;
+        let lookup = if rules.is_empty() { Lookup::new(sources) } else { Lookup::once(&sources) };
+        Self { rules, lookup, port, refusals: Refusals::new(tell) }
     }
 
     /// That of `guest`, in its own process, before it runs. A refusal is a line on standard error, which is the container's log.
@@ -41,7 +50,8 @@ impl Egress {
             // Nobody is left to tell when this fails.
             let _ = io::stderr().write_all(format!("{sentence}\n").as_bytes());
         };
-        Arc::new(Self::new(guest.outbound.clone(), Sources::default(), Box::new(tell)))
+        let rules = [guest.outbound.clone(), guest.floor.clone()];
+        Arc::new(Self::new(rules, Sources::default(), Box::new(tell)))
     }
 
     /// The addresses of `name`, as [`Lookup::addresses`] finds them. From now on they may be reached at the
@@ -51,34 +61,39 @@ impl Egress {
     /// [`LookupError`]; `Refused` for a name that may not be looked up.
     pub async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
         let asked = Asked::parse(name).ok_or_else(|| LookupError::Invalid(name.into()))?;
-        if self.everything {
+        if self.rules.is_empty() {
             return self.lookup.addresses_of(&asked).await;
         }
         let host = asked.host();
         // Of what is this machine nobody is asked, and nothing told: a rule for its address is enough.
         let asks = !matches!(asked, Asked::Local(_));
-        if asks && !self.outbound.allows_lookup(&host) {
-            let annotation = self.outbound.decides_lookup(&host);
-            return Err(self.refused(format!("look up {host}: {annotation} does not name it")));
+        let refusing = self.rules.iter().find(|rules| asks && !rules.outbound.allows_lookup(&host));
+        if let Some(Rules { outbound, .. }) = refusing {
+            let decides = outbound.decides_lookup(&host);
+            return Err(self.refused(format!("look up {host}: {decides} does not name it")));
         }
         let addresses = self.lookup.addresses_of(&asked).await?;
-        match asked {
-            // An address names itself: only rules for addresses speak of it.
-            Asked::Address(_) => {}
-            // Who names this machine means it, and nobody else was asked.
-            Asked::Local(_) => self.remember(&host, &addresses),
-            Asked::Name { .. } => self.remember(&host, &self.ordinary(&host, &addresses)),
+        for rules in &self.rules {
+            match asked {
+                // An address names itself: only rules for addresses speak of it.
+                Asked::Address(_) => {}
+                // Who names this machine means it, and nobody else was asked.
+                Asked::Local(_) => rules.remember(&host, &addresses),
+                Asked::Name { .. } => {
+                    rules.remember(&host, &self.ordinary(&rules.outbound, &host, &addresses))
+                }
+            }
         }
         Ok(addresses)
     }
 
     /// Whether the guest may exchange anything with `address`. A refusal is told.
     pub fn may_reach(&self, address: SocketAddr) -> bool {
-        let may = self.reaches(address);
-        if !may {
-            self.refused(not_named(&address.to_string()));
+        let refusing = self.refusing(address);
+        if let Some(rules) = refusing {
+            self.refused(rules.not_named(&address.to_string()));
         }
-        may
+        refusing.is_none()
     }
 
     /// Where to connect to for `host`, a name or an address, with or without brackets, at `port`: all its
@@ -90,47 +105,53 @@ impl Egress {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let found = self.lookup(bare).await?;
         let found = found.into_iter().map(|address| SocketAddr::new(address, port));
-        let found: Vec<SocketAddr> = found.filter(|address| self.reaches(*address)).collect();
-        if found.is_empty() {
-            return Err(self.refused(not_named(&format!("{host}:{port}"))));
+        let (mut allowed, mut refusing) = (Vec::new(), None);
+        for address in found {
+            match self.refusing(address) {
+                None => allowed.push(address),
+                Some(rules) => refusing = refusing.or(Some(rules)),
+            }
         }
-        Ok(found)
+        match refusing {
+            Some(rules) if allowed.is_empty() => {
+                Err(self.refused(rules.not_named(&format!("{host}:{port}"))))
+            }
+            _ => Ok(allowed),
+        }
     }
 
-    fn reaches(&self, address: SocketAddr) -> bool {
-        if self.everything || self.outbound.names_address(address) {
+    /// The first rules that do not let the guest reach `address`.
+    fn refusing(&self, address: SocketAddr) -> Option<&Rules> {
+        self.rules.iter().find(|rules| !self.reaches(rules, address))
+    }
+
+    fn reaches(&self, Rules { outbound, known }: &Rules, address: SocketAddr) -> bool {
+        if outbound.names_address(address) {
             return true;
         }
         if address.port() == self.port && self.lookup.asks(address.ip()) {
             return false;
         }
-        self.outbound.allows_address(address)
-            || self.known.lock().unwrap_or_else(PoisonError::into_inner).holds(address)
+        outbound.allows_address(address)
+            || known.lock().unwrap_or_else(PoisonError::into_inner).holds(address)
     }
 
     /// Of the addresses that `host` has, those that a name may lead to. The others are told, where a rule names the
     /// host, and not them.
-    fn ordinary(&self, host: &str, addresses: &[IpAddr]) -> Vec<IpAddr> {
-        let named = !self.outbound.ports_for_host(host).is_empty();
+    fn ordinary(&self, outbound: &Outbound, host: &str, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        let named = !outbound.ports_for_host(host).is_empty();
         let ordinary = |ip: &IpAddr| {
             let Some(special) = Special::of(*ip) else { return true };
-            if named && !self.outbound.names_ip(*ip) {
+            if named && !outbound.names_ip(*ip) {
                 self.refusals.tell(&format!(
                     "lighter: the guest may not reach {ip} by the name {host}: it is {special}, and \
-                     {ALLOWED_OUTBOUND} does not name that address"
+                     {} does not name that address",
+                    outbound.decides()
                 ));
             }
             false
         };
         addresses.iter().copied().filter(ordinary).collect()
-    }
-
-    fn remember(&self, host: &str, addresses: &[IpAddr]) {
-        let ports = self.outbound.ports_for_host(host);
-        if !ports.is_empty() {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            addresses.iter().for_each(|address| known.add(*address, &ports));
-        }
     }
 
     fn refused(&self, what: String) -> LookupError {
@@ -139,12 +160,23 @@ impl Egress {
     }
 }
 
-fn not_named(target: &str) -> String {
-    format!("connect to {target}: {ALLOWED_OUTBOUND} does not name it")
+impl Rules {
+    fn remember(&self, host: &str, addresses: &[IpAddr]) {
+        let ports = self.outbound.ports_for_host(host);
+        if !ports.is_empty() {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            addresses.iter().for_each(|address| known.add(*address, &ports));
+        }
+    }
+
+    fn not_named(&self, target: &str) -> String {
+        format!("connect to {target}: {} does not name it", self.outbound.decides())
+    }
 }
 
 impl std::fmt::Debug for Egress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Egress").field("outbound", &self.outbound).finish_non_exhaustive()
+        let rules: Vec<_> = self.rules.iter().map(|rules| &rules.outbound).collect();
+        f.debug_struct("Egress").field("rules", &rules).finish_non_exhaustive()
     }
 }

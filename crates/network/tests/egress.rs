@@ -33,6 +33,10 @@ struct Scene {
 }
 
 async fn scene(outbound: Option<&str>, lookup: Option<&str>) -> Scene {
+    scene_of([Outbound::parse(outbound, lookup).unwrap()]).await
+}
+
+async fn scene_of<const N: usize>(rules: [Outbound; N]) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let (port, asked) = serve(Ipv4Addr::LOCALHOST, 0, TABLE).await;
     let (resolv_conf, hosts) = (folder.path().join("resolv.conf"), folder.path().join("hosts"));
@@ -42,7 +46,7 @@ async fn scene(outbound: Option<&str>, lookup: Option<&str>) -> Scene {
     let told = Arc::new(Mutex::new(Vec::new()));
     let kept = told.clone();
     let tell = Box::new(move |line: &str| kept.lock().unwrap().push(line.to_owned()));
-    let egress = Egress::new(Outbound::parse(outbound, lookup).unwrap(), sources, tell);
+    let egress = Egress::new(rules, sources, tell);
     Scene { folder, port, egress, asked, told }
 }
 
@@ -203,6 +207,38 @@ async fn where_there_are_rules_the_files_are_as_they_were() {
     assert!(!scene.may("10.66.0.1:443"));
 }
 
+/// The runtime's rules and the container's must both allow it, by a name as by an address; who refuses is told.
+#[tokio::test]
+async fn a_floor_is_below_what_the_container_says() {
+    let rules = |outbound, lookup| Outbound::parse(outbound, lookup).unwrap();
+    let floor = |outbound, lookup| Outbound::floor(outbound, lookup).unwrap();
+    let named = "the option AllowedOutbound does not name it";
+    let alone = scene_of([rules(None, None), floor(Some("a.example:443"), None)]).await;
+    assert_eq!(alone.finds("a.example", 443).await, "10.0.0.1:443 [fd00::1]:443");
+    assert_eq!(alone.finds("b.example", 443).await, format!("the guest may not look up b.example: {named}"));
+    assert!(alone.may("10.0.0.1:443") && !alone.may("10.0.0.1:80") && !alone.may("10.0.0.2:443"));
+    assert!(alone.told.lock().unwrap().iter().any(|line| line.ends_with(named)));
+
+    let wide = scene_of([rules(Some("*"), Some("*")), floor(Some("10.0.0.2"), Some("b.example"))]).await;
+    assert!(wide.may("10.0.0.2:80") && !wide.may("10.0.0.1:80"), "a container widens nothing");
+    let refused = "the guest may not look up a.example: the option AllowedLookup does not name it";
+    assert_eq!(wide.finds("a.example", 80).await, refused);
+
+    let both = scene_of([
+        rules(Some("a.example,b.example:80"), None),
+        floor(Some("b.example,shared.example"), None),
+    ])
+    .await;
+    assert_eq!(both.finds("b.example", 80).await, "10.0.0.2:80");
+    let refused =
+        "the guest may not connect to b.example:443: lighter.wasm/allowed-outbound does not name it";
+    assert_eq!(both.finds("b.example", 443).await, refused);
+    assert_eq!(both.finds("a.example", 80).await, format!("the guest may not look up a.example: {named}"));
+    let refused = "the guest may not look up shared.example: lighter.wasm/allowed-outbound does not name it";
+    assert_eq!(both.finds("shared.example", 80).await, refused);
+    assert!(!both.may("10.0.0.1:80"));
+}
+
 /// And without a server nobody is asked, not even this machine.
 #[tokio::test]
 async fn who_is_not_named_is_not_asked() {
@@ -211,7 +247,7 @@ async fn who_is_not_named_is_not_asked() {
     let (resolv_conf, hosts) = (folder.path().join("resolv.conf"), folder.path().join("hosts"));
     let sources = Sources { resolv_conf, hosts, port, look_again: Duration::ZERO, mounted: false };
     let rules = Outbound::parse(Some("a.example"), None).unwrap();
-    let egress = Egress::new(rules, sources, Box::new(|_| ()));
+    let egress = Egress::new([rules], sources, Box::new(|_| ()));
     let told = egress.lookup("a.example").await.unwrap_err().to_string();
     let expected =
         "a.example cannot be looked up just now: no name server is named in a resolv.conf that is mounted";

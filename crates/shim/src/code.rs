@@ -111,18 +111,23 @@ async fn find_or_compile(
     }
 }
 
-/// What code in the cache must be of: this file, these engines, and what the container asks of them.
+/// What code in the cache must be of: this file, these engines, what the container asks of them, and which of them it
+/// may have.
 async fn key(daemon: &Daemon, workload: &Workload, digest: &Digest) -> anyhow::Result<Key> {
     let fingerprint = daemon.nursery.fingerprint().await?;
     let function = workload.entrypoint.function.as_deref().unwrap_or_default();
-    let engine = workload.engine().map(|choice| choice.engine).unwrap_or_default();
+    let mut engine = workload.engine().map(|choice| choice.engine).unwrap_or_default();
+    if let Some(allowed) = &workload.options.engines {
+        engine.extend([" of ", &allowed.join(",")]);
+    }
     Ok(Key::of(&[digest.as_str(), &fingerprint, function, &engine]))
 }
 
-/// What a failure is remembered by: other bounds are another try.
+/// What a failure is remembered by: other bounds are another try, and the sentence tells who chose the engine.
 fn tried(key: &Key, workload: &Workload) -> Key {
     let Bounds { mib, seconds, .. } = Bounds::of(&workload.options);
-    Key::of(&[key.as_str(), &mib.to_string(), &seconds.to_string()])
+    let said_by = workload.engine().map(|choice| choice.said_by).unwrap_or_default();
+    Key::of(&[key.as_str(), &mib.to_string(), &seconds.to_string(), &said_by])
 }
 
 /// Answers at once what would cost as much as before, and end the same.

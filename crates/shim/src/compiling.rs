@@ -81,6 +81,7 @@ pub async fn compile(
         function: workload.entrypoint.function.clone(),
         memory: bounds.memory(),
         engine: workload.engine(),
+        engines: workload.options.engines.clone(),
         cgroup: way,
     };
     let over = async {

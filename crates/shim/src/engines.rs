@@ -37,18 +37,31 @@ impl Engines {
     }
 
     /// The engine that runs a guest of `world`: the one that was asked for, by its container or by the runtime's
-    /// name, or else the first that can.
+    /// name, or else the first that can; and of those only one that the runtime's option allows.
     ///
     /// # Errors
-    /// What the engine that was asked for lacks, and which others could.
-    pub fn choose(&self, world: &World, asked: Option<&Choice>) -> anyhow::Result<&dyn Engine> {
-        let could = || self.all.iter().filter(|engine| engine.lacks(world).is_none());
+    /// What the engine that was asked for lacks, and which others could; or that it is not allowed.
+    pub fn choose(
+        &self,
+        world: &World,
+        asked: Option<&Choice>,
+        allowed: Option<&[String]>,
+    ) -> anyhow::Result<&dyn Engine> {
+        let may = |name: &str| allowed.is_none_or(|allowed| allowed.iter().any(|engine| engine == name));
+        let only = || format!("the runtime's option Engines allows {}", listed(allowed));
+        let could = || self.all.iter().filter(|engine| may(engine.name()) && engine.lacks(world).is_none());
         let Some(Choice { engine: name, said_by }) = asked.or(self.usual.as_ref()) else {
             return match could().next() {
                 Some(engine) => Ok(engine.as_ref()),
+                None if allowed.is_some() => {
+                    bail!("{}, and of this shim's ({}) none of those runs it", only(), self.names())
+                }
                 None => bail!("no engine of this shim runs it: {}", self.lacking(world)),
             };
         };
+        if !may(name) {
+            bail!("{said_by} says {name:?}, and {}", only());
+        }
         let others = could().map(|engine| engine.name()).collect::<Vec<_>>().join(", ");
         let others = if others.is_empty() { "no engine here could" } else { &format!("{others} could") };
         match self.all.iter().find(|engine| engine.name() == name) {
@@ -72,5 +85,13 @@ impl Engines {
         let each =
             self.all.iter().filter_map(|engine| Some(format!("{} {}", engine.name(), engine.lacks(world)?)));
         each.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The engines that are allowed, for a sentence.
+fn listed(allowed: Option<&[String]>) -> String {
+    match allowed.unwrap_or_default() {
+        [] => "none".into(),
+        some => format!("only {}", some.join(", ")),
     }
 }

@@ -25,6 +25,8 @@ pub enum Request {
         memory: u64,
         /// The engine that the container asks for.
         engine: Option<Choice>,
+        /// Those that the runtime's options allow, if not all.
+        engines: Option<Vec<String>>,
         /// How it comes into the cgroup that it is charged to.
         cgroup: Way,
     },

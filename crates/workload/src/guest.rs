@@ -38,6 +38,8 @@ pub struct Guest {
     pub http: Option<Http>,
     /// What it may connect to and look up.
     pub outbound: Outbound,
+    /// What any guest of the runtime may at most.
+    pub floor: Outbound,
 }
 
 /// What a container asks for beyond its spec cannot be understood.
@@ -93,6 +95,7 @@ impl Guest {
             listens,
             http,
             outbound: outbound(&wishes)?,
+            floor: workload.options.floor()?,
         })
     }
 }
@@ -138,7 +141,8 @@ impl Workload {
     /// change it, or a name would lead where the guest likes.
     pub fn believes(&self, file: &Path) -> bool {
         let wishes = Wishes::of(self);
-        let rules = || wishes.get(RULES).is_some() || wishes.get(LOOKUP).is_some();
+        let rules =
+            || wishes.get(RULES).is_some() || wishes.get(LOOKUP).is_some() || self.options.has_floor();
         FILES_OF_NAMES.iter().any(|name| Path::new("/").join(file) == Path::new(name)) && rules()
     }
 
@@ -226,5 +230,8 @@ mod tests {
         assert_eq!(access("", ""), [rw, rw, rw]);
         assert_eq!(access(r#""lighter.wasm/allowed-outbound":"a""#, ""), [rw, ro, rw]);
         assert_eq!(access("", r#""LIGHTER_ALLOWED_LOOKUP=a""#), [rw, ro, rw]);
+        let mut floored = workload("", "");
+        floored.options.allowed_outbound = Some("a".into());
+        assert!(floored.believes(Path::new("/etc/hosts")));
     }
 }

@@ -24,7 +24,7 @@ pub use entrypoint::{DEFAULT_PATH, Entrypoint, EntrypointError};
 pub use format::Format;
 pub use guest::{Access, Guest, GuestError, Preopen};
 pub use http::{Http, Tls};
-pub use options::{Options, OptionsError};
+pub use options::{LinuxPrograms, Options, OptionsError};
 pub use outbound::{
     ALLOWED_LOOKUP, ALLOWED_OUTBOUND, Outbound, OutboundError, Special, WrongItem, host_name,
 };

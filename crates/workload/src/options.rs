@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::{Outbound, OutboundError};
+
 /// The options a shim understands, whichever message carried them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
@@ -34,6 +36,25 @@ pub struct Options {
     /// Load the plug-ins of WasmEdge that `WASMEDGE_PLUGIN_PATH` names in containerd's environment: native code,
     /// in every guest's process.
     pub wasmedge_plugins: bool,
+    /// The engines that may run guests, whatever their containers ask for; absent for all there are.
+    pub engines: Option<Vec<String>>,
+    /// Whether Linux programs run, beside the pods' own sandboxes.
+    pub linux_programs: LinuxPrograms,
+    /// Where any guest may connect at most, as the annotation `lighter.wasm/allowed-outbound` says it.
+    pub allowed_outbound: Option<String>,
+    /// Which names any guest may look up at most, as the annotation `lighter.wasm/allowed-lookup` says it.
+    pub allowed_lookup: Option<String>,
+}
+
+/// What becomes of Linux programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinuxPrograms {
+    /// They run as guests do.
+    #[default]
+    Allow,
+    /// Guests only.
+    Deny,
 }
 
 /// The TOML body does not say what it should.
@@ -45,7 +66,7 @@ pub struct OptionsError(String);
 
 impl Options {
     /// The keys of a TOML body.
-    const KEYS: [&str; 13] = [
+    const KEYS: [&str; 17] = [
         "SystemdCgroup",
         "NoNewKeyring",
         "ShimCgroup",
@@ -59,6 +80,10 @@ impl Options {
         "CompileJobs",
         "Engine",
         "WasmedgePlugins",
+        "Engines",
+        "LinuxPrograms",
+        "AllowedOutbound",
+        "AllowedLookup",
     ];
 
     /// Reads the TOML text of a `runtimeoptions.v1.Options` body, and returns the keys in it that the shim
@@ -71,6 +96,19 @@ impl Options {
         let table: toml::Table = body.parse().map_err(refused)?;
         let unknown = table.keys().filter(|key| !Self::KEYS.contains(&key.as_str())).cloned().collect();
         Ok((table.try_into().map_err(refused)?, unknown))
+    }
+
+    /// What any guest may reach at most.
+    ///
+    /// # Errors
+    /// Names the option, and the item in it that cannot be understood.
+    pub fn floor(&self) -> Result<Outbound, OutboundError> {
+        Outbound::floor(self.allowed_outbound.as_deref(), self.allowed_lookup.as_deref())
+    }
+
+    /// Whether there is such a bound.
+    pub fn has_floor(&self) -> bool {
+        self.allowed_outbound.is_some() || self.allowed_lookup.is_some()
     }
 }
 
@@ -98,7 +136,24 @@ mod tests {
         assert_eq!((bounds, unknown), ((64, 3, 1), vec![]));
         let (engines, unknown) = Options::from_toml("Engine = 'x'\nWasmedgePlugins = true").unwrap();
         assert_eq!((engines.engine.as_str(), engines.wasmedge_plugins, unknown), ("x", true, vec![]));
-        for wrong in ["SystemdCgroup = 'yes'", "IoUid = -1", "Root = 1", "= 1"] {
+        let body = "Engines = ['x']\nLinuxPrograms = 'deny'\nAllowedOutbound = 'a b'\nAllowedLookup = '*'";
+        let (narrow, unknown) = Options::from_toml(body).unwrap();
+        let told = narrow.floor().unwrap_err().to_string();
+        assert!(
+            narrow.has_floor() && told.starts_with("the option AllowedOutbound names \"a b\", "),
+            "{told}"
+        );
+        assert_eq!((narrow.engines, narrow.linux_programs), (Some(vec!["x".into()]), LinuxPrograms::Deny));
+        assert_eq!(unknown, [""; 0]);
+        let wrong = [
+            "SystemdCgroup = 'yes'",
+            "IoUid = -1",
+            "Root = 1",
+            "= 1",
+            "LinuxPrograms = 'no'",
+            "Engines = 'x'",
+        ];
+        for wrong in wrong {
             assert!(Options::from_toml(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,4 +1,5 @@
-//! Where a guest may connect to and which names it may look up, as its container's annotations ask for.
+//! Where a guest may connect to and which names it may look up, as its container's annotations ask for; and the same
+//! as the runtime's options let any guest at most.
 //!
 //! Only what was written is judged here. That a name leads to an address is not known here, nor is
 //! anything asked of anybody.
@@ -34,14 +35,43 @@ pub struct Outbound {
     lookup: Option<Vec<Names>>,
     /// Of those, only these.
     narrower: Option<Vec<Names>>,
+    whose: Whose,
 }
 
-/// An annotation that cannot be understood.
+/// Who wrote the rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Whose {
+    /// Who wrote the container's annotations, or its variables.
+    #[default]
+    Container,
+    /// The node's operator, in the runtime's options.
+    Runtime,
+}
+
+impl Whose {
+    /// What names where to connect.
+    fn outbound(self) -> &'static str {
+        match self {
+            Self::Container => ALLOWED_OUTBOUND,
+            Self::Runtime => "the option AllowedOutbound",
+        }
+    }
+
+    /// What names whom to look up.
+    fn lookup(self) -> &'static str {
+        match self {
+            Self::Container => ALLOWED_LOOKUP,
+            Self::Runtime => "the option AllowedLookup",
+        }
+    }
+}
+
+/// An annotation or an option that cannot be understood.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("the annotation {annotation} names {item:?}, {wrong}")]
+#[error("{}{said_by} names {item:?}, {wrong}", if said_by.starts_with("the ") { "" } else { "the annotation " })]
 pub struct OutboundError {
-    /// Which annotation.
-    pub annotation: &'static str,
+    /// Which annotation, or `the option` and its name.
+    pub said_by: &'static str,
     /// The item as written, without the blanks around it.
     pub item: String,
     /// What is wrong with it.
@@ -91,10 +121,23 @@ impl Outbound {
     /// # Errors
     /// [`OutboundError`] for the first item that cannot be understood.
     pub fn parse(outbound: Option<&str>, lookup: Option<&str>) -> Result<Self, OutboundError> {
+        Self::written(Whose::Container, outbound, lookup)
+    }
+
+    /// The same of the texts of the runtime's options: what no guest may reach more than.
+    ///
+    /// # Errors
+    /// As [`Outbound::parse`].
+    pub fn floor(outbound: Option<&str>, lookup: Option<&str>) -> Result<Self, OutboundError> {
+        Self::written(Whose::Runtime, outbound, lookup)
+    }
+
+    fn written(whose: Whose, outbound: Option<&str>, lookup: Option<&str>) -> Result<Self, OutboundError> {
         Ok(Self {
-            rules: outbound.map(|text| items(ALLOWED_OUTBOUND, text, Rule::parse)).transpose()?,
-            lookup: lookup.map(|text| items(ALLOWED_LOOKUP, text, Names::parse)).transpose()?,
+            rules: outbound.map(|text| items(whose.outbound(), text, Rule::parse)).transpose()?,
+            lookup: lookup.map(|text| items(whose.lookup(), text, Names::parse)).transpose()?,
             narrower: None,
+            whose,
         })
     }
 
@@ -164,10 +207,15 @@ impl Outbound {
                 && self.narrower.as_ref().is_none_or(by_names))
     }
 
-    /// The annotation, or its variable, by which `host` may not be looked up, for a refusal's sentence.
+    /// The annotation, or its variable, or the option that names where to connect, for a refusal's sentence.
+    pub fn decides(&self) -> &'static str {
+        self.whose.outbound()
+    }
+
+    /// The annotation, or its variable, or the option by which `host` may not be looked up, for a refusal's sentence.
     pub fn decides_lookup(&self, host: &str) -> &'static str {
         let narrowed = self.narrower.as_ref().is_some_and(|list| !list.iter().any(|names| names.hold(host)));
-        if self.lookup.is_some() || narrowed { ALLOWED_LOOKUP } else { ALLOWED_OUTBOUND }
+        if self.lookup.is_some() || narrowed { self.whose.lookup() } else { self.whose.outbound() }
     }
 
     fn judge(&self, port: u16, mut is_meant: impl FnMut(&Target) -> bool) -> bool {
@@ -193,12 +241,12 @@ fn address(host: &str) -> Option<IpAddr> {
 }
 
 fn items<T>(
-    annotation: &'static str,
+    said_by: &'static str,
     text: &str,
     parse: impl Fn(&str) -> Result<T, WrongItem>,
 ) -> Result<Vec<T>, OutboundError> {
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-    let told = |item: &str, wrong| OutboundError { annotation, item: item.into(), wrong };
+    let told = |item: &str, wrong| OutboundError { said_by, item: item.into(), wrong };
     items.map(|item| parse(item).map_err(|wrong| told(item, wrong))).collect()
 }
 

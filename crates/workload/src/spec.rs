@@ -7,7 +7,7 @@ use oci_spec::runtime::{Capability, LinuxResources, Process, Spec};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Entrypoint, EntrypointError, Options, Pod, Role};
+use crate::{Entrypoint, EntrypointError, LinuxPrograms, Options, Pod, Role};
 
 /// A container to be, before anybody looked at its root file system.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -136,6 +136,11 @@ impl Workload {
     /// Whether the process has a terminal.
     pub fn terminal(&self) -> bool {
         self.process.terminal().unwrap_or(false)
+    }
+
+    /// Whether Linux programs may run, the pod's own sandbox aside.
+    pub fn allows_programs(&self) -> bool {
+        self.options.linux_programs == LinuxPrograms::Allow
     }
 
     /// Whether an exec may run a Linux program in a Wasm container.

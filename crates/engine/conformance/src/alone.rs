@@ -238,5 +238,6 @@ fn guest(case: &Case, world: World) -> Guest {
         listens: Vec::new(),
         http: None,
         outbound: Outbound::everything(),
+        floor: Outbound::everything(),
     }
 }

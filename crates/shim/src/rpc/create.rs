@@ -104,6 +104,13 @@ async fn make(
         Role::Sandbox => None,
         Role::Application => Some(rootfs::find_entrypoint(workload)?).filter(|found| found.format.is_wasm()),
     };
+    if wasm.is_none() && workload.role() == Role::Application && !workload.allows_programs() {
+        bail!(
+            "cannot run {:?}: it is a Linux program, and the runtime's option LinuxPrograms denies those: \
+             here only Wasm runs",
+            workload.entrypoint.path
+        );
+    }
     record.native = wasm.is_none();
     let (kind, born, streams) = match wasm {
         Some(found) => make_wasm(daemon, workload, found, layers, &paths, record).await?,

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use container::birth::Born;
 use container::cgroup::{Entry, Folders, Way};
 use container::inside::Inside;
@@ -85,7 +85,9 @@ enum What<'a> {
 
 /// In a Wasm container a guest, and a Linux program only where its owner allowed that.
 async fn what_to_run<'a>(daemon: &Daemon, task: &'a Task, workload: &Workload) -> anyhow::Result<What<'a>> {
-    let Kind::Wasm { bound, layers, .. } = &task.kind else { return Ok(What::Program) };
+    let Kind::Wasm { bound, layers, .. } = &task.kind else {
+        return programs(workload).map(|()| What::Program);
+    };
     let found = rootfs::find_entrypoint(workload)?;
     if found.format.is_wasm() {
         // With its container an exec is over.
@@ -93,6 +95,7 @@ async fn what_to_run<'a>(daemon: &Daemon, task: &'a Task, workload: &Workload) -
         let (code, fresh) = code::of(daemon, workload, found, layers, ended).await?;
         return Ok(What::Guest(code, fresh, bound));
     }
+    programs(workload)?;
     if workload.allows_native_exec() {
         return Ok(What::Program);
     }
@@ -102,6 +105,16 @@ async fn what_to_run<'a>(daemon: &Daemon, task: &'a Task, workload: &Workload) -
          lighter.wasm/allow-native-exec=true",
         workload.entrypoint.path
     )
+}
+
+/// Refuses a Linux program where the runtime's options deny them all, whatever the container's annotations allow.
+fn programs(workload: &Workload) -> anyhow::Result<()> {
+    ensure!(
+        workload.allows_programs(),
+        "cannot execute {:?}: it is a Linux program, and the runtime's option LinuxPrograms denies those",
+        workload.entrypoint.path
+    );
+    Ok(())
 }
 
 async fn run(

@@ -17,6 +17,9 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("option-root", root),
         Scenario::ours("option-io-owner", io_owner),
         Scenario::ours("option-keyring", keyring),
+        Scenario::ours("option-linux-programs", linux_programs),
+        Scenario::ours("option-engines", engines),
+        Scenario::ours("option-allowed-outbound", allowed_outbound),
         Scenario::ours("daemon-oom-score", oom_score),
     ]
 }
@@ -111,6 +114,57 @@ fn keyring(daemon: &Containerd) -> Result<()> {
         daemon.kill_and_delete(id)?;
     }
     Ok(())
+}
+
+/// Guests only: no Linux program is a container or an exec, whatever the annotations say; a pod's sandbox is one.
+fn linux_programs(daemon: &Containerd) -> Result<()> {
+    let run = |id: &str| with(daemon, id, "LinuxPrograms = 'deny'\n");
+    let output = run("denied")?.args(Guest::Native.hello()).finish()?;
+    ensure!(output.code != 0, "it ran");
+    output.complains("it is a Linux program, and the runtime's option LinuxPrograms denies those")?;
+    let sandbox = run("paused")?.annotation("io.kubernetes.cri.container-type", "sandbox");
+    sandbox.args(Guest::Native.hello()).finish()?.ok()?.prints("hello")?;
+    let guest = run("guest")?.annotation("lighter.wasm/allow-native-exec", "true");
+    guest.args(Guest::Wasm.ready()).detach()?;
+    let output = daemon.exec("guest", "inside", Guest::Native.hello()).finish()?;
+    ensure!(output.code != 0, "the exec ran");
+    output.complains("the runtime's option LinuxPrograms denies those")?;
+    daemon.exec("guest", "wasm", Guest::Wasm.hello()).finish()?.ok()?.prints("hello")?;
+    daemon.kill_and_delete("guest")
+}
+
+/// A container's choice of an engine that is not allowed is told, with what is.
+fn engines(daemon: &Containerd) -> Result<()> {
+    let hello = |allowed: &str| {
+        Ok::<_, anyhow::Error>(
+            with(daemon, "chosen", &format!("Engines = [{allowed}]\n"))?.args(Guest::Wasm.hello()),
+        )
+    };
+    hello(&format!("'abacus', '{}'", daemon.shim.engine()))?.finish()?.ok()?.prints("hello")?;
+    let output = hello("'abacus'")?.annotation("lighter.wasm/engine", "wasmtime").finish()?;
+    ensure!(output.code != 0, "it ran");
+    let output = output.complains("the annotation lighter.wasm/engine says \"wasmtime\"")?;
+    output.complains("and the runtime's option Engines allows only abacus")?;
+    let output = hello("")?.finish()?;
+    ensure!(output.code != 0, "it ran");
+    output.complains("the runtime's option Engines allows none").map(drop)
+}
+
+/// What the option does not name no annotation opens; a rule that is none fails Create.
+fn allowed_outbound(daemon: &Containerd) -> Result<()> {
+    let client = |id: &str, floor: &str| {
+        let run = with(daemon, id, &format!("AllowedOutbound = '{floor}'\n"))?;
+        let run = run.annotation("lighter.wasm/allowed-outbound", "*");
+        Ok::<_, anyhow::Error>(run.args(&["/guests/socket-client.wasm", "http://127.0.0.1:9/"]))
+    };
+    let words =
+        "lighter: the guest may not connect to 127.0.0.1:9: the option AllowedOutbound does not name it";
+    client("floored", "10.0.0.0/8")?.finish()?.exits(1)?.complains(words)?;
+    let output = client("floored", "127.0.0.1")?.finish()?.exits(1)?;
+    ensure!(!output.stderr.contains("may not"), "what is named is refused: {}", output.stderr);
+    let output = client("wrong", "https://a.test")?.finish()?;
+    ensure!(output.code != 0, "it ran");
+    output.complains("the option AllowedOutbound names \"https://a.test\", which is a URL").map(drop)
 }
 
 /// When memory runs out, the kernel takes a pod before it takes containerd.

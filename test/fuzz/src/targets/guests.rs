@@ -145,6 +145,7 @@ fn run(engine: &Wasmtime, module: &Ready) -> anyhow::Result<()> {
         listens: vec![],
         http: None,
         outbound: Outbound::everything(),
+        floor: Outbound::everything(),
     };
     let equipment = Equipment { bound: Bound::in_file(bound), sockets: vec![], stop: None };
     // How it ends is the guest's affair.

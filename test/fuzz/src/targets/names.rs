@@ -22,7 +22,7 @@ pub fn make() -> anyhow::Result<Run> {
         assert!(written.is_ok(), "the folder is ours: {written:?}");
         let names = String::from_utf8_lossy(next()).into_owned();
         for outbound in [Outbound::everything(), bounded.clone()] {
-            let egress = Arc::new(Egress::new(outbound, sources(), Box::new(|_| {})));
+            let egress = Arc::new(Egress::new([outbound], sources(), Box::new(|_| {})));
             for name in names.lines().take(4) {
                 if let Ok(addresses) = runtime.block_on(egress.lookup(name)) {
                     assert!(!addresses.is_empty(), "{name}");

@@ -55,7 +55,7 @@ pub fn make() -> anyhow::Result<Run> {
 
 fn run(runtime: &Runtime, input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let mut sockets = Sockets::new(Box::new(All(input.arbitrary()?)));
-    let egress = Arc::new(Egress::new(Outbound::everything(), Sources::default(), Box::new(|_| {})));
+    let egress = Arc::new(Egress::new([Outbound::everything()], Sources::default(), Box::new(|_| {})));
     let count = input.int_in_range(1..=24)?;
     let mut calls: Vec<(u8, [u32; 8])> = Vec::new();
     for _ in 0..count {

@@ -59,7 +59,7 @@ fn prepare(
     mut fds: VecDeque<OwnedFd>,
     inheritance: &Inheritance,
 ) -> anyhow::Result<Report> {
-    let Request::Prepare { format, function, memory, engine, cgroup } = request else {
+    let Request::Prepare { format, function, memory, engine, engines, cgroup } = request else {
         bail!("{request:?} is not a compiler's")
     };
     go_in(*cgroup, take_entry(*cgroup, &mut fds))?;
@@ -68,7 +68,7 @@ fn prepare(
     let compiled = || {
         let wasm = binary(*format, wasm.into())?;
         let world = World::detect(&wasm, function.as_deref())?;
-        let engine = inheritance.engines.choose(&world, engine.as_ref())?;
+        let engine = inheritance.engines.choose(&world, engine.as_ref(), engines.as_deref())?;
         anyhow::Ok((engine.compile(&wasm, &world)?, world))
     };
     let (code, world) = match compiled() {

@@ -115,7 +115,11 @@ fn box_and_load(
     // the daemon sealed it, or found it whole in the cache, which only root can write to. It reached us through
     // a socket that only the daemon and this nursery hold.
     let code = unsafe { Compiled::vouched(code) };
-    let engine = inheritance.engines.choose(&guest.world, workload.engine().as_ref())?;
+    let engine = inheritance.engines.choose(
+        &guest.world,
+        workload.engine().as_ref(),
+        workload.options.engines.as_deref(),
+    )?;
     let mapped = privileges::without_power(|| engine.map(code, &guest))??;
     steps.done("code mapped");
     let starter = match &home {
