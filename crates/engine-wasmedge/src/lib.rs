@@ -50,7 +50,10 @@ impl WasmEdge {
         CoreVersion::version_string().hash(&mut hash);
         settings::VERSION.hash(&mut hash);
         processor()?.hash(&mut hash);
-        Ok(Self { fingerprint: format!("{:016x}", hash.finish()), plugins: Plugins::load()? })
+        // What is refused without them is not refused with them, and a refusal is remembered.
+        let plugins = Plugins::load()?;
+        plugins.names().for_each(|name| name.hash(&mut hash));
+        Ok(Self { fingerprint: format!("{:016x}", hash.finish()), plugins })
     }
 }
 

@@ -44,9 +44,14 @@ impl Plugins {
         Ok(Self(offers.into_iter().flatten().collect()))
     }
 
+    /// The modules that guests may import from.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|offer| offer.name.as_str())
+    }
+
     /// Whether guests may import from `module`.
     pub fn offers(&self, module: &str) -> bool {
-        self.0.iter().any(|offer| offer.name == module)
+        self.names().any(|name| name == module)
     }
 
     /// What a guest of `world` imports from, by its names.
