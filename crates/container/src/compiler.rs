@@ -33,7 +33,7 @@ pub fn enter_box(memory: u64) -> anyhow::Result<()> {
     privileges::become_powerless(user)?;
     // A change of user clears it: whose daemon is gone compiles for nobody.
     set_parent_process_death_signal(Some(Signal::KILL)).context("cannot end with the daemon")?;
-    Filter::of_compiler()?.install()
+    Filter::of_compiler()?.bound().install()
 }
 
 /// In its own namespace every such process is the first.

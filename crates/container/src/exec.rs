@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use anyhow::{Context, anyhow, ensure};
 use libcontainer::syscall::Syscall;
 use libcontainer::syscall::syscall::create_syscall;
-use libcontainer::{apparmor, capabilities, seccomp, tty};
+use libcontainer::{apparmor, capabilities, tty};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, chdir, setgroups, setsid};
@@ -17,7 +17,7 @@ use workload::Workload;
 use crate::inside::Inside;
 use crate::mounts::sentence;
 use crate::program::{self, Prepared};
-use crate::{keyring, privileges, rootfs};
+use crate::{keyring, privileges, profile, rootfs};
 
 /// A process that is in the container, with all its power still.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct Entered {
 pub fn enter(workload: &Workload, inside: &Inside) -> anyhow::Result<Entered> {
     // Looked up outside, where the image's own /proc, /sys and links mean nothing.
     let env = rootfs::env_with_home(workload);
-    let granted = workload.process().capabilities().clone().unwrap_or_else(no_capabilities);
+    let granted = privileges::granted(workload.process());
     setsid().context("cannot make a session")?;
     keyring::join(workload)?;
     privileges::limit(workload.process())?;
@@ -77,14 +77,14 @@ fn give_up_power(
     let process = workload.process();
     let no_new_privileges = process.no_new_privileges().unwrap_or(false);
     if !no_new_privileges {
-        filter(workload)?;
+        profile::narrow_program(workload)?;
     }
     become_user(process, system)?;
     capabilities::drop_privileges(granted, system)
         .map_err(|error| anyhow!("cannot drop the capabilities: {}", sentence(&error)))?;
     if no_new_privileges {
         rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")?;
-        filter(workload)?;
+        profile::narrow_program(workload)?;
     }
     Ok(())
 }
@@ -97,31 +97,6 @@ fn become_user(process: &Process, system: &dyn Syscall) -> anyhow::Result<()> {
     system
         .set_id(Uid::from_raw(user.uid()), Gid::from_raw(user.gid()))
         .map_err(|error| anyhow!("cannot become user {}: {}", user.uid(), sentence(&error)))
-}
-
-/// A spec without capabilities grants none, whatever the container's first process has.
-fn no_capabilities() -> LinuxCapabilities {
-    let mut none = LinuxCapabilities::default();
-    none.set_bounding(Some([].into()))
-        .set_effective(Some([].into()))
-        .set_permitted(Some([].into()))
-        .set_inheritable(Some([].into()))
-        .set_ambient(Some([].into()));
-    none
-}
-
-/// The container's own seccomp filter, for every process of it.
-fn filter(workload: &Workload) -> anyhow::Result<()> {
-    let Some(rules) = workload.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref()) else {
-        return Ok(());
-    };
-    ensure!(
-        !seccomp::is_notify(rules),
-        "cannot execute a program under a seccomp filter that notifies a listener"
-    );
-    seccomp::initialize_seccomp(rules)
-        .map(drop)
-        .map_err(|error| anyhow!("cannot install the seccomp filter: {}", sentence(&error)))
 }
 
 /// A terminal of the container's own devpts, so that `tty` finds its name. libcontainer opens it, checks

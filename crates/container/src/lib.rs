@@ -5,7 +5,7 @@
 //! no engine, no ttrpc and starts no thread.
 //!
 //! Unsafe code lives in [`birth`] (clone3), `cgroup::devices::kernel` (bpf), [`ending`] (a signal handler), `keyring`
-//! (keyctl), `loopback` (an ioctl) and [`process`] (real-time signals).
+//! (keyctl), `loopback` (an ioctl), [`process`] (real-time signals) and the tests of [`seccomp`].
 
 pub mod bare;
 pub mod birth;
@@ -27,6 +27,7 @@ pub mod native;
 pub mod places;
 pub mod privileges;
 pub mod process;
+mod profile;
 pub mod program;
 pub mod rootfs;
 pub mod sealed;

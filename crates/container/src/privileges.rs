@@ -4,7 +4,7 @@ use anyhow::Context;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
+use oci_spec::runtime::{LinuxCapabilities, PosixRlimit, PosixRlimitType, Process};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 /// Sets the spec's resource limits. While still root: raising a hard limit needs CAP_SYS_RESOURCE.
@@ -19,6 +19,19 @@ pub(crate) fn limit(process: &Process) -> anyhow::Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// The capabilities that a spec grants a Linux program: none where it names none, as with runc.
+pub(crate) fn granted(process: &Process) -> LinuxCapabilities {
+    process.capabilities().clone().unwrap_or_else(|| {
+        let mut none = LinuxCapabilities::default();
+        none.set_bounding(Some([].into()))
+            .set_effective(Some([].into()))
+            .set_permitted(Some([].into()))
+            .set_inheritable(Some([].into()))
+            .set_ambient(Some([].into()));
+        none
+    })
 }
 
 /// Becomes the spec's user, for good, with no capability left to come back by.

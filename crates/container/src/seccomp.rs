@@ -7,52 +7,75 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use libc::c_long;
+use nix::unistd::getpid;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch,
 };
 
-/// The compiled filter of a Wasm box: the programs it consists of, in the order in which they are installed.
+/// The compiled filter of a Wasm box: the programs it consists of, in the order in which they are installed. It holds
+/// for whichever process installs it: [`ITSELF`] stands for that one's id.
 #[derive(Clone, Debug)]
 pub struct Filter(Vec<BpfProgram>);
+
+/// In a compiled filter, the place of the id of the process that will install it: no process has this one
+/// (`PID_MAX_LIMIT` is 2²²), and no other number of a filter is like it.
+const ITSELF: i32 = 0x7e57_ab1e;
 
 /// `_IOWR('f', 16, struct pm_scan_arg)`, see ioctl(2): libc does not name it.
 const PAGEMAP_SCAN: i32 = 0xc060_6610_u32.cast_signed();
 
+/// Commands of fcntl(2) that libc does not name: by them and `F_SETOWN` the kernel is told whom to signal.
+const F_SETSIG: i32 = 10;
+const F_SETOWN_EX: i32 = 15;
+
+/// System calls by their names in libc, each with its number.
+macro_rules! calls {
+    ($($name:ident)*) => { &[$((stringify!($name), libc::$name)),*] };
+}
+
 /// System calls without conditions: files, memory, time, waiting, sockets once made, ending.
-#[rustfmt::skip]
-const ALLOWED: &[c_long] = &[
+const ALLOWED: &[(&str, c_long)] = calls![
     // Files below descriptors that are open, and below the box's root.
-    libc::SYS_read, libc::SYS_readv, libc::SYS_pread64, libc::SYS_preadv, libc::SYS_preadv2,
-    libc::SYS_write, libc::SYS_writev, libc::SYS_pwrite64, libc::SYS_pwritev, libc::SYS_pwritev2,
-    libc::SYS_openat, libc::SYS_openat2, libc::SYS_close, libc::SYS_close_range, libc::SYS_lseek,
-    libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_fstatfs, libc::SYS_faccessat, libc::SYS_faccessat2,
-    libc::SYS_getdents64, libc::SYS_readlinkat, libc::SYS_unlinkat, libc::SYS_mkdirat, libc::SYS_linkat,
-    libc::SYS_symlinkat, libc::SYS_renameat, libc::SYS_renameat2, libc::SYS_utimensat, libc::SYS_ftruncate, libc::SYS_fallocate,
-    libc::SYS_fadvise64, libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_sync_file_range,
-    libc::SYS_copy_file_range, libc::SYS_fcntl, libc::SYS_flock, libc::SYS_dup, libc::SYS_dup3, libc::SYS_getcwd,
+    SYS_read SYS_readv SYS_pread64 SYS_preadv SYS_preadv2
+    SYS_write SYS_writev SYS_pwrite64 SYS_pwritev SYS_pwritev2
+    SYS_openat SYS_openat2 SYS_close SYS_close_range SYS_lseek
+    SYS_fstat SYS_newfstatat SYS_statx SYS_fstatfs SYS_faccessat SYS_faccessat2
+    SYS_getdents64 SYS_readlinkat SYS_unlinkat SYS_mkdirat SYS_linkat
+    SYS_symlinkat SYS_renameat SYS_renameat2 SYS_utimensat SYS_ftruncate SYS_fallocate
+    SYS_fadvise64 SYS_fsync SYS_fdatasync SYS_sync_file_range
+    SYS_copy_file_range SYS_flock SYS_dup SYS_dup3 SYS_getcwd
     // Memory.
-    libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_brk, libc::SYS_membarrier,
+    SYS_munmap SYS_mremap SYS_madvise SYS_brk SYS_membarrier
     // Time, chance and waiting.
-    libc::SYS_clock_gettime, libc::SYS_clock_getres, libc::SYS_clock_nanosleep, libc::SYS_nanosleep,
-    libc::SYS_gettimeofday, libc::SYS_getrandom, libc::SYS_sched_yield, libc::SYS_sched_getaffinity,
-    libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2, libc::SYS_eventfd2,
-    libc::SYS_ppoll, libc::SYS_pselect6, libc::SYS_pipe2, libc::SYS_futex, libc::SYS_timerfd_create,
-    libc::SYS_timerfd_settime, libc::SYS_timerfd_gettime,
+    SYS_clock_gettime SYS_clock_getres SYS_clock_nanosleep SYS_nanosleep
+    SYS_gettimeofday SYS_getrandom SYS_sched_yield SYS_sched_getaffinity
+    SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_pwait SYS_epoll_pwait2 SYS_eventfd2
+    SYS_ppoll SYS_pselect6 SYS_pipe2 SYS_futex SYS_timerfd_create
+    SYS_timerfd_settime SYS_timerfd_gettime
     // Sockets; making one is conditional.
-    libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4, libc::SYS_connect, libc::SYS_shutdown,
-    libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_getsockopt, libc::SYS_setsockopt,
-    libc::SYS_sendto, libc::SYS_recvfrom, libc::SYS_sendmsg, libc::SYS_recvmsg, libc::SYS_sendmmsg, libc::SYS_recvmmsg,
+    SYS_bind SYS_listen SYS_accept SYS_accept4 SYS_connect SYS_shutdown
+    SYS_getsockname SYS_getpeername SYS_getsockopt SYS_setsockopt
+    SYS_sendto SYS_recvfrom SYS_sendmsg SYS_recvmsg SYS_sendmmsg SYS_recvmmsg
     // Itself.
-    libc::SYS_getpid, libc::SYS_gettid, libc::SYS_getuid, libc::SYS_geteuid, libc::SYS_getgid, libc::SYS_getegid,
-    libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigreturn, libc::SYS_sigaltstack,
-    libc::SYS_restart_syscall, libc::SYS_tgkill, libc::SYS_exit, libc::SYS_exit_group,
-    libc::SYS_set_robust_list, libc::SYS_rseq,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_epoll_wait,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_poll,
+    SYS_getpid SYS_gettid SYS_getuid SYS_geteuid SYS_getgid SYS_getegid
+    SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn SYS_sigaltstack
+    SYS_restart_syscall SYS_exit SYS_exit_group
+    SYS_set_robust_list SYS_rseq
 ];
+/// Those of them that only this machine has.
+#[cfg(target_arch = "x86_64")]
+const ALSO: &[(&str, c_long)] = calls![SYS_epoll_wait SYS_poll];
+#[cfg(not(target_arch = "x86_64"))]
+const ALSO: &[(&str, c_long)] = &[];
+/// System calls of which not all is allowed, and not in every filter.
+const IN_PART: &[(&str, c_long)] = calls![SYS_clone SYS_clone3 SYS_fcntl SYS_ioctl SYS_mmap SYS_mprotect SYS_prlimit64 SYS_socket SYS_tgkill];
+
+/// Whether a guest's process may make the system call `name`, in this filter or that.
+pub(crate) fn knows(name: &str) -> bool {
+    let of_libc = |(known, _): &(&str, c_long)| known.strip_prefix("SYS_") == Some(name);
+    [ALLOWED, ALSO, IN_PART].iter().any(|calls| calls.iter().any(of_libc))
+}
 
 /// What a process that only compiles has no use for: it reports by sendmsg.
 #[rustfmt::skip]
@@ -130,7 +153,26 @@ impl Filter {
         Ok(Self(vec![no_clone3()?, allow_only(rules)?]))
     }
 
-    /// Narrows the process to the filter, for good.
+    /// The filter for the calling process.
+    pub(crate) fn bound(&self) -> Bound {
+        self.bound_to(getpid().as_raw())
+    }
+
+    fn bound_to(&self, pid: i32) -> Bound {
+        let mut programs = self.0.clone();
+        for instruction in programs.iter_mut().flatten().filter(|is| is.k == ITSELF.cast_unsigned()) {
+            instruction.k = pid.cast_unsigned();
+        }
+        Bound(programs)
+    }
+}
+
+/// A filter of one process's own.
+#[derive(Debug)]
+pub(crate) struct Bound(Vec<BpfProgram>);
+
+impl Bound {
+    /// Narrows the process to the filter, for good. Asks the kernel for seccomp(2) and prctl(2) and nothing else.
     ///
     /// # Errors
     /// When the kernel has no seccomp.
@@ -168,7 +210,8 @@ fn allow_only(rules: BTreeMap<c_long, Vec<SeccompRule>>) -> anyhow::Result<BpfPr
 }
 
 fn rules() -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
-    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, vec![])).collect();
+    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> =
+        [ALLOWED, ALSO].concat().into_iter().map(|(_, call)| (call, vec![])).collect();
     for family in [libc::AF_INET, libc::AF_INET6] {
         let rule = SeccompRule::new(vec![equals(0, family)?])?;
         rules.entry(libc::SYS_socket).or_default().push(rule);
@@ -181,6 +224,16 @@ fn rules() -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
     let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?;
     let sets_none = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?;
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![own, sets_none])?]);
+    // A process that aborts kills itself; in a shared pid namespace it would reach its neighbours.
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![equals(0, ITSELF)?])?]);
+    rules.insert(
+        libc::SYS_fcntl,
+        vec![SeccompRule::new(vec![
+            differs(1, libc::F_SETOWN)?,
+            differs(1, F_SETOWN_EX)?,
+            differs(1, F_SETSIG)?,
+        ])?],
+    );
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(call, vec![SeccompRule::new(vec![without_exec()?])?]);
     }
@@ -190,6 +243,11 @@ fn rules() -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
 fn equals(argument: u8, value: i32) -> anyhow::Result<SeccompCondition> {
     let value = u64::from(value.cast_unsigned());
     Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?)
+}
+
+fn differs(argument: u8, value: i32) -> anyhow::Result<SeccompCondition> {
+    let value = u64::from(value.cast_unsigned());
+    Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)?)
 }
 
 /// The protection (third argument of mmap and mprotect) lacks PROT_EXEC.
@@ -212,6 +270,55 @@ mod tests {
         assert_eq!(Filter::compile(&[Need::UnixSockets]).unwrap().0.len(), 1);
         assert_eq!(Filter::compile(&[Need::Threads, Need::UnixSockets]).unwrap().0.len(), 2);
         assert_eq!(Filter::of_compiler().unwrap().0.len(), 2);
+    }
+
+    #[test]
+    fn every_call_that_is_allowed_is_known_by_its_name() {
+        let mut rules = rules().unwrap();
+        allow_threads(&mut rules).unwrap();
+        let named: Vec<_> = [ALLOWED, ALSO, IN_PART].concat().into_iter().map(|(_, call)| call).collect();
+        rules.keys().for_each(|call| assert!(named.contains(call), "{call}"));
+        assert_eq!(named.len(), rules.len());
+        assert!(knows("read") && knows("tgkill") && !knows("ptrace"));
+    }
+
+    /// Each process's filter has its own id where a signal may go, once, and nothing is left of the place.
+    #[test]
+    fn only_the_process_itself_is_signalled() {
+        let filter = Filter::compile(&[Need::Threads]).unwrap();
+        let with = |programs: &[BpfProgram], number: i32| {
+            programs.iter().flatten().filter(|is| is.k == number.cast_unsigned()).count()
+        };
+        assert_eq!(with(&filter.0, ITSELF), 1);
+        let Bound(bound) = filter.bound_to(4_000_001);
+        assert_eq!((with(&bound, ITSELF), with(&bound, 4_000_001)), (0, 1));
+    }
+
+    /// The kernel's own word, in a thread that ends with the test: nothing is sent, not even where it may be.
+    #[test]
+    fn a_signal_reaches_nobody_else() {
+        let tgkill = |pid: libc::pid_t, tid: libc::pid_t| {
+            #[expect(unsafe_code, reason = "no wrapper of tgkill has a process and no signal")]
+            // SAFETY: takes integers only; signal 0 asks whether one could be sent.
+            let sent = unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, 0) };
+            if sent == 0 { 0 } else { std::io::Error::last_os_error().raw_os_error().unwrap() }
+        };
+        let owned = |command: libc::c_int| {
+            #[expect(unsafe_code, reason = "no wrapper of fcntl knows this command")]
+            // SAFETY: takes integers only.
+            let set = unsafe { libc::fcntl(0, command, 1) };
+            if set == 0 { 0 } else { std::io::Error::last_os_error().raw_os_error().unwrap() }
+        };
+        let (mother, own) = (nix::unistd::getppid().as_raw(), getpid().as_raw());
+        let asked = std::thread::spawn(move || {
+            Filter::compile(&[Need::Threads]).unwrap().bound().install().unwrap();
+            let tid = nix::unistd::gettid().as_raw();
+            let may_be_sent = [tgkill(own, tid), tgkill(mother, mother), tgkill(1, 1)];
+            (may_be_sent, [libc::F_SETOWN, F_SETSIG, F_SETOWN_EX].map(owned), owned(libc::F_GETFD))
+        });
+        let (sent, refused, other) = asked.join().unwrap();
+        assert_eq!(sent, [0, libc::EPERM, libc::EPERM]);
+        assert_eq!((refused, other), ([libc::EPERM; 3], 0));
     }
 
     /// What would let a guest's process become or make another one, or change the kernel's mind.

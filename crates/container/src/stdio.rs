@@ -1,10 +1,14 @@
-//! Standard input, output and error: the paths containerd names, straight into the container.
+//! Standard input, output and error, from the paths containerd names.
 //!
-//! Nothing copies. The daemon only holds the fifos open, as runc's shim does, so that a restart of
+//! Fifos go straight into the container. The daemon only holds them open, as runc's shim does, so that a restart of
 //! containerd breaks no pipe; it lets go when the process has ended, and the readers see the end.
 //! Standard input ends when a CloseIO has come and the clients have closed it.
+//!
+//! A file never does: whoever has it open could shorten it. The container writes into a pipe of its own, and what
+//! comes out of that is the daemon's to append ([`Log`]).
 
-use std::fs::File;
+mod log;
+
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
@@ -14,6 +18,8 @@ use anyhow::{Context, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 use rustix::pipe::PipeFlags;
+
+pub use self::log::{Left, Log};
 
 /// What containerd asked for, each a path, a URI or empty for nothing.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +39,8 @@ pub struct Stdio {
     pub process: [OwnedFd; 3],
     /// What the daemon keeps until the process has ended.
     pub hold: Hold,
+    /// What the daemon is to carry into files.
+    pub logs: Vec<Log>,
     /// The program that reads the output, where the paths name one: it is yet to be started.
     pub logger: Option<Logger>,
 }
@@ -139,52 +147,78 @@ fn fifo(uri: &str) -> Option<PathBuf> {
 /// Names the path that is missing, or a scheme that is not known.
 pub fn open(paths: &Paths, owner: Owner) -> anyhow::Result<Stdio> {
     let mut hold = Hold::default();
-    let (stdin, held) =
-        open_one(&paths.stdin, OFlags::RDONLY, owner).context("cannot open standard input")?;
+    let (stdin, held) = match target(&paths.stdin).context("cannot open standard input")? {
+        Target::Log(path) => (open_named(&path, OFlags::RDONLY)?, None),
+        Target::Path(path) => open_one(&path, OFlags::RDONLY, owner).context("cannot open standard input")?,
+    };
     hold.stdin = held;
     if let Some(("binary", program)) = paths.stdout.split_once("://") {
         let ((read_out, stdout), (read_err, stderr)) = (pipe(owner)?, pipe(owner)?);
         let logger = Logger { command: command(program), pipes: [read_out, read_err] };
-        return Ok(Stdio { process: [stdin, stdout, stderr], hold, logger: Some(logger) });
+        return Ok(Stdio { process: [stdin, stdout, stderr], hold, logs: Vec::new(), logger: Some(logger) });
     }
-    let (stdout, held) =
-        open_one(&paths.stdout, OFlags::WRONLY, owner).context("cannot open standard output")?;
-    hold.outputs.extend(held);
-    let (stderr, held) =
-        open_one(&paths.stderr, OFlags::WRONLY, owner).context("cannot open standard error")?;
-    hold.outputs.extend(held);
-    Ok(Stdio { process: [stdin, stdout, stderr], hold, logger: None })
+    let mut logs = Vec::new();
+    let mut output = |uri: &str| match target(uri)? {
+        Target::Log(path) => {
+            let (read, write) = pipe(owner)?;
+            logs.push(Log::create(&path, read).with_context(|| path.display().to_string())?);
+            anyhow::Ok(write)
+        }
+        Target::Path(path) => {
+            let (end, held) = open_one(&path, OFlags::WRONLY, owner)?;
+            hold.outputs.extend(held);
+            Ok(end)
+        }
+    };
+    let stdout = output(&paths.stdout).context("cannot open standard output")?;
+    let stderr = output(&paths.stderr).context("cannot open standard error")?;
+    Ok(Stdio { process: [stdin, stdout, stderr], hold, logs, logger: None })
 }
 
-/// The descriptor for the process and, for a fifo, one for the daemon.
-fn open_one(uri: &str, direction: OFlags, owner: Owner) -> anyhow::Result<(OwnedFd, Option<OwnedFd>)> {
-    if uri.is_empty() {
-        return Ok((open_path(Path::new("/dev/null"), direction).context("/dev/null")?, None));
-    }
+/// Where a stream leads.
+enum Target {
+    /// To what is there: a fifo, a device.
+    Path(PathBuf),
+    /// To a file that is made where there is none.
+    Log(PathBuf),
+}
+
+fn target(uri: &str) -> anyhow::Result<Target> {
     let path = match uri.split_once("://") {
-        None => PathBuf::from(uri),
-        Some(("fifo", path)) => PathBuf::from(path),
-        Some(("file", path)) => return Ok((create_log(path).with_context(|| path.to_owned())?, None)),
+        None if uri.is_empty() => "/dev/null",
+        None => uri,
+        Some(("fifo", path)) => path,
+        Some(("file", path)) => return Ok(Target::Log(path.into())),
         Some((scheme, _)) => {
             bail!("{uri}: this shim writes to paths, fifo://, file:// and binary://, not to {scheme}://")
         }
     };
+    let is_file = Path::new(path).metadata().with_context(|| path.to_owned())?.is_file();
+    Ok(if is_file { Target::Log(path.into()) } else { Target::Path(path.into()) })
+}
+
+/// The descriptor for the process and, for a fifo, one for the daemon.
+fn open_one(path: &Path, direction: OFlags, owner: Owner) -> anyhow::Result<(OwnedFd, Option<OwnedFd>)> {
     let kind = path.metadata().with_context(|| path.display().to_string())?.file_type();
     if !kind.is_fifo() {
-        return Ok((open_path(&path, direction).with_context(|| path.display().to_string())?, None));
+        return Ok((open_named(path, direction)?, None));
     }
     // Both directions first: with a reader and a writer there, opening one end does not wait.
-    let hold = open_path(&path, OFlags::RDWR).with_context(|| path.display().to_string())?;
-    let end = open_path(&path, direction).with_context(|| path.display().to_string())?;
+    let hold = open_named(path, OFlags::RDWR)?;
+    let end = open_named(path, direction)?;
     give(&end, owner).with_context(|| path.display().to_string())?;
     Ok((end, Some(hold)))
 }
 
-/// A pipe's reading end, for a logger, and its writing end, for the process.
+fn open_named(path: &Path, direction: OFlags) -> anyhow::Result<OwnedFd> {
+    open_path(path, direction).with_context(|| path.display().to_string())
+}
+
+/// A pipe's reading end, for a logger or the daemon, and its writing end, for the process.
 fn pipe(owner: Owner) -> anyhow::Result<(OwnedFd, OwnedFd)> {
     let (read, write) =
-        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context("cannot make a pipe to the logger")?;
-    give(&write, owner).context("cannot make a pipe to the logger")?;
+        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context("cannot make a pipe for the output")?;
+    give(&write, owner).context("cannot make a pipe for the output")?;
     Ok((read, write))
 }
 
@@ -230,17 +264,10 @@ fn open_path(path: &Path, direction: OFlags) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(CWD, path, direction | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?)
 }
 
-fn create_log(path: &str) -> io::Result<OwnedFd> {
-    if let Some(folder) = Path::new(path).parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let file = File::options().create(true).append(true).open(path)?;
-    Ok(file.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::{Read, Write};
 
     #[test]
@@ -303,6 +330,33 @@ mod tests {
         let mut text = String::new();
         File::from(stdin).read_to_string(&mut text).unwrap();
         assert_eq!(text, "line");
+    }
+
+    /// However a log is named, its file is not what the process holds, and no line of it is lost or shortened.
+    #[test]
+    fn a_log_is_out_of_the_process_s_reach() {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, there) = (folder.path().join("made/log"), folder.path().join("there"));
+        std::fs::write(&there, "earlier\n").unwrap();
+        let paths = Paths {
+            stdout: format!("file://{}", made.display()),
+            stderr: there.display().to_string(),
+            ..Paths::default()
+        };
+        let Stdio { process: [_, stdout, stderr], mut logs, .. } = open(&paths, Owner::default()).unwrap();
+        for output in [&stdout, &stderr] {
+            assert!(rustix::fs::ftruncate(output, 0).is_err(), "it holds the log itself");
+            File::from(output.try_clone().unwrap()).write_all(b"line\n").unwrap();
+        }
+        let mut carry = || -> Vec<Left> {
+            let carried = logs.iter_mut().map(Log::carry);
+            carried.map(|(left, lost)| lost.map(|()| left).unwrap()).collect()
+        };
+        assert_eq!(carry(), [Left::Nothing; 2]);
+        assert_eq!(std::fs::read_to_string(&made).unwrap(), "line\n");
+        assert_eq!(std::fs::read_to_string(&there).unwrap(), "earlier\nline\n");
+        drop((stdout, stderr));
+        assert_eq!(carry(), [Left::End; 2]);
     }
 
     #[test]

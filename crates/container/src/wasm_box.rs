@@ -18,7 +18,7 @@ use crate::inside::Inside;
 use crate::mounts::Trees;
 use crate::namespaces::{Namespaces, Opened};
 use crate::seccomp::Filter;
-use crate::{bare, birth, ending, hooks, loopback, mounts, privileges, terminal};
+use crate::{bare, birth, ending, hooks, loopback, mounts, privileges, profile, terminal};
 
 /// Comes into the namespaces of other processes, before anybody outside looks at this one.
 ///
@@ -117,6 +117,9 @@ pub fn give_up_power(workload: &Workload, filter: &Filter) -> anyhow::Result<()>
     // A set-id change clears it, so it comes after: no guest outlives its daemon unnoticed.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("cannot tie the guest's life to the daemon's")?;
+    // The spec's own profile first: it cannot forbid what comes after, and ours is none that loosens it.
+    let filter = filter.bound();
+    profile::narrow_guest(workload)?;
     filter.install()
 }
 

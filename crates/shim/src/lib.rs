@@ -21,6 +21,7 @@ mod engines;
 mod events;
 pub mod info;
 mod log_fifo;
+mod logs;
 mod nursery;
 mod oom;
 pub mod options;

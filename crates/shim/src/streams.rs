@@ -1,5 +1,5 @@
-//! The standard streams of one process, from the paths containerd names to the process's end: fifos and
-//! files go straight into it, a terminal's traffic is carried, a logger is started beside it.
+//! The standard streams of one process, from the paths containerd names to the process's end: fifos go straight into
+//! it, what goes to a terminal or into a file is carried, a logger is started beside it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,7 @@ use workload::Workload;
 use crate::awaited::readable;
 use crate::console::Console;
 use crate::daemon::Daemon;
+use crate::logs::Carried;
 use crate::payload::Request;
 use crate::task::lock;
 
@@ -48,6 +49,7 @@ pub struct Streams {
     hold: Mutex<Option<Hold>>,
     unread: Mutex<Option<JoinHandle<()>>>,
     console: Option<Console>,
+    logs: Vec<Carried>,
     logger: Option<Reader>,
 }
 
@@ -82,13 +84,16 @@ pub async fn open_ends(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths)
     let stderr = if workload.terminal() { String::new() } else { paths.stderr.clone() };
     let paths = Paths { stderr, ..paths.clone() };
     let writers = await_readers(&workload.id, &paths).await;
-    let Stdio { process, hold, logger } = stdio::open(&paths, Owner { uid, gid: asked.io_gid })?;
+    let Stdio { process, hold, logs, logger } = stdio::open(&paths, Owner { uid, gid: asked.io_gid })?;
     drop(writers);
     let logger = match logger {
         Some(logger) => Some(start_logger(daemon, &workload.id, logger).await?),
         None => None,
     };
-    Ok(Opened { process, streams: Streams { hold: Mutex::new(Some(hold)), logger, ..Streams::default() } })
+    let logs =
+        logs.into_iter().map(|log| Carried::begin(&workload.id, log)).collect::<anyhow::Result<_>>()?;
+    let hold = Mutex::new(Some(hold));
+    Ok(Opened { process, streams: Streams { hold, logs, logger, ..Streams::default() } })
 }
 
 /// Waits until somebody reads the fifos, as runc's shim does: containerd's client opens them in its own time,
@@ -165,6 +170,16 @@ impl Streams {
         *lock(&self.unread) = Some(waits);
     }
 
+    /// Waits, within reason, until what the process of container `id` wrote by now is in its logs.
+    pub fn settled(&self, id: &str) -> impl Future<Output = ()> + use<> {
+        let logs: Vec<_> = self.logs.iter().map(|log| log.settled(id)).collect();
+        async {
+            for log in logs {
+                log.await;
+            }
+        }
+    }
+
     /// Waits for the last output of an ended process, within reason.
     pub async fn drained(&mut self) {
         let unread = lock(&self.unread).take();
@@ -175,6 +190,9 @@ impl Streams {
         }
         if let Some(console) = self.console.take() {
             console.drained().await;
+        }
+        for log in std::mem::take(&mut self.logs) {
+            log.drained().await;
         }
         if let Some(logger) = self.logger.take() {
             logger.end().await;

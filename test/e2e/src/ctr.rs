@@ -86,6 +86,15 @@ impl<'a> Run<'a> {
         self.flag("--mount", &format!("type=bind,src={},dst={path},options=rbind:{rights}", source.display()))
     }
 
+    /// A seccomp profile: that of a file, or containerd's own.
+    pub fn seccomp(mut self, profile: Option<&Path>) -> Self {
+        self.flags.push("--seccomp".into());
+        match profile {
+            Some(profile) => self.flag("--seccomp-profile", &profile.display().to_string()),
+            None => self,
+        }
+    }
+
     /// A read-only root file system.
     pub fn read_only(mut self) -> Self {
         self.flags.push("--read-only".into());

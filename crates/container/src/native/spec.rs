@@ -6,12 +6,12 @@ use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use oci_spec::runtime::{Mount, MountBuilder, Spec};
+use oci_spec::runtime::{Mount, MountBuilder, Process, Spec};
 use workload::Workload;
 
 use crate::cgroup::Folders;
 use crate::namespaces::Namespaces;
-use crate::{cgroup, mounts, rootfs, stage};
+use crate::{cgroup, mounts, privileges, rootfs, stage};
 
 /// Writes the spec into a bundle of libcontainer's own: with an absolute root, with HOME where the image's
 /// environment has none (libcontainer would ask the C library, which could load code from the image), and
@@ -26,6 +26,7 @@ pub fn write(workload: &Workload, folder: &Path, staged: &[(usize, PathBuf)]) ->
     }
     if let Some(process) = spec.process_mut() {
         process.set_env(Some(rootfs::env_with_home(workload)));
+        say_powers(process);
     }
     if let Some(linux) = spec.linux_mut() {
         let propagation = linux.rootfs_propagation().as_deref().map(mounts::propagation_of_root);
@@ -42,6 +43,13 @@ pub fn write(workload: &Workload, folder: &Path, staged: &[(usize, PathBuf)]) ->
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     serde_json::to_writer(std::io::BufWriter::new(file), &spec)
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// libcontainer leaves every capability to a program of whose capabilities nothing is said, and installs the seccomp
+/// filter too late wherever anything is said of `noNewPrivileges`.
+fn say_powers(process: &mut Process) {
+    process.set_capabilities(Some(privileges::granted(process)));
+    process.set_no_new_privileges(process.no_new_privileges().filter(|forbidden| *forbidden));
 }
 
 /// libcontainer opens the files of namespaces when it is in the user namespace already, whose root may not

@@ -95,7 +95,10 @@ fn out_of_turn(said: Option<(Report, Vec<OwnedFd>)>) -> Error {
     match said {
         Some((other, _)) => anyhow!("the container's process said {other:?} out of turn"),
         None => {
-            anyhow!("the container's process ended before its guest ran; was it killed, or out of memory?")
+            anyhow!(
+                "the container's process ended before its guest ran; was it killed, as by a seccomp profile, or out \
+                 of memory?"
+            )
         }
     }
 }

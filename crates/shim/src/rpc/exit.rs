@@ -34,6 +34,7 @@ pub async fn watch(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) 
     if process.is_first() {
         end_the_rest(&task).await;
     }
+    process.settled().await;
     if let Err(refusal) = process.advance(Event::Exit) {
         log::error!("container {id}: {refusal}");
     }

@@ -129,6 +129,14 @@ impl Process {
         act(lock(&self.streams).as_ref())
     }
 
+    /// Waits, within reason, until what it wrote by now is in its logs.
+    pub async fn settled(&self) {
+        let settled = self.with_streams(|streams| streams.map(|streams| streams.settled(&self.workload.id)));
+        if let Some(settled) = settled {
+            settled.await;
+        }
+    }
+
     /// Waits for the last output of an ended process, within reason, and lets go of its streams.
     pub async fn drained(&self) {
         let streams = lock(&self.streams).take();

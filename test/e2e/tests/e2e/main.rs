@@ -32,6 +32,7 @@ mod load;
 mod native;
 mod options;
 mod pod;
+mod profile;
 mod rpc;
 mod sealed;
 mod soak;
@@ -114,6 +115,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(streams::scenarios());
     scenarios.extend(bad::scenarios());
     scenarios.extend(pod::scenarios());
+    scenarios.extend(profile::scenarios());
     scenarios.extend(crash::scenarios());
     scenarios.extend(load::scenarios());
     scenarios.extend(survival::scenarios());

@@ -1,6 +1,6 @@
 //! Native Linux containers beside Wasm: what users of runc have.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::ctr::Run;
 use e2e::guests::Guest;
@@ -44,6 +44,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::any("native-path", |daemon| {
             daemon.run("n-path").args(&["echo", "found"]).finish()?.ok()?.prints("found").map(drop)
         }),
+        Scenario::any("native-powers-unsaid", powers_unsaid),
         Scenario::any("native-pid-1", |daemon| {
             shell(daemon, "echo $$").finish()?.ok()?.prints("1").map(drop)
         }),
@@ -71,4 +72,27 @@ fn native_stdin(daemon: &Containerd) -> Result<()> {
     daemon.becomes("n-stdin", "RUNNING")?;
     running.feed("one\ntwo\n")?;
     running.finish(e2e::process::LIMIT)?.ok()?.prints("2").map(drop)
+}
+
+/// A spec that names no capabilities grants none; `noNewPrivileges` written out as false is as good as left out,
+/// beside a filter, too.
+fn powers_unsaid(daemon: &Containerd) -> Result<()> {
+    let script = "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status; mkdir /tmp/new";
+    let mut spec = daemon.default_spec("n-unsaid", &["/bin/sh", "-c", script])?;
+    let process = spec["process"].as_object_mut().context("the default spec has no process")?;
+    process.remove("capabilities");
+    process.insert("noNewPrivileges".into(), false.into());
+    spec["linux"]["seccomp"] = serde_json::json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1 }],
+    });
+    let path = daemon.write_spec("n-unsaid", &spec)?;
+    let output = daemon.run_spec("n-unsaid", &path).finish()?;
+    let output = output.exits(1)?.complains("Operation not permitted")?;
+    let mut expected: Vec<_> = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
+        .map(|set| format!("{set}:\t0000000000000000"))
+        .into();
+    expected.extend(["NoNewPrivs:\t0".to_owned(), "Seccomp:\t2".to_owned()]);
+    ensure!(output.stdout.lines().eq(expected.iter()), "it has {:?}", output.stdout);
+    Ok(())
 }

@@ -24,6 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
         daemon.run("quiet").quiet().args(guest.hello()).finish()?.ok()?.prints("").map(drop)
     }));
     scenarios.extend(both("log-file", log_file));
+    scenarios.push(Scenario::any("native-log-kept", log_kept));
     scenarios.extend(both("logger", logger));
     scenarios.extend(both("logger-missing", logger_missing));
     scenarios
@@ -75,6 +76,25 @@ fn log_file(daemon: &Containerd, guest: Guest) -> Result<()> {
     ensure!(fs::read_to_string(&log)? == "hello\n", "the log says {:?}", fs::read_to_string(&log));
     daemon.delete_task("written", 0)?;
     daemon.delete_container("written")
+}
+
+/// A program can take back no line of its log, nor of an exec's: it has not the file.
+fn log_kept(daemon: &Containerd) -> Result<()> {
+    const SCRIPT: &str = "echo first; : >/proc/self/fd/1; : >/proc/self/fd/2; echo last";
+    const KEPT: &str = "first\nlast\n";
+    let log = |name: &str| daemon.scope.dir.join("log").join(name);
+    let says = |name: &str| {
+        poll(name, LIMIT, || Ok(fs::read_to_string(log(name)).is_ok_and(|text| text == KEPT).then_some(())))
+            .with_context(|| format!("the log says {:?}", fs::read_to_string(log(name))))
+    };
+    let script = format!("{SCRIPT}; exec sleep 1000");
+    let run = daemon.run("log-kept").args(&["/bin/sh", "-c", &script]);
+    run.detach_to(&format!("file://{}", log("log-kept").display()))?;
+    says("log-kept")?;
+    let exec = daemon.exec("log-kept", "one", &["/bin/sh", "-c", SCRIPT]);
+    exec.flag("--log-uri", &format!("file://{}", log("log-kept-exec").display())).detached()?;
+    says("log-kept-exec")?;
+    daemon.kill_and_delete("log-kept")
 }
 
 /// A program reads what the guest writes: on descriptor 3 its stdout, on 4 its stderr; it says on 5 that it

@@ -8,6 +8,7 @@ use e2e::cri::{self, Cri};
 use e2e::guests::Guest;
 use e2e::kernel;
 use e2e::runner::Scenario;
+use k8s_cri::v1::security_profile::ProfileType;
 use k8s_cri::v1::{self, Int64Value};
 use nix::mount::{MsFlags, mount};
 
@@ -16,6 +17,7 @@ use super::both;
 pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::from(both("user-and-groups", user_and_groups));
     scenarios.extend(both("no-capabilities", no_capabilities));
+    scenarios.extend(both("seccomp-profiles", seccomp_profiles));
     scenarios.extend(both("read-only-mount", read_only_mount));
     scenarios.extend(both("recursive-read-only-mount", recursive));
     scenarios.push(cri::any("cri-native-read-only-root", |cri| read_only_root(cri, Guest::Native)));
@@ -69,6 +71,35 @@ fn cgroups(cri: &Cri<'_>) -> Result<()> {
         done; true";
     let output = pod.container("one").script(script).finish()?.ok()?;
     ensure!(output.stdout.is_empty(), "it changed {}", output.stdout);
+    Ok(())
+}
+
+/// seccompProfile: RuntimeDefault, and one of the node's own that lets nobody make a folder.
+fn seccomp_profiles(cri: &Cri<'_>, guest: Guest) -> Result<()> {
+    const NO_FOLDERS: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}"#;
+    let volume = folder(cri, &format!("profile-{}", guest.word()))?;
+    fs::write(volume.join("note"), "what the guest moves")?;
+    let local = cri.daemon.scope.dir.join("tmp/no-folders.json");
+    fs::write(&local, NO_FOLDERS)?;
+    let profile = |kind: ProfileType, of: &Path| v1::SecurityProfile {
+        profile_type: kind.into(),
+        localhost_ref: of.display().to_string(),
+    };
+    let both = [
+        ("default", profile(ProfileType::RuntimeDefault, Path::new("")), 0),
+        ("own", profile(ProfileType::Localhost, &local), 1),
+    ];
+    let pod = cri.pod("profiles").run()?;
+    for (name, profile, code) in both {
+        let plan = pod.container(name).mount(&volume, "/volume", |_| ());
+        let plan = plan.security(|security| security.seccomp = Some(profile));
+        let plan = match guest {
+            Guest::Wasm => plan.args(&["/cases/folders.wasm"]),
+            Guest::Native => plan.script(&format!("mkdir /volume/{name}")),
+        };
+        plan.finish()?.exits(code).with_context(|| format!("under the profile {name}"))?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,106 @@
+//! The seccomp profile of a container's spec, over guests: it forbids beside their own filter, and whatever clients
+//! usually send forbids nothing that guests need.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::guests::Guest;
+use e2e::process::LIMIT;
+use e2e::runner::Scenario;
+use serde_json::{Value, json};
+
+use crate::data::shared_folder;
+
+/// Makes folders in `/volume`; ends with 0 where it may.
+const FOLDERS: &[&str] = &["/cases/folders.wasm"];
+/// 128 and SIGSYS.
+const KILLED: i32 = 159;
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("profile-default", usual),
+        Scenario::ours("profile-default-p2", |daemon| {
+            let run = daemon.run("usual").seccomp(None).args(&["/cases/component.wasm"]);
+            run.finish()?.ok().map(drop)
+        }),
+        Scenario::ours("http-profile-default", |daemon| {
+            let web = daemon.run("web").seccomp(None).args(&["/guests/http-hello.wasm"]).serve()?;
+            web.lives()?;
+            web.end()
+        }),
+        Scenario::ours("profile-mkdir-refused", |daemon| {
+            folders(daemon, "refused", Some(mkdir("SCMP_ACT_ERRNO")), 1)?;
+            folders(daemon, "made", None, 0)
+        }),
+        Scenario::ours("profile-mkdir-kills", |daemon| {
+            folders(daemon, "kills", Some(mkdir("SCMP_ACT_KILL")), KILLED)
+        }),
+        Scenario::ours("profile-allow-list", allow_list),
+        Scenario::ours("profile-notify", |daemon| {
+            let path = written(daemon, &mkdir("SCMP_ACT_NOTIFY"))?;
+            let output = daemon.run("told").seccomp(Some(&path)).args(Guest::Wasm.hello()).finish()?;
+            ensure!(output.code != 0, "it runs: {output:?}");
+            output.complains("notifies a listener (SCMP_ACT_NOTIFY)").map(drop)
+        }),
+    ]
+}
+
+/// What containerd gives containers by default.
+fn usual(daemon: &Containerd) -> Result<()> {
+    daemon.run("usual").seccomp(None).args(Guest::Wasm.hello()).finish()?.ok()?.prints("hello")?;
+    let mut echo = daemon.run("usual").seccomp(None).args(&["/guests/cat.wasm"]).start()?;
+    daemon.becomes("usual", "RUNNING")?;
+    echo.feed("line\n")?;
+    echo.finish(LIMIT)?.ok()?.prints("line")?;
+    daemon.run("usual").seccomp(None).args(&["/cases/trap.wasm"]).finish()?.exits(134).map(drop)
+}
+
+/// A profile that allows everything but to make folders.
+fn mkdir(action: &str) -> Value {
+    json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": action }],
+    })
+}
+
+/// A profile that allows the README's table and nothing else: it needs not name the calls by which a guest's own filter
+/// is installed. One that is too narrow runs nothing.
+fn allow_list(daemon: &Containerd) -> Result<()> {
+    let only = |calls: &[&str]| {
+        let allowed = json!({ "names": calls, "action": "SCMP_ACT_ALLOW" });
+        written(daemon, &json!({ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [allowed] }))
+    };
+    let path = only(&table())?;
+    daemon.run("listed").seccomp(Some(&path)).args(Guest::Wasm.hello()).finish()?.ok()?.prints("hello")?;
+    daemon.run("listed").seccomp(Some(&path)).args(&["/cases/trap.wasm"]).finish()?.exits(134)?;
+    let path = only(&["write"])?;
+    let output = daemon.run("listed").seccomp(Some(&path)).args(Guest::Wasm.hello()).finish()?;
+    ensure!(output.code != 0 && output.stdout.is_empty(), "it runs: {output:?}");
+    Ok(())
+}
+
+/// The calls that the README's table says a guest's process makes.
+fn table() -> Vec<&'static str> {
+    let readme = include_str!("../../../../README.md");
+    let lines = readme.lines().skip_while(|line| *line != "| for | calls |").skip(2);
+    let calls = lines.take_while(|line| line.starts_with('|')).filter_map(|line| line.split('`').nth(1));
+    calls.flat_map(str::split_whitespace).collect()
+}
+
+fn folders(daemon: &Containerd, volume: &str, profile: Option<Value>, code: i32) -> Result<()> {
+    let volume = shared_folder(daemon, volume)?;
+    let run = daemon.run("makes").bind(&volume, "/volume", true).args(FOLDERS);
+    let run = match &profile {
+        Some(profile) => run.seccomp(Some(&written(daemon, profile)?)),
+        None => run,
+    };
+    run.finish()?.exits(code).map(drop)
+}
+
+fn written(daemon: &Containerd, profile: &Value) -> Result<PathBuf> {
+    let path = daemon.scope.dir.join("tmp/profile.json");
+    fs::write(&path, profile.to_string())?;
+    Ok(path)
+}
