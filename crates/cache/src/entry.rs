@@ -5,13 +5,11 @@
 //! value │ note │ SHA-256 of key, value and note │ length of the value, u64 │ of the note, u64 │ magic
 //! ```
 //!
-//! A writer that is killed leaves a file in `fresh`, which nobody reads: a value gets its name when all of it
-//! is on the disk.
+//! How it comes to be there: see `draft`.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
@@ -21,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{Cache, Key, each_part};
 
 /// The last bytes of a value's file. A number counts what changes in this format.
-const MAGIC: &[u8; 8] = b"lighter1";
+pub(crate) const MAGIC: &[u8; 8] = b"lighter1";
 /// Digest, two lengths and the magic.
 const SEAL: u64 = 32 + 8 + 8 + 8;
 /// Longer notes are none of ours.
@@ -73,63 +71,6 @@ impl Cache {
             _ => Ok(None),
         }
     }
-
-    /// Keeps a value, which is read from its beginning to its end, under `key`. Room is made for it.
-    ///
-    /// # Errors
-    /// Names the file and what the kernel said; nothing has changed then.
-    pub fn put(&self, key: &Key, value: &File, note: &[u8]) -> anyhow::Result<()> {
-        self.put_in_steps(key, value, note, &mut |_| {})
-    }
-
-    /// [`Cache::put`], which says before each step which one it is.
-    fn put_in_steps(
-        &self,
-        key: &Key,
-        value: &File,
-        note: &[u8],
-        step: &mut dyn FnMut(&str),
-    ) -> anyhow::Result<()> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let fresh = self.folder.join("fresh").join(name);
-        let mut write = || -> io::Result<()> {
-            step("make");
-            // Of a writer with this id that was killed.
-            let _ = fs::remove_file(&fresh);
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-            step("write");
-            let mut hash = Sha256::new();
-            hash.update(&key.0);
-            let length = each_part(value, 0, u64::MAX, |part| {
-                hash.update(part);
-                file.write_all(part)
-            })?;
-            hash.update(note);
-            step("seal");
-            file.write_all(note)?;
-            file.write_all(&hash.finalize())?;
-            file.write_all(&length.to_le_bytes())?;
-            file.write_all(&(note.len() as u64).to_le_bytes())?;
-            file.write_all(MAGIC)?;
-            file.set_permissions(Permissions::from_mode(0o400))?;
-            step("flush");
-            file.sync_all()?;
-            step("name");
-            fs::rename(&fresh, self.folder.join("values").join(&key.0))?;
-            step("flush the name");
-            File::open(self.folder.join("values"))?.sync_all()?;
-            step("make room");
-            Ok(())
-        };
-        let written = write().with_context(|| format!("cannot keep a value in {}", self.folder.display()));
-        if written.is_err() {
-            // It may never have been made.
-            let _ = fs::remove_file(&fresh);
-        }
-        written?;
-        self.make_room(key)
-    }
 }
 
 /// The note of a value that was written here whole, and for this key.
@@ -176,20 +117,16 @@ fn touch(file: &File) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
-    use std::path::{Path, PathBuf};
-    use std::process::Command;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
 
     use proptest::prelude::*;
 
+    use crate::draft::put;
+
     fn cache(folder: &Path) -> Cache {
         Cache::open(folder, 1 << 20).unwrap()
-    }
-
-    fn value(bytes: &[u8]) -> File {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        file
     }
 
     /// The value and the note under `key`.
@@ -205,11 +142,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (cache, key) = (cache(folder.path()), Key::of(&["a"]));
         assert!(cache.get(&key).unwrap().is_none());
-        cache.put(&key, &value(b"code"), b"note").unwrap();
+        put(&cache, &key, b"code", b"note");
         assert_eq!(got(&cache, &key, 4), Some((b"code".into(), b"note".into())));
         assert!(cache.get(&Key::of(&["b"])).unwrap().is_none());
         // Again, by another writer: the same.
-        cache.put(&key, &value(b"code"), b"note").unwrap();
+        put(&cache, &key, b"code", b"note");
         assert_eq!(got(&cache, &key, 4), Some((b"code".into(), b"note".into())));
     }
 
@@ -217,7 +154,7 @@ mod tests {
     fn refused(spoil: impl Fn(&Path)) {
         let folder = tempfile::tempdir().unwrap();
         let (cache, key) = (cache(folder.path()), Key::of(&["a"]));
-        cache.put(&key, &value(&[7; 1000]), b"note").unwrap();
+        put(&cache, &key, &[7; 1000], b"note");
         let path = folder.path().join("values").join(&key.0);
         spoil(&path);
         assert!(cache.get(&key).unwrap().is_none());
@@ -251,7 +188,7 @@ mod tests {
             // Another key's value.
             let folder = tempfile::tempdir().unwrap();
             let (cache, key) = (cache(folder.path()), Key::of(&["b"]));
-            cache.put(&key, &value(b"other"), b"").unwrap();
+            put(&cache, &key, b"other", b"");
             fs::copy(folder.path().join("values").join(&key.0), path).unwrap();
             fs::set_permissions(path, Permissions::from_mode(0o400)).unwrap();
         });
@@ -263,47 +200,6 @@ mod tests {
         #[test]
         fn no_changed_byte_goes_unseen(at in 0..1060_usize, bit in 0..8_u8) {
             refused(|path| rewrite(path, |bytes| bytes[at] ^= 1 << bit));
-        }
-    }
-
-    /// The steps of a put at which its writer may be killed.
-    const STEPS: [&str; 7] = ["make", "write", "seal", "flush", "name", "flush the name", "make room"];
-    const KILLED_AT: &str = "LIGHTER_CACHE_TEST_KILLED_AT";
-    const IN_FOLDER: &str = "LIGHTER_CACHE_TEST_IN";
-
-    /// Not a test: the process that the next one starts and that kills itself.
-    #[test]
-    fn writer_that_is_killed() {
-        let (Some(at), Some(folder)) = (std::env::var_os(KILLED_AT), std::env::var_os(IN_FOLDER)) else {
-            return;
-        };
-        let cache = cache(&PathBuf::from(folder));
-        let die = &mut |step: &str| {
-            if *at == *step {
-                let own = rustix::process::getpid();
-                rustix::process::kill_process(own, rustix::process::Signal::KILL).unwrap();
-            }
-        };
-        cache.put_in_steps(&Key::of(&["a"]), &value(&[7; 100_000]), b"note", die).unwrap();
-    }
-
-    #[test]
-    fn a_killed_writer_leaves_all_or_nothing() {
-        for step in STEPS {
-            let folder = tempfile::tempdir().unwrap();
-            let status = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "entry::tests::writer_that_is_killed"])
-                .env(KILLED_AT, step)
-                .env(IN_FOLDER, folder.path())
-                .output()
-                .unwrap()
-                .status;
-            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{step}");
-            let (cache, key) = (cache(folder.path()), Key::of(&["a"]));
-            let named = ["flush the name", "make room"].contains(&step);
-            assert_eq!(got(&cache, &key, 100_000).is_some(), named, "killed before {step:?}");
-            cache.put(&key, &value(&[7; 100_000]), b"note").unwrap();
-            assert_eq!(got(&cache, &key, 100_000), Some((vec![7; 100_000], b"note".into())), "{step}");
         }
     }
 }

@@ -8,11 +8,12 @@
 //! FOLDER/known/BOOT/IDENTITY   a link that is called after a file and leads to its digest (see `known`)
 //! FOLDER/locks/KEY        held by who makes the value (see `lock`)
 //! FOLDER/failed/KEY       why a value cannot be made, for some minutes (see `failures`)
-//! FOLDER/fresh/…          values that are being written
+//! FOLDER/fresh/…          values that are being written, where they must have a name (see `draft`)
 //! ```
 //!
 //! No unsafe code.
 
+mod draft;
 mod entry;
 mod failures;
 mod known;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use sha2::{Digest as _, Sha256};
 
+pub use draft::{Draft, Sealed};
 pub use entry::Entry;
 pub use failures::Failure;
 pub use known::Identity;

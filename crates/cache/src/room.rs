@@ -62,13 +62,10 @@ fn entries(folder: &Path) -> std::io::Result<Vec<DirEntry>> {
 mod tests {
     use super::*;
     use std::fs::File;
-    use std::io::Write;
 
     fn put(cache: &Cache, name: &str, size: usize) -> Key {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&vec![7; size]).unwrap();
         let key = Key::of(&[name]);
-        cache.put(&key, &file, b"").unwrap();
+        crate::draft::put(cache, &key, &vec![7; size], b"");
         key
     }
 

@@ -5,7 +5,7 @@
 //! no engine, no ttrpc and starts no thread.
 //!
 //! Unsafe code lives in [`birth`] (clone3), `cgroup::devices::kernel` (bpf), [`ending`] (a signal handler), `keyring`
-//! (keyctl), `loopback` (an ioctl), [`process`] (real-time signals) and the tests of [`seccomp`].
+//! (keyctl), [`lease`] (fcntl), `loopback` (an ioctl), [`process`] (real-time signals) and the tests of [`seccomp`].
 
 pub mod bare;
 pub mod birth;
@@ -19,6 +19,7 @@ mod idmap;
 pub mod inside;
 mod keyring;
 pub mod layers;
+pub mod lease;
 pub mod listeners;
 mod loopback;
 pub mod mounts;

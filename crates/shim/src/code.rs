@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use cache::{Cache, Digest, Entry, Failure, Identity, Key, Lock};
-use container::channel;
+use anyhow::{Context, bail, ensure};
+use cache::{Cache, Digest, Entry, Failure, Identity, Key, Lock, Sealed};
 use container::layers::Layers;
 use container::rootfs::Found;
+use container::{channel, lease};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use workload::{Options, Workload, World};
 
 use crate::apart::apart;
@@ -37,10 +38,7 @@ pub struct Code {
 
 /// What was compiled just now, and is to be kept when nobody waits for it any more.
 pub struct Fresh {
-    cache: Cache,
-    key: Key,
-    file: File,
-    world: World,
+    value: Sealed,
     /// Held until it is kept, or given up.
     lock: Lock,
 }
@@ -71,7 +69,7 @@ async fn find_or_compile(
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
     let Looked { mut found, digested, stays } = look(&workload.options, found, layers).await?;
     let Some((cache, mut digest)) = digested else {
-        return Ok((compile(daemon, workload, found, given_up).await?, None));
+        return Ok((into_memory(daemon, workload, &found, given_up).await?, None));
     };
     let mut key = key(daemon, workload, &digest).await?;
     if !stays {
@@ -98,14 +96,12 @@ async fn find_or_compile(
                 }
                 let tried = tried(&key, workload);
                 failed_before(&cache, &tried).await?;
-                let code = compile(daemon, workload, found, given_up).await;
-                let code = remembering(&cache, &tried, code).await?;
-                let (file, world) = (code.file.try_clone()?, code.world.clone());
-                return Ok((code, Some(Fresh { cache, key, file, world, lock })));
+                let compiled = into_cache(daemon, workload, &found, (&cache, key, lock), given_up).await;
+                return remembering(&cache, &tried, compiled).await;
             }
             Err(error) => {
                 log::warn!("compiled code is not kept: {error:#}");
-                return Ok((compile(daemon, workload, found, given_up).await?, None));
+                return Ok((into_memory(daemon, workload, &found, given_up).await?, None));
             }
         }
     }
@@ -140,7 +136,7 @@ async fn failed_before(cache: &Cache, tried: &Key) -> anyhow::Result<()> {
 }
 
 /// Passes on what became of it. Of a module that cannot be compiled the reason is kept, of a node's trouble it is not.
-async fn remembering(cache: &Cache, tried: &Key, compiled: anyhow::Result<Code>) -> anyhow::Result<Code> {
+async fn remembering<T>(cache: &Cache, tried: &Key, compiled: anyhow::Result<T>) -> anyhow::Result<T> {
     if let Some(Unfit(reason)) = compiled.as_ref().err().and_then(|error| error.downcast_ref()) {
         let (cache, tried, reason) = (cache.clone(), tried.clone(), reason.clone());
         let noted = apart(move || Ok(cache.remember_failure(&tried, &reason)?));
@@ -167,9 +163,9 @@ async fn look(options: &Options, found: Found, layers: &Layers) -> anyhow::Resul
     let length = found.file.metadata().context("cannot look at it")?.len();
     let own = layers.file(&found);
     apart(move || {
-        let cache = match Cache::open(&folder, most) {
-            Ok(cache) if length <= LARGEST => cache,
-            Ok(_) => return Ok(undigested(found)),
+        let cache = match Cache::open(&folder, most).and_then(|cache| executable(&folder).map(|()| cache)) {
+            Ok(_) if length > LARGEST => return Ok(undigested(found)),
+            Ok(cache) => cache,
             Err(error) => {
                 log::warn!("compiled code is not kept: {error:#}");
                 return Ok(undigested(found));
@@ -189,6 +185,17 @@ async fn look(options: &Options, found: Found, layers: &Layers) -> anyhow::Resul
         Ok(Looked { found, digested: Some((cache, digest)), stays })
     })
     .await
+}
+
+/// Code is executed from the cache's own files.
+fn executable(folder: &Path) -> anyhow::Result<()> {
+    let mount = statvfs(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+    ensure!(
+        !mount.f_flag.contains(StatVfsMountFlags::NOEXEC),
+        "{} is mounted noexec; the option CacheDir names another folder",
+        folder.display()
+    );
+    Ok(())
 }
 
 /// A copy of what was found, which nobody can change any more, and the digest of that.
@@ -241,12 +248,57 @@ async fn get(cache: &Cache, key: &Key) -> anyhow::Result<Option<Code>> {
     .await
 }
 
+/// Compiles into a file of the cache, which is a value of it from the start.
+async fn into_cache(
+    daemon: &Daemon,
+    workload: &Workload,
+    found: &Found,
+    (cache, key, lock): (&Cache, Key, Lock),
+    given_up: Pin<&mut impl Future<Output = ()>>,
+) -> anyhow::Result<(Code, Option<Fresh>)> {
+    let cache = cache.clone();
+    let draft = match apart(move || cache.begin()).await {
+        Ok(draft) => draft,
+        Err(error) => {
+            log::warn!("compiled code is not kept: {error:#}");
+            return Ok((into_memory(daemon, workload, found, given_up).await?, None));
+        }
+    };
+    let world = compile(daemon, workload, found, &draft.file, given_up).await?;
+    let note = serde_json::to_vec(&world)?;
+    let (file, value) = apart(move || {
+        let value = draft.seal(&key, &note)?;
+        match lease::wait_for_writers(&value.file) {
+            Ok(()) => Ok((value.file.try_clone()?, Some(value))),
+            Err(error) => {
+                log::warn!("compiled code is not kept: somebody may still write to it: {error}");
+                Ok((copy(&value.file, value.file.metadata()?.len())?, None))
+            }
+        }
+    })
+    .await?;
+    Ok((Code { world, file }, value.map(|value| Fresh { value, lock })))
+}
+
+/// Compiles into a file in memory, which is its container's alone.
+async fn into_memory(
+    daemon: &Daemon,
+    workload: &Workload,
+    found: &Found,
+    given_up: Pin<&mut impl Future<Output = ()>>,
+) -> anyhow::Result<Code> {
+    let file = channel::memory_file("code")?;
+    let world = compile(daemon, workload, found, &file, given_up).await?;
+    let sealed = apart(move || channel::seal(&file).map(|()| file).context("cannot seal the compiled code"));
+    Ok(Code { world, file: sealed.await? })
+}
+
 impl Fresh {
     /// Keeps it, while its guest runs.
     pub fn keep(self) {
         let kept = apart(move || {
-            let Self { cache, key, file, world, lock } = self;
-            let kept = cache.put(&key, &file, &serde_json::to_vec(&world)?);
+            let Self { value, lock } = self;
+            let kept = value.keep();
             drop(lock);
             kept
         });

@@ -7,16 +7,14 @@ use std::pin::Pin;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Error, anyhow, bail};
+use anyhow::{Error, anyhow, bail};
 use container::cgroup::Entry;
-use container::channel;
 use container::places::{self, Place};
 use container::rootfs::Found;
 use thiserror::Error;
-use workload::{Options, Workload};
+use workload::{Options, Workload, World};
 
 use crate::apart::apart;
-use crate::code::Code;
 use crate::daemon::Daemon;
 use crate::nursery::Silent;
 use crate::payload::{Report, Request};
@@ -60,22 +58,22 @@ impl Bounds {
     }
 }
 
-/// Has a process of its own read, judge and compile what was found, unless it is `given_up` before.
+/// Has a process of its own read, judge and compile what was found into a file, unless it is `given_up` before.
 ///
 /// # Errors
 /// [`Unfit`], or what else went wrong.
 pub async fn compile(
     daemon: &Daemon,
     workload: &Workload,
-    found: Found,
+    found: &Found,
+    file: &File,
     mut given_up: Pin<&mut impl Future<Output = ()>>,
-) -> anyhow::Result<Code> {
+) -> anyhow::Result<World> {
     let bounds = Bounds::of(&workload.options);
     let (place, Entry { way, fds: entry }) = tokio::select! {
         taken = take_place(bounds) => taken?,
         () = given_up.as_mut() => return Err(nobody_waits()),
     };
-    let file = channel::memory_file("code")?;
     let request = Request::Prepare {
         format: found.format,
         function: workload.entrypoint.function.clone(),
@@ -94,7 +92,7 @@ pub async fn compile(
     };
     let fds: Vec<_> = entry.iter().map(AsFd::as_fd).chain([found.file.as_fd(), file.as_fd()]).collect();
     match daemon.nursery.errand_until(over, &request, &fds).await {
-        Ok((Report::Prepared(world), _)) => Ok(Code { world, file: sealed(file).await? }),
+        Ok((Report::Prepared(world), _)) => Ok(world),
         Ok((Report::Unfit(sentence), _)) => Err(Unfit(sentence).into()),
         Ok((other, _)) => bail!("the compiler's process said {other:?}"),
         Err(error) => Err(match error.downcast::<Silent>() {
@@ -131,11 +129,6 @@ fn explained(silent: Silent, place: &Place, bounds: Bounds) -> Error {
 
 fn nobody_waits() -> Error {
     anyhow!("its container was given up while it was compiled")
-}
-
-/// The file, which nobody can change any more.
-async fn sealed(file: File) -> anyhow::Result<File> {
-    apart(move || channel::seal(&file).map(|()| file).context("cannot seal the compiled code")).await
 }
 
 #[cfg(test)]

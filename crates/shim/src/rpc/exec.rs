@@ -77,7 +77,6 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) 
 }
 
 /// What a process of a container runs.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved once")]
 enum What<'a> {
     Guest(code::Code, Option<Fresh>, &'a File),
     Program,

@@ -10,6 +10,7 @@ use e2e::ctr::Run;
 use e2e::guests::Guest;
 use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::data::shared_folder;
 use crate::options::with;
@@ -20,6 +21,8 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("wasm-cache-spoilt", spoilt),
         Scenario::ours("wasm-cache-off", off),
         Scenario::ours("wasm-cache-trouble", trouble),
+        Scenario::ours("wasm-cache-first", first),
+        Scenario::ours("wasm-cache-noexec", noexec),
         Scenario::ours("wasm-cache-shared", shared),
         Scenario::ours("wasm-compile-bounds", bounds),
     ]
@@ -178,6 +181,43 @@ fn length(mut number: u32) -> Vec<u8> {
     }
     bytes.push(number.to_le_bytes()[0]);
     bytes
+}
+
+/// The first guest of a module runs the very file that is kept: no copy stays in memory, and it cannot be written to.
+fn first(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "kept-first")?;
+    // The image's own with one more section, which says nothing, so that nobody has run it before.
+    let mut module = fs::read(daemon.rootfs().join("guests/ready.wasm"))?;
+    module.extend([0, 2, 1, b'x']);
+    fs::write(folder.join("ready.wasm"), module)?;
+    let before = values(daemon)?;
+    daemon.run("first").bind(&folder, "/own", false).args(&["/own/ready.wasm"]).detach()?;
+    let (path, _) = kept(daemon, &before)?;
+    let number = fs::metadata(&path)?.ino().to_string();
+    let maps = fs::read_to_string(format!("/proc/{}/maps", daemon.task("first")?.pid))?;
+    let code: Vec<&str> =
+        maps.lines().filter(|line| line.split_whitespace().nth(4) == Some(&number)).collect();
+    ensure!(!code.is_empty() && !maps.contains("memfd:code"), "the guest has mapped {maps}");
+    ensure!(code.iter().all(|line| !line.contains("rws") && !line.contains("-ws")), "{code:?}");
+    daemon.kill_and_delete("first")
+}
+
+/// Code cannot be run from a disk that is mounted so: it is not kept there, and the log says why.
+fn noexec(daemon: &Containerd) -> Result<()> {
+    let (module, mark) = (Module::new(daemon, "noexec", "run")?, daemon.log_mark());
+    let disk = daemon.scope.dir.join("tmp/noexec-disk");
+    fs::create_dir_all(&disk)?;
+    let flags = MsFlags::MS_NOEXEC;
+    mount(Some("lighter"), &disk, Some("tmpfs"), flags, Some("mode=700")).context("a disk mounted noexec")?;
+    let options = format!("CacheDir = '{}'\n", disk.display());
+    // The second would find what the first kept.
+    let ran =
+        ["first", "second"].iter().try_for_each(|_| module.says(with(daemon, "noexec", &options)?, "run"));
+    umount2(&disk, MntFlags::MNT_DETACH)?;
+    ran?;
+    let log = daemon.log_tail(mark);
+    ensure!(log.contains("is mounted noexec"), "containerd's log says {log:?}");
+    Ok(())
 }
 
 /// Guests of one module, in pods of their own, have its code in the same pages of memory.

@@ -88,8 +88,8 @@ fn owner(daemon: &Containerd, guest: Guest) -> Result<()> {
     Ok(())
 }
 
-/// The compiled code that was vouched for, and the bound on its memory.
-const OWN: [&str; 2] = ["/memfd:code (deleted)", "/memfd:bound (deleted)"];
+/// The bound on its memory.
+const BOUND: &str = "/memfd:bound (deleted)";
 
 /// Beside its stdio a guest holds its preopened folders and what its engine waits with, nothing else:
 /// no socket, no fifo, nothing of the daemon. The engine keeps the guest's own code open, to read.
@@ -102,9 +102,9 @@ fn descriptors(daemon: &Containerd, entry: &str) -> Result<()> {
     let mut folders = volumes(&daemon.spec_of("holder")?)?;
     folders.push("/".into());
     let held = kernel::descriptors(pid)?;
-    let is_own = |link: &Path| {
-        OWN.iter().any(|own| link == Path::new(own)) || link.starts_with(daemon.cache().join("values"))
-    };
+    // Code is the cache's, whether it was there before or had no name yet when it was mapped.
+    let code = [daemon.cache().join("values"), daemon.cache().join("fresh")];
+    let is_own = |link: &Path| link == Path::new(BOUND) || code.iter().any(|folder| link.starts_with(folder));
     for (number, link) in &held {
         let good = folders.contains(link)
             || is_own(link)
@@ -113,8 +113,7 @@ fn descriptors(daemon: &Containerd, entry: &str) -> Result<()> {
         let its_own = link != Path::new("/") || same_file(pid, &format!("fd/{number}"), "root")?;
         ensure!(its_own, "descriptor {number} leads to a root that is not the guest's: {held:?}");
     }
-    // What was compiled just now is sealed.
-    for (number, link) in held.iter().filter(|(_, link)| is_own(link) && link != Path::new(OWN[0])) {
+    for (number, link) in held.iter().filter(|(_, link)| is_own(link)) {
         ensure!(!kernel::writable(pid, *number)?, "the guest's process may write {}", link.display());
     }
     for folder in ["/", "/outbox", "/inbox"] {

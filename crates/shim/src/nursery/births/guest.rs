@@ -111,9 +111,10 @@ fn box_and_load(
     let trees = entering(line)?;
     steps.done("waited for the order to enter");
     #[expect(unsafe_code, reason = "bytes become code here")]
-    // SAFETY: our own compiler wrote it in another child of this nursery's, or of one with the same engines, and
-    // the daemon sealed it, or found it whole in the cache, which only root can write to. It reached us through
-    // a socket that only the daemon and this nursery hold.
+    // SAFETY: our own compiler wrote it in another child of this nursery's, or of one with the same engines. Nobody
+    // can change it any more: it is in the cache's folder, which only root can write to, and the daemon found it
+    // whole there, or sealed it and heard from the kernel that nobody has it open for writing; or it is in memory,
+    // sealed. It reached us through a socket that only the daemon and this nursery hold.
     let code = unsafe { Compiled::vouched(code) };
     let engine = inheritance.engines.choose(
         &guest.world,
