@@ -5,7 +5,8 @@
 //! no engine, no ttrpc and starts no thread.
 //!
 //! Unsafe code lives in [`birth`] (clone3), `cgroup::devices::kernel` (bpf), [`ending`] (a signal handler), `keyring`
-//! (keyctl), [`lease`] (fcntl), `loopback` (an ioctl), [`process`] (real-time signals) and the tests of [`seccomp`].
+//! (keyctl), [`lease`] (fcntl), `loopback` (an ioctl), [`process`] (real-time signals), [`title`] (prctl and
+//! sbrk) and the tests of [`seccomp`].
 
 pub mod bare;
 pub mod birth;
@@ -36,5 +37,6 @@ pub mod seccomp;
 mod stage;
 pub mod stdio;
 pub mod terminal;
+pub mod title;
 mod trees;
 pub mod wasm_box;

@@ -22,7 +22,7 @@ use crate::daemon::Daemon;
 const FOLDER: &str = "/var/lib/lighter/cache";
 const OFF: &str = "off";
 /// The environment variable of containerd's service that moves it.
-const ENVIRONMENT: &str = "LIGHTER_CACHE";
+pub const ENVIRONMENT: &str = "LIGHTER_CACHE";
 /// How much it holds, in MiB.
 const MIB: u64 = 2048;
 /// Larger files are compiled each time, in bytes.

@@ -13,19 +13,17 @@ use anyhow::Context;
 use container::sealed;
 use workload::Choice;
 
+use crate::{code, events};
+
 const NAME: &str = "lighter-daemon";
 /// The engine in the name of this project's own runtime: none.
 const OWN: &str = "lighter";
-/// Where a dynamic program looks for its libraries first. containerd appends to it, and an empty item is the
-/// current folder: the bundle.
-const LIBRARIES: &str = "LD_LIBRARY_PATH";
+/// Environment variables that say something to the daemon: where containerd takes events, and systemd orders; where the
+/// cache is. All else that containerd was given, secrets among it, is not its business, nor that of its children.
+const HEARD: [&str; 3] = [events::ADDRESS, "DBUS_SYSTEM_BUS_ADDRESS", code::ENVIRONMENT];
 
-/// The environment variable by which WasmEdge finds plug-ins.
-pub const PLUGINS: &str = "WASMEDGE_PLUGIN_PATH";
-
-/// Executes it as containerd has executed this program: same name, same arguments, same surroundings, but for what
-/// would bring foreign code into it. `how` says whether it takes this program's place. What it is executed from
-/// nobody can write to, see [`sealed`].
+/// Executes it as containerd has executed this program: same name, same arguments, but little of the environment.
+/// `how` says whether it takes this program's place. What it is executed from nobody can write to, see [`sealed`].
 ///
 /// # Errors
 /// Names the file that cannot be executed.
@@ -35,7 +33,8 @@ pub fn execute<T>(how: impl FnOnce(&mut Command) -> io::Result<T>) -> anyhow::Re
         let file = sealed::open(&path)?;
         let mut args = env::args_os();
         let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        command.arg0(args.next().unwrap_or_default()).args(args).env_remove(LIBRARIES).env_remove(PLUGINS);
+        command.arg0(args.next().unwrap_or_default()).args(args);
+        command.env_clear().envs(HEARD.iter().filter_map(|name| Some((name, env::var_os(name)?))));
         Ok(how(&mut command)?)
     };
     executed().with_context(|| format!("cannot execute {}; it belongs beside this program", path.display()))

@@ -17,6 +17,8 @@ use crate::task::now;
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// How long to wait before the next attempt.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The environment variable in which containerd says where it takes events.
+pub const ADDRESS: &str = "TTRPC_ADDRESS";
 /// How long a daemon that has nothing else to do tries to deliver the rest.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -35,7 +37,7 @@ impl Events {
     /// Starts the queue to the containerd that the environment names.
     pub fn to_containerd(namespace: String) -> Self {
         let (queue, items) = mpsc::unbounded_channel();
-        let address = std::env::var("TTRPC_ADDRESS").unwrap_or_default();
+        let address = std::env::var(ADDRESS).unwrap_or_default();
         tokio::spawn(deliver(address, items));
         Self { namespace, queue }
     }

@@ -17,7 +17,6 @@ use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use serde::Deserialize;
 use workload::{Options, Pod};
 
-use crate::companion::PLUGINS;
 use crate::socket::listen;
 use crate::{companion, options};
 
@@ -92,6 +91,8 @@ fn given() -> anyhow::Result<Options> {
     Ok(options::read(Some(&any), "").unwrap_or_default())
 }
 
+/// The environment variable by which WasmEdge finds plug-ins.
+const PLUGINS: &str = "WASMEDGE_PLUGIN_PATH";
 /// Has the C library keep one heap for all threads, mallopt(3): 140 KiB less for each pod.
 const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
 

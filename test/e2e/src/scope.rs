@@ -1,9 +1,9 @@
 //! What belongs to one private containerd: its folder and its tag. Finds every process, mount,
 //! cgroup and file of it.
 //!
-//! The tag is containerd's namespace and stands in its environment, which every shim inherits. A
-//! container has an environment of its own, but its cgroup lies below the namespace, or is a scope
-//! of systemd's that is called after it. Where pods are made, the namespace is always the same, and the
+//! The tag is containerd's namespace and stands in its environment, which other shims inherit; ours keeps of it where
+//! that containerd's socket is, which is in its folder. A container has an environment of its own, but its cgroup lies
+//! below the namespace, or is a scope of systemd's that is called after it. Where pods are made, the namespace is always the same, and the
 //! tag is the cgroup they are told to be in.
 
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use crate::cgroups::is_scope;
 
 /// Folders of the tests are called so, followed by the test's process id.
 pub(crate) const PREFIX: &str = "lighter-e2e-";
+/// The environment variable in which shims are told containerd's socket.
+const SOCKET: &str = "TTRPC_ADDRESS";
 /// The environment variable that marks a containerd and its shims.
 pub const MARK: &str = "LIGHTER_E2E";
 /// Where shims put their sockets, whatever containerd's own folders are.
@@ -86,9 +88,11 @@ impl Scope {
     fn process(&self, pid: i32) -> Option<Process> {
         let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).ok();
         let cgroups = String::from_utf8(read("cgroup")?).ok()?;
-        let marked = read("environ")?.split(|byte| *byte == 0).any(|pair| {
-            pair.strip_prefix(MARK.as_bytes()).is_some_and(|rest| rest == format!("={}", self.tag).as_bytes())
-        });
+        let (mark, socket) = (format!("{MARK}={}", self.tag), format!("{SOCKET}={}/", self.dir.display()));
+        let environ = read("environ")?;
+        let marked = environ
+            .split(|byte| *byte == 0)
+            .any(|pair| pair == mark.as_bytes() || pair.starts_with(socket.as_bytes()));
         if !marked && !cgroups.split(['/', '\n']).any(|part| self.names(part)) {
             return None;
         }

@@ -12,6 +12,7 @@ use container::cgroup::Way;
 use container::channel::Channel;
 use container::compiler;
 use container::seccomp::Filter;
+use container::title::Layout;
 
 use super::births;
 use crate::engines::Engines;
@@ -22,6 +23,7 @@ use crate::socket;
 pub struct Inheritance {
     pub engines: Engines,
     pub filter: Filter,
+    pub layout: Option<Layout>,
 }
 
 /// Serves requests until the daemon is gone; in each process born, lives that process's life.
@@ -58,8 +60,9 @@ pub fn serve(daemon: Channel, socket: &Path) -> ! {
 fn set_up(socket: &Path) -> anyhow::Result<Inheritance> {
     // While the host's files are in sight: plug-ins of engines are among them.
     let engines = Engines::set_up()?;
+    let layout = Layout::look()?;
     bare::leave_host(socket.parent().unwrap_or(Path::new("/")))?;
-    Ok(Inheritance { engines, filter: Filter::compile(&[])? })
+    Ok(Inheritance { engines, filter: Filter::compile(&[])?, layout })
 }
 
 /// Without engines there is nothing to bear; the daemon is told why, and asks for nothing.

@@ -44,6 +44,7 @@ pub fn scenarios() -> Vec<Scenario> {
             descriptors(daemon, "/cases/stop-component-sleep.wasm")
         }),
         Scenario::ours("jail-mounts", mounts),
+        Scenario::ours("jail-shown", shown),
     ]
 }
 
@@ -123,6 +124,37 @@ fn descriptors(daemon: &Containerd, entry: &str) -> Result<()> {
     }
     daemon.kill("holder", "SIGKILL", false)?;
     running.finish(LIMIT)?.exits(137).map(drop)
+}
+
+/// Lists of processes show a guest's own arguments, environment and name. Of what containerd was given the daemon and the
+/// nursery have what they read, and no more.
+fn shown(daemon: &Containerd) -> Result<()> {
+    const HEARD: [&str; 3] = ["TTRPC_ADDRESS", "LIGHTER_CACHE", "MALLOC_ARENA_MAX"];
+    let args = ["/guests/ready.wasm", "one", "two three"];
+    daemon.run("shown").env("SHOWN=yes no").args(&args).detach()?;
+    let pid = daemon.task("shown")?.pid;
+    let strings = |pid: i32, file: &str| {
+        let text =
+            fs::read_to_string(format!("/proc/{pid}/{file}")).with_context(|| format!("{file} of {pid}"))?;
+        anyhow::Ok(text.split_terminator('\0').map(str::to_owned).collect::<Vec<_>>())
+    };
+    ensure!(strings(pid, "cmdline")? == args, "its arguments are shown as {:?}", strings(pid, "cmdline")?);
+    let spec = daemon.spec_of("shown")?;
+    let env = spec["process"]["env"].as_array().context("the spec has no environment")?;
+    ensure!(env.iter().any(|pair| pair == "SHOWN=yes no"), "the spec has {env:?}");
+    ensure!(strings(pid, "environ")? == *env, "its environment is shown as {:?}", strings(pid, "environ")?);
+    ensure!(kernel::status(pid, "Name")? == "ready.wasm", "it is called {}", kernel::status(pid, "Name")?);
+    let host: i32 = kernel::status(pid, "PPid")?.parse()?;
+    let processes = daemon.scope.processes()?;
+    let nursery = processes.iter().find(|process| process.parent == host && process.pid != pid);
+    for pid in [host, nursery.context("there is no nursery")?.pid] {
+        let strings = strings(pid, "environ")?;
+        let others =
+            strings.iter().filter(|pair| !HEARD.contains(&pair.split('=').next().unwrap_or_default()));
+        let others: Vec<_> = others.collect();
+        ensure!(others.is_empty() && !strings.is_empty(), "process {pid} has {others:?} of {strings:?}");
+    }
+    daemon.kill_and_delete("shown")
 }
 
 /// Whether two links of process `pid` lead to the same file.

@@ -158,6 +158,9 @@ fn give_up_power(
         World { abi: Abi::Sockets, .. } => Some(Need::UnixSockets),
         _ => None,
     };
+    if let Some(layout) = &inheritance.layout {
+        layout.show(&guest.args, &guest.env)?;
+    }
     let own = need.map(|need| Filter::compile(&[need])).transpose()?;
     wasm_box::give_up_power(workload, own.as_ref().unwrap_or(&inheritance.filter))?;
     Ok((bound.map_or_else(bind, Ok)?, stop))
