@@ -16,6 +16,7 @@ use anyhow::Context;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::{FlockOperation, flock, fstatfs};
+use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
 
@@ -59,18 +60,34 @@ fn enter_kept(kept: &File, folder: &Path) -> anyhow::Result<bool> {
 /// # Errors
 /// Names the file.
 pub fn keep(pid: i32) -> anyhow::Result<()> {
-    let kept = || -> io::Result<()> {
+    let kept = || -> anyhow::Result<()> {
         let folder = Path::new(KEPT).parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let folder = File::open(folder)?;
-        flock(&folder, FlockOperation::LockExclusive)?;
+        let locked = File::open(folder)?;
+        flock(&locked, FlockOperation::LockExclusive)?;
         if File::open(KEPT).is_ok_and(|kept| is_namespace(&kept)) {
             return Ok(());
         }
         File::create(KEPT)?;
-        Ok(mount_bind(format!("/proc/{pid}/ns/mnt"), KEPT)?)
+        let namespace = format!("/proc/{pid}/ns/mnt");
+        match mount_bind(&namespace, KEPT) {
+            Err(Errno::INVAL) => {
+                part(folder).context("cannot part it from the host's shared mounts")?;
+                Ok(mount_bind(&namespace, KEPT)?)
+            }
+            bound => Ok(bound?),
+        }
     };
     kept().with_context(|| format!("cannot keep the nursery's mount namespace at {KEPT}"))
+}
+
+/// Makes a folder a mount that is shared with nobody, onto itself: below those that are, as all of a host's with systemd,
+/// the kernel takes no file of a mount namespace.
+fn part(folder: &Path) -> anyhow::Result<()> {
+    let own = trees::copy(folder, Depth::Top)?;
+    trees::attach(&own, folder)?;
+    // Afterwards, for it becomes what the mount below it is.
+    trees::propagate(&own, MsFlags::MS_PRIVATE)
 }
 
 fn is_namespace(file: &File) -> bool {

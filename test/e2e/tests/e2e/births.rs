@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::containerd::Containerd;
+use e2e::ctr::Run;
 use e2e::guests::Guest;
 use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
@@ -13,20 +14,23 @@ use serde_json::{Value, json};
 use crate::data::shared_folder;
 
 const MAP: &str = "0:200000:65536";
-/// What a process is called until its container's program or guest begins: by this project, and by libcontainer.
-const UNBORN: [&str; 2] = ["lighter-", "youki:"];
-/// Tells of every process in sight what it is called, and what of it can be read.
-const LOOK: &str = "for p in /proc/[0-9]*; do
+/// Tells of every process in sight that is called as one is until its container's program or guest begins, by this project
+/// or by libcontainer, and what of it can be read. One that has begun meanwhile may be read.
+const LOOK: &str = "unborn() { read -r now <$p/comm && [ \"$now\" = \"$name\" ]; }
+    for p in /proc/[0-9]*; do
     read -r name <$p/comm || continue
+    case $name in lighter-*|youki:*) ;; *) continue; esac
     echo there $name
-    for file in environ maps; do cat $p/$file >/dev/null 2>&1 && echo reads $name $file; done
-    ls $p/root/ >/dev/null 2>&1 && echo reads $name root
+    for file in environ maps; do cat $p/$file >/dev/null 2>&1 && unborn && echo reads $name $file; done
+    ls $p/root/ >/dev/null 2>&1 && unborn && echo reads $name root
     done; true";
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::ours("wasm-birth-unseen", |daemon| unseen(daemon, Guest::Wasm)),
         Scenario::ours("native-birth-unseen", |daemon| unseen(daemon, Guest::Native)),
+        Scenario::ours("wasm-exec-birth-unseen", |daemon| execs(daemon, Guest::Wasm)),
+        Scenario::ours("native-exec-birth-unseen", |daemon| execs(daemon, Guest::Native)),
     ]
 }
 
@@ -43,10 +47,7 @@ fn unseen(daemon: &Containerd, guest: Guest) -> Result<()> {
 
 fn held(daemon: &Containerd, guest: Guest, pod: i32, hook: &str) -> Result<()> {
     let folder = shared_folder(daemon, &format!("held-{}-{hook}", guest.word()))?;
-    let mut spec = daemon.default_spec("held", guest.hello())?;
-    for kind in ["user", "pid"] {
-        join(&mut spec, kind, pod)?;
-    }
+    let mut spec = joined(daemon, "held", guest.hello(), pod)?;
     let seen = if hook == "startContainer" { "/outbox".into() } else { folder.display().to_string() };
     let waits = format!("cd {seen} && echo yes >held && until [ -e go ]; do sleep 0.05; done");
     let env = ["PATH=/usr/bin:/bin"];
@@ -55,12 +56,7 @@ fn held(daemon: &Containerd, guest: Guest, pod: i32, hook: &str) -> Result<()> {
         json!({ "destination": "/outbox", "type": "bind", "source": folder, "options": ["rbind", "rw"] });
     let mounts = spec["mounts"].as_array_mut().context("the default spec has mounts")?;
     mounts.push(outbox);
-    // The pod's root may make none in the files, which are not its own.
-    for target in mounts.iter().filter_map(|mount| mount["destination"].as_str()) {
-        fs::create_dir_all(daemon.rootfs().join(target.trim_start_matches('/')))?;
-    }
-    let path = daemon.write_spec("held", &spec)?;
-    let mut running = daemon.run_spec("held", &path).start()?;
+    let mut running = run(daemon, "held", &spec)?.start()?;
     let begun = || folder.join("held").exists();
     poll("the hook", LIMIT, || Ok((begun() || running.ended()?).then_some(())))?;
     if !begun() {
@@ -69,12 +65,49 @@ fn held(daemon: &Containerd, guest: Guest, pod: i32, hook: &str) -> Result<()> {
     let told = daemon.exec("looks", "look", &["/bin/sh", "-c", LOOK]).finish();
     fs::write(folder.join("go"), "")?;
     running.finish(LIMIT)?.ok()?.prints("hello")?;
-    let told = told?.ok()?.stdout;
-    let of_unborn = |line: &&str, word: &str| {
-        line.strip_prefix(word).is_some_and(|name| UNBORN.iter().any(|unborn| name.starts_with(unborn)))
-    };
-    ensure!(told.lines().any(|line| of_unborn(&line, "there ")), "nobody is being born: {told}");
-    let read: Vec<_> = told.lines().filter(|line| of_unborn(line, "reads ")).collect();
+    nobody_read(&told?.ok()?.stdout)
+}
+
+/// No hook holds a birth in an exec: many come and go while somebody looks without a pause.
+fn execs(daemon: &Containerd, guest: Guest) -> Result<()> {
+    const EXECS: usize = 20;
+    let looks = daemon.run("looks").flag("--uidmap", MAP).flag("--gidmap", MAP);
+    looks.flag("--cap-add", "CAP_SYS_PTRACE").args(Guest::Native.ready()).detach()?;
+    let spec = joined(daemon, "host", guest.ready(), daemon.task("looks")?.pid)?;
+    run(daemon, "host", &spec)?.detach()?;
+    let all = format!("until [ -e /tmp/enough ]; do {LOOK}; done");
+    let looking = daemon.exec("looks", "look", &["/bin/sh", "-c", &all]).start()?;
+    for number in 0..EXECS {
+        daemon.exec("host", &format!("exec-{number}"), guest.hello()).finish()?.ok()?.prints("hello")?;
+    }
+    daemon.exec("looks", "enough", &["/bin/sh", "-c", ": >/tmp/enough"]).finish()?.ok()?;
+    nobody_read(&looking.finish(LIMIT)?.ok()?.stdout)?;
+    daemon.kill_and_delete("host")?;
+    daemon.kill_and_delete("looks")
+}
+
+/// What is to run in the user and pid namespaces of the process `pod`.
+fn joined(daemon: &Containerd, id: &str, args: &[&str], pod: i32) -> Result<Value> {
+    let mut spec = daemon.default_spec(id, args)?;
+    for kind in ["user", "pid"] {
+        join(&mut spec, kind, pod)?;
+    }
+    Ok(spec)
+}
+
+fn run<'a>(daemon: &'a Containerd, id: &str, spec: &Value) -> Result<Run<'a>> {
+    let mounts = spec["mounts"].as_array().context("the default spec has mounts")?;
+    // The pod's root may make none in the files, which are not its own.
+    for target in mounts.iter().filter_map(|mount| mount["destination"].as_str()) {
+        fs::create_dir_all(daemon.rootfs().join(target.trim_start_matches('/')))?;
+    }
+    Ok(daemon.run_spec(id, &daemon.write_spec(id, spec)?))
+}
+
+/// Who looked saw somebody who was being born, and could read nothing of it.
+fn nobody_read(told: &str) -> Result<()> {
+    ensure!(told.lines().any(|line| line.starts_with("there ")), "nobody is being born: {told}");
+    let read: Vec<_> = told.lines().filter(|line| line.starts_with("reads ")).collect();
     ensure!(read.is_empty(), "who is being born is looked into: {read:?}");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Containers of one pod: one daemon, one network, other namespaces as the spec says.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -64,7 +66,9 @@ fn threads(daemon: &Containerd) -> Result<()> {
 fn few_mounts(daemon: &Containerd) -> Result<()> {
     daemon.run("one").args(Guest::Wasm.ready()).detach()?;
     let shim = daemon.shim_of("one")?;
-    let mounts = kernel::mounts(nursery(daemon, &shim)?)?;
+    let own = nursery(daemon, &shim)?;
+    let namespaces = fs::metadata(format!("/proc/{own}/ns/mnt"))?.dev();
+    let mounts = kernel::mounts(own)?;
     let mut seen: Vec<_> = mounts.iter().map(|mount| mount.point.as_path()).collect();
     seen.sort();
     let sockets = Path::new("/run/containerd/s");
@@ -72,7 +76,14 @@ fn few_mounts(daemon: &Containerd) -> Result<()> {
         seen == [Path::new("/"), Path::new("/dev"), Path::new("/proc"), sockets],
         "the nursery sees {seen:?}"
     );
-    daemon.kill_and_delete("one")
+    // What it sees was made once and is kept, for the pods that begin from then on.
+    let kept = || fs::metadata("/run/lighter/bare").is_ok_and(|kept| kept.dev() == namespaces);
+    poll("the namespace to be kept", LIMIT, || Ok(kept().then_some(())))?;
+    daemon.run("two").args(Guest::Wasm.ready()).detach()?;
+    let other = nursery(daemon, &daemon.shim_of("two")?)?;
+    ensure!(kernel::link(other, "ns/mnt")? == kernel::link(own, "ns/mnt")?, "each nursery makes its own");
+    daemon.kill_and_delete("one")?;
+    daemon.kill_and_delete("two")
 }
 
 fn few_threads(daemon: &Containerd, wasm: &[&str]) -> Result<()> {
