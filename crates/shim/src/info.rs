@@ -76,7 +76,8 @@ fn features() -> serde_json::Value {
             "cgroup": { "v1": true, "v2": true, "systemd": true, "systemdUser": false },
             "seccomp": { "enabled": true },
             "apparmor": { "enabled": true },
-            "selinux": { "enabled": false }
+            "selinux": { "enabled": false },
+            "mountExtensions": { "idmap": { "enabled": true } }
         }
     })
 }

@@ -11,6 +11,7 @@
 
 mod apart;
 mod awaited;
+mod bootstrap;
 mod code;
 mod companion;
 mod compiling;

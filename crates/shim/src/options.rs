@@ -9,16 +9,21 @@ use containerd_shim_protos::protobuf::{self, CodedInputStream, Message};
 use containerd_shim_protos::shim::oci::Options as RuncOptions;
 use workload::Options;
 
+/// The messages that options come in.
+const RUNC: &str = "containerd.runc.v1.Options";
+const GENERIC: &str = "runtimeoptions.v1.Options";
+const OLD_RUNC: &str = "containerd.linux.runc.CreateOptions";
+
 /// Reads the options of a Create in containerd's `namespace`. None at all are the defaults.
 ///
 /// # Errors
 /// Names the message that cannot be read, or the file of a path that cannot.
 pub fn read(any: Option<&Any>, namespace: &str) -> anyhow::Result<Options> {
     let Some(any) = any.filter(|any| !any.type_url.is_empty()) else { return Ok(Options::default()) };
-    let mut options = match any.type_url.trim_start_matches('/') {
-        "containerd.runc.v1.Options" => from_runc(&any.value)?,
-        "runtimeoptions.v1.Options" => generic(&any.value)?,
-        "containerd.linux.runc.CreateOptions" => from_old_runc(&any.value)?,
+    let mut options = match name(any) {
+        RUNC => from_runc(&any.value)?,
+        GENERIC => generic(&any.value)?,
+        OLD_RUNC => from_old_runc(&any.value)?,
         other => bail!(
             "the runtime's options are a {other}; this shim reads runtimeoptions.v1.Options and containerd.runc.v1.Options"
         ),
@@ -27,6 +32,15 @@ pub fn read(any: Option<&Any>, namespace: &str) -> anyhow::Result<Options> {
         options.root = Path::new(&options.root).join(namespace).display().to_string();
     }
     Ok(options)
+}
+
+/// Whether a message is one that [`read`] reads.
+pub fn are(any: &Any) -> bool {
+    [RUNC, GENERIC, OLD_RUNC].contains(&name(any))
+}
+
+fn name(any: &Any) -> &str {
+    any.type_url.trim_start_matches('/')
 }
 
 /// The options that a shim made for runc is given.

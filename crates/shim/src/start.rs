@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,10 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 use container::cgroup::Folders;
 use containerd_shim::Flags;
-use containerd_shim_protos::protobuf::Message;
-use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use serde::Deserialize;
 use workload::{Options, Pod};
 
+use crate::bootstrap::Bootstrap;
 use crate::socket::listen;
 use crate::{companion, options};
 
@@ -27,15 +26,15 @@ use crate::{companion, options};
 pub fn start(flags: &Flags) -> anyhow::Result<()> {
     let bundle = env::current_dir().context("cannot tell the bundle's folder")?;
     let pod = pod_of(&bundle, &flags.id)?;
-    let address = containerd_shim::socket_address(&flags.address, &flags.namespace, &pod.0);
-    let socket = PathBuf::from(address.strip_prefix("unix://").unwrap_or(&address));
+    let bootstrap = Bootstrap::read(flags)?;
+    let socket = socket_of(&pod, flags, bootstrap.socket_dir.as_deref());
+    let address = format!("unix://{}", socket.display());
     // containerd reads it when the shim is gone; the name is a convention of all shims.
     fs::write(bundle.join("address"), &address).context("cannot write the address file")?;
     if let Some(listener) = listen(&socket)? {
-        let begun = given().and_then(|options| {
-            take_place(&options)?;
-            begin(listener, &options)
-        });
+        // Those that are wrong are Create's to refuse, which is given them again.
+        let options = options::read(bootstrap.options.as_ref(), "").unwrap_or_default();
+        let begun = take_place(&options).and_then(|()| begin(listener, &options));
         if begun.is_err() {
             // Nobody listens on it. If it stays, the next start replaces it.
             let _ = fs::remove_file(&socket);
@@ -43,6 +42,16 @@ pub fn start(flags: &Flags) -> anyhow::Result<()> {
         begun?;
     }
     io::stdout().write_all(address.as_bytes()).context("cannot print the address")
+}
+
+/// A pod's socket, in a folder that containerd names, or where all shims put theirs.
+fn socket_of(pod: &Pod, flags: &Flags, folder: Option<&Path>) -> PathBuf {
+    let address = containerd_shim::socket_address(&flags.address, &flags.namespace, &pod.0);
+    let usual = PathBuf::from(address.strip_prefix("unix://").unwrap_or(&address));
+    match (folder, usual.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => usual,
+    }
 }
 
 /// Of all the spec only the annotations matter here, so only they are read.
@@ -76,19 +85,6 @@ fn take_place(options: &Options) -> anyhow::Result<()> {
     let folders = Folders::at(Path::new(cgroup)).context("cannot move the daemon as ShimCgroup says")?;
     ensure!(folders.exists(), "cannot move the daemon as ShimCgroup says: there is no cgroup {cgroup}");
     folders.admit(std::process::id().cast_signed())
-}
-
-/// The runtime's options, which containerd writes to standard input. Those that are wrong are Create's to refuse,
-/// which is given them again.
-fn given() -> anyhow::Result<Options> {
-    const ENOUGH: u64 = 1 << 20;
-    let mut bytes = Vec::new();
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        stdin.take(ENOUGH).read_to_end(&mut bytes).context("cannot read the options")?;
-    }
-    let any = Any::parse_from_bytes(&bytes).context("cannot read the options")?;
-    Ok(options::read(Some(&any), "").unwrap_or_default())
 }
 
 /// The environment variable by which WasmEdge finds plug-ins.

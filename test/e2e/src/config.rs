@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::image;
 use crate::scope::Scope;
-use crate::versions::{RUNTIME, Shim};
+use crate::versions::{Install, RUNTIME, Shim};
 
 /// Plug-ins that would reach out of the folder, or cost time, and serve no test. Each version knows
 /// some of the names and ignores the others.
@@ -40,6 +40,8 @@ const ANNOTATIONS: [&str; 7] = [
     "run.oci.handler",
     "lighter.wasm/*",
 ];
+/// The runtime for containers that are not ours.
+const RUNC: &str = "io.containerd.runc.v2";
 /// Where distributions put the CNI plug-ins.
 const PLUGINS: [&str; 3] = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];
 
@@ -50,8 +52,8 @@ pub(crate) fn plain(dir: &Path) -> String {
 }
 
 /// The configuration with it: a runtime handler for Lighter, one for runc, pods on a bridge.
-pub(crate) fn with_cri(scope: &Scope, shim: &Shim) -> String {
-    let lighter = if shim.is_ours() { &shim.runtime } else { RUNTIME };
+pub(crate) fn with_cri(scope: &Scope, shim: &Shim, install: &Install) -> String {
+    let lighter = handler(scope, shim, install);
     let at = |name: &str| scope.dir.join(name).display().to_string();
     let plugins = PLUGINS.into_iter().find(|folder| Path::new(folder).is_dir()).unwrap_or(PLUGINS[0]);
     let pause = image::PAUSE;
@@ -73,14 +75,24 @@ stats_collect_period = 1
 bin_dir = {plugins:?}
 conf_dir = {conf:?}
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.lighter]
-runtime_type = {lighter:?}
+{lighter}
 pod_annotations = {ANNOTATIONS:?}
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
+runtime_type = {RUNC:?}
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 Root = {runc:?}
 "#
     )
+}
+
+/// The handler's runtime. From 2.0 on containerd asks a shim what it can do only where it is called runc's; by its path it
+/// is ours all the same.
+fn handler(scope: &Scope, shim: &Shim, install: &Install) -> String {
+    if shim.is_ours() && install.asks() {
+        let path = scope.dir.join("bin").join(shim.program());
+        return format!("runtime_type = {RUNC:?}\nruntime_path = {path:?}");
+    }
+    format!("runtime_type = {:?}", if shim.is_ours() { &shim.runtime } else { RUNTIME })
 }
 
 /// Writes the network of pods: a bridge in containerd's own network namespace.

@@ -58,7 +58,7 @@ impl Containerd {
     pub fn start_with_cri(install: &Install, shim: &Shim) -> Result<Self> {
         let scope = Scope::of(process::id(), &format!("{}{CRI}", digits(install)));
         config::write_network(&scope)?;
-        let text = config::with_cri(&scope, shim);
+        let text = config::with_cri(&scope, shim, install);
         Self::start_in(scope, &text, install, shim)
     }
 

@@ -38,6 +38,13 @@ pub struct Shim {
     pub driver: Driver,
 }
 
+impl Install {
+    /// Whether it asks a runtime what it can do, and tells the kubelet.
+    pub(crate) fn asks(&self) -> bool {
+        number(&self.version) >= number("2.0")
+    }
+}
+
 /// Every containerd there is, oldest first, and a sentence for each one that is missing.
 ///
 /// # Errors

@@ -26,7 +26,6 @@ use ttrpc::{Code, Error, Result, get_status};
 pub use bear::Gate;
 
 use crate::daemon::Daemon;
-use crate::streams::Streams;
 use crate::task::{Process, Refusal, Task};
 
 /// The service, under whatever version's name it is registered.
@@ -108,7 +107,7 @@ impl TaskService for TaskApi {
     async fn close_io(&self, _: &TtrpcContext, request: CloseIORequest) -> Result<Empty> {
         let (_, process) = self.process(&request.id, &request.exec_id)?;
         if request.stdin {
-            process.with_streams(|streams| streams.map_or((), Streams::close_stdin));
+            process.close_stdin();
         }
         Ok(Empty::new())
     }

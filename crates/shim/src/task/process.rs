@@ -1,5 +1,6 @@
 //! One process of a container: its first, or one that was executed in it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use container::birth::Born;
@@ -25,6 +26,8 @@ pub struct Process {
     state: Mutex<State>,
     born: OnceLock<Born>,
     streams: Mutex<Option<Streams>>,
+    /// Whether its client has said that no more comes on standard input.
+    stdin_closed: AtomicBool,
     ended: watch::Sender<Option<Ended>>,
 }
 
@@ -48,15 +51,30 @@ impl Process {
             state: Mutex::new(State::Created),
             born: OnceLock::new(),
             streams: Mutex::new(None),
+            stdin_closed: AtomicBool::new(false),
             ended: watch::Sender::new(None),
         }
     }
 
     /// Notes that it was born, with what is kept of its streams.
     pub fn is_born(&self, born: Born, streams: Streams) {
-        *lock(&self.streams) = Some(streams);
+        let mut kept = lock(&self.streams);
+        if self.stdin_closed.load(Ordering::Relaxed) {
+            streams.close_stdin();
+        }
+        *kept = Some(streams);
         // Born once: the state lets nobody come here twice.
         let _ = self.born.set(born);
+    }
+
+    /// Lets go of its standard input; before it is born, as soon as it is.
+    pub fn close_stdin(&self) {
+        let streams = lock(&self.streams);
+        // Under the lock, so that the one who brings the streams finds it said.
+        self.stdin_closed.store(true, Ordering::Relaxed);
+        if let Some(streams) = streams.as_ref() {
+            streams.close_stdin();
+        }
     }
 
     /// Its id in the host's pid namespace and its descriptor, once it is born.

@@ -88,8 +88,7 @@ impl<'a> Cri<'a> {
     }
 
     /// What containerd says that it can do with the runtime under test; `None` when it does not say:
-    /// up to 1.7 of any, in 2.0 and 2.1 of all but runc. The kubelet then asks for none of it, and
-    /// 2.1 ends by itself when it is asked for a recursive read-only mount all the same.
+    /// up to 1.7 of any. The kubelet then asks for none of it.
     ///
     /// # Errors
     /// What containerd answered.

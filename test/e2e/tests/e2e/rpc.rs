@@ -1,6 +1,8 @@
 //! What the daemon answers to requests that containerd's own clients never make, or make in a race: codes
 //! that containerd's code depends on.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,6 +14,7 @@ use e2e::guests::Guest;
 use e2e::kernel;
 use e2e::runner::Scenario;
 use e2e::shim::{Shim, refused};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 use ttrpc::Code;
 use ttrpc::context::with_timeout;
@@ -25,6 +28,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(ours("rpc-refusals", refusals));
     scenarios.extend(ours("rpc-update", update));
     scenarios.extend(ours("rpc-exec", exec));
+    scenarios.extend(ours("rpc-stdin", stdin));
     scenarios
 }
 
@@ -141,6 +145,36 @@ fn exec(daemon: &Containerd, guest: Guest) -> Result<()> {
     refused(delete("one"), Code::NOT_FOUND, "one")?;
     tasks.exec(in_time(), &request("never", &process))?;
     delete("never")?;
+    daemon.kill_and_delete("host")
+}
+
+/// A client whose input is short may say that it ends before the process is there.
+fn stdin(daemon: &Containerd, guest: Guest) -> Result<()> {
+    daemon.run("host").args(guest.ready()).detach()?;
+    let Shim { tasks } = daemon.connect("host")?;
+    let cat = match guest {
+        Guest::Wasm => "/guests/cat.wasm",
+        Guest::Native => "/bin/cat",
+    };
+    let (id, exec_id) = (|| String::from("host"), || String::from("short"));
+    let out = daemon.scope.dir.join("log").join(format!("rpc-stdin-{}", guest.word()));
+    let input = daemon.scope.dir.join("fifo").join(format!("rpc-stdin-{}", guest.word()));
+    mkfifoat(CWD, &input, Mode::RUSR | Mode::WUSR)?;
+    // Both ends, so that opening it waits for nobody.
+    let mut client = File::options().read(true).write(true).open(&input)?;
+    client.write_all(b"short\n")?;
+    let process = json!({ "user": { "uid": 0, "gid": 0 }, "cwd": "/", "args": [cat] });
+    let spec = MessageField::some(Any { value: process.to_string().into_bytes(), ..Any::default() });
+    let stdin = input.display().to_string();
+    let request = ExecProcessRequest { id: id(), exec_id: exec_id(), stdin, stdout: uri(&out), spec, ..Default::default() };
+    tasks.exec(in_time(), &request)?;
+    tasks.close_io(in_time(), &CloseIORequest { id: id(), exec_id: exec_id(), stdin: true, ..Default::default() })?;
+    tasks.start(in_time(), &StartRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
+    drop(client);
+    let ended = tasks.wait(in_time(), &WaitRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
+    let said = std::fs::read_to_string(&out)?;
+    ensure!(ended.exit_status == 0 && said == "short\n", "it ended with {ended:?} and wrote {said:?}");
+    tasks.delete(in_time(), &DeleteRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
     daemon.kill_and_delete("host")
 }
 

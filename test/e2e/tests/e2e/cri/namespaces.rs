@@ -128,35 +128,23 @@ fn sysctls(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     container.stop(5)
 }
 
-/// A pod whose root is nobody on the node, where containerd says that this can be had; else it must
-/// refuse, and not run it as the node's root.
+/// A pod whose root is nobody on the node. A containerd that does not ask what runtimes can do either makes one or knows
+/// not even the question.
 fn user(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let mapped = |options: &mut v1::NamespaceOption| {
         let ids = v1::IdMapping { host_id: FIRST, container_id: 0, length: COUNT };
         options.userns_options =
             Some(v1::UserNamespace { mode: NamespaceMode::Pod.into(), uids: vec![ids], gids: vec![ids] });
     };
-    let told = cri.features()?.is_some_and(|features| features.user_namespaces);
-    let made = cri.pod("user").namespaces(mapped).run();
-    let made = made.and_then(|pod| if told { mapped_as_told(&pod, guest) } else { as_old(cri, &pod, guest) });
-    match made {
-        Err(error) if !told => {
-            let words = format!("{error:#}").to_lowercase();
-            let why = ["user namespace", "userns", "idmap"].iter().any(|word| words.contains(word));
-            ensure!(why, "it is refused by {words:?}");
-            Ok(())
-        }
-        made => made,
+    let features = cri.features()?;
+    if let Some(features) = &features {
+        ensure!(features.user_namespaces, "it says that there are none: {features:?}");
     }
-}
-
-/// A containerd that does not say what it can do either knows user namespaces, or not even the question.
-fn as_old(cri: &Cri<'_>, pod: &Pod<'_>, guest: Guest) -> Result<()> {
-    if !same(pod.pid()?, cri.daemon.pid()?, "user")? {
-        return mapped_as_told(pod, guest);
+    let pod = cri.pod("user").namespaces(mapped).run()?;
+    if features.is_none() && same(pod.pid()?, cri.daemon.pid()?, "user")? {
+        return Ok(());
     }
-    ensure!(cri.features()?.is_none(), "it says that there are none, and goes on without");
-    Ok(())
+    mapped_as_told(&pod, guest)
 }
 
 fn mapped_as_told(pod: &Pod<'_>, guest: Guest) -> Result<()> {

@@ -126,8 +126,8 @@ fn read_only_mount(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     Ok(())
 }
 
-/// recursiveReadOnly: what is mounted below is read-only too, where containerd says that this can be
-/// had; else it must refuse.
+/// recursiveReadOnly: what is mounted below is read-only too, where containerd says what can be
+/// had.
 fn recursive(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let outer = folder(cri, &format!("rro-{}", guest.word()))?;
     let inner = outer.join("inner");
@@ -162,12 +162,8 @@ fn recursive_of(cri: &Cri<'_>, guest: Guest, outer: &Path) -> Result<()> {
         // What containerd does not say that it can, the kubelet does not ask for.
         return Ok(());
     };
-    let container = plan("recursive", true).start();
-    if !features.recursive_read_only_mounts {
-        ensure!(container.is_err(), "it says that there are none, and goes on without");
-        return Ok(());
-    }
-    let container = container?;
+    ensure!(features.recursive_read_only_mounts, "it says that there are none: {features:?}");
+    let container = plan("recursive", true).start()?;
     container.says("ready")?;
     for path in ["/outbox", "/outbox/inner"] {
         let options = kernel::mount_options(container.pid()?, Path::new(path))?;
