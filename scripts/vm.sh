@@ -20,7 +20,7 @@ target=$(dirname "$(dirname "$(scripts/target-dir.sh)")")
 vm=$target/vm
 [ $# -gt 0 ] || set -- 1.6 native-hello hello-p2 cpuset metrics pause native-oom grow-refused memory-limit rpc- census kill-all \
   sigkill delete-running exec-inside exec-killed exec-power exec-process terminal-size user-namespace \
-  shim-killed containerd-killed events hooks propagation file-mount small-address pod-one pod-pid jail-capabilities device- cgroups-read-only root-nodev option- '!cri-' '!in-create'
+  shim-killed containerd-killed events hooks propagation file-mount small-address pod-one pod-pid pod-mounts jail-capabilities device- cgroups-read-only root-nodev option- '!cri-' '!in-create'
 packages=linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,kmod,iproute2,iptables,containerd,runc,busybox-static
 mkdir -p "$vm"
 scratch=$(mktemp -d "$vm/run.XXXXXX")

@@ -13,7 +13,7 @@ use workload::Workload;
 use crate::birth;
 use crate::channel::Channel;
 use crate::mounts::sentence;
-use crate::privileges;
+use crate::{privileges, profile};
 
 /// The moments at which hooks run in the runtime's own namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +80,9 @@ pub(crate) fn prepare_start(workload: &Workload) -> anyhow::Result<Option<Starte
     if birth::child()?.is_none() {
         birth::close_all_but(&[starter.as_raw_fd()]);
         // A hook's file comes from the image: it gets no more than the guest's own process has.
-        let dropped = privileges::drop_to(workload.process()).map_err(|error| format!("{error:#}"));
+        let dropped =
+            privileges::drop_to(workload.process()).and_then(|()| profile::narrow_program(workload));
+        let dropped = dropped.map_err(|error| format!("{error:#}"));
         if let Ok(Some(((), _))) = starter.receive() {
             let outcome = dropped.and_then(|()| run_list(workload, list, ContainerStatus::Created, pid));
             // When the guest's process is gone nobody is left to tell.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fstatfs, statat};
 
-use crate::rootfs::{Found, LAYERS, Snapshot, open_found};
+use crate::entrypoint::Found;
+use crate::rootfs::{LAYERS, Snapshot, open_found};
 
 /// File systems on which the kernel alone says when a file was changed last: it writes the time down by its own
 /// clock, whoever asks for the change, and there is no call to set it. So an image that is unpacked there cannot

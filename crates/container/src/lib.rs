@@ -14,6 +14,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod compiler;
 pub mod ending;
+pub mod entrypoint;
 pub mod exec;
 pub mod hooks;
 mod idmap;

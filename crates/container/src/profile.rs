@@ -2,7 +2,10 @@
 
 use anyhow::{anyhow, ensure};
 use libcontainer::seccomp::{initialize_seccomp, is_notify};
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSyscall, LinuxSyscallBuilder};
+use oci_spec::runtime::{
+    LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompOperator,
+    LinuxSyscall, LinuxSyscallBuilder,
+};
 use workload::Workload;
 
 use crate::mounts::sentence;
@@ -32,13 +35,37 @@ fn of(workload: &Workload) -> Option<&LinuxSeccomp> {
 }
 
 fn install(profile: &LinuxSeccomp) -> anyhow::Result<()> {
-    ensure!(
-        !is_notify(profile),
-        "cannot follow a seccomp profile that notifies a listener (SCMP_ACT_NOTIFY): this shim has none"
-    );
-    initialize_seccomp(profile)
+    initialize_seccomp(&as_meant(profile)?)
         .map(drop)
         .map_err(|error| anyhow!("cannot install the seccomp profile: {}", sentence(&error)))
+}
+
+/// The profile in libcontainer's words, which takes the operands of a masked comparison, mask and datum, the wrong way
+/// round: what looks at some flags of a call, as clients' usual profiles do at clone's, would look at none.
+///
+/// # Errors
+/// When nobody here can follow it.
+pub(crate) fn as_meant(profile: &LinuxSeccomp) -> anyhow::Result<LinuxSeccomp> {
+    ensure!(
+        !is_notify(profile) && profile.default_action() != LinuxSeccompAction::ScmpActNotify,
+        "cannot follow a seccomp profile that notifies a listener (SCMP_ACT_NOTIFY): this shim has none"
+    );
+    let turned = |arg: &LinuxSeccompArg| {
+        if arg.op() != LinuxSeccompOperator::ScmpCmpMaskedEq {
+            return Ok(*arg);
+        }
+        let (mask, datum) = (arg.value(), arg.value_two().unwrap_or_default());
+        let turned = LinuxSeccompArgBuilder::default().index(arg.index()).op(arg.op());
+        turned.value(datum).value_two(mask).build()
+    };
+    let mut calls = profile.syscalls().clone();
+    for call in calls.iter_mut().flatten() {
+        let args = call.args().as_ref().map(|args| args.iter().map(turned).collect::<Result<_, _>>());
+        call.set_args(args.transpose()?);
+    }
+    let mut profile = profile.clone();
+    profile.set_syscalls(calls);
+    Ok(profile)
 }
 
 /// The profile with room for the filter that comes after it and takes that room away. Where it would end a thread it
@@ -103,6 +130,23 @@ mod tests {
                 {"names": ["prctl", "seccomp"], "action": "SCMP_ACT_ALLOW"}]}"#,
         );
         assert_eq!(for_guest(&asked).unwrap(), expected);
+    }
+
+    #[test]
+    fn masks_are_where_libcontainer_looks_for_them() {
+        let rule = |first: &str| {
+            let arg = format!(r#"{{"index": 0, {first}, "op": "SCMP_CMP_MASKED_EQ"}}"#);
+            let other = r#"{"index": 1, "value": 7, "op": "SCMP_CMP_EQ"}"#;
+            let call =
+                format!(r#"{{"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [{arg}, {other}]}}"#);
+            profile(&format!(r#"{{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{call}]}}"#))
+        };
+        let turned = |first: &str| as_meant(&rule(first)).unwrap();
+        assert_eq!(
+            turned(r#""value": 2114060288, "valueTwo": 0"#),
+            rule(r#""value": 0, "valueTwo": 2114060288"#)
+        );
+        assert_eq!(turned(r#""value": 6"#), rule(r#""value": 0, "valueTwo": 6"#));
     }
 
     #[test]

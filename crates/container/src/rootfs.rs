@@ -1,53 +1,22 @@
 //! The root file system in the bundle, before the box is built: mounting it as containerd asks, finding
-//! the entrypoint in it without leaving it, and letting go of it afterwards.
+//! paths in it without leaving it, and letting go of it afterwards.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use libcontainer::rootfs::utils::parse_mount;
 use nix::mount::{MsFlags, mount};
 use oci_spec::runtime::MountBuilder;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{UnmountFlags, unmount};
-use workload::{Format, Workload};
+use workload::Workload;
 
 use crate::idmap::IdMaps;
 use crate::mounts::sentence;
 use crate::trees::attach;
-
-/// The file a container starts from.
-#[derive(Debug)]
-pub struct Found {
-    /// The file, open for reading at its beginning.
-    pub file: File,
-    /// What it is.
-    pub format: Format,
-}
-
-/// Finds the entrypoint as `execvp` would in the finished box: in the root file system, or in the
-/// mount that will lie over it.
-///
-/// # Errors
-/// A sentence that names the file and what is wrong with it.
-pub fn find_entrypoint(workload: &Workload) -> anyhow::Result<Found> {
-    let name = &workload.entrypoint.path;
-    for candidate in workload.entrypoint_candidates() {
-        let (base, rest) = workload.locate(&candidate);
-        match find_in(&base, &rest) {
-            Ok(file) => return read_head(file).with_context(|| format!("cannot run {name:?}")),
-            Err(error) if is_absence(&error) => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot open {name:?} in {}", base.display()));
-            }
-        }
-    }
-    let search = if name.contains('/') { "" } else { ", nor in its PATH" };
-    bail!("cannot run {name:?}: there is no such file in the container's root file system{search}")
-}
 
 /// One mount of the snapshot that containerd made, in the words of its own API.
 #[derive(Clone, Copy, Debug)]
@@ -193,7 +162,7 @@ pub fn unmount_all(target: &Path) -> anyhow::Result<()> {
 
 /// Finds `path` below `base`, following symbolic links as if `base` were the root. What is found is not
 /// opened yet: opening a device or a fifo of the image's would already be an act.
-fn find_in(base: &Path, path: &Path) -> io::Result<File> {
+pub(crate) fn find_in(base: &Path, path: &Path) -> io::Result<File> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     if path.as_os_str().is_empty() {
         return Ok(rustix::fs::openat(CWD, base, flags, Mode::empty())?.into());
@@ -234,43 +203,9 @@ pub(crate) fn holder(root: &OwnedFd, below: &Path) -> anyhow::Result<Option<Owne
     holder.map(|holder| find_or_make_folder(root, holder)).transpose()
 }
 
-/// The largest Wasm file, in bytes: far above what anybody ships, far below what would hurt a node.
-pub const LARGEST_WASM: u64 = 1 << 30;
-
-fn is_absence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
 /// Opens for reading what was found, now that it is known to be a file.
 pub(crate) fn open_found(found: &File) -> io::Result<File> {
     File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))
-}
-
-fn read_head(found: File) -> anyhow::Result<Found> {
-    let metadata = found.metadata()?;
-    let kind = metadata.file_type();
-    if !kind.is_file() {
-        let what = match () {
-            () if kind.is_dir() => "a directory",
-            () if kind.is_fifo() || kind.is_socket() => "a fifo or a socket",
-            () => "a device",
-        };
-        bail!("it is {what}; the entrypoint must be a file");
-    }
-    if metadata.len() == 0 {
-        bail!("it is empty (0 bytes)");
-    }
-    let mut file = open_found(&found).context("cannot read it")?;
-    let mut head = Vec::with_capacity(Format::HEAD);
-    file.by_ref().take(Format::HEAD as u64).read_to_end(&mut head)?;
-    file.rewind()?;
-    if metadata.len() > LARGEST_WASM && Format::sniff(&head).is_some_and(Format::is_wasm) {
-        bail!("it is {} bytes long; Wasm may be {LARGEST_WASM} at most", metadata.len());
-    }
-    let Some(format) = Format::sniff(&head) else {
-        bail!("it is neither Wasm (a module, a component or their text) nor a Linux program (ELF or #!)");
-    };
-    Ok(Found { file, format })
 }
 
 /// Makes the working directory where the image has none, as runc does, without leaving the root.
@@ -328,44 +263,6 @@ fn home_of(rootfs: &Path, uid: u32) -> PathBuf {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::symlink;
-
-    fn workload(bundle: &Path, arg0: &str) -> Workload {
-        let json = format!(
-            r#"{{"ociVersion":"1.0.2","root":{{"path":"rootfs"}},
-                "process":{{"user":{{"uid":0,"gid":0}},"cwd":"/","args":["{arg0}"]}},
-                "mounts":[{{"destination":"/vol","source":"volume","options":["rbind"]}}]}}"#
-        );
-        Workload::read("c", bundle, json.as_bytes(), workload::Options::default()).unwrap()
-    }
-
-    #[test]
-    fn finds_files_without_leaving_the_root() {
-        let bundle = tempfile::tempdir().unwrap();
-        let at = |path: &str| bundle.path().join(path);
-        fs::create_dir_all(at("rootfs/dir")).unwrap();
-        fs::create_dir_all(at("volume")).unwrap();
-        fs::write(at("rootfs/app.wasm"), b"\0asm\x01\0\0\0").unwrap();
-        fs::write(at("volume/v.wasm"), b"\0asm\x01\0\0\0").unwrap();
-        fs::write(at("outside"), b"\x7fELF").unwrap();
-        fs::write(at("rootfs/empty"), b"").unwrap();
-        fs::write(at("rootfs/text"), b"hello").unwrap();
-        symlink("../../outside", at("rootfs/escape")).unwrap();
-        symlink("/app.wasm", at("rootfs/link")).unwrap();
-        let find = |arg0: &str| find_entrypoint(&workload(bundle.path(), arg0));
-        for good in ["/app.wasm", "app.wasm", "/link", "/vol/v.wasm"] {
-            assert_eq!(find(good).unwrap().format, Format::Module, "{good}");
-        }
-        let check = |arg0: &str, words: &str| {
-            let error = format!("{:#}", find(arg0).unwrap_err());
-            assert!(error.contains(words) && error.contains(arg0), "{error}");
-        };
-        check("/escape", "no such file");
-        check("nope", "nor in its PATH");
-        check("/dir", "a directory");
-        check("/empty", "0 bytes");
-        check("/text", "neither Wasm");
-    }
 
     #[test]
     fn many_layers_become_relative() {

@@ -8,18 +8,21 @@
 //! comes out of that is the daemon's to append ([`Log`]).
 
 mod log;
+mod logger;
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 use rustix::pipe::PipeFlags;
 
 pub use self::log::{Left, Log};
+pub use self::logger::Logger;
+use crate::sealed;
 
 /// What containerd asked for, each a path, a URI or empty for nothing.
 #[derive(Clone, Debug, Default)]
@@ -43,15 +46,6 @@ pub struct Stdio {
     pub logs: Vec<Log>,
     /// The program that reads the output, where the paths name one: it is yet to be started.
     pub logger: Option<Logger>,
-}
-
-/// A program that reads a process's output, as `binary://PATH?NAME=VALUE` names it.
-#[derive(Debug)]
-pub struct Logger {
-    /// Its file and its arguments.
-    pub command: Vec<String>,
-    /// Where it reads standard output and standard error.
-    pub pipes: [OwnedFd; 2],
 }
 
 /// Who owns the fifos: the process may open them again by `/dev/stdout`.
@@ -147,19 +141,20 @@ fn fifo(uri: &str) -> Option<PathBuf> {
 /// Names the path that is missing, or a scheme that is not known.
 pub fn open(paths: &Paths, owner: Owner) -> anyhow::Result<Stdio> {
     let mut hold = Hold::default();
-    let (stdin, held) = match target(&paths.stdin).context("cannot open standard input")? {
-        Target::Log(path) => (open_named(&path, OFlags::RDONLY)?, None),
-        Target::Path(path) => open_one(&path, OFlags::RDONLY, owner).context("cannot open standard input")?,
+    let input = |uri: &str| match target(uri)? {
+        Target::File(path) => Ok((open_to_read(&path).with_context(|| path.display().to_string())?, None)),
+        Target::Path(path) => open_one(&path, OFlags::RDONLY, owner),
     };
+    let (stdin, held) = input(&paths.stdin).context("cannot open standard input")?;
     hold.stdin = held;
     if let Some(("binary", program)) = paths.stdout.split_once("://") {
         let ((read_out, stdout), (read_err, stderr)) = (pipe(owner)?, pipe(owner)?);
-        let logger = Logger { command: command(program), pipes: [read_out, read_err] };
+        let logger = Logger::of(program, [read_out, read_err]);
         return Ok(Stdio { process: [stdin, stdout, stderr], hold, logs: Vec::new(), logger: Some(logger) });
     }
     let mut logs = Vec::new();
     let mut output = |uri: &str| match target(uri)? {
-        Target::Log(path) => {
+        Target::File(path) => {
             let (read, write) = pipe(owner)?;
             logs.push(Log::create(&path, read).with_context(|| path.display().to_string())?);
             anyhow::Ok(write)
@@ -179,8 +174,8 @@ pub fn open(paths: &Paths, owner: Owner) -> anyhow::Result<Stdio> {
 enum Target {
     /// To what is there: a fifo, a device.
     Path(PathBuf),
-    /// To a file that is made where there is none.
-    Log(PathBuf),
+    /// To a file; of outputs, one that is made where there is none.
+    File(PathBuf),
 }
 
 fn target(uri: &str) -> anyhow::Result<Target> {
@@ -188,13 +183,18 @@ fn target(uri: &str) -> anyhow::Result<Target> {
         None if uri.is_empty() => "/dev/null",
         None => uri,
         Some(("fifo", path)) => path,
-        Some(("file", path)) => return Ok(Target::Log(path.into())),
+        Some(("file", path)) => {
+            // Whoever opens it as a file waits for its other end.
+            let is_fifo = Path::new(path).metadata().is_ok_and(|found| found.file_type().is_fifo());
+            ensure!(!is_fifo, "{uri}: it is a fifo; name it by its path, or by fifo://");
+            return Ok(Target::File(path.into()));
+        }
         Some((scheme, _)) => {
             bail!("{uri}: this shim writes to paths, fifo://, file:// and binary://, not to {scheme}://")
         }
     };
     let is_file = Path::new(path).metadata().with_context(|| path.to_owned())?.is_file();
-    Ok(if is_file { Target::Log(path.into()) } else { Target::Path(path.into()) })
+    Ok(if is_file { Target::File(path.into()) } else { Target::Path(path.into()) })
 }
 
 /// The descriptor for the process and, for a fifo, one for the daemon.
@@ -214,6 +214,12 @@ fn open_named(path: &Path, direction: OFlags) -> anyhow::Result<OwnedFd> {
     open_path(path, direction).with_context(|| path.display().to_string())
 }
 
+/// A file that only reads: a process that opens it again, by `/proc/self/fd`, comes by a mount that is read-only.
+fn open_to_read(path: &Path) -> anyhow::Result<OwnedFd> {
+    let file = sealed::open(path)?;
+    Ok(open_path(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref(), OFlags::RDONLY)?)
+}
+
 /// A pipe's reading end, for a logger or the daemon, and its writing end, for the process.
 fn pipe(owner: Owner) -> anyhow::Result<(OwnedFd, OwnedFd)> {
     let (read, write) =
@@ -228,36 +234,6 @@ fn give(fd: &OwnedFd, Owner { uid, gid }: Owner) -> io::Result<()> {
         return Ok(());
     }
     Ok(rustix::fs::fchown(fd, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?)
-}
-
-/// The command of `PATH?NAME=VALUE&…` as containerd's own shims read it: each name, then its value.
-fn command(uri: &str) -> Vec<String> {
-    let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-    let words = query.split('&').filter(|pair| !pair.is_empty()).flat_map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        [name, value].map(decoded)
-    });
-    std::iter::once(path.to_owned()).chain(words).collect()
-}
-
-/// A word of a query with `+` and `%XX` replaced. What is no such code stays as it is.
-fn decoded(word: &str) -> String {
-    let bytes = word.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let code = || word.get(at + 1..at + 3).and_then(|code| u8::from_str_radix(code, 16).ok());
-        match (byte, code()) {
-            (b'%', Some(code)) => {
-                plain.push(code);
-                at += 2;
-            }
-            (b'+', _) => plain.push(b' '),
-            (byte, _) => plain.push(*byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&plain).into_owned()
 }
 
 fn open_path(path: &Path, direction: OFlags) -> io::Result<OwnedFd> {
@@ -359,6 +335,27 @@ mod tests {
         assert_eq!(carry(), [Left::End; 2]);
     }
 
+    /// Nor is what a process reads from, and what is no file is not waited for.
+    #[test]
+    fn a_file_that_is_read_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, fifo) = (folder.path().join("file"), folder.path().join("fifo"));
+        std::fs::write(&file, "lines").unwrap();
+        let paths = Paths { stdin: file.display().to_string(), ..Paths::default() };
+        let Stdio { process: [stdin, ..], .. } = open(&paths, Owner::default()).unwrap();
+        let again = File::options().write(true).open(format!("/proc/self/fd/{}", stdin.as_raw_fd()));
+        assert_eq!(again.unwrap_err().kind(), io::ErrorKind::ReadOnlyFilesystem);
+        assert_eq!(std::io::read_to_string(File::from(stdin)).unwrap(), "lines");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let uri = format!("file://{}", fifo.display());
+        let reads = Paths { stdin: uri.clone(), ..Paths::default() };
+        let writes = Paths { stdout: uri, ..Paths::default() };
+        for paths in [reads, writes] {
+            let error = format!("{:#}", open(&paths, Owner::default()).unwrap_err());
+            assert!(error.contains("it is a fifo") && error.contains("cannot open standard"), "{error}");
+        }
+    }
+
     #[test]
     fn a_missing_path_is_an_error_that_names_it() {
         let paths = Paths { stderr: "/nowhere/at/all".into(), ..Paths::default() };
@@ -366,16 +363,5 @@ mod tests {
         assert!(error.contains("standard error: /nowhere/at/all"), "{error}");
         let paths = Paths { stdout: "http://logger".into(), ..Paths::default() };
         assert!(format!("{:#}", open(&paths, Owner::default()).unwrap_err()).contains("not to http://"));
-    }
-
-    #[test]
-    fn a_logger_is_named_as_containerd_names_it() {
-        let check = |uri: &str, expected: &[&str]| assert_eq!(command(uri), expected, "{uri}");
-        check("/bin/log", &["/bin/log"]);
-        check("/bin/log?id=x&debug", &["/bin/log", "id", "x", "debug", ""]);
-        check(
-            "/bin/log?_NERDCTL%20x=a%2Fb+c&p=100%&q=%zz",
-            &["/bin/log", "_NERDCTL x", "a/b c", "p", "100%", "q", "%zz"],
-        );
     }
 }

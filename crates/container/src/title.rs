@@ -77,8 +77,9 @@ impl Layout {
         };
         // SAFETY: all but arguments and environment are as they were, and no other thread moves the heap's end
         // meanwhile; the new ones are never freed. The kernel only notes where they are.
-        unsafe { configure_virtual_memory_map(&map) }
-            .context("cannot show the guest's arguments as its own")?;
+        unsafe { configure_virtual_memory_map(&map) }.context(
+            "cannot show the guest's arguments as its own; does its RLIMIT_DATA leave room for the engine?",
+        )?;
         let file = args.first().and_then(|first| Path::new(first).file_name());
         let name = file.and_then(|name| CString::new(name.as_encoded_bytes()).ok()).unwrap_or_default();
         rustix::thread::set_name(&name).context("cannot name the process after the guest")

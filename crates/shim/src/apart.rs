@@ -1,11 +1,12 @@
 //! Work that makes its thread wait in the kernel, on a thread beside the daemon's first.
 
-use std::thread;
+use std::{io, thread};
 
 use tokio::task::spawn_blocking;
 
-/// How many there are at most: a container's code is looked for while its cgroup is made.
-pub const THREADS: usize = 2;
+/// How many there are at most. Two do mostly: a container's code is looked for while its cgroup is made. Where files come
+/// slowly, or a log's disk is stuck, those who wait for that leave some to the others of the pod.
+pub const THREADS: usize = 64;
 /// What such a thread is given as a stack, in bytes: it reads and writes some files.
 pub const STACK: usize = 256 << 10;
 
@@ -21,8 +22,9 @@ pub fn apart<T: Send + 'static>(
 }
 
 /// Has `work` done by a thread of its own, for which nobody waits.
-pub fn beside(work: impl FnOnce() + Send + 'static) {
-    if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(work) {
-        log::debug!("cannot make a thread: {error}");
-    }
+///
+/// # Errors
+/// When there can be no further thread.
+pub fn beside(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().stack_size(STACK).spawn(work).map(drop)
 }

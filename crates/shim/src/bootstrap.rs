@@ -76,12 +76,16 @@ mod tests {
     #[test]
     fn options_are_all_there_is_or_one_of_the_extensions() {
         let options = any("runtimeoptions.v1.Options", b"\x1a\x14SystemdCgroup = true");
-        let extension = |value: &Any| Extension { value: MessageField::some(value.clone()), ..Extension::default() };
+        let extension =
+            |value: &Any| Extension { value: MessageField::some(value.clone()), ..Extension::default() };
         let params = BootstrapParams {
             instance_id: "one".into(),
             namespace: "ns".into(),
             containerd_version: "2.3.4".into(),
-            extensions: vec![extension(&any("containerd.io/cri.v1.PodSandboxConfig", b"x")), extension(&options)],
+            extensions: vec![
+                extension(&any("containerd.io/cri.v1.PodSandboxConfig", b"x")),
+                extension(&options),
+            ],
             socket_dir: Some("/run/s".into()),
             ..BootstrapParams::default()
         };

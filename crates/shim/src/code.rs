@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use cache::{Cache, Digest, Entry, Failure, Identity, Key, Lock, Sealed};
+use cache::{Cache, Digest, Draft, Entry, Failure, Identity, Key, Lock, Sealed};
+use container::entrypoint::{Found, Search};
 use container::layers::Layers;
-use container::rootfs::Found;
 use container::{channel, lease};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use workload::{Options, Workload, World};
@@ -41,6 +42,18 @@ pub struct Fresh {
     value: Sealed,
     /// Held until it is kept, or given up.
     lock: Lock,
+}
+
+/// Finds the container's entrypoint, unless it is `given_up` before. Meanwhile the daemon is there for others.
+///
+/// # Errors
+/// A sentence that names the file and what is wrong with it.
+pub async fn entrypoint(workload: &Workload, given_up: impl Future<Output = ()>) -> anyhow::Result<Found> {
+    let search = Search::of(workload);
+    tokio::select! {
+        found = apart(move || search.find()) => found,
+        () = given_up => bail!("it was given up while {:?} was looked for", workload.entrypoint.path),
+    }
 }
 
 /// Has the Wasm read, judged and compiled by a process of its own, unless that was done before, or it is `given_up`.
@@ -221,13 +234,20 @@ fn place(options: &Options) -> Option<(PathBuf, u64)> {
     Some((folder, mib << 20))
 }
 
-/// A copy of at most so many bytes that nobody can change, at its beginning.
+/// A copy of at most so many bytes that nobody can change.
 fn copy(file: &File, most: u64) -> anyhow::Result<File> {
-    let mut copied = channel::memory_file("wasm")?;
     // One byte more than it may have tells that it has more.
-    if std::io::copy(&mut file.take(most + 1), &mut copied)? > most {
+    let copied = copy_of("wasm", file.take(most + 1))?;
+    if copied.metadata()?.len() > most {
         bail!("it grew beyond {most} bytes while it was read; run it when it is written whole");
     }
+    Ok(copied)
+}
+
+/// What was read, in a file in memory that nobody can change, at its beginning.
+fn copy_of(name: &str, mut bytes: impl Read) -> anyhow::Result<File> {
+    let mut copied = channel::memory_file(name)?;
+    std::io::copy(&mut bytes, &mut copied)?;
     copied.rewind()?;
     channel::seal(&copied)?;
     Ok(copied)
@@ -248,7 +268,8 @@ async fn get(cache: &Cache, key: &Key) -> anyhow::Result<Option<Code>> {
     .await
 }
 
-/// Compiles into a file of the cache, which is a value of it from the start.
+/// Compiles into a file of the cache, which is a value of it from the start. What the cache cannot take is its
+/// container's alone.
 async fn into_cache(
     daemon: &Daemon,
     workload: &Workload,
@@ -264,20 +285,33 @@ async fn into_cache(
             return Ok((into_memory(daemon, workload, found, given_up).await?, None));
         }
     };
-    let world = compile(daemon, workload, found, &draft.file, given_up).await?;
+    let memory = channel::memory_file("code")?;
+    let (world, spilled) = compile(daemon, workload, found, &[&draft.file, &memory], given_up).await?;
+    if let Some(why) = spilled {
+        log::warn!("compiled code is not kept: {why}");
+        return Ok((Code { world, file: sealed(memory).await? }, None));
+    }
     let note = serde_json::to_vec(&world)?;
-    let (file, value) = apart(move || {
-        let value = draft.seal(&key, &note)?;
-        match lease::wait_for_writers(&value.file) {
-            Ok(()) => Ok((value.file.try_clone()?, Some(value))),
-            Err(error) => {
-                log::warn!("compiled code is not kept: somebody may still write to it: {error}");
-                Ok((copy(&value.file, value.file.metadata()?.len())?, None))
-            }
-        }
-    })
-    .await?;
+    let (file, value) = apart(move || kept_or_copied(draft, &key, &note)).await?;
     Ok((Code { world, file }, value.map(|value| Fresh { value, lock })))
+}
+
+/// The code in a file that nobody can change any more: the cache's, if it is to become one, else a copy of it.
+fn kept_or_copied(draft: Draft, key: &Key, note: &[u8]) -> anyhow::Result<(File, Option<Sealed>)> {
+    let code =
+        File::open(format!("/proc/self/fd/{}", draft.file.as_raw_fd())).context("cannot read the code")?;
+    let length = code.metadata()?.len();
+    let kept = draft.seal(key, note).and_then(|value| {
+        lease::wait_for_writers(&value.file).context("somebody may still write to it")?;
+        Ok(value)
+    });
+    match kept {
+        Ok(value) => Ok((value.file.try_clone()?, Some(value))),
+        Err(error) => {
+            log::warn!("compiled code is not kept: {error:#}");
+            Ok((copy_of("code", code.take(length))?, None))
+        }
+    }
 }
 
 /// Compiles into a file in memory, which is its container's alone.
@@ -288,9 +322,13 @@ async fn into_memory(
     given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<Code> {
     let file = channel::memory_file("code")?;
-    let world = compile(daemon, workload, found, &file, given_up).await?;
-    let sealed = apart(move || channel::seal(&file).map(|()| file).context("cannot seal the compiled code"));
-    Ok(Code { world, file: sealed.await? })
+    let (world, _) = compile(daemon, workload, found, &[&file], given_up).await?;
+    Ok(Code { world, file: sealed(file).await? })
+}
+
+/// The file, which nobody can change any more.
+async fn sealed(file: File) -> anyhow::Result<File> {
+    apart(move || channel::seal(&file).map(|()| file).context("cannot seal the compiled code")).await
 }
 
 impl Fresh {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Error, anyhow, bail};
 use container::cgroup::Entry;
+use container::entrypoint::Found;
 use container::places::{self, Place};
-use container::rootfs::Found;
 use thiserror::Error;
 use workload::{Options, Workload, World};
 
@@ -58,7 +58,8 @@ impl Bounds {
     }
 }
 
-/// Has a process of its own read, judge and compile what was found into a file, unless it is `given_up` before.
+/// Has a process of its own read, judge and compile what was found into the first of the files, into the second where
+/// that takes no more, unless it is `given_up` before. Returns why it was not the first, too.
 ///
 /// # Errors
 /// [`Unfit`], or what else went wrong.
@@ -66,9 +67,9 @@ pub async fn compile(
     daemon: &Daemon,
     workload: &Workload,
     found: &Found,
-    file: &File,
+    files: &[&File],
     mut given_up: Pin<&mut impl Future<Output = ()>>,
-) -> anyhow::Result<World> {
+) -> anyhow::Result<(World, Option<String>)> {
     let bounds = Bounds::of(&workload.options);
     let (place, Entry { way, fds: entry }) = tokio::select! {
         taken = take_place(bounds) => taken?,
@@ -90,9 +91,15 @@ pub async fn compile(
             () = given_up => nobody_waits(),
         }
     };
-    let fds: Vec<_> = entry.iter().map(AsFd::as_fd).chain([found.file.as_fd(), file.as_fd()]).collect();
+    let fds: Vec<_> = entry
+        .iter()
+        .map(AsFd::as_fd)
+        .chain([found.file.as_fd()])
+        .chain(files.iter().map(AsFd::as_fd))
+        .collect();
     match daemon.nursery.errand_until(over, &request, &fds).await {
-        Ok((Report::Prepared(world), _)) => Ok(world),
+        Ok((Report::Prepared(world), _)) => Ok((world, None)),
+        Ok((Report::Spilled(world, why), _)) => Ok((world, Some(why))),
         Ok((Report::Unfit(sentence), _)) => Err(Unfit(sentence).into()),
         Ok((other, _)) => bail!("the compiler's process said {other:?}"),
         Err(error) => Err(match error.downcast::<Silent>() {

@@ -30,6 +30,9 @@ const FIRST_FREE: i32 = 3;
 /// How long the other threads stay when they have nothing to do: as long as a few containers at once take.
 const THREAD_STAYS: Duration = Duration::from_millis(100);
 
+/// How long work that has begun may take when the daemon ends.
+const LAST_WORK: Duration = Duration::from_secs(10);
+
 /// What every RPC works on.
 pub(crate) struct Daemon {
     pub nursery: Nursery,
@@ -89,7 +92,7 @@ fn listen(flags: &Flags) -> anyhow::Result<()> {
         .thread_stack_size(STACK)
         .build()
         .context("cannot make the daemon's runtime")?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let nursery = Nursery::adopt(forked).context("cannot await the nursery")?;
         let events = Events::to_containerd(flags.namespace.clone());
         serve(
@@ -105,7 +108,10 @@ fn listen(flags: &Flags) -> anyhow::Result<()> {
             },
         )
         .await
-    })
+    });
+    // Code that is being kept has its time; who waits for a disk that is stuck is not waited for.
+    runtime.shutdown_timeout(LAST_WORK);
+    served
 }
 
 /// Leaves everything of `start` behind: its session, its folder, and its output, whose end

@@ -10,15 +10,15 @@ use anyhow::Context;
 use container::stdio::{Left, Log};
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::apart::apart;
 use crate::awaited::readable;
 use crate::task::lock;
 
-/// How long the last output of an ended process may take to be written, and how long a Delete waits for processes that
-/// were left behind with the pipe.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the last output of an ended process may take to be written to all its logs, and how long a Delete waits for
+/// processes that were left behind with the pipes.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A log that is written. Dropped, it takes nothing more.
 pub struct Carried {
@@ -39,20 +39,20 @@ impl Carried {
         Ok(Self { log, carrying })
     }
 
-    /// Waits, within reason, until what was written to the pipe by now is in the file.
-    pub fn settled(&self, id: &str) -> impl Future<Output = ()> + use<> {
+    /// Waits until what was written to the pipe by now is in the file, until `latest`.
+    pub fn settled(&self, id: &str, latest: Instant) -> impl Future<Output = ()> + use<> {
         let (id, turn) = (id.to_owned(), turn(&self.log));
         async move {
-            match timeout(PATIENCE, turn).await {
+            match timeout_at(latest, turn).await {
                 Ok(turned) => drop(told(&id, turned)),
                 Err(_) => log::warn!("container {id}: its log takes longer than {} s", PATIENCE.as_secs()),
             }
         }
     }
 
-    /// Waits, within reason, until nobody can write to the pipe and all of it is in the file.
-    pub async fn drained(mut self) {
-        if timeout(PATIENCE, &mut self.carrying).await.is_err() {
+    /// Waits until nobody can write to the pipe and all of it is in the file, until `latest`.
+    pub async fn drained(mut self, latest: Instant) {
+        if timeout_at(latest, &mut self.carrying).await.is_err() {
             log::debug!("a log was closed that a process left behind may still write to");
         }
     }

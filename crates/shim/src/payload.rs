@@ -102,6 +102,8 @@ pub enum Report {
     Delivered(i32),
     /// The Wasm is compiled.
     Prepared(World),
+    /// The Wasm is compiled, and its code is in the second file: why the first, the cache's, did not take it.
+    Spilled(World, String),
     /// Why this Wasm cannot be compiled, whoever tries: one sentence.
     Unfit(String),
     /// The native container waits to be started: the id of its first process. The other side of its

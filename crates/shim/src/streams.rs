@@ -16,7 +16,7 @@ use workload::Workload;
 use crate::awaited::readable;
 use crate::console::Console;
 use crate::daemon::Daemon;
-use crate::logs::Carried;
+use crate::logs::{Carried, PATIENCE};
 use crate::payload::Request;
 use crate::task::lock;
 
@@ -172,7 +172,8 @@ impl Streams {
 
     /// Waits, within reason, until what the process of container `id` wrote by now is in its logs.
     pub fn settled(&self, id: &str) -> impl Future<Output = ()> + use<> {
-        let logs: Vec<_> = self.logs.iter().map(|log| log.settled(id)).collect();
+        let latest = tokio::time::Instant::now() + PATIENCE;
+        let logs: Vec<_> = self.logs.iter().map(|log| log.settled(id, latest)).collect();
         async {
             for log in logs {
                 log.await;
@@ -191,8 +192,9 @@ impl Streams {
         if let Some(console) = self.console.take() {
             console.drained().await;
         }
+        let latest = tokio::time::Instant::now() + PATIENCE;
         for log in std::mem::take(&mut self.logs) {
-            log.drained().await;
+            log.drained(latest).await;
         }
         if let Some(logger) = self.logger.take() {
             logger.end().await;

@@ -53,7 +53,7 @@ pub(crate) fn plain(dir: &Path) -> String {
 
 /// The configuration with it: a runtime handler for Lighter, one for runc, pods on a bridge.
 pub(crate) fn with_cri(scope: &Scope, shim: &Shim, install: &Install) -> String {
-    let lighter = handler(scope, shim, install);
+    let lighter = runtime_of(scope, shim, install);
     let at = |name: &str| scope.dir.join(name).display().to_string();
     let plugins = PLUGINS.into_iter().find(|folder| Path::new(folder).is_dir()).unwrap_or(PLUGINS[0]);
     let pause = image::PAUSE;
@@ -87,7 +87,7 @@ Root = {runc:?}
 
 /// The handler's runtime. From 2.0 on containerd asks a shim what it can do only where it is called runc's; by its path it
 /// is ours all the same.
-fn handler(scope: &Scope, shim: &Shim, install: &Install) -> String {
+fn runtime_of(scope: &Scope, shim: &Shim, install: &Install) -> String {
     if shim.is_ours() && install.asks() {
         let path = scope.dir.join("bin").join(shim.program());
         return format!("runtime_type = {RUNC:?}\nruntime_path = {path:?}");

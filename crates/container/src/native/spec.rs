@@ -11,7 +11,7 @@ use workload::Workload;
 
 use crate::cgroup::Folders;
 use crate::namespaces::Namespaces;
-use crate::{cgroup, mounts, privileges, rootfs, stage};
+use crate::{cgroup, mounts, privileges, profile, rootfs, stage};
 
 /// Writes the spec into a bundle of libcontainer's own: with an absolute root, with HOME where the image's
 /// environment has none (libcontainer would ask the C library, which could load code from the image), and
@@ -29,6 +29,7 @@ pub fn write(workload: &Workload, folder: &Path, staged: &[(usize, PathBuf)]) ->
         say_powers(process);
     }
     if let Some(linux) = spec.linux_mut() {
+        linux.set_seccomp(linux.seccomp().as_ref().map(profile::as_meant).transpose()?);
         let propagation = linux.rootfs_propagation().as_deref().map(mounts::propagation_of_root);
         linux.set_rootfs_propagation(propagation);
         if cgroup::is_by_systemd(workload) {

@@ -23,6 +23,7 @@ use super::exit::watch;
 use super::make_wasm::make_wasm;
 use super::{StatusOf, delete, status};
 use crate::apart::beside;
+use crate::code;
 use crate::daemon::Daemon;
 use crate::options;
 use crate::payload::{Report, Request};
@@ -102,7 +103,10 @@ async fn make(
     };
     let wasm = match workload.role() {
         Role::Sandbox => None,
-        Role::Application => Some(rootfs::find_entrypoint(workload)?).filter(|found| found.format.is_wasm()),
+        Role::Application => {
+            let found = code::entrypoint(workload, daemon.tasks.given_up(&workload.id)).await?;
+            Some(found).filter(|found| found.format.is_wasm())
+        }
     };
     if wasm.is_none() && workload.role() == Role::Application && !workload.allows_programs() {
         bail!(
@@ -129,7 +133,9 @@ async fn make_native(
     record: &mut Record,
 ) -> anyhow::Result<(Kind, Born, Streams)> {
     // What comes last takes longest.
-    beside(cgroup::warm_up);
+    if let Err(error) = beside(cgroup::warm_up) {
+        log::debug!("cannot make a thread: {error}");
+    }
     let opened = streams::open_ends(daemon, workload, paths).await?;
     Cgroup::of(workload)?.check_free()?;
     record.entered = true;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail, ensure};
 use container::birth::Born;
 use container::cgroup::{Entry, Folders, Way};
+use container::channel;
 use container::inside::Inside;
 use container::namespaces::Namespaces;
 use container::stdio::Paths;
-use container::{channel, rootfs};
 use containerd_shim_protos::api::{Empty, ExecProcessRequest, StartResponse};
 use containerd_shim_protos::events::task::{TaskExecAdded, TaskExecStarted};
 use tokio::time::timeout;
@@ -87,11 +87,11 @@ async fn what_to_run<'a>(daemon: &Daemon, task: &'a Task, workload: &Workload) -
     let Kind::Wasm { bound, layers, .. } = &task.kind else {
         return programs(workload).map(|()| What::Program);
     };
-    let found = rootfs::find_entrypoint(workload)?;
+    // With its container an exec is over.
+    let ended = || async { drop(task.first.wait().await) };
+    let found = code::entrypoint(workload, ended()).await?;
     if found.format.is_wasm() {
-        // With its container an exec is over.
-        let ended = async { drop(task.first.wait().await) };
-        let (code, fresh) = code::of(daemon, workload, found, layers, ended).await?;
+        let (code, fresh) = code::of(daemon, workload, found, layers, ended()).await?;
         return Ok(What::Guest(code, fresh, bound));
     }
     programs(workload)?;

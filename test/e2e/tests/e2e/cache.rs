@@ -23,6 +23,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("wasm-cache-trouble", trouble),
         Scenario::ours("wasm-cache-first", first),
         Scenario::ours("wasm-cache-noexec", noexec),
+        Scenario::ours("wasm-cache-full", full),
         Scenario::ours("wasm-cache-shared", shared),
         Scenario::ours("wasm-compile-bounds", bounds),
     ]
@@ -217,6 +218,23 @@ fn noexec(daemon: &Containerd) -> Result<()> {
     ran?;
     let log = daemon.log_tail(mark);
     ensure!(log.contains("is mounted noexec"), "containerd's log says {log:?}");
+    Ok(())
+}
+
+/// A disk that takes no code keeps none: what was compiled runs all the same, and the log says why.
+fn full(daemon: &Containerd) -> Result<()> {
+    let (module, mark) = (Module::new(daemon, "full", "run")?, daemon.log_mark());
+    let disk = daemon.scope.dir.join("tmp/full-disk");
+    fs::create_dir_all(&disk)?;
+    mount(Some("lighter"), &disk, Some("tmpfs"), MsFlags::empty(), Some("mode=700,size=8k"))
+        .context("a small disk")?;
+    fs::write(disk.join("filler"), [0; 8192])?;
+    let options = format!("CacheDir = '{}'\n", disk.display());
+    let ran = module.says(with(daemon, "full", &options)?, "run");
+    umount2(&disk, MntFlags::MNT_DETACH)?;
+    ran?;
+    let log = daemon.log_tail(mark);
+    ensure!(log.contains("compiled code is not kept: No space left"), "containerd's log says {log:?}");
     Ok(())
 }
 

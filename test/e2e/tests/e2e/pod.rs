@@ -13,7 +13,11 @@ use e2e::kernel;
 use e2e::process::{LIMIT, poll, run};
 use e2e::runner::Scenario;
 use e2e::scope::Process;
+use nix::errno::Errno;
+use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
 
+use crate::cache::text;
+use crate::data::shared_folder;
 use crate::lifecycle::both;
 
 /// How CRI tells a shim which pod a container is of, and what it is to it.
@@ -27,6 +31,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(both("group-one-daemon", |daemon, guest| one_daemon(daemon, guest, GROUP)));
     scenarios.push(Scenario::ours("pod-threads", threads));
     scenarios.push(Scenario::ours("pod-mounts", few_mounts));
+    scenarios.push(Scenario::ours("pod-slow-files", slow_files));
     scenarios.extend(both("pod-namespaces", |daemon, guest| joined(daemon, guest, &["ipc", "uts"])));
     scenarios.extend(both("pod-pid-namespace", |daemon, guest| joined(daemon, guest, &["pid"])));
     scenarios.push(Scenario::any("native-pod-localhost", native_localhost));
@@ -110,6 +115,29 @@ pub fn nursery(daemon: &Containerd, shim: &Process) -> Result<i32> {
         [one] => Ok(one.pid),
         other => bail!("{} nurseries: {other:?}", other.len()),
     }
+}
+
+/// A container whose files come slowly, as over a network, holds up nobody else of its pod: here who opens its
+/// entrypoint waits until the kernel is told that it may.
+fn slow_files(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "slow-files")?;
+    let module = folder.join("module.wat");
+    fs::write(&module, text("run"))?;
+    daemon.run("there").annotation(SANDBOX, "there").args(Guest::Wasm.ready()).detach()?;
+    let flags = InitFlags::FAN_CLASS_CONTENT | InitFlags::FAN_NONBLOCK | InitFlags::FAN_CLOEXEC;
+    let gate = Fanotify::init(flags, EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC)?;
+    gate.mark(MarkFlags::FAN_MARK_ADD, MaskFlags::FAN_OPEN_PERM, None, Some(&module))?;
+    let run = daemon.run("slow").annotation(SANDBOX, "there").bind(&folder, "/own", false);
+    let running = run.args(&["/own/module.wat"]).start()?;
+    poll("the entrypoint to be opened", LIMIT, || match gate.read_events() {
+        Err(Errno::EAGAIN) => Ok(None),
+        asked => Ok(Some(asked?)),
+    })?;
+    ensure!(daemon.task("there")?.status == "RUNNING", "the daemon does not answer");
+    daemon.kill_and_delete("there")?;
+    // With the gate everybody who waits at it may go on.
+    drop(gate);
+    running.finish(LIMIT)?.ok()?.prints("run").map(drop)
 }
 
 /// A container in the pause's network and in `kinds` of its namespaces is in those and no others.

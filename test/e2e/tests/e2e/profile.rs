@@ -38,12 +38,27 @@ pub fn scenarios() -> Vec<Scenario> {
             folders(daemon, "kills", Some(mkdir("SCMP_ACT_KILL")), KILLED)
         }),
         Scenario::ours("profile-allow-list", allow_list),
-        Scenario::ours("profile-notify", |daemon| {
-            let path = written(daemon, &mkdir("SCMP_ACT_NOTIFY"))?;
-            let output = daemon.run("told").seccomp(Some(&path)).args(Guest::Wasm.hello()).finish()?;
-            ensure!(output.code != 0, "it runs: {output:?}");
-            output.complains("notifies a listener (SCMP_ACT_NOTIFY)").map(drop)
+        Scenario::ours("wasm-profile-notify", |daemon| notify(daemon, Guest::Wasm)),
+        Scenario::ours("native-profile-notify", |daemon| notify(daemon, Guest::Native)),
+        Scenario::ours("profile-masks", |daemon| {
+            // Standard output is an odd number.
+            let path = written(daemon, &without(&["write", "writev"], "SCMP_ACT_ERRNO", &masked(1, 0)))?;
+            daemon
+                .run("odd")
+                .seccomp(Some(&path))
+                .args(Guest::Wasm.hello())
+                .finish()?
+                .ok()?
+                .prints("hello")
+                .map(drop)
         }),
+        Scenario::any("native-profile-masks", |daemon| {
+            // A fork asks for SIGCHLD, 17.
+            let path = written(daemon, &without(&["clone"], "SCMP_ACT_ERRNO", &masked(17, 0)))?;
+            let run = daemon.run("forks").seccomp(Some(&path)).args(&["/bin/sh", "-c", "echo forked | cat"]);
+            run.finish()?.ok()?.prints("forked").map(drop)
+        }),
+        Scenario::ours("profile-hook", hook),
     ]
 }
 
@@ -59,10 +74,42 @@ fn usual(daemon: &Containerd) -> Result<()> {
 
 /// A profile that allows everything but to make folders.
 fn mkdir(action: &str) -> Value {
+    without(&["mkdir", "mkdirat"], action, &json!([]))
+}
+
+/// A profile that allows everything but certain calls, where their arguments are as said.
+fn without(calls: &[&str], action: &str, args: &Value) -> Value {
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
-        "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": action }],
+        "syscalls": [{ "names": calls, "action": action, "args": args }],
     })
+}
+
+/// The first argument, as far as `mask` reaches, is `datum`.
+fn masked(mask: u64, datum: u64) -> Value {
+    json!([{ "index": 0, "value": mask, "valueTwo": datum, "op": "SCMP_CMP_MASKED_EQ" }])
+}
+
+fn notify(daemon: &Containerd, guest: Guest) -> Result<()> {
+    let path = written(daemon, &mkdir("SCMP_ACT_NOTIFY"))?;
+    let output = daemon.run("told").seccomp(Some(&path)).args(guest.hello()).finish()?;
+    ensure!(output.code != 0, "it runs: {output:?}");
+    output.complains("notifies a listener (SCMP_ACT_NOTIFY)").map(drop)
+}
+
+/// A hook that runs in the container has no more than the container's processes.
+fn hook(daemon: &Containerd) -> Result<()> {
+    let mut spec = daemon.default_spec("hooked", Guest::Wasm.hello())?;
+    let script = "mkdir /tmp/of-hook && rmdir /tmp/of-hook";
+    let env = ["PATH=/bin"];
+    spec["hooks"] =
+        json!({ "startContainer": [{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": env }] });
+    let run = |spec: &Value| daemon.run_spec("hooked", &daemon.write_spec("hooked", spec)?).finish();
+    run(&spec)?.ok()?.prints("hello")?;
+    spec["linux"]["seccomp"] = mkdir("SCMP_ACT_ERRNO");
+    let output = run(&spec)?;
+    ensure!(output.code != 0 && output.stdout.is_empty(), "it runs: {output:?}");
+    output.complains("startContainer hook failed").map(drop)
 }
 
 /// A profile that allows the README's table and nothing else: it needs not name the calls by which a guest's own filter

@@ -14,7 +14,8 @@ use e2e::guests::Guest;
 use e2e::kernel;
 use e2e::runner::Scenario;
 use e2e::shim::{Shim, refused};
-use rustix::fs::{CWD, Mode, mkfifoat};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 use ttrpc::Code;
 use ttrpc::context::with_timeout;
@@ -159,16 +160,26 @@ fn stdin(daemon: &Containerd, guest: Guest) -> Result<()> {
     let (id, exec_id) = (|| String::from("host"), || String::from("short"));
     let out = daemon.scope.dir.join("log").join(format!("rpc-stdin-{}", guest.word()));
     let input = daemon.scope.dir.join("fifo").join(format!("rpc-stdin-{}", guest.word()));
-    mkfifoat(CWD, &input, Mode::RUSR | Mode::WUSR)?;
+    mkfifo(&input, Mode::S_IRUSR | Mode::S_IWUSR)?;
     // Both ends, so that opening it waits for nobody.
     let mut client = File::options().read(true).write(true).open(&input)?;
     client.write_all(b"short\n")?;
     let process = json!({ "user": { "uid": 0, "gid": 0 }, "cwd": "/", "args": [cat] });
     let spec = MessageField::some(Any { value: process.to_string().into_bytes(), ..Any::default() });
     let stdin = input.display().to_string();
-    let request = ExecProcessRequest { id: id(), exec_id: exec_id(), stdin, stdout: uri(&out), spec, ..Default::default() };
+    let request = ExecProcessRequest {
+        id: id(),
+        exec_id: exec_id(),
+        stdin,
+        stdout: uri(&out),
+        spec,
+        ..Default::default()
+    };
     tasks.exec(in_time(), &request)?;
-    tasks.close_io(in_time(), &CloseIORequest { id: id(), exec_id: exec_id(), stdin: true, ..Default::default() })?;
+    tasks.close_io(
+        in_time(),
+        &CloseIORequest { id: id(), exec_id: exec_id(), stdin: true, ..Default::default() },
+    )?;
     tasks.start(in_time(), &StartRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
     drop(client);
     let ended = tasks.wait(in_time(), &WaitRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, Error, bail};
 use container::channel::Channel;
-use container::rootfs::LARGEST_WASM;
+use container::entrypoint::LARGEST_WASM;
 use container::{compiler, hooks, native};
 use workload::{Format, Workload, World};
 
@@ -63,7 +63,7 @@ fn prepare(
         bail!("{request:?} is not a compiler's")
     };
     go_in(*cgroup, take_entry(*cgroup, &mut fds))?;
-    let (wasm, output) = (take(&mut fds)?, take(&mut fds)?);
+    let (wasm, mut outputs) = (take(&mut fds)?, fds.into_iter().map(File::from));
     compiler::enter_box(*memory)?;
     let compiled = || {
         let wasm = binary(*format, wasm.into())?;
@@ -77,8 +77,16 @@ fn prepare(
         Err(error) if error.chain().any(|cause| cause.is::<std::io::Error>()) => return Err(error),
         Err(error) => return Ok(Report::Unfit(sentence(error))),
     };
-    File::from(output).write_all(&code).context("cannot keep the compiled code")?;
-    Ok(Report::Prepared(world))
+    let mut write =
+        || outputs.next().context("no file was handed over for it")?.write_all(&code).map_err(Error::from);
+    match write() {
+        Ok(()) => Ok(Report::Prepared(world)),
+        // It is not compiled again for want of space on a disk.
+        Err(error) => {
+            write().with_context(|| format!("cannot write the compiled code: {error:#}"))?;
+            Ok(Report::Spilled(world, format!("{error:#}")))
+        }
+    }
 }
 
 /// Reads what an image holds, in a process whose fall takes nothing along.

@@ -1,0 +1,137 @@
+//! The file that a container starts from, in the bundle, before the box is built.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use workload::{Format, Workload};
+
+use crate::rootfs::{find_in, open_found};
+
+/// The largest Wasm file, in bytes: far above what anybody ships, far below what would hurt a node.
+pub const LARGEST_WASM: u64 = 1 << 30;
+
+/// The file a container starts from.
+#[derive(Debug)]
+pub struct Found {
+    /// The file, open for reading at its beginning.
+    pub file: File,
+    /// What it is.
+    pub format: Format,
+}
+
+/// The places where a container's entrypoint may be: in the root file system, or in the mount that will lie over it.
+#[derive(Debug)]
+pub struct Search {
+    /// The entrypoint as it was written.
+    name: String,
+    /// Folders of the host's, and a path in each.
+    places: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Search {
+    /// Those of a workload.
+    pub fn of(workload: &Workload) -> Self {
+        let candidates = workload.entrypoint_candidates();
+        let places = candidates.iter().map(|candidate| workload.locate(candidate)).collect();
+        Self { name: workload.entrypoint.path.clone(), places }
+    }
+
+    /// Finds the entrypoint as `execvp` would in the finished box, and waits for the file system: an image may come over
+    /// the network only now.
+    ///
+    /// # Errors
+    /// A sentence that names the file and what is wrong with it.
+    pub fn find(self) -> anyhow::Result<Found> {
+        let Self { name, places } = self;
+        for (base, rest) in places {
+            match find_in(&base, &rest) {
+                Ok(file) => return read_head(file).with_context(|| format!("cannot run {name:?}")),
+                Err(error) if is_absence(&error) => {}
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot open {name:?} in {}", base.display()));
+                }
+            }
+        }
+        let search = if name.contains('/') { "" } else { ", nor in its PATH" };
+        bail!("cannot run {name:?}: there is no such file in the container's root file system{search}")
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn read_head(found: File) -> anyhow::Result<Found> {
+    let metadata = found.metadata()?;
+    let kind = metadata.file_type();
+    if !kind.is_file() {
+        let what = match () {
+            () if kind.is_dir() => "a directory",
+            () if kind.is_fifo() || kind.is_socket() => "a fifo or a socket",
+            () => "a device",
+        };
+        bail!("it is {what}; the entrypoint must be a file");
+    }
+    if metadata.len() == 0 {
+        bail!("it is empty (0 bytes)");
+    }
+    let mut file = open_found(&found).context("cannot read it")?;
+    let mut head = Vec::with_capacity(Format::HEAD);
+    file.by_ref().take(Format::HEAD as u64).read_to_end(&mut head).context("cannot read it")?;
+    file.rewind().context("cannot read it")?;
+    if metadata.len() > LARGEST_WASM && Format::sniff(&head).is_some_and(Format::is_wasm) {
+        bail!("it is {} bytes long; Wasm may be {LARGEST_WASM} at most", metadata.len());
+    }
+    let Some(format) = Format::sniff(&head) else {
+        bail!("it is neither Wasm (a module, a component or their text) nor a Linux program (ELF or #!)");
+    };
+    Ok(Found { file, format })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    fn workload(bundle: &Path, arg0: &str) -> Workload {
+        let json = format!(
+            r#"{{"ociVersion":"1.0.2","root":{{"path":"rootfs"}},
+                "process":{{"user":{{"uid":0,"gid":0}},"cwd":"/","args":["{arg0}"]}},
+                "mounts":[{{"destination":"/vol","source":"volume","options":["rbind"]}}]}}"#
+        );
+        Workload::read("c", bundle, json.as_bytes(), workload::Options::default()).unwrap()
+    }
+
+    #[test]
+    fn finds_files_without_leaving_the_root() {
+        let bundle = tempfile::tempdir().unwrap();
+        let at = |path: &str| bundle.path().join(path);
+        fs::create_dir_all(at("rootfs/dir")).unwrap();
+        fs::create_dir_all(at("volume")).unwrap();
+        fs::write(at("rootfs/app.wasm"), b"\0asm\x01\0\0\0").unwrap();
+        fs::write(at("volume/v.wasm"), b"\0asm\x01\0\0\0").unwrap();
+        fs::write(at("outside"), b"\x7fELF").unwrap();
+        fs::write(at("rootfs/empty"), b"").unwrap();
+        fs::write(at("rootfs/text"), b"hello").unwrap();
+        symlink("../../outside", at("rootfs/escape")).unwrap();
+        symlink("/app.wasm", at("rootfs/link")).unwrap();
+        let find = |arg0: &str| Search::of(&workload(bundle.path(), arg0)).find();
+        for good in ["/app.wasm", "app.wasm", "/link", "/vol/v.wasm"] {
+            assert_eq!(find(good).unwrap().format, Format::Module, "{good}");
+        }
+        let check = |arg0: &str, words: &str| {
+            let error = format!("{:#}", find(arg0).unwrap_err());
+            assert!(error.contains(words) && error.contains(arg0), "{error}");
+        };
+        check("/escape", "no such file");
+        check("nope", "nor in its PATH");
+        check("/dir", "a directory");
+        check("/empty", "0 bytes");
+        check("/text", "neither Wasm");
+    }
+}
