@@ -118,6 +118,14 @@ pub(crate) fn build(workload: &Workload, trees: Trees, place: &Path) -> anyhow::
                 without_devices(&tree)?;
             }
             let target = find_or_make(&root, volume.destination(), kind.is_dir())?;
+            let word = |is_folder: bool| if is_folder { "folder" } else { "file" };
+            let (ours, theirs) = (kind.is_dir(), kind_of(&target)?.is_dir());
+            ensure!(
+                ours == theirs,
+                "not a directory: the volume is a {}, and the image has a {} there",
+                word(ours),
+                word(theirs)
+            );
             Ok(trees::attach_onto(&tree, &target)?)
         };
         mounted().with_context(|| format!("cannot mount {}", volume.destination().display()))?;

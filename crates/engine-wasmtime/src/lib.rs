@@ -47,11 +47,28 @@ impl Wasmtime {
     /// # Errors
     /// When Wasmtime cannot run on this processor.
     pub fn new() -> anyhow::Result<Self> {
-        let engine = wasmtime::Engine::new(&settings::config()).map_err(sentence)?;
+        Self::of(settings::DEEPEST)
+    }
+
+    /// The same for guests that may go `deep` bytes deep.
+    fn of(deep: usize) -> anyhow::Result<Self> {
+        let engine = wasmtime::Engine::new(&settings::config(deep)).map_err(sentence)?;
         let preview1 = Preview1::link(&engine).map_err(sentence)?;
         let wasi02 = Wasi02::link(&engine).map_err(sentence)?;
         Ok(Self { engine, preview1, wasi02 })
     }
+}
+
+/// What compilers are to be told, beside what is wrong.
+fn with_advice(error: anyhow::Error) -> anyhow::Error {
+    const OLD: &str = "legacy_exceptions feature required";
+    if !error.to_string().contains(OLD) {
+        return error;
+    }
+    error.context(
+        "it throws by instructions that WebAssembly has given up; compile it with -mllvm -wasm-use-legacy-eh=false, or \
+         with -sWASM_LEGACY_EXCEPTIONS=0 by Emscripten",
+    )
 }
 
 impl Engine for Wasmtime {
@@ -85,14 +102,39 @@ impl Engine for Wasmtime {
             abi if world.serves() => return Incoming::compile(wasm, abi),
             Abi::Wasi02 | Abi::Wasi03 => self.engine.precompile_component(wasm),
         };
-        compiled.map_err(sentence)
+        compiled.map_err(sentence).map_err(with_advice)
     }
 
     fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
+        let bounded = guest.stack.filter(|stack| *stack < settings::DEEPEST);
+        let own = match bounded {
+            // There is one such guest in a process, and it lives as long.
+            Some(stack) => Box::leak(Box::new(Self::of(stack)?)),
+            None => self,
+        };
         Ok(match guest.world.abi {
             _ if guest.world.serves() => Box::new(Incoming::map(code, guest)?),
-            Abi::Preview1 | Abi::Sockets => Box::new(self.preview1.of(code::module(&self.engine, code)?)),
-            Abi::Wasi02 | Abi::Wasi03 => Box::new(self.wasi02.of(code::component(&self.engine, code)?)),
+            Abi::Preview1 | Abi::Sockets => Box::new(own.preview1.of(code::module(&own.engine, code)?)),
+            Abi::Wasi02 | Abi::Wasi03 => Box::new(own.wasi02.of(code::component(&own.engine, code)?)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use workload::Entry;
+
+    #[test]
+    fn older_exceptions_are_told_how_to_be_newer() {
+        // `_start` is (try (do) (catch_all)), which no text says any more.
+        let wasm = [
+            b"\0asm\x01\0\0\0".as_slice(),
+            b"\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0",
+            b"\x0a\x08\x01\x06\0\x06\x40\x19\x0b\x0b",
+        ];
+        let world = World { abi: Abi::Preview1, entry: Entry::Command, foreign: Vec::new() };
+        let error = Wasmtime::new().unwrap().compile(&wasm.concat(), &world).unwrap_err();
+        assert!(format!("{error:#}").contains("-wasm-use-legacy-eh=false"), "{error:#}");
     }
 }

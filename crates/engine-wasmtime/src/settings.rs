@@ -8,15 +8,21 @@ use workload::Abi;
 /// A 32-bit memory's whole range: with it reserved, the processor's page faults are the bounds checks.
 const WHOLE_RANGE: u64 = 4 << 30;
 
+/// How deep a guest that runs once may go, in bytes: as the main thread of a Linux program. The kernel gives what is touched.
+pub const DEEPEST: usize = 8 << 20;
+/// What the host's functions may take below a guest's own frames, in bytes.
+const HOST: usize = 3 << 19;
+
 /// The text of this file: what was compiled under another may be of no use.
 pub const VERSION: &str = include_str!("settings.rs");
 
-/// For guests that run once.
+/// For guests that run once and may go `deep` bytes deep.
 ///
 /// No epochs and no fuel: a signal ends the process, so compiled code pays nothing for being stopped.
 /// No allocation pool: one guest per process.
-pub fn config() -> Config {
+pub fn config(deep: usize) -> Config {
     let mut config = Config::new();
+    config.max_wasm_stack(deep).async_stack_size(deep.saturating_add(HOST));
     // Both would else depend on an environment variable or on who asks.
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     config.native_unwind_info(false);
@@ -27,11 +33,11 @@ pub fn config() -> Config {
     config
 }
 
-/// For guests of which there is a copy per request, `most` at once.
+/// For guests of which there is a copy per request, `most` at once, each of which may go `deep` bytes deep.
 ///
 /// Epochs, since many share a process: one that takes too long must be ended alone.
-pub fn serving(abi: Abi, most: usize) -> Config {
-    let mut config = config();
+pub fn serving(abi: Abi, most: usize, deep: usize) -> Config {
+    let mut config = config(deep);
     config.epoch_interruption(true);
     #[cfg(feature = "p3")]
     if abi == Abi::Wasi03 {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Mount;
+use oci_spec::runtime::{Mount, PosixRlimitType, Process};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -32,6 +32,8 @@ pub struct Guest {
     pub cwd: String,
     /// Folders it may open, `/` first, then each mount of the spec under its own path.
     pub preopens: Vec<Preopen>,
+    /// How deep it may go, in bytes, if it runs once: the spec's `RLIMIT_STACK`.
+    pub stack: Option<usize>,
     /// Addresses that are listened on for it.
     pub listens: Vec<SocketAddr>,
     /// How it is served, if it answers requests.
@@ -92,12 +94,21 @@ impl Guest {
             env: env.iter().filter_map(split).collect(),
             cwd: process.cwd().to_string_lossy().into_owned(),
             preopens: preopens(workload),
+            stack: stack(process),
             listens,
             http,
             outbound: outbound(&wishes)?,
             floor: workload.options.floor()?,
         })
     }
+}
+
+fn stack(process: &Process) -> Option<usize> {
+    let limits = process.rlimits().as_deref().unwrap_or_default();
+    let limit = limits.iter().find(|limit| limit.typ() == PosixRlimitType::RlimitStack)?;
+    // Less would not begin.
+    const LEAST: u64 = 64 << 10;
+    usize::try_from(limit.soft().max(LEAST)).ok()
 }
 
 /// An image, which may bring variables, adds nothing to what an annotation says: a variable's names are then taken
@@ -128,7 +139,18 @@ pub(crate) fn is_volume(mount: &Mount) -> bool {
     const KERNEL: [&str; 7] = ["proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "devtmpfs"];
     let kernel = mount.typ().as_deref().is_some_and(|kind| KERNEL.contains(&kind));
     let path = mount.destination();
-    !kernel && path != Path::new("/dev") && path != Path::new("/dev/shm")
+    !kernel && path != Path::new("/dev") && !(path == Path::new("/dev/shm") && is_given(mount))
+}
+
+/// Whether a mount at `/dev/shm` is the one that clients give each container: a tmpfs, or the folder of a pod (CRI:
+/// `sandboxes/ID/shm`) or of a container (Docker: `mounts/shm`). A volume may be called `shm` as well.
+fn is_given(mount: &Mount) -> bool {
+    let Some(source) = mount.source().as_deref().filter(|_| has_option(mount, &["bind", "rbind"])) else {
+        return true;
+    };
+    let above = |levels: usize| source.ancestors().nth(levels).and_then(Path::file_name);
+    source.ends_with("mounts/shm")
+        || above(0) == Some("shm".as_ref()) && above(2) == Some("sandboxes".as_ref())
 }
 
 fn has_option(mount: &Mount, names: &[&str]) -> bool {
@@ -170,6 +192,19 @@ impl Workload {
 mod tests {
     use super::*;
     use crate::{Abi, Entry, Options};
+
+    #[test]
+    fn a_volume_at_dev_shm_is_one() {
+        let check = |source: &str, options: &str, is: bool| {
+            let json = format!(r#"{{"destination":"/dev/shm","source":"{source}","options":["{options}"]}}"#);
+            assert_eq!(is_volume(&serde_json::from_str(&json).unwrap()), is, "{source}");
+        };
+        check("shm", "size=65536k", false);
+        check("/run/containerd/io.containerd.grpc.v1.cri/sandboxes/1234/shm", "rbind", false);
+        check("/var/lib/docker/containers/1234/mounts/shm", "bind", false);
+        check("/var/lib/kubelet/pods/1/volumes/kubernetes.io~empty-dir/shm", "rbind", true);
+        check("/data", "rbind", true);
+    }
 
     #[test]
     fn a_guest_sees_the_spec_and_nothing_else() {

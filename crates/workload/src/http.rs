@@ -26,6 +26,8 @@ pub struct Http {
     pub connections: usize,
     /// How many of them may come from one address; more are closed. `None` for as many as there may be.
     pub connections_per_peer: Option<usize>,
+    /// How deep each copy may go, in bytes.
+    pub stack: usize,
     /// Most bytes of a request's head.
     pub most_header: usize,
     /// Most bytes of a request's body.
@@ -84,7 +86,15 @@ impl Http {
                 Some(_) => Some(count(PER_PEER, 0, 1)?),
                 None => None,
             },
-            most_header: header_bound(&wishes)?,
+            stack: bytes_between(&wishes, "http.stack", 512 << 10, (64 << 10, "64Ki"), (8 << 20, "8Mi"))?,
+            // A whole head is held in memory, so there is a bound on the bound.
+            most_header: bytes_between(
+                &wishes,
+                "http.max-header",
+                64 << 10,
+                (8 << 10, "8Ki"),
+                (1 << 20, "1Mi"),
+            )?,
             most_body: bytes("http.max-body", 128 << 20)?,
             header_timeout: time("http.header-timeout", 60)?,
             timeout: time("http.timeout", 30)?,
@@ -102,14 +112,18 @@ fn address(wishes: &Wishes<'_>) -> Result<SocketAddr, WishError> {
     wishes.get("http.address").or_else(elsewhere).map_or(Ok(USUAL), |wish| wish.address())
 }
 
-/// A whole head is held in memory, so there is a bound on the bound.
-fn header_bound(wishes: &Wishes<'_>) -> Result<usize, WishError> {
-    const LEAST: u64 = 8 << 10;
-    const MOST: u64 = 1 << 20;
-    let Some(wish) = wishes.get("http.max-header") else { return Ok(64 << 10) };
+/// Some bytes, `usual` where nothing is said; bounds are given with their names.
+fn bytes_between(
+    wishes: &Wishes<'_>,
+    name: &'static str,
+    usual: usize,
+    (least, least_named): (u64, &str),
+    (most, most_named): (u64, &str),
+) -> Result<usize, WishError> {
+    let Some(wish) = wishes.get(name) else { return Ok(usual) };
     let bytes = wish.bytes()?;
-    let fits = (LEAST..=MOST).contains(&bytes).then(|| usize::try_from(bytes).ok()).flatten();
-    fits.ok_or_else(|| wish.refused("a number of bytes from 8Ki to 1Mi"))
+    let fits = (least..=most).contains(&bytes).then(|| usize::try_from(bytes).ok()).flatten();
+    fits.ok_or_else(|| wish.refused(format!("a number of bytes from {least_named} to {most_named}")))
 }
 
 fn health(wishes: &Wishes<'_>) -> Result<Option<String>, WishError> {
@@ -191,13 +205,14 @@ mod tests {
         assert_eq!((usual.connections, usual.connections_per_peer), (4096, None));
         let few = http("", r#""LIGHTER_HTTP_CONNECTIONS_PER_PEER=16""#, "").unwrap();
         assert_eq!(few.connections_per_peer, Some(16));
-        assert_eq!((usual.reuse, usual.cores, usual.tls), (1, None, None));
+        assert_eq!((usual.reuse, usual.cores, usual.tls, usual.stack), (1, None, None, 512 << 10));
         let check = |env: &str, words: &str| {
             let told = http("", env, "").unwrap_err();
             assert!(told.contains(words), "{told}");
         };
         check(r#""LIGHTER_HTTP_REUSE=0""#, "LIGHTER_HTTP_REUSE says \"0\"; it must be a whole number from 1");
         check(r#""LIGHTER_HTTP_MAX_HEADER=9Gi""#, "from 8Ki to 1Mi");
+        check(r#""LIGHTER_HTTP_STACK=1Ki""#, "from 64Ki to 8Mi");
         check(r#""LIGHTER_HTTP_HEALTH=up""#, "begins with /");
         check(r#""PORT=http""#, "the variable PORT says \"http\"; it must be an address");
         check(r#""LIGHTER_HTTP_TLS_KEY=/k""#, "accompanied by lighter.wasm/http.tls-certificate");

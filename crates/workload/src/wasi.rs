@@ -2,6 +2,8 @@
 
 /// What a component exports that answers requests in WASI 0.3, up to the version.
 const ANSWERS: &str = "wasi:http/handler@";
+/// The same in WASI 0.2.
+const ANSWERS_02: &str = "wasi:http/incoming-handler@";
 /// What a command exports, up to the version.
 const RUNS: &str = "wasi:cli/run@";
 
@@ -9,9 +11,9 @@ const RUNS: &str = "wasi:cli/run@";
 pub fn offers_02(name: &str) -> bool {
     const PACKAGES: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
     let Some((path, version)) = parts(name) else { return false };
-    version.starts_with("0.2.")
-        && (path == "config/store"
-            || path.split_once('/').is_some_and(|(package, _)| PACKAGES.contains(&package)))
+    let package = path.split_once('/').map_or("", |(package, _)| package);
+    // Of the configuration there are drafts only.
+    version.starts_with("0.2.") && path == "config/store" || is_02(version) && PACKAGES.contains(&package)
 }
 
 /// Whether a host of WASI 0.3 offers it beside those.
@@ -23,12 +25,12 @@ pub fn offers_03(name: &str) -> bool {
 
 /// Whether the export `name` answers requests in WASI 0.2.
 pub fn answers_02(name: &str) -> bool {
-    name.starts_with("wasi:http/incoming-handler@0.2.")
+    name.strip_prefix(ANSWERS_02).is_some_and(is_02)
 }
 
 /// Whether the export `name` is a command of WASI 0.2.
 pub fn runs_02(name: &str) -> bool {
-    name.strip_prefix(RUNS).is_some_and(|version| version.starts_with("0.2."))
+    name.strip_prefix(RUNS).is_some_and(is_02)
 }
 
 /// Whether the export `name` answers requests in a version of WASI 0.3 that is known.
@@ -38,7 +40,17 @@ pub fn answers_03(name: &str) -> bool {
 
 /// Whether the export `name` begins something in a version of WASI after 0.2, known or not.
 pub fn is_later(name: &str) -> bool {
-    name.starts_with(ANSWERS) || name.strip_prefix(RUNS).is_some_and(|version| !version.starts_with("0.2."))
+    name.starts_with(ANSWERS) || name.strip_prefix(RUNS).is_some_and(|version| !is_02(version))
+}
+
+/// Whether the export `name` begins something in a draft of WASI.
+pub fn is_draft(name: &str) -> bool {
+    let version = [ANSWERS, ANSWERS_02, RUNS].iter().find_map(|path| name.strip_prefix(path));
+    version.is_some_and(|version| version.contains('-'))
+}
+
+fn is_02(version: &str) -> bool {
+    version.starts_with("0.2.") && !version.contains('-')
 }
 
 /// Drafts came before 0.3.0, and none of them speaks as another does.

@@ -57,6 +57,18 @@ pub enum WorldError {
         "it exports {0}; what runs of WASI 0.3 is wasi:http/handler@0.3.0 or a later 0.3: build it for that, or for WASI 0.2"
     )]
     Later(String),
+    /// It begins in a draft, none of which speaks as the version that came of it.
+    #[error("it exports {0}, which is a draft; build it for WASI 0.2.0 or later, with tools of that time")]
+    Draft(String),
+    /// It is of a time before preview 1.
+    #[error("it is built for preview 0 of WASI, wasi_unstable; build it for preview 1, as wasm32-wasip1 is")]
+    Preview0,
+    /// It wants threads.
+    #[error(
+        "it has a memory that threads share, and a guest has one thread; build it without, as for wasm32-wasip1 and not \
+         for wasm32-wasip1-threads"
+    )]
+    SharedMemory,
     /// No start, and no function was named.
     #[error(
         "it has no {wanted} to start from; name one of its functions with PATH#FUNCTION (it exports {exports})"
@@ -123,6 +135,12 @@ impl World {
     /// [`WorldError`], a clause that continues "cannot run FILE: …".
     pub fn detect(wasm: &[u8], function: Option<&str>) -> Result<Self, WorldError> {
         let outline = Outline::of(wasm).map_err(|error| WorldError::Malformed(error.to_string()))?;
+        if outline.shared_memory {
+            return Err(WorldError::SharedMemory);
+        }
+        if outline.unknown_imports.iter().any(|import| import.starts_with(PREVIEW_0)) {
+            return Err(WorldError::Preview0);
+        }
         let abi = outline.abi(function)?;
         let foreign = outline.unknown_imports(abi);
         if outline.is_component && !foreign.is_empty() {
@@ -136,12 +154,17 @@ impl World {
     }
 }
 
+/// How the imports of preview 0 begin.
+const PREVIEW_0: &str = "wasi_unstable::";
+
 /// What the outside of a module shows.
 #[derive(Default)]
 struct Outline {
     is_component: bool,
     /// It imports sockets that preview 1 has not.
     sockets: bool,
+    /// It has or imports a memory for several threads.
+    shared_memory: bool,
     unknown_imports: Vec<String>,
     /// Imports that WASI 0.3 offers, and no other world.
     imports_03: Vec<String>,
@@ -160,9 +183,10 @@ impl Outline {
             _ if function.is_some() => Ok(Abi::Wasi02),
             _ if found(wasi::answers_03).is_some() => Ok(Abi::Wasi03),
             _ if found(wasi::answers_02).or(found(wasi::runs_02)).is_some() => Ok(Abi::Wasi02),
-            _ => match found(wasi::is_later) {
-                Some(name) => Err(WorldError::Later(name.clone())),
-                None => Ok(Abi::Wasi02),
+            _ => match (found(wasi::is_draft), found(wasi::is_later)) {
+                (Some(name), _) => Err(WorldError::Draft(name.clone())),
+                (None, Some(name)) => Err(WorldError::Later(name.clone())),
+                (None, None) => Ok(Abi::Wasi02),
             },
         }
     }
@@ -274,14 +298,21 @@ impl Outline {
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
                     let import = import?;
-                    if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import.ty {
-                        core.functions.push(ty);
+                    match import.ty {
+                        TypeRef::Func(ty) | TypeRef::FuncExact(ty) => core.functions.push(ty),
+                        TypeRef::Memory(memory) => self.shared_memory |= memory.shared,
+                        _ => {}
                     }
                     if preview1::offers_socket(import.module, import.name) {
                         self.sockets = true;
                     } else if !preview1::offers(import.module, import.name) {
                         self.unknown_imports.push(format!("{}::{}", import.module, import.name));
                     }
+                }
+            }
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    self.shared_memory |= memory?.shared;
                 }
             }
             Payload::FunctionSection(functions) => {

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use network::Egress;
 use wasmtime::Engine;
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
@@ -109,4 +110,32 @@ pub fn link(linker: &Linker<Host>, component: &Component) -> anyhow::Result<Inst
         linker.instantiate_pre(component)
     })();
     linked.map_err(sentence).context("cannot link the component")
+}
+
+/// Checks the function that a host calls, `name` of an interface whose name begins with `interface`, to be of the type that
+/// WASI gives it.
+///
+/// # Errors
+/// Names both, and the type.
+pub fn check_start(
+    component: &Component,
+    interface: &str,
+    name: &str,
+    wanted: &str,
+    is_right: impl FnOnce(&ComponentFunc) -> bool,
+) -> anyhow::Result<()> {
+    let (engine, ty) = (component.engine(), component.component_type());
+    let mut exports = ty.exports(engine).filter(|(export, _)| export.starts_with(interface));
+    // What is not there is missed where it is linked.
+    let Some((export, found)) = exports.next() else { return Ok(()) };
+    let ComponentItem::ComponentInstance(instance) = found.ty else {
+        bail!("its export {export} is no interface")
+    };
+    let function = instance.get_export(engine, name).map(|found| found.ty);
+    let right = matches!(&function, Some(ComponentItem::ComponentFunc(function)) if is_right(function));
+    ensure!(
+        right,
+        "its {export} has no function {name} of the type `{wanted}`; build it with tools for that version"
+    );
+    Ok(())
 }

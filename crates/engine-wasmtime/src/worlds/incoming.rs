@@ -17,7 +17,7 @@ use workload::{Abi, Guest};
 use crate::ending::sentence;
 use crate::http::{Component, Guests, Ticks};
 use crate::limits::Memory;
-use crate::worlds::component::{link, linker};
+use crate::worlds::component::{check_start, link, linker};
 use crate::{code, heaps, polled, preopens, settings};
 
 /// A component in memory, with an engine of its own: only few guests need it.
@@ -39,7 +39,7 @@ impl Incoming {
     /// # Errors
     /// A sentence that tells what of it is not valid.
     pub fn compile(wasm: &[u8], abi: Abi) -> anyhow::Result<Vec<u8>> {
-        engine(abi, 1)?.precompile_component(wasm).map_err(sentence)
+        engine(abi, 1, settings::DEEPEST)?.precompile_component(wasm).map_err(sentence)
     }
 
     /// Makes the code of `guest` executable.
@@ -47,13 +47,14 @@ impl Incoming {
     /// # Errors
     /// When the code is another configuration's, or there are too few addresses for the copies.
     pub fn map(code: Compiled, guest: &Guest) -> anyhow::Result<Self> {
-        let most = guest.http.as_ref().map_or(1, |http| http.concurrency);
-        Ok(Self { component: code::component(&engine(guest.world.abi, most)?, code)? })
+        let http = guest.http.as_ref().context("nothing says how it is served")?;
+        let engine = engine(guest.world.abi, http.concurrency, http.stack)?;
+        Ok(Self { component: code::component(&engine, code)? })
     }
 }
 
-fn engine(abi: Abi, most: usize) -> anyhow::Result<Engine> {
-    Engine::new(&settings::serving(abi, most)).map_err(sentence)
+fn engine(abi: Abi, most: usize, deep: usize) -> anyhow::Result<Engine> {
+    Engine::new(&settings::serving(abi, most, deep)).map_err(sentence)
 }
 
 impl Mapped for Incoming {
@@ -64,6 +65,10 @@ impl Mapped for Incoming {
         let socket = sockets.pop().context("no socket came with it")?;
         let memory = Memory::new(bound);
         memory.admit(component.resources_required().as_ref())?;
+        let wanted = "func(incoming-request, response-outparam)";
+        check_start(&component, "wasi:http/incoming-handler@", "handle", wanted, |handle| {
+            handle.params().len() == 2 && handle.results().len() == 0
+        })?;
         let engine = component.engine();
         let abi = guest.world.abi;
         let linked = Component::of(link(&linker(engine, abi).map_err(sentence)?, &component)?, abi)?;

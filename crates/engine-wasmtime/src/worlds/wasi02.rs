@@ -4,7 +4,7 @@ use anyhow::bail;
 use engine::{Equipment, Exit, Loaded, Mapped};
 use network::Egress;
 use tokio::runtime::Runtime;
-use wasmtime::component::types::ComponentItem;
+use wasmtime::component::types::{ComponentItem, Type};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Val};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -63,7 +63,10 @@ impl Mapped for MappedComponent<'_> {
         memory.admit(component.resources_required().as_ref())?;
         let linked = component::link(linker, &component)?;
         let start = match &guest.world.entry {
-            Entry::Command => Start::Command(CommandPre::new(linked).map_err(sentence)?),
+            Entry::Command => {
+                check_run(&component)?;
+                Start::Command(CommandPre::new(linked).map_err(sentence)?)
+            }
             Entry::Function(name) => function(&component, linked, name)?,
             Entry::Requests => bail!("it answers requests, which is another world's work"),
         };
@@ -74,6 +77,15 @@ impl Mapped for MappedComponent<'_> {
         limits::bind(&mut store, |host| &mut host.memory);
         Ok(Box::new(Waiting { start, store, runtime: ending::event_loop()? }))
     }
+}
+
+/// Whether a command's start is what WASI says: Wasmtime would tell only when it runs.
+fn check_run(component: &Component) -> anyhow::Result<()> {
+    let is_result = |ty: Type| matches!(&ty, Type::Result(of) if of.ok().is_none() && of.err().is_none());
+    component::check_start(component, "wasi:cli/run@0.2.", "run", "func() -> result", |function| {
+        let mut results = function.results();
+        function.params().len() == 0 && results.len() == 1 && results.next().is_some_and(is_result)
+    })
 }
 
 fn function(component: &Component, linked: InstancePre<Host>, name: &str) -> anyhow::Result<Start> {

@@ -235,6 +235,7 @@ fn guest(case: &Case, world: World) -> Guest {
         env: case.env.iter().filter_map(pair).collect(),
         cwd: case.cwd.clone().unwrap_or_else(|| "/".into()),
         preopens: std::iter::once(root).chain(mounts).collect(),
+        stack: None,
         listens: Vec::new(),
         http: None,
         outbound: Outbound::everything(),

@@ -40,6 +40,7 @@ pub fn settings() -> Http {
         queue: 8,
         connections: 8,
         connections_per_peer: None,
+        stack: 512 << 10,
         most_header: 8 << 10,
         most_body: 8,
         header_timeout: 20 * SECOND,

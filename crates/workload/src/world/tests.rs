@@ -76,11 +76,33 @@ fn a_sentence_for_what_cannot() {
     check("(module (func (export \"f\")))", Some("g"), "no function \"g\" (it exports f)");
     check("(component)", None, "no wasi:cli/run, wasi:http/incoming-handler or wasi:http/handler to");
     check("(component (import \"my:own/thing@1.0.0\" (instance)))", None, "my:own/thing@1.0.0");
-    for name in ["wasi:cli/run@0.3.0", "wasi:http/handler@0.3.0-rc-2026-01-06", "wasi:http/handler@0.4.0"] {
-        let text = format!(
+    let exporting = |name: &str| {
+        format!(
             "(component (import \"wasi:cli/types@0.3.0\" (instance)) (instance $i) (export \"{name}\" (instance $i)))"
-        );
-        check(&text, None, &format!("it exports {name}; what runs of WASI 0.3 is wasi:http/handler@0.3.0"));
+        )
+    };
+    for name in ["wasi:cli/run@0.3.0", "wasi:http/handler@0.4.0"] {
+        let words = format!("it exports {name}; what runs of WASI 0.3 is wasi:http/handler@0.3.0");
+        check(&exporting(name), None, &words);
+    }
+    for name in [
+        "wasi:http/handler@0.3.0-rc-2026-01-06",
+        "wasi:cli/run@0.3.0-draft",
+        "wasi:cli/run@0.2.0-rc-2023-11-10",
+        "wasi:http/incoming-handler@0.2.0-rc-2023-12-05",
+    ] {
+        check(&exporting(name), None, &format!("it exports {name}, which is a draft"));
+    }
+    check(
+        "(component (import \"wasi:io/poll@0.2.0-rc-2023-11-10\" (instance)))",
+        None,
+        "wasi:io/poll@0.2.0-rc",
+    );
+    let unstable = "(import \"wasi_unstable\" \"proc_exit\" (func (param i32)))";
+    check(&format!("(module {unstable} (func (export \"_start\")))"), None, "preview 0 of WASI");
+    let start = "(func (export \"_start\"))";
+    for memory in ["(memory 1 1 shared)", "(import \"env\" \"memory\" (memory 1 1 shared))"] {
+        check(&format!("(module {memory} {start})"), None, "a memory that threads share");
     }
     check(
         "(component (import \"wasi:cli/types@0.3.0\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))",

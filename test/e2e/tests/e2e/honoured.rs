@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::guests::Guest;
 use e2e::kernel;
-use e2e::process::run;
+use e2e::process::{self, run};
 use e2e::runner::Scenario;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::{Value, json};
@@ -32,6 +32,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(both("hook-late", |daemon, guest| hook_fails(daemon, guest, "exec sleep 60", Some(1))));
     scenarios.extend(both("memory-limit", memory_limit));
     scenarios.extend(both("rlimits", rlimits));
+    scenarios.push(Scenario::ours("wasm-stack-limit", stack));
     scenarios.extend(both("cpuset", cpuset));
     scenarios.extend(both("user-namespace", user_namespace));
     scenarios.extend(both("umask-and-groups", umask_and_groups));
@@ -41,6 +42,15 @@ pub fn scenarios() -> Vec<Scenario> {
         let check = move |daemon: &Containerd| file_mount(daemon, writable);
         scenarios.push(Scenario::ours(format!("wasm-file-mount-{name}"), check));
     }
+    scenarios.push(Scenario::ours("wasm-mount-kinds", mount_kinds));
+    scenarios.push(Scenario::ours("wasm-volume-at-dev-shm", |daemon| {
+        let folder = shared_folder(daemon, "dev-shm")?;
+        fs::write(folder.join("note"), "")?;
+        let run = daemon.run("volume").bind(&folder, "/dev/shm", false);
+        let mut lists = run.args(&["/cases/hello-p1.wasm", "0", "/dev/shm"]).start()?;
+        lists.says("file: note", process::LIMIT)?;
+        lists.finish(process::LIMIT)?.ok().map(drop)
+    }));
     scenarios
 }
 
@@ -212,6 +222,14 @@ fn rlimits(daemon: &Containerd, guest: Guest) -> Result<()> {
     )
 }
 
+/// A guest goes as deep as its limit lets it, and where that is none of its own, as deep as Linux programs usually may.
+fn stack(daemon: &Containerd) -> Result<()> {
+    let mut spec = daemon.default_spec("deep", &["/cases/deep.wasm"])?;
+    spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_STACK", "soft": 1 << 20, "hard": 1 << 20 }]);
+    let path = daemon.write_spec("deep", &spec)?;
+    daemon.run_spec("deep", &path).finish()?.exits(134)?.complains("call stack exhausted").map(drop)
+}
+
 fn umask_and_groups(daemon: &Containerd, guest: Guest) -> Result<()> {
     let user = json!({ "uid": USER.uid, "gid": USER.gid, "umask": 0o027, "additionalGids": [77, 5, 88] });
     changed(
@@ -260,6 +278,23 @@ fn file_mount(daemon: &Containerd, writable: bool) -> Result<()> {
     let refused = READ_ONLY.contains(&output.code);
     ensure!(refused, "opening it to write gave the error number {}", output.code);
     is("the file", &left, "127.0.0.1 localhost\n")
+}
+
+/// A file covers no folder, and a folder no file.
+fn mount_kinds(daemon: &Containerd) -> Result<()> {
+    let folder = shared_folder(daemon, "kinds")?;
+    let file = folder.join("file");
+    fs::write(&file, "")?;
+    let volumes = [
+        (&file, "/bin", "is a file, and the image has a folder"),
+        (&folder, "/bin/busybox", "is a folder, and the image has a file"),
+    ];
+    for (source, target, why) in volumes {
+        let output = daemon.run("kinds").bind(source, target, false).args(Guest::Wasm.hello()).finish()?;
+        ensure!(output.code != 0, "it runs: {output:?}");
+        output.complains(&format!("cannot mount {target}: not a directory: the volume {why} there"))?;
+    }
+    Ok(())
 }
 
 /// The sentence about a trap stands where Kubernetes looks for it, as well as on stderr.

@@ -146,6 +146,7 @@ fn run(engine: &Wasmtime, module: &Ready) -> anyhow::Result<()> {
         http: None,
         outbound: Outbound::everything(),
         floor: Outbound::everything(),
+        stack: None,
     };
     let equipment = Equipment { bound: Bound::in_file(bound), sockets: vec![], stop: None };
     // How it ends is the guest's affair.

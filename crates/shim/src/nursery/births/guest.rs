@@ -135,7 +135,8 @@ fn box_and_load(
     let (listeners, stop) = give_up_power(workload, &guest, inheritance)?;
     steps.done("power given up");
     let equipment = Equipment { bound: Bound::in_file(bound), sockets: listeners.sockets()?, stop };
-    let loaded = mapped.load(guest, equipment)?;
+    let loaded = mapped.load(guest, equipment);
+    let loaded = loaded.with_context(|| format!("cannot run {:?}", workload.entrypoint.path))?;
     steps.done("linked");
     Ok(Ready { loaded, starter, listeners })
 }
