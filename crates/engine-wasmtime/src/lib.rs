@@ -133,7 +133,7 @@ mod tests {
             b"\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0",
             b"\x0a\x08\x01\x06\0\x06\x40\x19\x0b\x0b",
         ];
-        let world = World { abi: Abi::Preview1, entry: Entry::Command, foreign: Vec::new() };
+        let world = World { abi: Abi::Preview1, entry: Entry::Command, polls: false, foreign: Vec::new() };
         let error = Wasmtime::new().unwrap().compile(&wasm.concat(), &world).unwrap_err();
         assert!(format!("{error:#}").contains("-wasm-use-legacy-eh=false"), "{error:#}");
     }

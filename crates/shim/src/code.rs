@@ -26,6 +26,8 @@ const OFF: &str = "off";
 pub const ENVIRONMENT: &str = "LIGHTER_CACHE";
 /// How much it holds, in MiB.
 const MIB: u64 = 2048;
+/// How a `World` is noted beside the code: another number for other fields.
+const NOTE: &str = "2";
 /// Larger files are compiled each time, in bytes.
 const LARGEST: u64 = 256 << 20;
 /// How often to look whether somebody else has compiled it.
@@ -129,7 +131,7 @@ async fn key(daemon: &Daemon, workload: &Workload, digest: &Digest) -> anyhow::R
     if let Some(allowed) = &workload.options.engines {
         engine.extend([" of ", &allowed.join(",")]);
     }
-    Ok(Key::of(&[digest.as_str(), &fingerprint, function, &engine]))
+    Ok(Key::of(&[digest.as_str(), &fingerprint, function, &engine, NOTE]))
 }
 
 /// What a failure is remembered by: other bounds are another try, and the sentence tells who chose the engine.

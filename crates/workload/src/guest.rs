@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::http::Http;
 use crate::outbound::{Outbound, OutboundError};
 use crate::wishes::{Wish, WishError, Wishes};
-use crate::{Workload, World};
+use crate::{Abi, Workload, World};
 
 /// The names, as a wish has them, of the rules for what a guest may reach and look up.
 const RULES: &str = "allowed-outbound";
@@ -36,6 +36,8 @@ pub struct Guest {
     pub stack: Option<usize>,
     /// Addresses that are listened on for it.
     pub listens: Vec<SocketAddr>,
+    /// Whether it waits there for who comes, or is told to come again.
+    pub accept_waits: bool,
     /// How it is served, if it answers requests.
     pub http: Option<Http>,
     /// What it may connect to and look up.
@@ -81,26 +83,39 @@ impl Guest {
     pub fn of(workload: &Workload, world: World) -> Result<Self, GuestError> {
         let wishes = Wishes::of(workload);
         let http = world.serves().then(|| Http::of(workload)).transpose()?;
-        let listens = match &http {
-            Some(http) => vec![http.address],
-            None => wishes.get("tcp-listen").map_or(Ok(Vec::new()), |wish| wish.addresses())?,
+        let (listens, waits) = match &http {
+            Some(http) => (vec![http.address], None),
+            None => wishes.get("tcp-listen").map_or(Ok((Vec::new(), None)), |wish| wish.listens())?,
         };
+        let accept_waits = waits.unwrap_or(!world.polls);
         let process = workload.process();
-        let env = process.env().as_deref().unwrap_or_default();
-        let split = |pair: &String| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let cwd = process.cwd().to_string_lossy().into_owned();
         Ok(Self {
+            env: env(process, &cwd, world.abi),
             world,
             args: process.args().clone().unwrap_or_default(),
-            env: env.iter().filter_map(split).collect(),
-            cwd: process.cwd().to_string_lossy().into_owned(),
+            cwd,
             preopens: preopens(workload),
             stack: stack(process),
             listens,
+            accept_waits,
             http,
             outbound: outbound(&wishes)?,
             floor: workload.options.floor()?,
         })
     }
+}
+
+/// The spec's, and where the ABI knows no working directory, that as shells tell it.
+fn env(process: &Process, cwd: &str, abi: Abi) -> Vec<(String, String)> {
+    const CWD: &str = "PWD";
+    let split = |pair: &String| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let mut env: Vec<_> = process.env().iter().flatten().filter_map(split).collect();
+    let knows = !matches!(abi, Abi::Preview1 | Abi::Sockets) || env.iter().any(|(name, _)| name == CWD);
+    if !knows && cwd != "/" {
+        env.push((CWD.to_owned(), cwd.to_owned()));
+    }
+    env
 }
 
 fn stack(process: &Process) -> Option<usize> {
@@ -191,7 +206,7 @@ impl Workload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Abi, Entry, Options};
+    use crate::{Entry, Options};
 
     #[test]
     fn a_volume_at_dev_shm_is_one() {
@@ -216,11 +231,19 @@ mod tests {
                       {"destination":"/tmp","type":"tmpfs","source":"tmpfs"}],
             "linux":{"resources":{"memory":{"limit":1048576}}}}"#;
         let workload = Workload::read("c", Path::new("/b"), json.as_bytes(), Options::default()).unwrap();
-        let guest =
-            Guest::of(&workload, World { abi: Abi::Preview1, entry: Entry::Command, foreign: Vec::new() })
-                .unwrap();
+        let guest = Guest::of(
+            &workload,
+            World { abi: Abi::Preview1, entry: Entry::Command, polls: false, foreign: Vec::new() },
+        )
+        .unwrap();
         assert_eq!(guest.args, ["a.wasm", "x"]);
-        assert_eq!(guest.env, [("A".to_owned(), "b=c".to_owned())]);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(guest.env, [pair("A", "b=c"), pair("PWD", "/w")]);
+        let env = |abi, cwd: &str| super::env(workload.process(), cwd, abi);
+        assert_eq!(
+            [env(Abi::Wasi02, "/w"), env(Abi::Sockets, "/")],
+            [vec![pair("A", "b=c")], vec![pair("A", "b=c")]]
+        );
         let preopens: Vec<_> = guest.preopens.iter().map(|p| (p.path.to_str().unwrap(), p.access)).collect();
         assert_eq!(
             preopens,

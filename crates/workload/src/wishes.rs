@@ -135,14 +135,24 @@ impl<'a> Wish<'a> {
             .ok_or_else(|| self.refused("an address to listen on such as 0.0.0.0:8080, [::]:8080 or 8080"))
     }
 
-    /// Addresses to listen on, with commas between them.
-    pub(crate) fn addresses(&self) -> Result<Vec<SocketAddr>, WishError> {
-        let each = self.value.split(',').map(|part| address(part.trim()));
-        each.collect::<Option<_>>().ok_or_else(|| {
+    /// Addresses to listen on, with commas between them; among them a word may say whether whoever accepts there waits.
+    pub(crate) fn listens(&self) -> Result<(Vec<SocketAddr>, Option<bool>), WishError> {
+        let mut waits = None;
+        let mut said = |part: &&str| {
+            let word =
+                [("blocking", true), ("nonblocking", false)].into_iter().find(|(word, _)| word == part);
+            waits = word.map(|(_, waits)| waits).or(waits);
+            word.is_none()
+        };
+        let parts: Vec<_> = self.value.split(',').map(str::trim).filter(|part| said(part)).collect();
+        let addresses: Option<Vec<_>> = parts.into_iter().map(address).collect();
+        let addresses = addresses.filter(|addresses| !addresses.is_empty()).ok_or_else(|| {
             self.refused(
-                "addresses to listen on such as 0.0.0.0:8080, [::]:8080 or 8080, with commas between",
+                "addresses to listen on such as 0.0.0.0:8080, [::]:8080 or 8080, with commas between, and perhaps the \
+                 word blocking or nonblocking",
             )
-        })
+        })?;
+        Ok((addresses, waits))
     }
 }
 
@@ -198,8 +208,14 @@ mod tests {
             (address("0.0.0.0"), address("80:80"), address("0"), address("65536")),
             (None, None, None, None)
         );
-        assert_eq!(wish("80, [::]:81").addresses().unwrap().len(), 2);
-        assert!(wish("80,").addresses().is_err());
+        assert_eq!(wish("80, [::]:81").listens().unwrap().0.len(), 2);
+        let waits = |text: &str| wish(text).listens().unwrap().1;
+        assert_eq!(
+            [waits("80"), waits("80, nonblocking"), waits("blocking,80,81")],
+            [None, Some(false), Some(true)]
+        );
+        assert!(wish("nonblocking").listens().is_err());
+        assert!(wish("80,").listens().is_err());
     }
 
     proptest::proptest! {
@@ -207,7 +223,7 @@ mod tests {
         #[test]
         fn never_panics(text: String) {
             let wish = wish(&text);
-            let _ = (wish.number(0, u64::MAX), wish.bytes(), wish.duration(), wish.address(), wish.addresses());
+            let _ = (wish.number(0, u64::MAX), wish.bytes(), wish.duration(), wish.address(), wish.listens());
         }
     }
 

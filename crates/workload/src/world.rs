@@ -15,6 +15,9 @@ pub struct World {
     pub abi: Abi,
     /// What the host calls.
     pub entry: Entry,
+    /// Whether it asks of sockets that it is handed whether anything is there, and never waits at one: so does Go's runtime,
+    /// which has one thread for all of a program.
+    pub polls: bool,
     /// What a core module imports and no world has, as `module::name`: an engine may have it from elsewhere.
     pub foreign: Vec<String>,
 }
@@ -143,6 +146,7 @@ impl World {
         }
         let abi = outline.abi(function)?;
         let foreign = outline.unknown_imports(abi);
+        let polls = outline.is_go;
         if outline.is_component && !foreign.is_empty() {
             return Err(WorldError::UnknownImports(foreign));
         }
@@ -150,10 +154,12 @@ impl World {
             Some(name) => outline.function(name)?,
             None => outline.command()?,
         };
-        Ok(Self { abi, entry, foreign })
+        Ok(Self { abi, entry, polls, foreign })
     }
 }
 
+/// The section that Go's linker writes into each module.
+const GO: &str = "go:buildid";
 /// How the imports of preview 0 begin.
 const PREVIEW_0: &str = "wasi_unstable::";
 
@@ -163,6 +169,8 @@ struct Outline {
     is_component: bool,
     /// It imports sockets that preview 1 has not.
     sockets: bool,
+    /// Go's linker made it.
+    is_go: bool,
     /// It has or imports a memory for several threads.
     shared_memory: bool,
     unknown_imports: Vec<String>,
@@ -310,6 +318,7 @@ impl Outline {
                     }
                 }
             }
+            Payload::CustomSection(section) => self.is_go |= section.name() == GO,
             Payload::MemorySection(memories) => {
                 for memory in memories {
                     self.shared_memory |= memory?.shared;

@@ -4,6 +4,7 @@
 use anyhow::Context;
 use engine::{Equipment, Exit, Loaded, Mapped};
 use network::Egress;
+use rustix::io::ioctl_fionbio;
 use tokio::runtime::Runtime;
 use wasmtime::{Engine, InstancePre, Linker, Module, Store, Val};
 use wasmtime_wasi::I32Exit;
@@ -85,6 +86,10 @@ impl Mapped for MappedModule<'_> {
             .context("cannot link the module")?;
         let egress = Egress::of(&guest);
         let wasi = wasi::provide(&guest, &egress)?.build_p1();
+        if !guest.accept_waits {
+            let mut all = equipment.sockets.iter();
+            all.try_for_each(|socket| ioctl_fionbio(socket, true)).context("cannot set up a socket")?;
+        }
         let network = Network::new(egress, equipment.sockets);
         let host = Host { wasi, network, memory: memory.share() };
         let mut store = Store::new(linker.engine(), host);

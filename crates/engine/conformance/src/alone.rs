@@ -237,6 +237,7 @@ fn guest(case: &Case, world: World) -> Guest {
         preopens: std::iter::once(root).chain(mounts).collect(),
         stack: None,
         listens: Vec::new(),
+        accept_waits: true,
         http: None,
         outbound: Outbound::everything(),
         floor: Outbound::everything(),

@@ -9,7 +9,11 @@ fn detect(text: &str, function: Option<&str>) -> Result<World, WorldError> {
 #[test]
 fn a_world_for_what_can_run() {
     let check = |text: &str, function, abi, entry| {
-        assert_eq!(detect(text, function), Ok(World { abi, entry, foreign: Vec::new() }), "{text}");
+        assert_eq!(
+            detect(text, function),
+            Ok(World { abi, entry, polls: false, foreign: Vec::new() }),
+            "{text}"
+        );
     };
     check("(module (func (export \"_start\")))", None, Abi::Preview1, Entry::Command);
     check(
@@ -48,6 +52,14 @@ fn a_world_for_what_can_run() {
         Abi::Wasi03,
         Entry::Requests,
     );
+}
+
+#[test]
+fn what_go_made_is_told_from_others() {
+    let made =
+        |section: &str| detect(&format!("(module {section} (func (export \"_start\")))"), None).unwrap();
+    assert!(made("(@custom \"go:buildid\" \"\\ff Go build ID: 7\")").polls);
+    assert!(!made("(@custom \"producers\" \"\")").polls);
 }
 
 #[test]

@@ -143,6 +143,7 @@ fn run(engine: &Wasmtime, module: &Ready) -> anyhow::Result<()> {
         cwd: "/".into(),
         preopens: vec![Preopen { path: PathBuf::from("/"), access: Access::ReadWrite }],
         listens: vec![],
+        accept_waits: true,
         http: None,
         outbound: Outbound::everything(),
         floor: Outbound::everything(),

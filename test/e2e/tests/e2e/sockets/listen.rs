@@ -29,6 +29,12 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("sockets-tcp-listen-closed", closed),
         Scenario::ours("sockets-tcp-listen-busy", busy),
         Scenario::ours("sockets-tcp-listen-wrong", wrong),
+        Scenario::ours("sockets-tcp-listen-go", |daemon| {
+            polls(daemon, "go", r#"(@custom "go:buildid" "7")"#, "8080")
+        }),
+        Scenario::ours("sockets-tcp-listen-nonblocking", |daemon| {
+            polls(daemon, "word", "", "nonblocking, 8080")
+        }),
         Scenario::ours("sockets-low-port", low_port),
         Scenario::ours("sockets-owner", owner),
     ]
@@ -82,6 +88,24 @@ fn closed(daemon: &Containerd) -> Result<()> {
     const BADF: i32 = 8;
     let run = daemon.run("closes").annotation(LISTEN, "8080").args(&["/guests/unlisten.wasm"]);
     run.finish()?.exits(BADF).map(drop)
+}
+
+/// Who never waits at a socket is told to come again.
+fn polls(daemon: &Containerd, name: &str, section: &str, listen: &str) -> Result<()> {
+    const AGAIN: i32 = 6;
+    let folder = shared_folder(daemon, &format!("polls-{name}"))?;
+    let text = format!(
+        r#"(module {section}
+          (import "wasi_snapshot_preview1" "sock_accept" (func $accept (param i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+          (memory (export "memory") 1)
+          (func (export "_start")
+            (call $exit (call $accept (i32.const 3) (i32.const 0) (i32.const 0)))))"#
+    );
+    fs::write(folder.join("module.wat"), text)?;
+    let run = Room::new(daemon)?;
+    let run = run.run("polls").annotation(LISTEN, listen).bind(&folder, "/own", false);
+    run.args(&["/own/module.wat"]).finish()?.exits(AGAIN).map(drop)
 }
 
 /// A port that somebody has cannot be listened on: Start says so, and the one who has it keeps it.
