@@ -55,8 +55,12 @@ impl Search {
                 }
             }
         }
-        let search = if name.contains('/') { "" } else { ", nor in its PATH" };
-        bail!("cannot run {name:?}: there is no such file in the container's root file system{search}")
+        // In runc's words, from which Docker reads an exit code.
+        let missing = match name.contains('/') {
+            true => "no such file or directory in the container's root file system",
+            false => "executable file not found in $PATH of the container",
+        };
+        bail!("cannot run {name:?}: {missing}")
     }
 }
 
@@ -73,10 +77,10 @@ fn read_head(found: File) -> anyhow::Result<Found> {
             () if kind.is_fifo() || kind.is_socket() => "a fifo or a socket",
             () => "a device",
         };
-        bail!("it is {what}; the entrypoint must be a file");
+        bail!("permission denied: it is {what}; the entrypoint must be a file");
     }
     if metadata.len() == 0 {
-        bail!("it is empty (0 bytes)");
+        bail!("exec format error: it is empty (0 bytes)");
     }
     let mut file = open_found(&found).context("cannot read it")?;
     let mut head = Vec::with_capacity(Format::HEAD);
@@ -86,7 +90,9 @@ fn read_head(found: File) -> anyhow::Result<Found> {
         bail!("it is {} bytes long; Wasm may be {LARGEST_WASM} at most", metadata.len());
     }
     let Some(format) = Format::sniff(&head) else {
-        bail!("it is neither Wasm (a module, a component or their text) nor a Linux program (ELF or #!)");
+        bail!(
+            "exec format error: it is neither Wasm (a module, a component or their text) nor a Linux program (ELF or #!)"
+        );
     };
     Ok(Found { file, format })
 }
@@ -129,7 +135,7 @@ mod tests {
             assert!(error.contains(words) && error.contains(arg0), "{error}");
         };
         check("/escape", "no such file");
-        check("nope", "nor in its PATH");
+        check("nope", "not found in $PATH");
         check("/dir", "a directory");
         check("/empty", "0 bytes");
         check("/text", "neither Wasm");
