@@ -14,5 +14,5 @@ trap 'rm -f "$log"' EXIT
 if "$deny" fetch db 2>"$log"; then
   "$deny" check advisories
 else
-  echo "make audit: advisories were NOT checked: their database could not be fetched ($(tail -n 1 "$log"))"
+  echo "make audit: advisories were NOT checked: their database could not be fetched ($(grep . "$log" | tail -n 1))"
 fi
