@@ -87,13 +87,20 @@ impl Hold {
 impl Unread {
     /// Whether somebody reads each of the fifos, so that they can be let go.
     pub fn has_readers(&self) -> bool {
-        self.0.iter().all(|fifo| {
-            let mut polled = [PollFd::new(fifo, PollFlags::OUT)];
-            // Without a reader a pipe is broken.
-            poll(&mut polled, Some(&Timespec::default())).is_err()
-                || !polled[0].revents().contains(PollFlags::ERR)
-        })
+        self.0.iter().all(has_reader)
     }
+
+    /// How many bytes lie in each of the fifos for somebody who has it open.
+    pub fn bytes(&self) -> Vec<u64> {
+        let unread = |fifo| if has_reader(fifo) { rustix::io::ioctl_fionread(fifo).unwrap_or(0) } else { 0 };
+        self.0.iter().map(unread).collect()
+    }
+}
+
+fn has_reader(fifo: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(fifo, PollFlags::OUT)];
+    // Without a reader a pipe is broken.
+    poll(&mut polled, Some(&Timespec::default())).is_err() || !polled[0].revents().contains(PollFlags::ERR)
 }
 
 fn open_again(fd: &OwnedFd) -> PathBuf {

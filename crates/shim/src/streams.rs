@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use container::birth::Born;
-use container::stdio::{self, Hold, Logger, Owner, Paths, Stdio, Writers};
+use container::stdio::{self, Hold, Logger, Owner, Paths, Stdio, Unread, Writers};
 use container::{process, terminal};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -30,6 +30,8 @@ const READER_COMES: Duration = Duration::from_secs(2);
 /// How long output waits for its reader after its process has ended, and how long a Delete waits for that.
 const NO_READER: Duration = Duration::from_secs(10);
 const DELETED: Duration = Duration::from_secs(1);
+/// How long the exit of a process waits to be told until its output begins to be read.
+const READING_BEGINS: Duration = Duration::from_secs(1);
 /// How often to look whether the reader has come: the kernel tells nobody.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long a logger may take until it is ready to read.
@@ -110,6 +112,16 @@ async fn await_readers(id: &str, paths: &Paths) -> Writers {
     writers
 }
 
+/// Waits until the readers of what was written have read of it: containerd's client opens its ends in threads of its
+/// own, and closes, when it is told of the exit, what it has not yet found to be open, read or not.
+async fn reading_began(unread: &Unread) {
+    let (waited, written) = (Instant::now(), unread.bytes());
+    let is_untouched = || unread.bytes().iter().zip(&written).any(|(left, all)| *left > 0 && left == all);
+    while is_untouched() && waited.elapsed() < READING_BEGINS {
+        sleep(LOOK).await;
+    }
+}
+
 impl Opened {
     /// Puts a terminal, which the process already has, between it and the streams.
     ///
@@ -157,24 +169,30 @@ impl Streams {
         }
     }
 
-    /// Lets go of the fifos, whose readers see the end when the last output is read; a reader who is not
-    /// there yet is waited for, within reason.
-    pub fn let_go(&self) {
-        let Some(unread) = lock(&self.hold).take().map(Hold::let_go) else { return };
+    /// Lets go of the fifos of an ended process, whose readers see the end when the last output is read; a reader who
+    /// is not there yet is waited for, within reason.
+    fn let_go(&self) -> Option<Arc<Unread>> {
+        let unread = Arc::new(lock(&self.hold).take()?.let_go());
+        let awaited = Arc::clone(&unread);
         let waits = tokio::spawn(async move {
             let waited = Instant::now();
-            while !unread.has_readers() && waited.elapsed() < NO_READER {
+            while !awaited.has_readers() && waited.elapsed() < NO_READER {
                 sleep(LOOK).await;
             }
         });
         *lock(&self.unread) = Some(waits);
+        Some(unread)
     }
 
-    /// Waits, within reason, until what the process of container `id` wrote by now is in its logs.
+    /// Waits, within reason, until what the ended process of container `id` wrote is read, or in its logs.
     pub fn settled(&self, id: &str) -> impl Future<Output = ()> + use<> {
+        let unread = self.let_go();
         let latest = tokio::time::Instant::now() + PATIENCE;
         let logs: Vec<_> = self.logs.iter().map(|log| log.settled(id, latest)).collect();
         async {
+            if let Some(unread) = unread {
+                reading_began(&unread).await;
+            }
             for log in logs {
                 log.await;
             }

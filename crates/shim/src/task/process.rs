@@ -120,13 +120,8 @@ impl Process {
         Ok(())
     }
 
-    /// Notes the end, lets go of the fifos and wakes all who wait.
+    /// Notes the end and wakes all who wait.
     pub fn end(&self, ended: Ended) {
-        self.with_streams(|streams| {
-            if let Some(streams) = streams {
-                streams.let_go();
-            }
-        });
         self.ended.send_replace(Some(ended));
     }
 
@@ -147,7 +142,7 @@ impl Process {
         act(lock(&self.streams).as_ref())
     }
 
-    /// Waits, within reason, until what it wrote by now is in its logs.
+    /// Lets go of its fifos when it has ended, and waits, within reason, until what it wrote is read, or in its logs.
     pub async fn settled(&self) {
         let settled = self.with_streams(|streams| streams.map(|streams| streams.settled(&self.workload.id)));
         if let Some(settled) = settled {

@@ -2,7 +2,8 @@
 //! that containerd's code depends on.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -30,6 +31,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(ours("rpc-update", update));
     scenarios.extend(ours("rpc-exec", exec));
     scenarios.extend(ours("rpc-stdin", stdin));
+    scenarios.extend(ours("rpc-output", output));
     scenarios
 }
 
@@ -185,6 +187,35 @@ fn stdin(daemon: &Containerd, guest: Guest) -> Result<()> {
     let ended = tasks.wait(in_time(), &WaitRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
     let said = std::fs::read_to_string(&out)?;
     ensure!(ended.exit_status == 0 && said == "short\n", "it ended with {ended:?} and wrote {said:?}");
+    tasks.delete(in_time(), &DeleteRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
+    daemon.kill_and_delete("host")
+}
+
+/// The exit of a process whose client is slow to read is told when reading has begun: before, the client may give up
+/// what it has not found to be open.
+fn output(daemon: &Containerd, guest: Guest) -> Result<()> {
+    daemon.run("host").args(guest.ready()).detach()?;
+    let Shim { tasks } = daemon.connect("host")?;
+    let (id, exec_id) = (|| String::from("host"), || String::from("said"));
+    let fifo = daemon.scope.dir.join("fifo").join(format!("rpc-output-{}", guest.word()));
+    mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let mut reader = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&fifo)?;
+    let process = json!({ "user": { "uid": 0, "gid": 0 }, "cwd": "/", "args": guest.hello() });
+    let spec = MessageField::some(Any { value: process.to_string().into_bytes(), ..Any::default() });
+    let stdout = fifo.display().to_string();
+    tasks.exec(
+        in_time(),
+        &ExecProcessRequest { id: id(), exec_id: exec_id(), stdout, spec, ..Default::default() },
+    )?;
+    tasks.start(in_time(), &StartRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
+    let wait = WaitRequest { id: id(), exec_id: exec_id(), ..Default::default() };
+    let early = tasks.wait(with_timeout(SECOND / 2), &wait);
+    ensure!(early.is_err(), "with its output unread it ended with {early:?}");
+    let mut said = [0; 5];
+    reader.read_exact(&mut said)?;
+    ensure!(said == *b"hello", "it wrote {said:?}");
+    let ended = tasks.wait(in_time(), &wait)?;
+    ensure!(ended.exit_status == 0, "it ended with {ended:?}");
     tasks.delete(in_time(), &DeleteRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
     daemon.kill_and_delete("host")
 }
