@@ -6,16 +6,18 @@
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, io};
+use std::process::{Command, Stdio};
+use std::{env, io, iter};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use container::sealed;
 use workload::Choice;
 
-use crate::{code, events};
+use crate::{code, events, info};
 
 const NAME: &str = "lighter-daemon";
+/// Where `make install` puts it.
+const INSTALLED: &str = "/usr/local/bin";
 /// The engine in the name of this project's own runtime: none.
 const OWN: &str = "lighter";
 /// Environment variables that say something to the daemon: where containerd takes events, and systemd orders; where the
@@ -28,7 +30,7 @@ const HEARD: [&str; 3] = [events::ADDRESS, "DBUS_SYSTEM_BUS_ADDRESS", code::ENVI
 /// # Errors
 /// Names the file that cannot be executed.
 pub fn execute<T>(how: impl FnOnce(&mut Command) -> io::Result<T>) -> anyhow::Result<T> {
-    let path = path()?;
+    let path = path(&env::current_exe().context("cannot tell where this program lies")?)?;
     let executed = || -> anyhow::Result<T> {
         let file = sealed::open(&path)?;
         let mut args = env::args_os();
@@ -40,11 +42,34 @@ pub fn execute<T>(how: impl FnOnce(&mut Command) -> io::Result<T>) -> anyhow::Re
     executed().with_context(|| format!("cannot execute {}; it belongs beside this program", path.display()))
 }
 
-/// Where it is.
-fn path() -> anyhow::Result<PathBuf> {
-    let this = env::current_exe().context("cannot tell where this program lies")?;
-    let own = called().map(|choice| this.with_file_name(format!("{NAME}-{}", choice.engine)));
-    Ok(own.filter(|own| own.exists()).unwrap_or_else(|| this.with_file_name(NAME)))
+/// Where the daemon of `this` program is: beside it, or, where somebody has copied this one alone, the first of the same
+/// build among where it is installed and the folders of `PATH`.
+fn path(this: &Path) -> anyhow::Result<PathBuf> {
+    let own = called().map(|choice| format!("{NAME}-{}", choice.engine));
+    let names = || own.as_deref().into_iter().chain([NAME]);
+    let beside = names().map(|name| this.with_file_name(name)).find(|path| path.exists());
+    if let Some(beside) = beside {
+        return Ok(beside);
+    }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let folders = iter::once(PathBuf::from(INSTALLED)).chain(env::split_paths(&folders));
+    let elsewhere = folders.filter(|folder| folder.is_absolute());
+    let elsewhere = elsewhere.flat_map(|folder| names().map(move |name| folder.join(name)));
+    let there: Vec<_> = elsewhere.filter(|path| path.exists()).collect();
+    if let Some(same) = there.iter().find(|path| is_of_this_build(path)) {
+        return Ok(same.clone());
+    }
+    let missed = this.with_file_name(NAME);
+    let others = there.iter().map(|path| format!("; {} is of another build", path.display()));
+    bail!("there is no {}, which belongs beside this program{}", missed.display(), others.collect::<String>())
+}
+
+fn is_of_this_build(daemon: &Path) -> bool {
+    let said = Command::new(daemon).arg("-version").stdin(Stdio::null()).env_clear().output();
+    said.is_ok_and(|said| {
+        said.status.success()
+            && String::from_utf8_lossy(&said.stdout).lines().any(|line| line == info::build())
+    })
 }
 
 /// The engine that this program is called by.

@@ -30,13 +30,18 @@ pub fn print_version() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints the engines that are linked in.
+/// Prints what the daemon's program is: its build, and the engines that are linked in.
 ///
 /// # Errors
 /// When one cannot run on this machine, or standard output is closed.
 pub fn print_engines() -> anyhow::Result<()> {
     let names = Engines::set_up()?.names();
-    writeln!(io::stdout(), "  Engines: {names}").context("cannot print the engines")
+    writeln!(io::stdout(), "{}\n  Engines: {names}", build()).context("cannot print the engines")
+}
+
+/// The line that tells one build from another.
+pub fn build() -> String {
+    format!("  Build: {}", env!("LIGHTER_BUILD"))
 }
 
 /// Prints a `RuntimeInfo` message. Options on standard input change nothing of it, so they are not read.

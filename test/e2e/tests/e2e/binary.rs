@@ -1,8 +1,9 @@
 //! The shim's binary as containerd and people ask it about itself: no stdin, no log.
 
-use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
@@ -25,6 +26,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("binary-v", |daemon| version(daemon, "-v")),
         Scenario::ours("binary-version", |daemon| version(daemon, "-version")),
         Scenario::ours("binary-alone", alone),
+        Scenario::ours("binary-copied", copied),
     ]
 }
 
@@ -45,10 +47,30 @@ fn alone(daemon: &Containerd) -> Result<()> {
     let mut start = Command::new(bundle.join("shim"));
     start.args(["-namespace", &daemon.scope.namespace, "-id", "alone", "-address"]).arg(daemon.socket());
     let output = run(start.arg("start").current_dir(&bundle).stdin(Stdio::null()))?;
-    output.exits(1)?.complains("lighter-daemon; it belongs beside")?;
+    output.exits(1)?.complains("lighter-daemon, which belongs beside this program")?;
     let address = fs::read_to_string(bundle.join("address"))?;
     let socket = address.strip_prefix("unix://").context("the address is no socket")?;
     ensure!(!Path::new(socket).exists(), "{socket} is left");
+    Ok(())
+}
+
+/// Copied alone it takes the daemon's program that is in `PATH`, if that is of its own build.
+fn copied(daemon: &Containerd) -> Result<()> {
+    let binary = daemon.shim.binary.as_ref().context("the shim under test has no binary of ours")?;
+    let (copy, other) = (daemon.scope.dir.join("tmp/copied"), daemon.scope.dir.join("tmp/other"));
+    fs::create_dir(&copy)?;
+    fs::create_dir(&other)?;
+    let (shim, stranger) = (copy.join("containerd-shim-lighter-v1"), other.join("lighter-daemon"));
+    fs::copy(binary, &shim)?;
+    fs::write(&stranger, "#!/bin/sh\necho '  Build: 0'\n")?;
+    fs::set_permissions(&stranger, fs::Permissions::from_mode(0o755))?;
+    let asked = |folders: &[&Path]| {
+        run(Command::new(&shim).arg("-version").env("PATH", env::join_paths(folders)?).stdin(Stdio::null()))
+    };
+    let own = binary.parent().context("the shim lies somewhere")?;
+    let said = asked(&[&other, own])?.ok()?;
+    ensure!(said.stdout.contains("Engines: wasmtime"), "{said:?}");
+    asked(&[&other])?.exits(1)?.complains(&format!("{} is of another build", stranger.display()))?;
     Ok(())
 }
 
