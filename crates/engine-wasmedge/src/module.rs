@@ -30,6 +30,9 @@ const TRIES: usize = 64;
 /// How WasmEdge tells that it has no room for a memory; it goes on without, and traps.
 const NO_ADDRESSES: &str = "usable memory address";
 
+/// How WasmEdge tells of a growth that it refused.
+const NO_MEMORY: &str = "exceeded limited";
+
 /// A module in memory.
 pub struct MappedModule<'a> {
     code: Code,
@@ -159,6 +162,14 @@ impl Loaded for Waiting {
             // As the kernel does: the low eight bits.
             (Some(code), _) => Exit::Code(code.to_le_bytes()[0]),
             (None, Ok(())) => Exit::Code(0),
+            (None, Err(error)) if journal::explained(&error).contains(NO_MEMORY) => {
+                let pages = u64::from(config.max_memory_pages());
+                let leaves = format!(
+                    "the container's limit leaves its guest {} bytes of memory, which was not enough",
+                    pages << 16
+                );
+                Exit::OutOfMemory(format!("{leaves}\n{}", story(&error)))
+            }
             (None, Err(error)) => Exit::Trap(story(&error)),
         }
     }

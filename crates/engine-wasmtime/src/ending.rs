@@ -1,12 +1,12 @@
 //! How a run begins and ends: the event loop around it, and what Wasmtime's errors mean for the task.
 
-use std::future::Future;
-
 use anyhow::{Context, anyhow};
 use engine::Exit;
 use tokio::runtime::{Builder, Runtime};
-use wasmtime::{Error, WasmBacktrace};
+use wasmtime::{Error, Store, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+
+use crate::limits::Bounded;
 
 /// An event loop on the calling thread and no other.
 ///
@@ -18,13 +18,18 @@ pub fn event_loop() -> anyhow::Result<Runtime> {
 }
 
 /// Runs a guest to its end; what it answers is its exit code unless it called exit or trapped.
-pub fn run(runtime: &Runtime, guest: impl Future<Output = wasmtime::Result<u8>>) -> Exit {
-    match runtime.block_on(guest) {
+pub fn run<T: Bounded>(
+    runtime: &Runtime,
+    mut store: Store<T>,
+    guest: impl AsyncFnOnce(&mut Store<T>) -> wasmtime::Result<u8>,
+) -> Exit {
+    match runtime.block_on(guest(&mut store)) {
         Ok(code) => Exit::Code(code),
-        Err(error) => match error.downcast_ref::<I32Exit>() {
+        Err(error) => match (error.downcast_ref::<I32Exit>(), store.data_mut().memory().refused()) {
             // As the kernel does: the low eight bits.
-            Some(I32Exit(code)) => Exit::Code(code.to_le_bytes()[0]),
-            None => Exit::Trap(story(&error)),
+            (Some(I32Exit(code)), _) => Exit::Code(code.to_le_bytes()[0]),
+            (None, None) => Exit::Trap(story(&error)),
+            (None, Some(refusal)) => Exit::OutOfMemory(format!("{refusal}\n{}", story(&error))),
         },
     }
 }

@@ -32,13 +32,13 @@ use engine::{Compiled, Engine, Mapped};
 use workload::{Abi, Guest, World};
 
 use crate::ending::sentence;
-use crate::worlds::{Incoming, Preview1, Wasi02};
+use crate::worlds::{Incoming, Once, Preview1};
 
 /// Wasmtime with its worlds linked, ready to be forked.
 pub struct Wasmtime {
     engine: wasmtime::Engine,
     preview1: Preview1,
-    wasi02: Wasi02,
+    once: Once,
 }
 
 impl Wasmtime {
@@ -54,8 +54,8 @@ impl Wasmtime {
     fn of(deep: usize) -> anyhow::Result<Self> {
         let engine = wasmtime::Engine::new(&settings::config(deep)).map_err(sentence)?;
         let preview1 = Preview1::link(&engine).map_err(sentence)?;
-        let wasi02 = Wasi02::link(&engine).map_err(sentence)?;
-        Ok(Self { engine, preview1, wasi02 })
+        let once = Once::link(&engine).map_err(sentence)?;
+        Ok(Self { engine, preview1, once })
     }
 }
 
@@ -87,19 +87,20 @@ impl Engine for Wasmtime {
     fn lacks(&self, world: &World) -> Option<String> {
         match world.abi {
             _ if !world.foreign.is_empty() => world.unmet(|_| false).map(|all| format!("offers no {all}")),
-            Abi::Preview1 | Abi::Sockets | Abi::Wasi02 => None,
-            Abi::Wasi03 if !world.serves() => Some("runs no commands of WASI 0.3".into()),
-            Abi::Wasi03 if !cfg!(feature = "p3") => {
-                Some("takes a build with the feature p3 to answer requests on WASI 0.3".into())
-            }
-            Abi::Wasi03 => None,
+            _ if world.concurrent && !cfg!(feature = "p3") => Some(
+                "takes a build with the feature p3 to run components of WASI 0.3 or with asynchronous calls"
+                    .into(),
+            ),
+            Abi::Preview1 | Abi::Sockets | Abi::Wasi02 | Abi::Wasi03 => None,
         }
     }
 
     fn compile(&self, wasm: &[u8], world: &World) -> anyhow::Result<Vec<u8>> {
         let compiled = match world.abi {
             Abi::Preview1 | Abi::Sockets => self.engine.precompile_module(wasm),
-            abi if world.serves() => return Incoming::compile(wasm, abi),
+            _ if world.serves() => return Incoming::compile(wasm, world),
+            _ if world.concurrent => wasmtime::Engine::new(&settings::concurrent(settings::DEEPEST))
+                .and_then(|engine| engine.precompile_component(wasm)),
             Abi::Wasi02 | Abi::Wasi03 => self.engine.precompile_component(wasm),
         };
         compiled.map_err(sentence).map_err(with_advice)
@@ -115,7 +116,12 @@ impl Engine for Wasmtime {
         Ok(match guest.world.abi {
             _ if guest.world.serves() => Box::new(Incoming::map(code, guest)?),
             Abi::Preview1 | Abi::Sockets => Box::new(own.preview1.of(code::module(&own.engine, code)?)),
-            Abi::Wasi02 | Abi::Wasi03 => Box::new(own.wasi02.of(code::component(&own.engine, code)?)),
+            abi if guest.world.concurrent => {
+                let engine = settings::concurrent(bounded.unwrap_or(settings::DEEPEST));
+                let engine = wasmtime::Engine::new(&engine).map_err(sentence)?;
+                Box::new(Once::of_its_own(code::component(&engine, code)?, abi)?)
+            }
+            Abi::Wasi02 | Abi::Wasi03 => Box::new(own.once.of(code::component(&own.engine, code)?)),
         })
     }
 }
@@ -133,7 +139,7 @@ mod tests {
             b"\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0",
             b"\x0a\x08\x01\x06\0\x06\x40\x19\x0b\x0b",
         ];
-        let world = World { abi: Abi::Preview1, entry: Entry::Command, polls: false, foreign: Vec::new() };
+        let world = World::plain(Abi::Preview1, Entry::Command);
         let error = Wasmtime::new().unwrap().compile(&wasm.concat(), &world).unwrap_err();
         assert!(format!("{error:#}").contains("-wasm-use-legacy-eh=false"), "{error:#}");
     }

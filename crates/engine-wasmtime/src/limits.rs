@@ -1,6 +1,7 @@
 //! A bound on what a guest makes grow: its linear memories, its tables and its heap of collected objects, all together,
 //! and those of all its copies; and on what the host holds for it beside those.
 
+use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,6 +33,31 @@ struct Shared {
 pub struct MemoryBound {
     memory: Memory,
     held: u64,
+    refused: Option<Refusal>,
+}
+
+/// A growth that the bound refused, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    asked: u64,
+    held: u64,
+    most: u64,
+}
+
+impl Display for Refusal {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Self { asked, held, most } = self;
+        write!(
+            out,
+            "the container's limit leaves its guest {most} bytes of memory: it held {held} and was refused {asked} more"
+        )
+    }
+}
+
+/// What a guest's host functions work on, with the bound on the guest's memory.
+pub trait Bounded {
+    /// What the guest holds.
+    fn memory(&mut self) -> &mut MemoryBound;
 }
 
 impl Memory {
@@ -43,7 +69,7 @@ impl Memory {
 
     /// For a copy that holds nothing yet.
     pub fn share(&self) -> MemoryBound {
-        MemoryBound { memory: self.clone(), held: 0 }
+        MemoryBound { memory: self.clone(), held: 0, refused: None }
     }
 
     /// Reads the bound once more, for copies yet to be made.
@@ -61,6 +87,11 @@ impl Memory {
     fn take(&self, more: u64) -> bool {
         self.refresh();
         self.take_within(self.0.most.load(Ordering::Relaxed), more)
+    }
+
+    fn refusal(&self, asked: u64) -> Refusal {
+        let [held, most] = [&self.0.held, &self.0.most].map(|bytes| bytes.load(Ordering::Relaxed));
+        Refusal { asked, held, most }
     }
 
     fn take_within(&self, most: u64, more: u64) -> bool {
@@ -96,9 +127,9 @@ impl Memory {
 }
 
 /// Bounds the guest of `store`: what it makes grow, what one call brings to the host, and its handles.
-pub fn bind<T: 'static>(store: &mut Store<T>, memory: fn(&mut T) -> &mut MemoryBound) {
-    let handles = memory(store.data_mut()).handles();
-    store.limiter(move |host| memory(host));
+pub fn bind<T: Bounded + 'static>(store: &mut Store<T>) {
+    let handles = store.data_mut().memory().handles();
+    store.limiter(|host| host.memory());
     store.set_hostcall_fuel(PER_CALL);
     store.set_max_component_handles(handles);
     #[cfg(feature = "p3")]
@@ -115,16 +146,25 @@ impl MemoryBound {
         usize::try_from(handles).map_or(most, |handles| handles.min(most))
     }
 
+    /// The last growth it asked for, if the bound refused that: a guest that then traps does so for want of memory.
+    pub fn refused(&self) -> Option<Refusal> {
+        self.refused
+    }
+
     /// Counts what is granted. A growth that fails later for want of memory stays counted: Wasmtime
     /// reports that failure in the same way as one that was never granted, and a guest could
     /// provoke those to be counted down.
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: u64) -> bool {
         let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX).saturating_mul(unit);
         let take = if current == 0 { Memory::begin } else { Memory::take };
-        let grant = maximum.is_none_or(|maximum| desired <= maximum) && take(&self.memory, more);
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
+        }
+        let grant = take(&self.memory, more);
         if grant {
             self.held += more;
         }
+        self.refused = (!grant).then(|| self.memory.refusal(more));
         grant
     }
 }
@@ -182,6 +222,17 @@ mod tests {
         let (mut bound, _) = bound(Some(100));
         assert!(!bound.memory_growing(0, 90, Some(80)).unwrap());
         assert!(bound.memory_growing(0, 80, Some(80)).unwrap());
+    }
+
+    #[test]
+    fn the_last_refusal_is_known() {
+        let (mut bound, _file) = bound(Some(100));
+        assert!(bound.memory_growing(0, 60, None).unwrap() && bound.refused().is_none());
+        assert!(!bound.memory_growing(60, 160, None).unwrap());
+        assert_eq!(bound.refused(), Some(Refusal { asked: 100, held: 60, most: 100 }));
+        assert!(!bound.memory_growing(60, 90, Some(80)).unwrap());
+        assert!(bound.refused().is_some(), "the guest's own maximum says nothing of the bound");
+        assert!(bound.memory_growing(60, 70, None).unwrap() && bound.refused().is_none(), "it found a way");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use rustix::process::{Resource, getrlimit};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
-use workload::Abi;
+use workload::World;
 
 /// A 32-bit memory's whole range: with it reserved, the processor's page faults are the bounds checks.
 const WHOLE_RANGE: u64 = 4 << 30;
@@ -27,24 +27,28 @@ pub fn config(deep: usize) -> Config {
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     config.native_unwind_info(false);
     config.memory_init_cow(true);
-    // Each copy of each guest would pay for what those of WASI 0.3 alone can use.
+    // Each copy of each guest would pay for what few can use.
     config.concurrency_support(false);
     reserve(&mut config);
+    config
+}
+
+/// The same for components whose code has several calls at work at once.
+pub fn concurrent(deep: usize) -> Config {
+    let mut config = config(deep);
+    #[cfg(feature = "p3")]
+    config.concurrency_support(true).wasm_component_model_async(true);
     config
 }
 
 /// For guests of which there is a copy per request, `most` at once, each of which may go `deep` bytes deep.
 ///
 /// Epochs, since many share a process: one that takes too long must be ended alone.
-pub fn serving(abi: Abi, most: usize, deep: usize) -> Config {
-    let mut config = config(deep);
+pub fn serving(world: &World, most: usize, deep: usize) -> Config {
+    let mut config = if world.concurrent { concurrent(deep) } else { config(deep) };
     config.epoch_interruption(true);
-    #[cfg(feature = "p3")]
-    if abi == Abi::Wasi03 {
-        config.concurrency_support(true).wasm_component_model_async(true);
-    }
-    // There, each call that waits while others of the same copy go on has one of its own.
-    let stacks = if abi == Abi::Wasi03 { most.saturating_mul(4) } else { most };
+    // Each call that waits while others of the same copy go on has one of its own.
+    let stacks = if world.concurrent { most.saturating_mul(4) } else { most };
     if !is_narrow() {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(most, stacks)));
     }

@@ -84,6 +84,8 @@ pub enum Exit {
     Code(u8),
     /// It trapped: the reason and the Wasm backtrace, for people.
     Trap(String),
+    /// It trapped because its bound refused it memory: what it held and asked for, and the rest as for a trap.
+    OutOfMemory(String),
 }
 
 impl Exit {
@@ -94,7 +96,7 @@ impl Exit {
     pub fn status(&self) -> u8 {
         match self {
             Self::Code(code) => *code,
-            Self::Trap(_) => Self::TRAP,
+            Self::Trap(_) | Self::OutOfMemory(_) => Self::TRAP,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How many requests are answered at once, and how many may wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -13,10 +13,19 @@ pub struct Admission {
     most_waiting: usize,
 }
 
-/// One request's place; it is free again when this is dropped.
-#[derive(Debug)]
+/// One request's place; it is free again when this and all its clones are dropped.
+#[derive(Clone, Debug)]
 pub struct Permit {
-    _place: OwnedSemaphorePermit,
+    _place: Arc<OwnedSemaphorePermit>,
+    began: Arc<AtomicBool>,
+}
+
+impl Permit {
+    /// Says that the application is at work: until then the request waits for its turn as in the queue, and one that
+    /// waited too long is answered with 503.
+    pub fn begin(&self) {
+        self.began.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Counts one who waits, for as long as it does.
@@ -35,18 +44,20 @@ impl Admission {
         Self { running, most_running, waiting: AtomicUsize::new(0), most_waiting }
     }
 
-    /// A place, at once or after waiting for it; `None` when too many wait already.
-    pub async fn enter(&self) -> Option<Permit> {
+    /// A place, at once or after waiting for it; `None` when too many wait already. `began` is told of
+    /// [`Permit::begin`].
+    pub async fn enter(&self, began: &Arc<AtomicBool>) -> Option<Permit> {
+        let permit = |place| Permit { _place: Arc::new(place), began: Arc::clone(began) };
         let place = Arc::clone(&self.running);
         if let Ok(place) = Arc::clone(&place).try_acquire_owned() {
-            return Some(Permit { _place: place });
+            return Some(permit(place));
         }
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
         if before >= self.most_waiting {
             return None;
         }
-        place.acquire_owned().await.ok().map(|place| Permit { _place: place })
+        place.acquire_owned().await.ok().map(permit)
     }
 
     /// Waits until nobody is in.
@@ -67,15 +78,21 @@ mod tests {
 
     #[tokio::test]
     async fn places_then_the_queue_then_no_more() {
-        let admission = Admission::new(1, 1);
-        let first = admission.enter().await.unwrap();
-        let mut second = pin!(admission.enter());
+        let (admission, began) = (Admission::new(1, 1), Arc::default());
+        let first = admission.enter(&began).await.unwrap();
+        let mut second = pin!(admission.enter(&began));
         let waits = poll_fn(|task| Poll::Ready(second.as_mut().poll(task).is_pending())).await;
         assert!(waits);
-        assert!(admission.enter().await.is_none(), "one waits already");
+        assert!(admission.enter(&began).await.is_none(), "one waits already");
+        let kept = first.clone();
         drop(first);
+        let waits = poll_fn(|task| Poll::Ready(second.as_mut().poll(task).is_pending())).await;
+        assert!(waits && !began.load(Ordering::Relaxed));
+        kept.begin();
+        assert!(began.load(Ordering::Relaxed));
+        drop(kept);
         assert!(second.await.is_some());
-        assert!(admission.enter().await.is_some(), "the second's permit was dropped");
+        assert!(admission.enter(&began).await.is_some(), "the second's permit was dropped");
         admission.idle().await;
     }
 }

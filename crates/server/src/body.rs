@@ -13,7 +13,8 @@ use crate::patience::Patience;
 /// What a client sends.
 #[derive(Debug)]
 pub struct RequestBody {
-    body: Incoming,
+    /// `None` for an empty one that nobody sends.
+    body: Option<Incoming>,
     left: u64,
     patience: Patience,
 }
@@ -32,7 +33,12 @@ pub enum BodyError {
 impl RequestBody {
     /// `body`, of which no more than `most` bytes are passed on.
     pub(crate) fn new(body: Incoming, most: u64, patience: Duration) -> Self {
-        Self { body, left: most, patience: Patience::new(patience) }
+        Self { body: Some(body), left: most, patience: Patience::new(patience) }
+    }
+
+    /// Of a request that has none.
+    pub fn empty() -> Self {
+        Self { body: None, left: 0, patience: Patience::new(Duration::ZERO) }
     }
 }
 
@@ -44,7 +50,8 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(task);
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = Pin::new(body).poll_frame(task);
         self.patience.poll(task, frame).map(|frame| match frame {
             Err(_) => Some(Err(BodyError::Stalled)),
             Ok(None) => None,
@@ -63,10 +70,10 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
 }

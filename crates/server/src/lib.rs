@@ -50,8 +50,9 @@ pub trait Answer: Send + Sync + 'static {
     /// The body of an answer, which may come bit by bit.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
-    /// Answers one request. The permit is held for as long as answering takes anything of the machine, which may
-    /// be longer than until the answer begins. Dropped before it answers, it stops.
+    /// Answers one request, which begins when there is room for it ([`Permit::begin`]). The permit is held for as long
+    /// as answering takes anything of the machine, which may be longer than until the answer begins. Dropped before it
+    /// answers, it stops.
     fn answer(
         self: Arc<Self>,
         request: Request<RequestBody>,

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -71,10 +72,9 @@ impl<A: Answer> Responder<A> {
                 false => Either::Left(body),
             })
         };
-        let mut entered = false;
+        let began = Arc::default();
         let answered = timeout(self.settings.timeout, async {
-            let permit = self.admission.enter().await.ok_or((Reply::Busy, None))?;
-            entered = true;
+            let permit = self.admission.enter(&began).await.ok_or((Reply::Busy, None))?;
             let request = request.map(|body| RequestBody::new(body, most_body, header_timeout));
             Arc::clone(&self.answer).answer(request, permit).await.map_err(|failure| {
                 let (reply, reason) = failure.into_reply();
@@ -83,7 +83,7 @@ impl<A: Answer> Responder<A> {
         });
         match answered.await {
             Ok(answered) => answered.map(|response| response.map(body)),
-            Err(_) if entered => {
+            Err(_) if began.load(Ordering::Relaxed) => {
                 let reason = format!("the guest did not answer within {:?}", self.settings.timeout);
                 Err((Reply::Late, Some(reason)))
             }

@@ -39,8 +39,9 @@ impl Answer for Slow {
     async fn answer(
         self: Arc<Self>,
         _request: Request<RequestBody>,
-        _permit: Permit,
+        permit: Permit,
     ) -> Result<Response<Full<Bytes>>, Failure> {
+        permit.begin();
         tokio::time::sleep(self.0).await;
         Ok(Response::new(Full::new("slow".into())))
     }

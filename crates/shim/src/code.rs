@@ -13,7 +13,7 @@ use container::entrypoint::{Found, Search};
 use container::layers::Layers;
 use container::{channel, lease};
 use rustix::fs::{StatVfsMountFlags, statvfs};
-use workload::{Options, Workload, World};
+use workload::{Format, Options, Outline, Workload, World};
 
 use crate::apart::apart;
 use crate::compiling::{Bounds, Unfit, compile};
@@ -26,8 +26,8 @@ const OFF: &str = "off";
 pub const ENVIRONMENT: &str = "LIGHTER_CACHE";
 /// How much it holds, in MiB.
 const MIB: u64 = 2048;
-/// How a `World` is noted beside the code: another number for other fields.
-const NOTE: &str = "2";
+/// How an `Outline` is noted beside the code: another number for other fields.
+const NOTE: &str = "3";
 /// Larger files are compiled each time, in bytes.
 const LARGEST: u64 = 256 << 20;
 /// How often to look whether somebody else has compiled it.
@@ -37,6 +37,13 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Code {
     pub world: World,
     pub file: File,
+}
+
+impl Code {
+    /// For a guest that begins where `workload` says.
+    fn of(outline: &Outline, file: File, workload: &Workload) -> anyhow::Result<Self> {
+        Ok(Self { world: outline.world(workload.entrypoint.function.as_deref())?, file })
+    }
 }
 
 /// What was compiled just now, and is to be kept when nobody waits for it any more.
@@ -86,17 +93,17 @@ async fn find_or_compile(
     let Some((cache, mut digest)) = digested else {
         return Ok((into_memory(daemon, workload, &found, given_up).await?, None));
     };
-    let mut key = key(daemon, workload, &digest).await?;
+    let mut key = key(daemon, workload, found.format, &digest).await?;
     if !stays {
-        if let Some(code) = get(&cache, &key).await? {
+        if let Some(code) = get(&cache, &key, workload).await? {
             return Ok((code, None));
         }
         // It may be another by now: what is compiled is what this digest is of.
         (found, digest) = copied(found).await?;
-        key = self::key(daemon, workload, &digest).await?;
+        key = self::key(daemon, workload, found.format, &digest).await?;
     }
     loop {
-        if let Some(code) = get(&cache, &key).await? {
+        if let Some(code) = get(&cache, &key, workload).await? {
             return Ok((code, None));
         }
         // Whoever has the lock compiles; whoever has it next finds what was compiled.
@@ -106,7 +113,7 @@ async fn find_or_compile(
                 () = given_up.as_mut() => bail!("its container was given up while it was compiled for another"),
             },
             Ok(Some(lock)) => {
-                if let Some(code) = get(&cache, &key).await? {
+                if let Some(code) = get(&cache, &key, workload).await? {
                     return Ok((code, None));
                 }
                 let tried = tried(&key, workload);
@@ -123,22 +130,28 @@ async fn find_or_compile(
 }
 
 /// What code in the cache must be of: this file, these engines, what the container asks of them, and which of them it
-/// may have.
-async fn key(daemon: &Daemon, workload: &Workload, digest: &Digest) -> anyhow::Result<Key> {
+/// may have. A module is the same code wherever its guest begins; a component that answers requests is another where a
+/// function of it runs once.
+async fn key(daemon: &Daemon, workload: &Workload, format: Format, digest: &Digest) -> anyhow::Result<Key> {
     let fingerprint = daemon.nursery.fingerprint().await?;
-    let function = workload.entrypoint.function.as_deref().unwrap_or_default();
+    let begins = match format {
+        Format::Module => "",
+        _ => workload.entrypoint.function.as_ref().map_or("", |_| "#"),
+    };
     let mut engine = workload.engine().map(|choice| choice.engine).unwrap_or_default();
     if let Some(allowed) = &workload.options.engines {
         engine.extend([" of ", &allowed.join(",")]);
     }
-    Ok(Key::of(&[digest.as_str(), &fingerprint, function, &engine, NOTE]))
+    Ok(Key::of(&[digest.as_str(), &fingerprint, begins, &engine, NOTE]))
 }
 
-/// What a failure is remembered by: other bounds are another try, and the sentence tells who chose the engine.
+/// What a failure is remembered by: another function or other bounds are another try, and the sentence tells who chose
+/// the engine.
 fn tried(key: &Key, workload: &Workload) -> Key {
     let Bounds { mib, seconds, .. } = Bounds::of(&workload.options);
     let said_by = workload.engine().map(|choice| choice.said_by).unwrap_or_default();
-    Key::of(&[key.as_str(), &mib.to_string(), &seconds.to_string(), &said_by])
+    let function = workload.entrypoint.function.as_deref().unwrap_or_default();
+    Key::of(&[key.as_str(), function, &mib.to_string(), &seconds.to_string(), &said_by])
 }
 
 /// Answers at once what would cost as much as before, and end the same.
@@ -256,18 +269,17 @@ fn copy_of(name: &str, mut bytes: impl Read) -> anyhow::Result<File> {
 }
 
 /// What was compiled before. What cannot be used is compiled again.
-async fn get(cache: &Cache, key: &Key) -> anyhow::Result<Option<Code>> {
+async fn get(cache: &Cache, key: &Key, workload: &Workload) -> anyhow::Result<Option<Code>> {
     let (cache, key) = (cache.clone(), key.clone());
-    apart(move || {
+    let kept = apart(move || {
         let entry = cache.get(&key).unwrap_or_else(|error| {
             log::warn!("compiled code that was kept cannot be used: {error:#}");
             None
         });
         // A note that another version of this shim made says nothing here.
-        Ok(entry
-            .and_then(|Entry { file, note }| Some(Code { world: serde_json::from_slice(&note).ok()?, file })))
-    })
-    .await
+        Ok(entry.and_then(|Entry { file, note }| Some((serde_json::from_slice(&note).ok()?, file))))
+    });
+    kept.await?.map(|(outline, file)| Code::of(&outline, file, workload)).transpose()
 }
 
 /// Compiles into a file of the cache, which is a value of it from the start. What the cache cannot take is its
@@ -288,14 +300,14 @@ async fn into_cache(
         }
     };
     let memory = channel::memory_file("code")?;
-    let (world, spilled) = compile(daemon, workload, found, &[&draft.file, &memory], given_up).await?;
+    let (outline, spilled) = compile(daemon, workload, found, &[&draft.file, &memory], given_up).await?;
     if let Some(why) = spilled {
         log::warn!("compiled code is not kept: {why}");
-        return Ok((Code { world, file: sealed(memory).await? }, None));
+        return Ok((Code::of(&outline, sealed(memory).await?, workload)?, None));
     }
-    let note = serde_json::to_vec(&world)?;
+    let note = serde_json::to_vec(&outline)?;
     let (file, value) = apart(move || kept_or_copied(draft, &key, &note)).await?;
-    Ok((Code { world, file }, value.map(|value| Fresh { value, lock })))
+    Ok((Code::of(&outline, file, workload)?, value.map(|value| Fresh { value, lock })))
 }
 
 /// The code in a file that nobody can change any more: the cache's, if it is to become one, else a copy of it.
@@ -324,8 +336,8 @@ async fn into_memory(
     given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<Code> {
     let file = channel::memory_file("code")?;
-    let (world, _) = compile(daemon, workload, found, &[&file], given_up).await?;
-    Ok(Code { world, file: sealed(file).await? })
+    let (outline, _) = compile(daemon, workload, found, &[&file], given_up).await?;
+    Code::of(&outline, sealed(file).await?, workload)
 }
 
 /// The file, which nobody can change any more.

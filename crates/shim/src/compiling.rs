@@ -12,7 +12,7 @@ use container::cgroup::Entry;
 use container::entrypoint::Found;
 use container::places::{self, Place};
 use thiserror::Error;
-use workload::{Options, Workload, World};
+use workload::{Options, Outline, Workload};
 
 use crate::apart::apart;
 use crate::daemon::Daemon;
@@ -69,7 +69,7 @@ pub async fn compile(
     found: &Found,
     files: &[&File],
     mut given_up: Pin<&mut impl Future<Output = ()>>,
-) -> anyhow::Result<(World, Option<String>)> {
+) -> anyhow::Result<(Outline, Option<String>)> {
     let bounds = Bounds::of(&workload.options);
     let (place, Entry { way, fds: entry }) = tokio::select! {
         taken = take_place(bounds) => taken?,
@@ -98,8 +98,8 @@ pub async fn compile(
         .chain(files.iter().map(AsFd::as_fd))
         .collect();
     match daemon.nursery.errand_until(over, &request, &fds).await {
-        Ok((Report::Prepared(world), _)) => Ok((world, None)),
-        Ok((Report::Spilled(world, why), _)) => Ok((world, Some(why))),
+        Ok((Report::Prepared(outline), _)) => Ok((outline, None)),
+        Ok((Report::Spilled(outline, why), _)) => Ok((outline, Some(why))),
         Ok((Report::Unfit(sentence), _)) => Err(Unfit(sentence).into()),
         Ok((other, _)) => bail!("the compiler's process said {other:?}"),
         Err(error) => Err(match error.downcast::<Silent>() {

@@ -20,6 +20,7 @@ mod daemon;
 pub mod delete;
 mod engines;
 mod events;
+mod guest_memory;
 pub mod info;
 mod log_fifo;
 mod logs;

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use crate::awaited::readable;
 use crate::daemon::Daemon;
 use crate::rpc::stats;
-use crate::task::Task;
+use crate::task::{Kind, Task};
 
 /// When to look whom the kernel killed: cgroup v1 gives notice before it chooses.
 const LOOKS: [Duration; 4] =
@@ -22,6 +22,8 @@ const LOOKS: [Duration; 4] =
 #[derive(Default)]
 pub struct Told {
     kills: AtomicU64,
+    /// Guests that ended for want of memory before the kernel had to kill.
+    wanted: AtomicU64,
     /// How the kernel gives notice, from the container's start on.
     notice: OnceLock<AsyncFd<OomNotice>>,
     /// Notice was given that has not led to anything told yet.
@@ -29,6 +31,11 @@ pub struct Told {
 }
 
 impl Told {
+    /// How many guests ended because the container's limit refused them memory.
+    pub fn wanted(&self) -> u64 {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
     /// Takes what notice there is.
     fn take(&self) -> bool {
         if self.notice.get().is_some_and(|notice| notice.get_ref().take()) {
@@ -87,6 +94,16 @@ pub fn tell_last(daemon: &Daemon, task: &Task, status: u32) {
     let noticed = task.oom.take();
     let untold = task.oom.kills.load(Ordering::Relaxed) == 0;
     if !tell(daemon, task) && noticed && untold && status == KILLED && !task.cgroup.exists() {
+        publish(daemon, task);
+    }
+}
+
+/// Tells containerd when a guest ended because the container's limit refused it memory.
+pub fn tell_wanted(daemon: &Daemon, task: &Task) {
+    if let Kind::Wasm { memory, .. } = &task.kind
+        && memory.was_wanted()
+    {
+        task.oom.wanted.fetch_add(1, Ordering::Relaxed);
         publish(daemon, task);
     }
 }

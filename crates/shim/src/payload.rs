@@ -8,7 +8,7 @@ use container::cgroup::Way;
 use container::hooks::Moment;
 use container::namespaces::Namespaces;
 use serde::{Deserialize, Serialize};
-use workload::{Choice, Format, Guest, Workload, World};
+use workload::{Choice, Format, Guest, Outline, Workload};
 
 /// What the daemon asks the nursery to give birth to. The first descriptor with each is the new
 /// process's end of a channel to the daemon, the second, for those with work there, the host's mount namespace;
@@ -101,9 +101,9 @@ pub enum Report {
     /// A midwife gave birth: the box's id. Its pidfd is attached.
     Delivered(i32),
     /// The Wasm is compiled.
-    Prepared(World),
+    Prepared(Outline),
     /// The Wasm is compiled, and its code is in the second file: why the first, the cache's, did not take it.
-    Spilled(World, String),
+    Spilled(Outline, String),
     /// Why this Wasm cannot be compiled, whoever tries: one sentence.
     Unfit(String),
     /// The native container waits to be started: the id of its first process. The other side of its

@@ -231,11 +231,7 @@ mod tests {
                       {"destination":"/tmp","type":"tmpfs","source":"tmpfs"}],
             "linux":{"resources":{"memory":{"limit":1048576}}}}"#;
         let workload = Workload::read("c", Path::new("/b"), json.as_bytes(), Options::default()).unwrap();
-        let guest = Guest::of(
-            &workload,
-            World { abi: Abi::Preview1, entry: Entry::Command, polls: false, foreign: Vec::new() },
-        )
-        .unwrap();
+        let guest = Guest::of(&workload, World::plain(Abi::Preview1, Entry::Command)).unwrap();
         assert_eq!(guest.args, ["a.wasm", "x"]);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(guest.env, [pair("A", "b=c"), pair("PWD", "/w")]);

@@ -33,4 +33,4 @@ pub use sections::without_custom_sections;
 pub use spec::{SpecError, Workload, memory_limit};
 pub use text::{TextError, binary_of};
 pub use wishes::WishError;
-pub use world::{Abi, Entry, World, WorldError};
+pub use world::{Abi, Entry, Outline, World, WorldError};

@@ -38,9 +38,15 @@ pub fn answers_03(name: &str) -> bool {
     name.strip_prefix(ANSWERS).is_some_and(is_03)
 }
 
-/// Whether the export `name` begins something in a version of WASI after 0.2, known or not.
+/// Whether the export `name` is a command of a version of WASI 0.3 that is known.
+pub fn runs_03(name: &str) -> bool {
+    name.strip_prefix(RUNS).is_some_and(is_03)
+}
+
+/// Whether the export `name` begins something in a version of WASI that is not known.
 pub fn is_later(name: &str) -> bool {
-    name.starts_with(ANSWERS) || name.strip_prefix(RUNS).is_some_and(|version| !is_02(version))
+    let later = |path| name.strip_prefix(path).is_some_and(|version| !is_02(version) && !is_03(version));
+    later(ANSWERS) || later(RUNS)
 }
 
 /// Whether the export `name` begins something in a draft of WASI.

@@ -2,11 +2,12 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
+use http_body::Body as _;
 use network::Egress;
 use server::{Answer, Failure, Permit, RequestBody};
 use tokio::sync::oneshot;
@@ -20,8 +21,9 @@ use super::Outgoing;
 use super::answer::{Answered, Working};
 use super::exports::{Component, Exports, Said, trapped};
 use super::ticks::Ticks;
+use super::turns::{There, Turns};
 use crate::ending::story;
-use crate::limits::{self, Memory};
+use crate::limits::{self, Bounded as _, Memory};
 use crate::wasi;
 use crate::worlds::Host;
 
@@ -39,6 +41,7 @@ pub struct Guests {
     secure: bool,
     /// Those that may answer more.
     idle: Mutex<Vec<Replica>>,
+    turns: Arc<Turns>,
     ticks: Ticks,
 }
 
@@ -47,6 +50,8 @@ struct Replica {
     store: Store<Host>,
     exports: Exports,
     answered: u64,
+    /// Goes last.
+    _there: There,
 }
 
 impl Guests {
@@ -63,58 +68,87 @@ impl Guests {
         let secure = guest.http.as_ref().is_some_and(|http| http.tls.is_some());
         let config = wasi::config(&guest);
         let outgoing = Outgoing::new(Egress::of(&guest), &guest.env);
-        let idle = Mutex::default();
-        Self { component, guest, folders, config, memory, outgoing, reuse, timeout, secure, idle, ticks }
+        let (idle, turns) = Default::default();
+        Self {
+            component,
+            guest,
+            folders,
+            config,
+            memory,
+            outgoing,
+            reuse,
+            timeout,
+            secure,
+            idle,
+            turns,
+            ticks,
+        }
     }
 
+    /// A copy: one that may answer more, or a fresh one, when there is room for it.
     async fn replica(&self) -> Result<Replica, Failure> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some(replica) = idle {
-            return Ok(replica);
+        let _at_work = self.ticks.at_work();
+        self.turns.take(|there| self.idle_or_copy(there)).await
+    }
+
+    async fn idle_or_copy(&self, there: There) -> Result<Replica, Failure> {
+        let idle = self.idle().pop();
+        match idle {
+            Some(replica) => Ok(replica),
+            None => self.copy(there).await,
         }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Replica>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn copy(&self, there: There) -> Result<Replica, Failure> {
         let mut wasi = wasi::provide_plain(&self.guest, self.outgoing.egress()).build();
         *wasi.filesystem() = self.folders.clone();
         let host = Host::new(wasi, self.memory.share(), self.outgoing.clone(), Arc::clone(&self.config));
         let mut store = Store::new(self.component.engine(), host);
-        limits::bind(&mut store, |host| &mut host.memory);
+        limits::bind(&mut store);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        let exports = self.component.copy(&mut store).await.map_err(not_made)?;
-        Ok(Replica { store, exports, answered: 0 })
+        match self.component.copy(&mut store).await {
+            Ok(exports) => Ok(Replica { store, exports, answered: 0, _there: there }),
+            Err(error) => Err(not_made(&mut store, error)),
+        }
     }
 
-    /// Has a copy work on `request`; what it says comes by `said`.
+    /// Has `replica` work on `request`; what it says comes by `said`.
     async fn work(
         self: Arc<Self>,
+        mut replica: Replica,
         request: Request<RequestBody>,
         said: oneshot::Sender<Said>,
         _permit: Permit,
     ) -> Result<(), Failure> {
         let _at_work = self.ticks.at_work();
-        let mut replica = self.replica().await?;
         let Replica { store, exports, .. } = &mut replica;
         store.set_epoch_deadline(1);
-        exports.call(store, request, self.secure, said).await?;
+        exports.call(store, request, self.secure, said).await.map_err(|failure| explained(store, failure))?;
         replica.answered += 1;
         if replica.answered < self.reuse {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(replica);
+            self.idle().push(replica);
+            self.turns.give_back();
         }
         Ok(())
     }
-}
 
-impl Answer for Guests {
-    type Body = Answered;
-
-    async fn answer(
-        self: Arc<Self>,
+    /// What `replica` answers to `request`.
+    async fn ask(
+        self: &Arc<Self>,
+        replica: Replica,
         request: Request<RequestBody>,
         permit: Permit,
     ) -> Result<Response<Answered>, Failure> {
         let (sender, mut said) = oneshot::channel();
         let patience = self.timeout;
         let ends_with_answer = self.component.ends_with_answer();
-        let mut guest: Option<Working> = Some(Box::pin(self.work(request, sender, permit)));
+        let mut guest: Option<Working> =
+            Some(Box::pin(Arc::clone(self).work(replica, request, sender, permit)));
         // The guest works here, in the task of its request: nothing is handed between threads.
         let said = poll_fn(|task| {
             if let Some(working) = &mut guest
@@ -132,11 +166,50 @@ impl Answer for Guests {
     }
 }
 
+impl Answer for Guests {
+    type Body = Answered;
+
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<RequestBody>,
+        permit: Permit,
+    ) -> Result<Response<Answered>, Failure> {
+        let replica = self.replica().await?;
+        permit.begin();
+        if replica.answered == 0 {
+            return self.ask(replica, request, permit).await;
+        }
+        // Some guests are made for one request. What is safe to ask twice is asked of a fresh copy.
+        let (head, body) = request.into_parts();
+        let again = (head.method.is_safe() && body.is_end_stream()).then(|| head.clone());
+        let answered = self.ask(replica, Request::from_parts(head, body), permit.clone()).await;
+        match (answered, again) {
+            (Err(failure @ (Failure::Trapped(_) | Failure::Silent)), Some(head)) => {
+                failure.log("a copy that had answered before failed, and a fresh one is asked");
+                let fresh = self.turns.take(|there| self.copy(there)).await?;
+                self.ask(fresh, Request::from_parts(head, RequestBody::empty()), permit).await
+            }
+            (answered, _) => answered,
+        }
+    }
+}
+
 /// A copy that could not be made did not run, unless its start did.
-fn not_made(error: wasmtime::Error) -> Failure {
+fn not_made(store: &mut Store<Host>, error: wasmtime::Error) -> Failure {
+    if let Some(refusal) = store.data_mut().memory().refused() {
+        return Failure::NoRoom(format!("cannot make a copy of the guest: {refusal}"));
+    }
     if error.is::<PoolConcurrencyLimitError>() || !(error.is::<Trap>() || error.is::<I32Exit>()) {
         Failure::NoRoom(format!("cannot make a copy of the guest: {}", story(&error)))
     } else {
         trapped(error)
+    }
+}
+
+/// A trap for want of memory says so.
+fn explained(store: &mut Store<Host>, failure: Failure) -> Failure {
+    match (failure, store.data_mut().memory().refused()) {
+        (Failure::Trapped(story), Some(refusal)) => Failure::Trapped(format!("{refusal}\n{story}")),
+        (failure, _) => failure,
     }
 }

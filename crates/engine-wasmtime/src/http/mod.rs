@@ -10,6 +10,7 @@ mod outgoing;
 mod received;
 mod ticks;
 mod trust;
+mod turns;
 #[cfg(feature = "p3")]
 mod wasi03;
 

@@ -15,7 +15,7 @@ use workload::Abi;
 
 use crate::ending::sentence;
 use crate::http::{self, Outgoing};
-use crate::limits::MemoryBound;
+use crate::limits::{Bounded, MemoryBound};
 use crate::{files, lookup};
 
 /// What the host functions of one component work on.
@@ -25,8 +25,7 @@ pub struct Host {
     http: WasiHttpCtx,
     outgoing: Outgoing,
     config: Arc<WasiConfigVariables>,
-    /// How much memory it may still take.
-    pub memory: MemoryBound,
+    memory: MemoryBound,
 }
 
 impl Host {
@@ -40,6 +39,12 @@ impl Host {
         let mut table = ResourceTable::new();
         table.set_max_capacity(memory.handles());
         Self { wasi, table, http: WasiHttpCtx::new(), outgoing, config, memory }
+    }
+}
+
+impl Bounded for Host {
+    fn memory(&mut self) -> &mut MemoryBound {
+        &mut self.memory
     }
 }
 

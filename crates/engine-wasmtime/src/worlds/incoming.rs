@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::Engine;
 use wasmtime::component;
-use workload::{Abi, Guest};
+use workload::{Guest, World};
 
 use crate::ending::sentence;
 use crate::http::{Component, Guests, Ticks};
@@ -38,8 +38,8 @@ impl Incoming {
     ///
     /// # Errors
     /// A sentence that tells what of it is not valid.
-    pub fn compile(wasm: &[u8], abi: Abi) -> anyhow::Result<Vec<u8>> {
-        engine(abi, 1, settings::DEEPEST)?.precompile_component(wasm).map_err(sentence)
+    pub fn compile(wasm: &[u8], world: &World) -> anyhow::Result<Vec<u8>> {
+        engine(world, 1, settings::DEEPEST)?.precompile_component(wasm).map_err(sentence)
     }
 
     /// Makes the code of `guest` executable.
@@ -48,13 +48,13 @@ impl Incoming {
     /// When the code is another configuration's, or there are too few addresses for the copies.
     pub fn map(code: Compiled, guest: &Guest) -> anyhow::Result<Self> {
         let http = guest.http.as_ref().context("nothing says how it is served")?;
-        let engine = engine(guest.world.abi, http.concurrency, http.stack)?;
+        let engine = engine(&guest.world, http.concurrency, http.stack)?;
         Ok(Self { component: code::component(&engine, code)? })
     }
 }
 
-fn engine(abi: Abi, most: usize, deep: usize) -> anyhow::Result<Engine> {
-    Engine::new(&settings::serving(abi, most, deep)).map_err(sentence)
+fn engine(world: &World, most: usize, deep: usize) -> anyhow::Result<Engine> {
+    Engine::new(&settings::serving(world, most, deep)).map_err(sentence)
 }
 
 impl Mapped for Incoming {

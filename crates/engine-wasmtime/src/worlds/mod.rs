@@ -2,13 +2,13 @@
 
 mod component;
 mod incoming;
+mod once;
 mod preview1;
-mod wasi02;
 
 pub use component::Host;
 pub use incoming::Incoming;
+pub use once::Once;
 pub use preview1::Preview1;
-pub use wasi02::Wasi02;
 
 /// What an entrypoint cannot be: `World::detect` said no before, so this is for callers that did not ask it.
 fn takes_parameters(name: &str, parameters: usize) -> anyhow::Error {

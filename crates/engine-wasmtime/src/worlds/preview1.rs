@@ -12,7 +12,7 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use workload::{Abi, Entry, Guest};
 
 use crate::ending::{self, sentence};
-use crate::limits::{self, Memory, MemoryBound};
+use crate::limits::{self, Bounded, Memory, MemoryBound};
 use crate::sockets::{self, Network};
 use crate::wasi;
 use crate::worlds::takes_parameters;
@@ -32,6 +32,12 @@ struct Host {
 impl sockets::Host for Host {
     fn parts(&mut self) -> (&mut WasiP1Ctx, &mut Network) {
         (&mut self.wasi, &mut self.network)
+    }
+}
+
+impl Bounded for Host {
+    fn memory(&mut self) -> &mut MemoryBound {
+        &mut self.memory
     }
 }
 
@@ -93,7 +99,7 @@ impl Mapped for MappedModule<'_> {
         let network = Network::new(egress, equipment.sockets);
         let host = Host { wasi, network, memory: memory.share() };
         let mut store = Store::new(linker.engine(), host);
-        limits::bind(&mut store, |host| &mut host.memory);
+        limits::bind(&mut store);
         Ok(Box::new(Waiting { module, store, runtime: ending::event_loop()?, entry: guest.world.entry }))
     }
 }
@@ -130,14 +136,14 @@ fn check_entry(module: &Module, entry: &Entry) -> anyhow::Result<()> {
 
 impl Loaded for Waiting {
     fn run(self: Box<Self>) -> Exit {
-        let Self { module, mut store, runtime, entry } = *self;
-        ending::run(&runtime, async {
-            let module = module.instantiate_async(&mut store).await?;
+        let Self { module, store, runtime, entry } = *self;
+        ending::run(&runtime, store, async |store| {
+            let module = module.instantiate_async(&mut *store).await?;
             let reactor = matches!(entry, Entry::Function(_)).then_some("_initialize");
             for name in reactor.into_iter().chain([export(&entry)]) {
-                let Some(function) = module.get_func(&mut store, name) else { continue };
-                let mut ignored = vec![Val::I32(0); function.ty(&store).results().len()];
-                function.call_async(&mut store, &[], &mut ignored).await?;
+                let Some(function) = module.get_func(&mut *store, name) else { continue };
+                let mut ignored = vec![Val::I32(0); function.ty(&*store).results().len()];
+                function.call_async(&mut *store, &[], &mut ignored).await?;
             }
             Ok(0)
         })

@@ -191,7 +191,7 @@ fn be_guest(engine: &dyn Engine, name: &str, folder: &Path) -> anyhow::Result<Ex
     let mut refused = File::create(folder.join("refused"))?;
     match load_and_run(engine, &case, folder) {
         Ok(exit) => {
-            if let Exit::Trap(message) = &exit {
+            if let Exit::Trap(message) | Exit::OutOfMemory(message) = &exit {
                 eprintln!("{message}");
             }
             // A folder's links are itself, its name and its sub-folders: one per thread.

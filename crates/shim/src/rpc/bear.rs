@@ -1,8 +1,6 @@
 //! From a Wasm file that was found to a guest's process: what a new container and an exec share.
 
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 
 use anyhow::{Context, Error, anyhow, bail};
 use container::birth::Born;
@@ -12,6 +10,7 @@ use workload::{Guest, Workload};
 
 use crate::code::Code;
 use crate::daemon::Daemon;
+use crate::guest_memory::GuestMemory;
 use crate::nursery::Line;
 use crate::payload::{Order, Payload, Report, Request};
 
@@ -22,23 +21,17 @@ pub async fn guest(
     request: &Request,
     workload: &Workload,
     code: Code,
-    bound: &File,
+    memory: &GuestMemory,
     (entry, before): (&[OwnedFd], &[BorrowedFd<'_>]),
 ) -> anyhow::Result<(Born, Line)> {
     let guest = Guest::of(workload, code.world)?;
     let payload = Payload { workload: workload.clone(), guest: Some(guest) };
     let payload = channel::sealed_json("workload", &payload)?;
-    // The guest's process reads the bound, only the daemon writes it.
-    let bound = File::open(path_of(bound)).context("cannot open the memory's bound again")?;
-    let after = [code.file.as_fd(), bound.as_fd()];
+    let bound = memory.bound()?;
+    let after = [code.file.as_fd(), bound.as_fd(), memory.wanted()];
     let first = entry.iter().map(AsFd::as_fd).chain([payload.as_fd()]);
     let fds: Vec<_> = first.chain(before.iter().copied()).chain(after).collect();
     daemon.nursery.birth(request, &fds).await
-}
-
-fn path_of(file: &File) -> PathBuf {
-    use std::os::fd::AsRawFd;
-    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 /// Lets the midwife go and returns whom it gave birth to.

@@ -1,6 +1,5 @@
 //! Exec: one more process in a container, asked for here and begun by its Start.
 
-use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use super::exit::watch;
 use super::{StatusOf, status};
 use crate::code::{self, Fresh};
 use crate::daemon::Daemon;
+use crate::guest_memory::GuestMemory;
 use crate::nursery::Line;
 use crate::payload::{Order, Payload, Report, Request};
 use crate::streams::{self, Opened, Streams};
@@ -78,13 +78,13 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) 
 
 /// What a process of a container runs.
 enum What<'a> {
-    Guest(code::Code, Option<Fresh>, &'a File),
+    Guest(code::Code, Option<Fresh>, &'a GuestMemory),
     Program,
 }
 
 /// In a Wasm container a guest, and a Linux program only where its owner allowed that.
 async fn what_to_run<'a>(daemon: &Daemon, task: &'a Task, workload: &Workload) -> anyhow::Result<What<'a>> {
-    let Kind::Wasm { bound, layers, .. } = &task.kind else {
+    let Kind::Wasm { memory, layers, .. } = &task.kind else {
         return programs(workload).map(|()| What::Program);
     };
     // With its container an exec is over.
@@ -92,7 +92,7 @@ async fn what_to_run<'a>(daemon: &Daemon, task: &'a Task, workload: &Workload) -
     let found = code::entrypoint(workload, ended()).await?;
     if found.format.is_wasm() {
         let (code, fresh) = code::of(daemon, workload, found, layers, ended()).await?;
-        return Ok(What::Guest(code, fresh, bound));
+        return Ok(What::Guest(code, fresh, memory));
     }
     programs(workload)?;
     if workload.allows_native_exec() {
@@ -128,12 +128,12 @@ async fn run(
     let program = matches!(what, What::Program);
     let request = Request::Exec { pid: first.pid, cgroup: way, program };
     match what {
-        What::Guest(code, fresh, bound) => {
+        What::Guest(code, fresh, memory) => {
             let opened = streams::open(daemon, workload, paths).await?;
             let [stdin, stdout, stderr] = opened.ends();
             let before = [first.pidfd.as_fd(), stdin, stdout, stderr];
             let (born, line) =
-                bear::guest(daemon, &request, workload, code, bound, (&entry, &before)).await?;
+                bear::guest(daemon, &request, workload, code, memory, (&entry, &before)).await?;
             let born = entered(daemon, task, workload, way, born, &line).await?;
             let gone = soon(async { at_gate(workload, line).await?.open().await });
             or_end(daemon, &born, gone.await).await?;

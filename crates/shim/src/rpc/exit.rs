@@ -26,6 +26,7 @@ pub async fn watch(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) 
     };
     log::debug!("container {id}: process {:?} ended with status {status}", process.id());
     let ended = Ended { status, at: now() };
+    oom::tell_wanted(&daemon, &task);
     if process.is_first() {
         last_look(&daemon, &task, status);
     }

@@ -15,15 +15,14 @@ use container::mounts::Trees;
 use container::namespaces::Namespaces;
 use container::process::Identity;
 use container::stdio::Paths;
-use engine::Bound;
 use workload::Workload;
 
 use super::bear::{self, Gate, at_gate, delivered, expect, or_end, set_oom_score};
 use super::hooks::run_hooks;
-use super::update::linear_memory;
 use crate::apart::apart;
 use crate::code;
 use crate::daemon::Daemon;
+use crate::guest_memory::GuestMemory;
 use crate::nursery::Line;
 use crate::payload::{Order, Report, Request};
 use crate::record::Record;
@@ -55,14 +54,13 @@ pub async fn make_wasm(
     let (entry, prepared) = tokio::join!(apart(move || made.make(&limits)), prepared);
     let Entry { way, fds: entry } = entry?;
     let (opened, (code, fresh)) = prepared?;
-    let bound = channel::memory_file("bound")?;
-    Bound::write(&bound, workload.memory_limit().map(linear_memory))?;
+    let memory = GuestMemory::new(workload.memory_limit())?;
     let namespaces = Namespaces::of(&workload.spec);
     let asked = Instant::now();
     let joined = namespaces.open()?;
     let request = Request::Wasm { namespaces: namespaces.clone(), cgroup: way };
     let before: Vec<_> = joined.iter().map(AsFd::as_fd).chain(opened.ends()).collect();
-    let (born, line) = bear::guest(daemon, &request, workload, code, &bound, (&entry, &before)).await?;
+    let (born, line) = bear::guest(daemon, &request, workload, code, &memory, (&entry, &before)).await?;
     log::debug!("container {}: born {:?} after it was asked for", workload.id, asked.elapsed());
     let born = if namespaces.need_midwife() { delivered(daemon, born, &line).await? } else { born };
     let outside = (way == Way::Outside).then_some(cgroup);
@@ -72,7 +70,7 @@ pub async fn make_wasm(
     if let Some(fresh) = fresh {
         fresh.keep();
     }
-    Ok((Kind::Wasm { gate, bound, layers }, born, opened.streams))
+    Ok((Kind::Wasm { gate, memory, layers }, born, opened.streams))
 }
 
 /// Does outside what the box needs from outside, and waits until the guest is loaded.

@@ -3,7 +3,6 @@
 use anyhow::Context;
 use container::cgroup::{Cgroup, Whose};
 use containerd_shim_protos::api::{Empty, UpdateTaskRequest};
-use engine::Bound;
 use oci_spec::runtime::LinuxResources;
 use ttrpc::Result;
 
@@ -26,9 +25,8 @@ fn set(task: &Task, request: &UpdateTaskRequest) -> anyhow::Result<()> {
     Cgroup::of(task.workload())?.limit(&resources, &task.cgroup)?;
     allow_devices(task, &resources)?;
     remember(&mut lock(&task.limits), &resources);
-    if let (Kind::Wasm { bound, .. }, Some(_)) = (&task.kind, most) {
-        let most = workload::memory_limit(&resources).map(linear_memory);
-        Bound::write(bound, most).context("cannot change the bound on the guest's memory")?;
+    if let (Kind::Wasm { memory, .. }, Some(_)) = (&task.kind, most) {
+        memory.limit(workload::memory_limit(&resources))?;
     }
     Ok(())
 }
@@ -70,12 +68,4 @@ fn remember(limits: &mut LinuxResources, set: &LinuxResources) {
     if let Some(memory) = set.memory() {
         limits.set_memory(Some(*memory));
     }
-}
-
-/// What a container's memory limit, in bytes, leaves a guest's linear memories: less what the process
-/// around them takes, so that a growth fails before the kernel must kill.
-pub fn linear_memory(limit: u64) -> u64 {
-    // Measured: 0.2 MB are charged to a guest at its gate, 0.5 MB at most before; the rest is for page tables.
-    const AROUND: u64 = 2 << 20;
-    limit.saturating_sub(AROUND.min(limit / 4))
 }

@@ -4,7 +4,6 @@ mod process;
 mod state;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,6 +21,7 @@ use workload::Workload;
 pub use process::{Ended, Process};
 pub use state::{Event, Refusal, State};
 
+use crate::guest_memory::GuestMemory;
 use crate::oom::Told;
 use crate::record::Record;
 use crate::rpc::Gate;
@@ -63,12 +63,12 @@ pub struct Task {
 
 /// What kind of container it is.
 pub enum Kind {
-    /// A guest at its gate, and the bound on every guest's memory.
+    /// A guest at its gate, and the memory of all its guests.
     Wasm {
         /// Where the first process waits.
         gate: Gate,
-        /// See [`engine::Bound`].
-        bound: File,
+        /// What the container's guests may have.
+        memory: GuestMemory,
         /// Where its image's files are.
         layers: Layers,
     },
@@ -98,9 +98,9 @@ impl Task {
     }
 
     /// Notes what it has used, if systemd may remove its cgroup before containerd asks: with its last process.
-    pub fn keep_stats(&self, stats: impl FnOnce(&Folders) -> Option<StatsResponse>) {
+    pub fn keep_stats(&self, stats: impl FnOnce(&Self) -> Option<StatsResponse>) {
         if self.workload().options.systemd_cgroup
-            && let Some(stats) = stats(&self.cgroup)
+            && let Some(stats) = stats(self)
         {
             *lock(&self.last_stats) = Some(stats);
         }

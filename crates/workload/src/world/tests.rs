@@ -9,11 +9,7 @@ fn detect(text: &str, function: Option<&str>) -> Result<World, WorldError> {
 #[test]
 fn a_world_for_what_can_run() {
     let check = |text: &str, function, abi, entry| {
-        assert_eq!(
-            detect(text, function),
-            Ok(World { abi, entry, polls: false, foreign: Vec::new() }),
-            "{text}"
-        );
+        assert_eq!(detect(text, function), Ok(World::plain(abi, entry)), "{text}");
     };
     check("(module (func (export \"_start\")))", None, Abi::Preview1, Entry::Command);
     check(

@@ -44,7 +44,7 @@ const SPEC: &str = r#"{"ociVersion":"1.0.2","root":{"path":"r"},
 /// See [`crate::Target`].
 pub fn make() -> anyhow::Result<Run> {
     let workload = super::workload(SPEC.as_bytes()).context("the target's own spec is wrong")?;
-    let world = World { abi: Abi::Wasi02, entry: Entry::Requests, polls: false, foreign: vec![] };
+    let world = World::plain(Abi::Wasi02, Entry::Requests);
     let settings = Guest::of(&workload, world)?.http.context("it is served")?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;

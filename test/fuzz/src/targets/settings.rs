@@ -28,7 +28,7 @@ fn check(annotations: &Value, env: &str) {
     let Some(workload) = super::workload(spec.to_string().as_bytes()) else { return };
     let _ = (workload.engine(), workload.allows_native_exec());
     for entry in [Entry::Command, Entry::Requests] {
-        match Guest::of(&workload, World { abi: Abi::Wasi02, entry, polls: false, foreign: vec![] }) {
+        match Guest::of(&workload, World::plain(Abi::Wasi02, entry)) {
             Err(error) => assert!(!error.to_string().is_empty()),
             Ok(guest) => judge(&guest),
         }

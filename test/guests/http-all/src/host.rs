@@ -39,6 +39,13 @@ pub fn memory(mebibytes: u64) -> &'static str {
     "got\n"
 }
 
+/// Takes so many mebibytes, and aborts when they are refused.
+pub fn greedy(mebibytes: u64) -> &'static str {
+    let bytes = usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(MIB);
+    black_box(Vec::<u8>::with_capacity(bytes.min(isize::MAX.unsigned_abs())));
+    "got\n"
+}
+
 /// Waits so many milliseconds.
 pub fn sleep(milliseconds: u64) {
     wasip2::clocks::monotonic_clock::subscribe_duration(milliseconds.saturating_mul(1_000_000)).block();

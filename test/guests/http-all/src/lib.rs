@@ -55,6 +55,9 @@ fn switch(
         "/big" => answer::big(number(argument), answer),
         "/late-trap" => answer::late_trap(answer),
         "/mid-trap" => answer::mid_trap(&request, answer),
+        // As programs that are made for one request.
+        "/once" if served > 1 => core::arch::wasm32::unreachable(),
+        "/once" => answer.text("once\n"),
         "/count" => answer.text(&format!("{served}\n")),
         "/args" => answer.text(&host::args()),
         "/env" => answer.text(&host::env()),
@@ -69,6 +72,7 @@ fn switch(
         },
         "/random" => answer.text(&host::random()),
         "/memory" => answer.text(host::memory(number(argument))),
+        "/greedy" => answer.text(host::greedy(number(argument))),
         "/log" => {
             println!("{argument}");
             eprintln!("{argument}");

@@ -9,7 +9,7 @@ use anyhow::{Context, Error, bail};
 use container::channel::Channel;
 use container::entrypoint::LARGEST_WASM;
 use container::{compiler, hooks, native};
-use workload::{Format, Workload, World};
+use workload::{Format, Outline, Workload};
 
 use super::{PANICKED, failed, go_in, sentence, take, take_entry, take_three};
 use crate::nursery::serve::Inheritance;
@@ -67,11 +67,12 @@ fn prepare(
     compiler::enter_box(*memory)?;
     let compiled = || {
         let wasm = binary(*format, wasm.into())?;
-        let world = World::detect(&wasm, function.as_deref())?;
+        let outline = Outline::of(&wasm)?;
+        let world = outline.world(function.as_deref())?;
         let engine = inheritance.engines.choose(&world, engine.as_ref(), engines.as_deref())?;
-        anyhow::Ok((engine.compile(&wasm, &world)?, world))
+        anyhow::Ok((engine.compile(&wasm, &world)?, outline))
     };
-    let (code, world) = match compiled() {
+    let (code, outline) = match compiled() {
         Ok(compiled) => compiled,
         // What the kernel refuses is the node's trouble, and passes.
         Err(error) if error.chain().any(|cause| cause.is::<std::io::Error>()) => return Err(error),
@@ -80,11 +81,11 @@ fn prepare(
     let mut write =
         || outputs.next().context("no file was handed over for it")?.write_all(&code).map_err(Error::from);
     match write() {
-        Ok(()) => Ok(Report::Prepared(world)),
+        Ok(()) => Ok(Report::Prepared(outline)),
         // It is not compiled again for want of space on a disk.
         Err(error) => {
             write().with_context(|| format!("cannot write the compiled code: {error:#}"))?;
-            Ok(Report::Spilled(world, format!("{error:#}")))
+            Ok(Report::Spilled(outline, format!("{error:#}")))
         }
     }
 }

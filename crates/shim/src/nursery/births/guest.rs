@@ -20,6 +20,7 @@ use engine::{Bound, Compiled, Equipment, Exit, Loaded};
 use workload::{Abi, Entry, Guest, Workload, World};
 
 use super::{failed, report_failure, take, take_three};
+use crate::guest_memory::say_wanted;
 use crate::nursery::serve::Inheritance;
 use crate::payload::{Order, Report};
 
@@ -32,6 +33,8 @@ struct Ready {
     loaded: Box<dyn Loaded>,
     starter: Option<Starter>,
     listeners: Listeners,
+    /// Where to say that it ended for want of memory.
+    wanted: OwnedFd,
 }
 
 /// Where a guest lives.
@@ -63,7 +66,7 @@ pub fn live(
     inheritance: &Inheritance,
 ) -> i32 {
     let mut steps = Steps(Instant::now(), Vec::new());
-    let Ready { loaded, starter, listeners } =
+    let Ready { loaded, starter, listeners, wanted } =
         match box_and_load(home, &workload, guest, &line, fds, inheritance, &mut steps) {
             Ok(ready) => ready,
             Err(error) => return report_failure(&line, error),
@@ -86,8 +89,11 @@ pub fn live(
     }
     drop(line);
     let exit = loaded.run();
-    if let Exit::Trap(message) = &exit {
+    if let Exit::Trap(message) | Exit::OutOfMemory(message) = &exit {
         explain(message);
+    }
+    if matches!(exit, Exit::OutOfMemory(_)) {
+        say_wanted(&wanted);
     }
     i32::from(exit.status())
 }
@@ -103,6 +109,7 @@ fn box_and_load(
 ) -> anyhow::Result<Ready> {
     wasm_box::take_stdio(workload, take_three(&mut fds)?)?;
     let (code, bound) = (File::from(take(&mut fds)?), File::from(take(&mut fds)?));
+    let wanted = take(&mut fds)?;
     if let Home::New(namespaces, opened) = &home {
         wasm_box::join(namespaces, opened)?;
     }
@@ -138,7 +145,7 @@ fn box_and_load(
     let loaded = mapped.load(guest, equipment);
     let loaded = loaded.with_context(|| format!("cannot run {:?}", workload.entrypoint.path))?;
     steps.done("linked");
-    Ok(Ready { loaded, starter, listeners })
+    Ok(Ready { loaded, starter, listeners, wanted })
 }
 
 /// Binds the guest's addresses, with root's power only where the spec lends it, and gives up what power there is.

@@ -15,7 +15,7 @@ use crate::task::Task;
 
 /// The metrics of a task: those of this moment, or the last there were of a cgroup that is gone.
 pub fn of(task: &Task) -> Result<StatsResponse> {
-    match stats(&task.cgroup) {
+    match stats(task) {
         Ok(stats) => {
             task.keep_stats(|_| Some(stats.clone()));
             Ok(stats)
@@ -24,17 +24,19 @@ pub fn of(task: &Task) -> Result<StatsResponse> {
     }
 }
 
-/// The metrics of a cgroup, if it is there.
-pub fn now(cgroup: &Folders) -> Option<StatsResponse> {
-    stats(cgroup).ok()
+/// The metrics of a task whose cgroup is there.
+pub fn now(task: &Task) -> Option<StatsResponse> {
+    stats(task).ok()
 }
 
-/// The metrics of a cgroup that is there. What a kernel does not count is 0.
-fn stats(cgroup: &Folders) -> Result<StatsResponse> {
+/// The metrics of a task whose cgroup is there. What a kernel does not count is 0; of guests that ended for want of
+/// memory it knows nothing.
+fn stats(task: &Task) -> Result<StatsResponse> {
+    let (cgroup, wanted) = (&task.cgroup, task.oom.wanted());
     let metrics: Box<dyn MessageDyn> = if cgroup.unified().is_some() {
-        Box::new(v2::metrics(cgroup))
+        Box::new(v2::metrics(cgroup, wanted))
     } else {
-        Box::new(v1::metrics(cgroup))
+        Box::new(v1::metrics(cgroup, wanted))
     };
     // Asked last: what was read of a cgroup that is there now was read of one that was there.
     if !cgroup.exists() {

@@ -7,7 +7,7 @@ use containerd_shim_protos::protobuf::MessageField;
 use super::{device, page_sizes, rdma};
 
 /// Everything that the controllers of v1 count.
-pub fn metrics(cgroup: &Folders) -> Metrics {
+pub fn metrics(cgroup: &Folders, wanted: u64) -> Metrics {
     Metrics {
         hugetlb: page_sizes(cgroup, ".usage_in_bytes").iter().map(|size| hugetlb(cgroup, size)).collect(),
         pids: MessageField::some(PidsStat {
@@ -24,7 +24,7 @@ pub fn metrics(cgroup: &Folders) -> Metrics {
             limit: rdma_entries(cgroup, "rdma.max"),
             ..RdmaStat::default()
         }),
-        memory_oom_control: MessageField::some(oom(&cgroup.keyed("memory", "memory.oom_control"))),
+        memory_oom_control: MessageField::some(oom(&cgroup.keyed("memory", "memory.oom_control"), wanted)),
         ..Metrics::default()
     }
 }
@@ -113,11 +113,11 @@ fn entry(cgroup: &Folders, kind: &str) -> MessageField<MemoryEntry> {
     })
 }
 
-fn oom(control: &Keyed) -> MemoryOomControl {
+fn oom(control: &Keyed, wanted: u64) -> MemoryOomControl {
     MemoryOomControl {
         oom_kill_disable: control.get("oom_kill_disable"),
         under_oom: control.get("under_oom"),
-        oom_kill: control.get("oom_kill"),
+        oom_kill: control.get("oom_kill").saturating_add(wanted),
         ..MemoryOomControl::default()
     }
 }

@@ -7,7 +7,7 @@ use containerd_shim_protos::protobuf::MessageField;
 use super::{device, page_sizes, rdma};
 
 /// Everything that the controllers of v2 count.
-pub fn metrics(cgroup: &Folders) -> Metrics {
+pub fn metrics(cgroup: &Folders, wanted: u64) -> Metrics {
     let events = cgroup.keyed("memory", "memory.events");
     Metrics {
         pids: MessageField::some(PidsStat {
@@ -32,8 +32,8 @@ pub fn metrics(cgroup: &Folders) -> Metrics {
             low: events.get("low"),
             high: events.get("high"),
             max: events.get("max"),
-            oom: events.get("oom"),
-            oom_kill: events.get("oom_kill"),
+            oom: events.get("oom").saturating_add(wanted),
+            oom_kill: events.get("oom_kill").saturating_add(wanted),
             oom_group_kill: events.get("oom_group_kill"),
             ..MemoryEvents::default()
         }),

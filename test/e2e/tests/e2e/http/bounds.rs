@@ -28,6 +28,8 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("http-descriptors", descriptors),
         Scenario::ours("http-memory", memory),
         Scenario::ours("http-memory-at-once", memory_at_once),
+        Scenario::ours("http-memory-queue", memory_queue),
+        Scenario::ours("http-memory-trap", memory_trap),
     ]
 }
 
@@ -238,6 +240,25 @@ fn memory_at_once(daemon: &Containerd) -> Result<()> {
         }
         web.get("/memory?20")?.is(200, "got")?;
     }
+    web.end()
+}
+
+/// With memory for few copies at once requests wait for those, and each is answered.
+fn memory_queue(daemon: &Containerd) -> Result<()> {
+    let web = all(daemon).flag("--memory-limit", &(16 << 20).to_string()).serve()?;
+    let mut wires = (0..60).map(|_| web.ask("/sleep?100")).collect::<Result<Vec<_>>>()?;
+    for wire in &mut wires {
+        wire.answer()?.is(200, "slept")?;
+    }
+    web.end()
+}
+
+/// One that traps for want of memory is an error of its client's, and the log says how much there was.
+fn memory_trap(daemon: &Containerd) -> Result<()> {
+    let web = limited(daemon).serve()?;
+    web.get("/greedy?256")?.status(500)?;
+    web.logs("the container's limit leaves its guest 65011712 bytes of memory: it held")?;
+    web.get("/")?.is(200, "hello")?;
     web.end()
 }
 

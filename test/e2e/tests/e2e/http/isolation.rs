@@ -15,6 +15,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("http-copy-each", |daemon| counts(daemon, "1", "1 1 1 1 1 1 1")),
         Scenario::ours("http-reuse", |daemon| counts(daemon, "3", "1 2 3 1 2 3 1")),
         Scenario::ours("http-reuse-trap", reuse_trap),
+        Scenario::ours("http-reuse-once", reuse_once),
         Scenario::ours("http-environment", environment),
         Scenario::ours("http-config", config),
         Scenario::ours("http-volume", volume),
@@ -44,6 +45,22 @@ fn reuse_trap(daemon: &Containerd) -> Result<()> {
     web.get("/count")?.is(200, "2")?;
     web.get("/trap")?.status(500)?;
     web.get("/count")?.is(200, "1")?;
+    web.end()
+}
+
+/// Where one that has answered fails at the next request a fresh one answers, if asking twice does no harm.
+fn reuse_once(daemon: &Containerd) -> Result<()> {
+    let web = set(daemon, &[("reuse", "100")]).serve()?;
+    let mut wire = web.wire()?;
+    for _ in 0..5 {
+        wire.asks("/once")?;
+        wire.answer()?.is(200, "once")?;
+    }
+    wire.posts("/once")?;
+    wire.sends_chunk("")?;
+    wire.answer()?.status(500)?;
+    web.get("/count")?.is(200, "1")?;
+    web.logs("a fresh one is asked")?;
     web.end()
 }
 

@@ -1,4 +1,6 @@
-//! Components on WASI 0.2: commands, and functions without parameters.
+//! Components that run once, on WASI 0.2 or 0.3: commands, and functions without parameters.
+
+use std::borrow::Cow;
 
 use anyhow::bail;
 use engine::{Equipment, Exit, Loaded, Mapped};
@@ -8,6 +10,8 @@ use wasmtime::component::types::{ComponentItem, Type};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Val};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
+#[cfg(feature = "p3")]
+use wasmtime_wasi::p3::bindings::Command as Command03;
 use workload::{Abi, Entry, Guest};
 
 use crate::ending::{self, sentence};
@@ -17,15 +21,15 @@ use crate::wasi;
 use crate::worlds::component::{self, Host};
 use crate::worlds::takes_parameters;
 
-/// The world's host functions, linked once.
-pub struct Wasi02 {
+/// The host functions of WASI 0.2, linked once.
+pub struct Once {
     linker: Linker<Host>,
 }
 
-/// A component in memory, with the world it is for.
+/// A component in memory, with the host functions of its world.
 pub struct MappedComponent<'a> {
     component: Component,
-    world: &'a Wasi02,
+    linker: Cow<'a, Linker<Host>>,
 }
 
 /// A component at its gate.
@@ -38,10 +42,17 @@ struct Waiting {
 /// Where it begins.
 enum Start {
     Command(CommandPre<Host>),
-    Function { component: InstancePre<Host>, export: ComponentExportIndex, results: usize },
+    /// Of WASI 0.3.
+    #[cfg(feature = "p3")]
+    Concurrent(InstancePre<Host>),
+    Function {
+        component: InstancePre<Host>,
+        export: ComponentExportIndex,
+        results: usize,
+    },
 }
 
-impl Wasi02 {
+impl Once {
     /// Links the world's functions.
     ///
     /// # Errors
@@ -50,21 +61,35 @@ impl Wasi02 {
         Ok(Self { linker: component::linker(engine, Abi::Wasi02)? })
     }
 
-    /// A component that was compiled for this world.
+    /// A component that was compiled by the engine that all share.
     pub fn of(&self, component: Component) -> MappedComponent<'_> {
-        MappedComponent { component, world: self }
+        MappedComponent { component, linker: Cow::Borrowed(&self.linker) }
+    }
+
+    /// A component that was compiled by an engine of its own.
+    ///
+    /// # Errors
+    /// When Wasmtime defines a function twice.
+    pub fn of_its_own(component: Component, abi: Abi) -> anyhow::Result<MappedComponent<'static>> {
+        let linker = component::linker(component.engine(), abi).map_err(sentence)?;
+        Ok(MappedComponent { component, linker: Cow::Owned(linker) })
     }
 }
 
 impl Mapped for MappedComponent<'_> {
     fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
-        let Self { component, world: Wasi02 { linker } } = *self;
+        let Self { component, linker } = *self;
         let memory = Memory::new(equipment.bound);
         memory.admit(component.resources_required().as_ref())?;
-        let linked = component::link(linker, &component)?;
+        let linked = component::link(&linker, &component)?;
         let start = match &guest.world.entry {
+            #[cfg(feature = "p3")]
+            Entry::Command if guest.world.abi == Abi::Wasi03 => {
+                check_run(&component, "wasi:cli/run@0.3.", "async func() -> result")?;
+                Start::Concurrent(linked)
+            }
             Entry::Command => {
-                check_run(&component)?;
+                check_run(&component, "wasi:cli/run@0.2.", "func() -> result")?;
                 Start::Command(CommandPre::new(linked).map_err(sentence)?)
             }
             Entry::Function(name) => function(&component, linked, name)?,
@@ -74,15 +99,15 @@ impl Mapped for MappedComponent<'_> {
         let wasi = wasi::provide(&guest, &egress)?.build();
         let host = Host::new(wasi, memory.share(), Outgoing::new(egress, &guest.env), wasi::config(&guest));
         let mut store = Store::new(linker.engine(), host);
-        limits::bind(&mut store, |host| &mut host.memory);
+        limits::bind(&mut store);
         Ok(Box::new(Waiting { start, store, runtime: ending::event_loop()? }))
     }
 }
 
 /// Whether a command's start is what WASI says: Wasmtime would tell only when it runs.
-fn check_run(component: &Component) -> anyhow::Result<()> {
+fn check_run(component: &Component, interface: &str, wanted: &str) -> anyhow::Result<()> {
     let is_result = |ty: Type| matches!(&ty, Type::Result(of) if of.ok().is_none() && of.err().is_none());
-    component::check_start(component, "wasi:cli/run@0.2.", "run", "func() -> result", |function| {
+    component::check_start(component, interface, "run", wanted, |function| {
         let mut results = function.results();
         function.params().len() == 0 && results.len() == 1 && results.next().is_some_and(is_result)
     })
@@ -102,26 +127,35 @@ fn function(component: &Component, linked: InstancePre<Host>, name: &str) -> any
 impl Loaded for Waiting {
     fn run(self: Box<Self>) -> Exit {
         let Self { start, store, runtime } = *self;
-        ending::run(&runtime, start.run(store))
+        ending::run(&runtime, store, async |store| start.run(store).await)
     }
 }
 
 impl Start {
     /// Runs it; a `result` that is an error makes exit code 1.
-    async fn run(self, mut store: Store<Host>) -> wasmtime::Result<u8> {
+    async fn run(self, store: &mut Store<Host>) -> wasmtime::Result<u8> {
         match self {
             Self::Command(command) => {
-                let command = command.instantiate_async(&mut store).await?;
-                let result = command.wasi_cli_run().call_run(&mut store).await?;
+                let command = command.instantiate_async(&mut *store).await?;
+                let result = command.wasi_cli_run().call_run(store).await?;
+                Ok(u8::from(result.is_err()))
+            }
+            #[cfg(feature = "p3")]
+            Self::Concurrent(component) => {
+                let component = component.instantiate_async(&mut *store).await?;
+                let command = Command03::new(&mut *store, &component)?;
+                let result = store
+                    .run_concurrent(async |guest| command.wasi_cli_run().call_run(guest).await)
+                    .await??;
                 Ok(u8::from(result.is_err()))
             }
             Self::Function { component, export, results } => {
-                let component = component.instantiate_async(&mut store).await?;
-                let function = component.get_func(&mut store, export);
+                let component = component.instantiate_async(&mut *store).await?;
+                let function = component.get_func(&mut *store, export);
                 let function =
                     function.ok_or_else(|| wasmtime::format_err!("the export is not a function"))?;
                 let mut answers = vec![Val::Bool(false); results];
-                function.call_async(&mut store, &[], &mut answers).await?;
+                function.call_async(store, &[], &mut answers).await?;
                 Ok(u8::from(matches!(answers.first(), Some(Val::Result(Err(_))))))
             }
         }
