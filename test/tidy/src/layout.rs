@@ -26,14 +26,18 @@ pub fn top_is_bare(names: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Every `.wasm` lies in test/guests/NAME as NAME.wasm beside its sources, or among the cases beside its text.
+/// Every `.wasm` lies in test/guests/NAME as NAME.wasm beside its sources, or in test/examples/NAME as app.wasm, or among
+/// the cases beside its text.
 pub fn wasm_has_sources(files: &[File]) -> Vec<String> {
     let there = |path: &String| files.iter().any(|file| file.path == *path);
     let mut found = Vec::new();
     for path in files.iter().map(|file| &file.path).filter(|path| path.ends_with(".wasm")) {
         let missing = match path.split('/').collect::<Vec<_>>().as_slice() {
-            ["test", "guests", name, wasm] if wasm.strip_suffix(".wasm") == Some(name) => {
-                let below = |file: &str| format!("test/guests/{name}/{file}");
+            ["test", kind, name, wasm]
+                if (*kind == "guests" && wasm.strip_suffix(".wasm") == Some(name))
+                    || (*kind == "examples" && *wasm == "app.wasm") =>
+            {
+                let below = |file: &str| format!("test/{kind}/{name}/{file}");
                 let sources = [below("src/main.rs"), below("src/lib.rs")];
                 let beside = [below("Cargo.toml"), below("Cargo.lock")];
                 let mut missing: Vec<String> = beside.into_iter().filter(|path| !there(path)).collect();
@@ -47,7 +51,8 @@ pub fn wasm_has_sources(files: &[File]) -> Vec<String> {
                 found.push(finding(
                     path,
                     1,
-                    "a .wasm lies in test/guests/NAME as NAME.wasm, or in crates/engine/conformance/cases",
+                    "a .wasm lies in test/guests/NAME as NAME.wasm, in test/examples/NAME as app.wasm, or in \
+                     crates/engine/conformance/cases",
                 ));
                 continue;
             }
@@ -84,10 +89,14 @@ mod tests {
         check(&whole, &[]);
         let bare = "test/guests/a/a.wasm:1: no test/guests/a/src/main.rs or test/guests/a/src/lib.rs to build it from";
         check(&whole[..3], &[bare]);
+        let app = ["app.wasm", "Cargo.toml", "Cargo.lock", "src/lib.rs"]
+            .map(|file| format!("test/examples/a/{file}"));
+        check(&app.each_ref().map(String::as_str), &[]);
         check(
             &["crates/a.wasm"],
             &[
-                "crates/a.wasm:1: a .wasm lies in test/guests/NAME as NAME.wasm, or in crates/engine/conformance/cases",
+                "crates/a.wasm:1: a .wasm lies in test/guests/NAME as NAME.wasm, in test/examples/NAME as app.wasm, or in \
+                 crates/engine/conformance/cases",
             ],
         );
     }
