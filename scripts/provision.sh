@@ -2,10 +2,12 @@
 # Installs what building and testing take and what is missing: a C compiler's linker, libseccomp's
 # static library, protobuf's compiler for the tests' client of Kubernetes' interface, containerd 1.6
 # with runc and the CNI plug-ins, a static busybox and iptables for the test images, erofs-utils for the
-# snapshotter of that name, Python and node for Dapr's SDKs. The other containerds are brought by
-# scripts/containerds.sh, the SDKs by scripts/dapr-sdks.sh, into the build folder.
+# snapshotter of that name, Python and node for Dapr's SDKs and the examples in those languages, clang, lld and
+# wasi-libc for the one in C. The other containerds are brought by scripts/containerds.sh, the SDKs by
+# scripts/dapr-sdks.sh, other toolchains by scripts/examples.sh, into the build folder.
 set -euo pipefail
 packages=()
+root=(); [ "$(id -u)" = 0 ] || root=(sudo)
 need() { "${@:2}" >/dev/null 2>&1 || packages+=("$1"); }
 need gcc command -v gcc
 need libc6-dev test -e /usr/include/stdlib.h
@@ -22,6 +24,15 @@ need iptables test -x /usr/sbin/iptables
 need python3-venv python3 -c "import ensurepip, venv"
 need nodejs command -v node
 need npm command -v npm
+need clang command -v clang
+need lld command -v wasm-ld
+need wasi-libc test -e /usr/lib/wasm32-wasi/libc.a
+if ! compgen -G "/usr/lib/llvm-*/lib/clang/*/lib/wasi/*builtins-wasm32.a" >/dev/null && command -v apt-cache >/dev/null; then
+  # It is called after the version of clang that this system has.
+  llvm() { LC_ALL=C apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p'; }
+  [ -n "$(llvm)" ] || "${root[@]}" apt-get update -qq
+  packages+=("libclang-rt-$(llvm)-dev-wasm32")
+fi
 # For `scripts/provision.sh bench`: who asks the servers.
 [ "${1:-}" != bench ] || need wrk command -v wrk
 # For `scripts/provision.sh fuzz`: libFuzzer is C++.
@@ -41,7 +52,6 @@ if ! command -v apt-get >/dev/null; then
   echo "scripts/provision.sh: install these by your package manager: ${packages[*]}" >&2
   exit 1
 fi
-root=(); [ "$(id -u)" = 0 ] || root=(sudo)
 echo "installing ${packages[*]}"
 export DEBIAN_FRONTEND=noninteractive
 "${root[@]}" apt-get update -qq

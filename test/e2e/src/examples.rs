@@ -1,4 +1,4 @@
-//! The images of the pods in `test/examples`: each has one program and what it needs, and nothing else,
+//! The images of the pods and the apps in `test/examples`: each has one program and what it needs, and nothing else,
 //! as its users would build it.
 
 use std::collections::BTreeSet;
@@ -6,12 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::process::run;
 use crate::rootfs::{Kind, Node, busybox, file, folder};
-use crate::versions::built;
+use crate::versions::{apps, built};
 
 /// An image.
 pub struct Example {
@@ -23,7 +23,31 @@ pub struct Example {
     pub nodes: Vec<Node>,
 }
 
-/// Every image of the examples.
+/// The image of an app, as the Dockerfile beside the apps makes it of what was built.
+///
+/// # Errors
+/// When it was not built, or the Dockerfile has an instruction that the tests do not know.
+pub fn app(name: &str) -> Result<Example> {
+    let text = include_str!("../../examples/Dockerfile");
+    let (mut nodes, mut config) = (Vec::new(), json!({}));
+    for line in text.lines() {
+        match line.splitn(2, ' ').collect::<Vec<_>>().as_slice() {
+            ["FROM", "scratch"] => {}
+            ["COPY", files] => {
+                let source =
+                    files.strip_suffix(" /").context("the Dockerfile copies to somewhere else than /")?;
+                let path = apps()?.join(name).join(source);
+                let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+                nodes.push(file(source, 0o644, bytes));
+            }
+            ["ENTRYPOINT", words] => config["Entrypoint"] = serde_json::from_str(words)?,
+            _ => bail!("test/examples/Dockerfile: {line:?}"),
+        }
+    }
+    Ok(example(name, config, nodes))
+}
+
+/// Every image of the pods.
 ///
 /// # Errors
 /// When a program was not built, or is not on this machine.

@@ -1,7 +1,7 @@
 //! Scenarios that an engine cannot pass, by its design: each is named with its reason, and counted as skipped.
 
 /// The engine, a part of the scenarios' names, and why.
-const UNFIT: [(&str, &str, &str); 20] = [
+const UNFIT: [(&str, &str, &str); 21] = [
     ("wasmedge", "-p2", COMPONENTS),
     ("wasmedge", "http-", COMPONENTS),
     ("wasmedge", "sockets-names-", COMPONENTS),
@@ -20,6 +20,7 @@ const UNFIT: [(&str, &str, &str); 20] = [
     ("wasmedge", "sockets-owner", LISTENERS),
     ("wasmedge", "wasm-small-address-space", "it takes 12 GiB of addresses for each memory"),
     ("wasmedge", "wasm-stack-limit", "it leaves the depth of calls to the kernel, which ends the guest"),
+    ("wasmedge", "example-", "its command names the default runtime"),
     ("wasmedge", "load-", "its bounds are those of the default daemon"),
     ("wasmedge", "soak-", "its bounds are those of the default daemon"),
 ];

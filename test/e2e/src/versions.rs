@@ -137,6 +137,18 @@ pub fn dapr_sdks() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The folder of the apps of `test/examples`, built.
+///
+/// # Errors
+/// When there is none.
+pub fn apps() -> Result<PathBuf> {
+    let folder = target()?.join("examples");
+    if !folder.is_dir() {
+        bail!("there is no {}: run scripts/examples.sh", folder.display());
+    }
+    Ok(folder)
+}
+
 /// The folder of this program's build profile, TARGET/TRIPLE/PROFILE: a test lies in its `deps`, a
 /// binary in itself.
 fn profile() -> Result<PathBuf> {

@@ -22,6 +22,7 @@ mod data;
 mod devices;
 mod engines;
 mod erofs;
+mod examples;
 mod exec;
 mod honoured;
 mod http;
@@ -52,7 +53,7 @@ use e2e::rootfs::{self, Node};
 use e2e::runner::{Filter, Scenario, Verdict, say};
 use e2e::scope::Scope;
 use e2e::versions::{self, Install, Shim};
-use e2e::{examples, image, interrupt};
+use e2e::{image, interrupt};
 
 fn main() -> ExitCode {
     match run() {
@@ -120,6 +121,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(load::scenarios());
     scenarios.extend(survival::scenarios());
     scenarios.extend(soak::scenarios());
+    scenarios.extend(examples::scenarios());
     scenarios.extend(cri::scenarios());
     scenarios
 }
@@ -137,7 +139,7 @@ fn prepare(install: &Install, shim: &Shim, cri: bool, nodes: &[Node], users: &[U
     if cri {
         let archive = daemon.scope.dir.join("examples.tar");
         let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
-        image::write_examples(&examples::images(&guests)?, &archive)?;
+        image::write_examples(&e2e::examples::images(&guests)?, &archive)?;
         daemon.import(&archive)?;
     }
     let pods = if cri { ", in pods" } else { "" };

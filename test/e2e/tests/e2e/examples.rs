@@ -1,0 +1,160 @@
+//! The apps of `test/examples`, one per language: what the README there tells its readers to type, word by word, and
+//! what an app of a large runtime takes of a small limit.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use e2e::containerd::Containerd;
+use e2e::cri::{self, Cri};
+use e2e::http::Served;
+use e2e::http::client::ask;
+use e2e::process::{LIMIT, Running, poll};
+use e2e::runner::Scenario;
+use e2e::{examples, image, kernel, versions};
+use hyper::Request;
+
+use crate::options::with;
+
+const README: &str = include_str!("../../../examples/README.md");
+/// The first start of all compiles 18 MB.
+const COMPILING: Duration = Duration::from_secs(180);
+
+pub fn scenarios() -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for (name, language) in [("javascript", "JavaScript"), ("python", "Python")] {
+        scenarios.push(Scenario::measured(format!("example-memory-{name}"), move |daemon| {
+            memory(daemon, name, &format!("hello from {language}, Ada"))
+        }));
+    }
+    for name in ["go", "python", "javascript", "rust", "c"] {
+        scenarios.push(cri::ours(format!("cri-example-{name}"), move |cri| typed(cri, name)));
+    }
+    scenarios
+}
+
+/// The app runs and answers as the README shows it.
+fn typed(cri: &Cri<'_>, name: &str) -> Result<()> {
+    let lines = shown(name)?;
+    let (run, more) = lines.split_first().context("nothing is shown")?;
+    // The README names no path of the tests', and the image's name stands before the container's.
+    let id = format!("{}-{name}", cri.daemon.scope.tag);
+    let mut words: Vec<&str> = run.split(' ').map(|word| if word == name { &id } else { word }).collect();
+    ensure!(words.remove(0) == "ctr", "{run:?} is no ctr");
+    let options = options(cri.daemon)?.display().to_string();
+    words.splice(1..1, ["--runtime-config-path", &options]);
+    import(cri.daemon, name)?;
+    let mut app = Running::start(&mut cri.daemon.ctr(words))?;
+    match more {
+        [printed] => app.finish(COMPILING)?.ok()?.prints(printed).map(drop),
+        [curl, answer] => {
+            let answered = poll("an answer", COMPILING, || {
+                ensure!(!app.ended()?, "it ended");
+                Ok(asked(cri, curl).ok())
+            });
+            if let Err(error) = answered {
+                return Err(error.context(format!("{:?}", app.finish(Duration::ZERO))));
+            }
+            cri.daemon.kill(&id, "SIGTERM", false)?;
+            // A server of wasi:http ends as if by itself; Go's program knows nothing of signals.
+            let code = if name == "go" { 143 } else { 0 };
+            app.finish(LIMIT)?.exits(code)?;
+            let answered = answered?;
+            ensure!(answered.trim_end() == *answer, "it answers {answered:?}");
+            Ok(())
+        }
+        _ => bail!("{} lines are shown", lines.len()),
+    }
+}
+
+/// The second of the app's two examples in the README: how it is run, and what is seen then.
+fn shown(name: &str) -> Result<Vec<&'static str>> {
+    let heading = format!("### {name}");
+    let lines = README.lines().skip_while(|line| *line != heading).skip(1);
+    let mut fences = 0;
+    let lines = lines.take_while(|line| !line.starts_with('#')).filter(|line| {
+        fences += usize::from(line.starts_with("```"));
+        fences == 3 && !line.starts_with("```")
+    });
+    let lines: Vec<&str> = lines.collect();
+    ensure!(!lines.is_empty(), "the README does not show how to run {name}");
+    Ok(lines)
+}
+
+/// What `curl -d BODY http://ADDRESS/` prints.
+fn asked(cri: &Cri<'_>, curl: &str) -> Result<String> {
+    let words: Vec<&str> = curl.split(' ').collect();
+    let ["curl", "-d", body, url] = words.as_slice() else { bail!("{curl:?}") };
+    let address = url.strip_prefix("http://").and_then(|rest| rest.strip_suffix('/')).context("no URL")?;
+    let net = cri.daemon.net.as_ref().context("a containerd without a network of its own")?;
+    let answer = ask(net, address.parse::<SocketAddr>()?, Request::post("/").body((*body).into())?)?;
+    Ok(answer.into_body())
+}
+
+/// Within 128 MiB twenty clients are answered who are all in the middle of their requests: what the copies of the
+/// guest have touched counts, not how large they might be.
+fn memory(daemon: &Containerd, name: &str, greeting: &str) -> Result<String> {
+    const CLIENTS: usize = 20;
+    /// So long they are all there.
+    const WHILE: Duration = Duration::from_millis(500);
+    import(daemon, name)?;
+    let run = with(daemon, "web", &kept()?)?.image(&format!("localhost/examples/{name}:1"));
+    let mut running = run.flag("--memory-limit", &(128 << 20).to_string()).start()?;
+    poll("the app to run", COMPILING, || {
+        ensure!(!running.ended()?, "it ended");
+        Ok(daemon.tasks()?.iter().any(|task| task.id == "web" && task.status == "RUNNING").then_some(()))
+    })?;
+    let web = Served::of(daemon, "web")?;
+    let mut wires = (0..CLIENTS).map(|_| web.wire()).collect::<Result<Vec<_>>>()?;
+    for wire in &mut wires {
+        wire.posts("/")?;
+        wire.sends_chunk("A")?;
+    }
+    thread::sleep(WHILE);
+    let mut answers = Vec::new();
+    for wire in &mut wires {
+        // One that was refused has its answer already, and may read no more.
+        drop(wire.sends_chunk("da").and_then(|()| wire.sends_chunk("")));
+        answers.push(wire.answer()?);
+    }
+    let peak = peak(web.pid)?;
+    daemon.kill("web", "SIGTERM", false)?;
+    let output = running.finish(LIMIT)?.ok()?;
+    let refused = answers.iter().filter(|answer| answer.status != 200).count();
+    ensure!(refused == 0, "{refused} of {CLIENTS} were refused: {:?}", output.stderr.lines().next());
+    answers.into_iter().try_for_each(|answer| answer.is(200, greeting).map(drop))?;
+    Ok(format!("{} MiB at most, {CLIENTS} clients at once", peak.div_ceil(1 << 20)))
+}
+
+/// The most memory that the container of process `pid` had at once, in bytes.
+fn peak(pid: i32) -> Result<u64> {
+    let file = match kernel::cgroup(pid, "memory") {
+        Ok(folder) => folder.join("memory.max_usage_in_bytes"),
+        Err(_) => kernel::cgroup(pid, "")?.join("memory.peak"),
+    };
+    Ok(fs::read_to_string(&file).with_context(|| file.display().to_string())?.trim().parse()?)
+}
+
+/// Brings the app's image.
+fn import(daemon: &Containerd, name: &str) -> Result<()> {
+    let archive = daemon.scope.dir.join("tmp").join(format!("{name}.tar"));
+    image::write_examples(&[examples::app(name)?], &archive)?;
+    daemon.import(&archive)?;
+    Ok(fs::remove_file(archive)?)
+}
+
+/// The runtime's options in a file, among them where compiled code is kept.
+fn options(daemon: &Containerd) -> Result<PathBuf> {
+    let path = daemon.scope.dir.join("tmp/examples.toml");
+    fs::write(&path, format!("{}{}", daemon.shim.driver.options().unwrap_or_default(), kept()?))?;
+    Ok(path)
+}
+
+/// The option by which the apps are compiled once, and not once for each containerd.
+fn kept() -> Result<String> {
+    let folder: &Path = &versions::apps()?.join("cache");
+    Ok(format!("CacheDir = {folder:?}\n"))
+}
