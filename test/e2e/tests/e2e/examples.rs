@@ -12,6 +12,7 @@ use e2e::containerd::Containerd;
 use e2e::cri::{self, Cri};
 use e2e::http::Served;
 use e2e::http::client::ask;
+use e2e::http::wire::Wire;
 use e2e::process::{LIMIT, Running, poll};
 use e2e::runner::Scenario;
 use e2e::{examples, image, kernel, versions};
@@ -94,8 +95,8 @@ fn asked(cri: &Cri<'_>, curl: &str) -> Result<String> {
     Ok(answer.into_body())
 }
 
-/// Within 128 MiB twenty clients are answered who are all in the middle of their requests: what the copies of the
-/// guest have touched counts, not how large they might be.
+/// Within 128 MiB twenty clients are answered who are all in the middle of their requests, though twenty times the
+/// guest's memory at its start is more than that.
 fn memory(daemon: &Containerd, name: &str, greeting: &str) -> Result<String> {
     const CLIENTS: usize = 20;
     /// So long they are all there.
@@ -114,12 +115,11 @@ fn memory(daemon: &Containerd, name: &str, greeting: &str) -> Result<String> {
         wire.sends_chunk("A")?;
     }
     thread::sleep(WHILE);
-    let mut answers = Vec::new();
     for wire in &mut wires {
         // One that was refused has its answer already, and may read no more.
         drop(wire.sends_chunk("da").and_then(|()| wire.sends_chunk("")));
-        answers.push(wire.answer()?);
     }
+    let answers = wires.iter_mut().map(Wire::answer).collect::<Result<Vec<_>>>()?;
     let peak = peak(web.pid)?;
     daemon.kill("web", "SIGTERM", false)?;
     let output = running.finish(LIMIT)?.ok()?;
