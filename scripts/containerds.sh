@@ -3,12 +3,14 @@
 #
 #   scripts/containerds.sh [DIR]          (default: target/containerds)
 #
-# One is the system's; the others are Debian's packages, unpacked and never installed: apt works on
+# One is the system's; others are Debian's packages, unpacked and never installed: apt works on
 # a state of its own under DIR. The mirror is the one this system's apt uses; set DEBIAN_MIRROR
-# where that one carries no Debian. What cannot be had is said in one sentence and left out, and
-# the tests skip it. Run again, it fetches only what is missing. Afterwards:
+# where that one carries no Debian. Whatever else lies there is tested, too: who builds another one puts its
+# programs into DIR/MAJOR.MINOR/bin, and this script never touches it. What cannot be had is said in one sentence and
+# left out, and the tests skip it. Run again, it fetches only what is missing. Afterwards:
 #   DIR/VERSION/bin      containerd, ctr and the shims that came with them
-#   DIR/versions         one line each: VERSION, where it is from, what `containerd --version` says
+#   DIR/versions         one line for each folder: VERSION, where it is from (`system`, a suite of Debian's, or `built`),
+#                        what `containerd --version` says
 #   DIR/missing          one sentence for each one that could not be had
 set -eu
 
@@ -36,12 +38,17 @@ says() {
     grep "^[^ ]* $1 " "$dir/versions"
 }
 
+# number SAID: the major.minor in what `containerd --version` says.
+number() {
+    echo "$1" | awk '{ sub("^v", "", $3); split($3, part, "."); print part[1] "." part[2] }'
+}
+
 # keep ORIGIN BIN: names the containerd in folder BIN by what it says of itself, and records it.
-# Fails when another origin already brought the same major.minor.
+# Fails when the same major.minor is here already and is not of that origin.
 keep() {
     said=$("$2/containerd" --version)
-    version=$(echo "$said" | awk '{ sub("^v", "", $3); split($3, part, "."); print part[1] "." part[2] }')
-    if grep -q "^$version " "$dir/versions" && ! grep -q "^$version $1 " "$dir/versions"; then
+    version=$(number "$said")
+    if [ -e "$dir/$version" ] && ! grep -q "^$version $1 " "$dir/versions"; then
         return 1
     fi
     rm -rf "${dir:?}/$version"
@@ -91,9 +98,27 @@ from_debian() {
     missing "containerd of Debian $1 cannot be had${reasons}"
 }
 
+# list: writes DIR/versions anew, by what lies in DIR. A folder that nobody recorded is somebody's own.
+list() {
+    : >"$dir/versions.new"
+    for bin in "$dir"/[0-9]*.[0-9]*/bin; do
+        [ -d "$bin" ] || continue
+        version=$(basename "${bin%/bin}")
+        origin=$(sed -n "s|^$version \([^ ]*\) .*|\1|p" "$dir/versions" | head -n 1)
+        if ! said=$("$bin/containerd" --version 2>/dev/null) || ! [ -x "$bin/ctr" ]; then
+            missing "containerd $version: $bin holds no containerd and ctr that run here"
+        elif [ "$(number "$said")" != "$version" ]; then
+            missing "containerd $version: $bin holds another one, $said"
+        else
+            echo "$version ${origin:-built} $said" >>"$dir/versions.new"
+        fi
+    done
+    mv "$dir/versions.new" "$dir/versions"
+}
+
 if ! is_here system; then
     if bin=$(command -v containerd) && command -v ctr >/dev/null; then
-        keep system "$(dirname "$bin")"
+        keep system "$(dirname "$bin")" || missing "the system's containerd: the same version is here already"
     else
         missing "the system has no containerd: apt-get install containerd runc"
     fi
@@ -101,3 +126,4 @@ fi
 from_debian trixie
 from_debian sid forky
 rm -rf "$dir/apt"
+list

@@ -98,7 +98,7 @@ echo "exit \$verdict"
 SH
 }
 
-# containerds FROM TO: all but the system's; the machine has one of its own.
+# containerds FROM TO: all but the system's, those that somebody built among them; the machine has one of its own.
 containerds() {
   scripts/containerds.sh "$1" >/dev/null
   sed '/^[^ ]* system /d' "$1/versions" >"$2/versions"

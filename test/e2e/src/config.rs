@@ -1,6 +1,6 @@
 //! The configuration of a private containerd: everything below one folder, nothing of the machine's.
 //!
-//! It is written in version 2 of the format, which every containerd reads; the newer ones carry the
+//! It is written in version 2 of the format, which every containerd reads; those with version 3 (2.0) and 4 (2.3) carry the
 //! CRI plug-in's section over to the plug-ins that took its place.
 
 use std::fs;
@@ -85,10 +85,10 @@ Root = {runc:?}
     )
 }
 
-/// The handler's runtime. From 2.0 on containerd asks a shim what it can do only where it is called runc's; by its path it
-/// is ours all the same.
+/// The handler's runtime, as the README has it. Where containerd asks only a runtime that is called runc's what it can do,
+/// it is called so; by its path it is ours all the same.
 fn runtime_of(scope: &Scope, shim: &Shim, install: &Install) -> String {
-    if shim.is_ours() && install.asks() {
+    if shim.is_ours() && install.asks_only_runc() {
         let path = scope.dir.join("bin").join(shim.program());
         return format!("runtime_type = {RUNC:?}\nruntime_path = {path:?}");
     }

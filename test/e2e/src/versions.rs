@@ -1,4 +1,5 @@
-//! What the tests run on: the containerds that scripts/containerds.sh brought, and one shim.
+//! What the tests run on: the containerds in target/containerds, and one shim. scripts/containerds.sh brings some of them
+//! and lists them all, also those that somebody built; their versions are compared, never named.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +24,8 @@ const OURS: [(&str, &str, &str); 3] = [
 pub struct Install {
     /// Its major.minor.
     pub version: String,
+    /// The whole of its version, as it says it.
+    pub release: String,
     /// The folder with containerd, ctr and the shims that came with it.
     pub bin: PathBuf,
 }
@@ -39,9 +42,20 @@ pub struct Shim {
 }
 
 impl Install {
-    /// Whether it asks a runtime what it can do, and tells the kubelet.
-    pub(crate) fn asks(&self) -> bool {
-        number(&self.version) >= number("2.0")
+    /// Whether it asks a runtime what it can do, and tells the kubelet, only where the runtime is called runc's: from 2.0 on,
+    /// until that was mended in the lines that live.
+    pub(crate) fn asks_only_runc(&self) -> bool {
+        let release = number(&self.release);
+        let within = |from: &str, to: &str| release >= number(from) && release < number(to);
+        within("2.0", "2.2.7") || within("2.3", "2.3.4")
+    }
+
+    /// The one of a line of `versions`: VERSION ORIGIN, then `containerd PACKAGE RELEASE REVISION`.
+    fn listed(line: &str, folder: &Path) -> Option<Self> {
+        let mut words = line.split(' ');
+        let version = words.next()?;
+        let release = words.nth(3)?;
+        Some(Self { version: version.into(), release: release.into(), bin: folder.join(version).join("bin") })
     }
 }
 
@@ -61,11 +75,9 @@ pub fn installed() -> Result<(Vec<Install>, Vec<String>)> {
         let path = folder.join(name);
         fs::read_to_string(&path).with_context(|| path.display().to_string())
     };
-    let mut installs: Vec<Install> = read("versions")?
-        .lines()
-        .filter_map(|line| line.split(' ').next())
-        .map(|version| Install { version: version.into(), bin: folder.join(version).join("bin") })
-        .collect();
+    let listed = read("versions")?;
+    let mut installs: Vec<Install> =
+        listed.lines().filter_map(|line| Install::listed(line, &folder)).collect();
     installs.sort_by_key(|install| number(&install.version));
     let missing: Vec<String> = read("missing")?.lines().map(Into::into).collect();
     if installs.is_empty() {
@@ -165,8 +177,10 @@ fn target() -> Result<PathBuf> {
     Ok(folder.with_context(|| format!("{} is not in a target folder", profile.display()))?.into())
 }
 
+/// Its numbers, up to what is not one: distributions and builds add words.
 fn number(version: &str) -> Vec<u32> {
-    version.split('.').filter_map(|part| part.parse().ok()).collect()
+    let parts = version.trim_start_matches('v').split(['.', '~', '+', '-']);
+    parts.map_while(|part| part.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -176,6 +190,22 @@ mod tests {
     #[test]
     fn versions_are_ordered_as_numbers() {
         assert!(number("1.6") < number("1.10"));
-        assert!(number("1.7") < number("2.1"));
+        assert!(number("1.7") < number("2.0") && number("2.3") < number("2.10"));
+        assert_eq!(number("1.6.20~ds1"), [1, 6, 20]);
+        assert_eq!(number("v2.4.0-beta.1+unknown"), [2, 4, 0]);
+    }
+
+    #[test]
+    fn a_listed_containerd_is_known_by_its_whole_version() {
+        let check = |line: &str, expected: Option<bool>| {
+            let found = Install::listed(line, Path::new("/containerds"));
+            assert_eq!(found.map(|install| install.asks_only_runc()), expected, "{line}");
+        };
+        check("1.7 trixie containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6", Some(false));
+        check("2.1 sid containerd github.com/containerd/containerd/v2 2.1.9+unknown ", Some(true));
+        check("2.2 built containerd github.com/containerd/containerd/v2 v2.2.7 3f1d2", Some(false));
+        check("2.3 built containerd github.com/containerd/containerd/v2 2.3.3 db880", Some(true));
+        check("2.3 built containerd github.com/containerd/containerd/v2 2.3.4 db880", Some(false));
+        check("2.3", None);
     }
 }

@@ -10,6 +10,9 @@
 //! LIGHTER_E2E_CGROUPS=systemd …                  systemd makes the cgroups; needs cgroup v2
 //! LIGHTER_E2E_SLOW=4 …                           every limit four times as long
 //! ```
+//!
+//! There is whatever lies in target/containerds/MAJOR.MINOR/bin: what scripts/containerds.sh brings, and what else
+//! somebody built and put there (containerd, ctr and containerd-shim-runc-v2).
 
 mod bad;
 mod binary;
@@ -143,6 +146,6 @@ fn prepare(install: &Install, shim: &Shim, cri: bool, nodes: &[Node], users: &[U
         daemon.import(&archive)?;
     }
     let pods = if cri { ", in pods" } else { "" };
-    say(&format!("containerd {} with {}{pods}", install.version, shim.runtime));
+    say(&format!("containerd {} with {}{pods}", install.release, shim.runtime));
     Ok(daemon)
 }
