@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Capability, LinuxResources, Process, Spec};
+use oci_spec::runtime::{Capability, LinuxResources, Mount, Process, Spec};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -117,6 +117,23 @@ impl Workload {
         Ok(Self { entrypoint, process, ..self.clone() })
     }
 
+    /// The same container without the init that its client has put before the entrypoint, if it has: what Docker and
+    /// nerdctl do for `--init` is to bring a program of the node's by a mount, and to have it start what follows `--`.
+    ///
+    /// A guest needs none. It has no children, and every signal that ends a program ends it.
+    pub fn behind_init(&self) -> Option<Self> {
+        let [init, dashes, args @ ..] = self.process.args().as_deref()? else { return None };
+        let mounts = self.spec.mounts().as_deref().unwrap_or_default();
+        let brought = mounts.iter().any(|mount| mount.destination() == Path::new(init) && is_bind(mount));
+        if !brought || dashes != "--" {
+            return None;
+        }
+        let mut process = self.process.clone();
+        process.set_args(Some(args.to_vec()));
+        // What follows may be nothing, or no path: then it is the init that says so.
+        self.with_process(process).ok()
+    }
+
     /// The process to run.
     pub fn process(&self) -> &Process {
         &self.process
@@ -204,6 +221,10 @@ impl Workload {
     }
 }
 
+fn is_bind(mount: &Mount) -> bool {
+    mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,6 +244,37 @@ mod tests {
         assert!(workload.readonly_rootfs());
         assert_eq!(workload.entrypoint_candidates(), [Path::new("x/app.wasm"), Path::new("w/app.wasm")]);
         assert_eq!(workload.pod(), Pod("c1".into()));
+    }
+
+    #[test]
+    fn a_clients_init_is_told_from_an_entrypoint() {
+        let check = |args: &str, mount: &str, behind: Option<&[&str]>| {
+            let workload = read(&format!(
+                r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"mounts":[{mount}],
+                    "process":{{"user":{{"uid":0,"gid":0}},"cwd":"/","args":[{args}]}}}}"#
+            ))
+            .unwrap();
+            let found = workload.behind_init();
+            let words = found.as_ref().map(|found| found.process().args().clone().unwrap());
+            assert_eq!(
+                words.as_deref(),
+                behind.map(|args| args.iter().map(|arg| arg.to_string()).collect::<Vec<_>>()).as_deref(),
+                "{args}"
+            );
+            if let (Some(found), Some([first, ..])) = (found, behind) {
+                assert_eq!(found.entrypoint.path, *first);
+            }
+        };
+        let bind = r#"{"destination":"/sbin/docker-init","type":"bind","source":"/usr/bin/docker-init","options":["bind","ro"]}"#;
+        let given = r#""/sbin/docker-init","--","app.wasm","x""#;
+        check(given, bind, Some(&["app.wasm", "x"]));
+        check(r#""/sbin/docker-init","--","--""#, bind, Some(&["--"]));
+        check(given, "", None);
+        check(given, r#"{"destination":"/sbin/docker-init","type":"tmpfs","source":"tmpfs"}"#, None);
+        check(r#""/sbin/docker-init","-s","--","app.wasm""#, bind, None);
+        check(r#""/sbin/docker-init","--""#, bind, None);
+        check(r#""/sbin/docker-init","--","""#, bind, None);
+        check(r#""app.wasm","--","b.wasm""#, bind, None);
     }
 
     #[test]
