@@ -42,7 +42,7 @@ pub struct Http {
     pub health: Option<String>,
     /// What the server shows its clients, if it speaks TLS.
     pub tls: Option<Tls>,
-    /// As many cores as the container may use; `None` for all there are.
+    /// As many cores as the container may use, by its time and by its threads; `None` for all there are.
     pub cores: Option<NonZeroUsize>,
 }
 
@@ -151,8 +151,22 @@ fn tls(wishes: &Wishes<'_>) -> Result<Option<Tls>, WishError> {
     }
 }
 
-/// The quota in whole cores: a container with half a core still needs one thread.
+/// As many as there is time for, and threads.
 fn cores(resources: &LinuxResources) -> Option<NonZeroUsize> {
+    quota(resources).into_iter().chain(threads(resources)).min()
+}
+
+/// As many as can work within the limit of processes and threads. A server has its clock and a thread that waits
+/// besides; one that works alone does that itself.
+fn threads(resources: &LinuxResources) -> Option<NonZeroUsize> {
+    const BESIDES: i64 = 2;
+    let limit = resources.pids().as_ref()?.limit();
+    let left = usize::try_from(limit.saturating_sub(BESIDES)).unwrap_or(0);
+    (limit > 0).then(|| NonZeroUsize::new(left).unwrap_or(NonZeroUsize::MIN))
+}
+
+/// The quota in whole cores: a container with half a core still needs one thread.
+fn quota(resources: &LinuxResources) -> Option<NonZeroUsize> {
     let cpu = resources.cpu().as_ref()?;
     let quota = u64::try_from(cpu.quota()?).ok().filter(|quota| *quota > 0)?;
     let period = cpu.period().filter(|period| *period > 0).unwrap_or(100_000);
@@ -191,6 +205,25 @@ mod tests {
         check("", r#""PORT=81","WASMTIME_HTTP_PROXY_SOCKET_ADDR=[::]:82""#, "[::]:82");
         check("", r#""PORT=81","LIGHTER_HTTP_ADDRESS=83""#, "0.0.0.0:83");
         check(r#""lighter.wasm/http.address":"84""#, r#""LIGHTER_HTTP_ADDRESS=83""#, "0.0.0.0:84");
+    }
+
+    #[test]
+    fn a_server_has_as_many_threads_as_it_may() {
+        let check = |resources: &str, cores: Option<usize>| {
+            let resources: LinuxResources = serde_json::from_str(&format!("{{{resources}}}")).unwrap();
+            assert_eq!(super::cores(&resources).map(NonZeroUsize::get), cores, "{resources:?}");
+        };
+        let cpu = r#""cpu":{"quota":250000,"period":100000}"#;
+        check("", None);
+        check(cpu, Some(3));
+        for (limit, cores) in [(1, 1), (2, 1), (3, 1), (4, 2), (9, 7)] {
+            check(&format!(r#""pids":{{"limit":{limit}}}"#), Some(cores));
+        }
+        // Docker and containerd say so of no limit.
+        check(r#""pids":{"limit":-1}"#, None);
+        check(r#""pids":{"limit":0}"#, None);
+        check(&format!(r#"{cpu},"pids":{{"limit":4}}"#), Some(2));
+        check(&format!(r#"{cpu},"pids":{{"limit":100}}"#), Some(3));
     }
 
     #[test]
