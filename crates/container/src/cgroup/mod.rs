@@ -149,12 +149,26 @@ pub fn folders_of(workload: &Workload, pid: i32) -> anyhow::Result<Folders> {
     if is_by_systemd(workload) { Folders::of(pid) } else { Folders::at(&path_of(workload)) }
 }
 
-/// Whether systemd is asked to make the cgroup: the options say so, the spec names a slice and not a path,
-/// and systemd manages this host's, which it does in the unified hierarchy.
+/// Whether systemd is asked to make the cgroup: in the unified hierarchy, where the options say so and the spec names no
+/// path; and without a word in the options where the spec names a scope in a slice, and systemd runs here.
+///
+/// Docker and the kubelet name cgroups as their own driver does, and say nothing of it in the options of a runtime that
+/// is not runc.
 pub fn is_by_systemd(workload: &Workload) -> bool {
-    workload.options.systemd_cgroup
-        && !named(workload).is_some_and(Path::is_absolute)
-        && matches!(host::Host::look(), Ok(host::Host::Unified(_)))
+    let named = named(workload);
+    let asked = match workload.options.systemd_cgroup {
+        true => !named.is_some_and(Path::is_absolute),
+        false => named.is_some_and(is_scope) && systemd::runs(),
+    };
+    asked && matches!(host::Host::look(), Ok(host::Host::Unified(_)))
+}
+
+/// Whether a cgroup's name can only be meant for systemd: `SLICE:PREFIX:NAME`, the slice called so or left out.
+fn is_scope(named: &Path) -> bool {
+    let parts: Vec<&str> = named.to_str().unwrap_or_default().split(':').collect();
+    let [slice, _, name] = parts[..] else { return false };
+    let is_slice = slice.is_empty() || slice.ends_with(".slice");
+    is_slice && !name.is_empty() && parts.iter().all(|part| !part.contains('/'))
 }
 
 /// What the spec calls the cgroup, in full: a container that names none, or one without a beginning, has it
@@ -171,4 +185,27 @@ pub(crate) fn path_of(workload: &Workload) -> PathBuf {
 fn named(workload: &Workload) -> Option<&Path> {
     let path = workload.spec.linux().as_ref()?.cgroups_path().as_deref();
     path.filter(|path| !path.as_os_str().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scopes_name_is_no_path() {
+        let check = |named: &str, is: bool| assert_eq!(is_scope(Path::new(named)), is, "{named}");
+        check("system.slice:docker:0123456789ab", true);
+        check(":docker:0123456789ab", true);
+        check("kubepods-besteffort-pod12.slice:cri-containerd:c", true);
+        check("-.slice::c", true);
+        check("/docker/0123456789ab", false);
+        check("docker/0123456789ab", false);
+        check("/system.slice:docker:c", false);
+        check("system.slice:docker:", false);
+        check("system.slice:docker", false);
+        check("machine:docker:c", false);
+        check("a.slice:b:c:d", false);
+        check("system.slice:docker:../c", false);
+        check("", false);
+    }
 }

@@ -14,6 +14,11 @@ use workload::Workload;
 use super::Folders;
 use crate::mounts::sentence;
 
+/// Whether systemd is what the host was booted with: see sd_booted(3).
+pub(super) fn runs() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
 /// A scope, existing or not.
 pub(super) struct Scope {
     path: PathBuf,

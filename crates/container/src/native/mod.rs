@@ -76,7 +76,7 @@ fn build(
         .with_stderr(stderr)
         .with_console_socket(console)
         .as_init(&bundle)
-        .with_systemd(workload.options.systemd_cgroup)
+        .with_systemd(cgroup::is_by_systemd(workload))
         .with_detach(true)
         .as_sibling(true)
         .build()

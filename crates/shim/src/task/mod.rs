@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
-use container::cgroup::Folders;
+use container::cgroup::{Folders, is_by_systemd};
 use container::layers::Layers;
 use containerd_shim_protos::api::StatsResponse;
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
@@ -99,7 +99,7 @@ impl Task {
 
     /// Notes what it has used, if systemd may remove its cgroup before containerd asks: with its last process.
     pub fn keep_stats(&self, stats: impl FnOnce(&Self) -> Option<StatsResponse>) {
-        if self.workload().options.systemd_cgroup
+        if is_by_systemd(self.workload())
             && let Some(stats) = stats(self)
         {
             *lock(&self.last_stats) = Some(stats);
