@@ -1,5 +1,6 @@
 //! Create: from a bundle to a process at its gate, or one sentence and nothing left behind.
 
+use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use anyhow::{Context, bail};
 use container::birth::Born;
 use container::cgroup::{self, Cgroup};
 use container::channel;
+use container::entrypoint::Found;
 use container::layers::Layers;
 use container::process::{self, Identity};
 use container::rootfs::{self, Snapshot};
@@ -101,13 +103,11 @@ async fn make(
         stdout: request.stdout.clone(),
         stderr: request.stderr.clone(),
     };
-    let wasm = match workload.role() {
-        Role::Sandbox => None,
-        Role::Application => {
-            let found = code::entrypoint(workload, daemon.tasks.given_up(&workload.id)).await?;
-            Some(found).filter(|found| found.format.is_wasm())
-        }
+    let (workload, wasm) = match workload.role() {
+        Role::Sandbox => (Cow::Borrowed(workload), None),
+        Role::Application => entrypoint(daemon, workload).await?,
     };
+    let workload = workload.as_ref();
     if wasm.is_none() && workload.role() == Role::Application && !workload.allows_programs() {
         bail!(
             "cannot run {:?}: it is a Linux program, and the runtime's option LinuxPrograms denies those: \
@@ -124,6 +124,23 @@ async fn make(
     let first = Process::asked(String::new(), workload.clone(), paths);
     first.is_born(born, streams);
     Ok(Task::new(record.clone(), kind, cgroup, first))
+}
+
+/// What is to run, and its file where that is Wasm. A guest takes the place of the init that stands before it.
+async fn entrypoint<'a>(
+    daemon: &Daemon,
+    workload: &'a Workload,
+) -> anyhow::Result<(Cow<'a, Workload>, Option<Found>)> {
+    let given_up = || daemon.tasks.given_up(&workload.id);
+    if let Some(behind) = workload.behind_init()
+        // Of what is not there the init tells, as it does elsewhere.
+        && let Ok(found) = code::entrypoint(&behind, given_up()).await
+        && found.format.is_wasm()
+    {
+        return Ok((Cow::Owned(behind), Some(found)));
+    }
+    let found = code::entrypoint(workload, given_up()).await?;
+    Ok((Cow::Borrowed(workload), Some(found).filter(|found| found.format.is_wasm())))
 }
 
 async fn make_native(
