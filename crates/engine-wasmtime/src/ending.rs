@@ -1,7 +1,10 @@
 //! How a run begins and ends: the event loop around it, and what Wasmtime's errors mean for the task.
 
+use std::io::ErrorKind;
+
 use anyhow::{Context, anyhow};
 use engine::Exit;
+use rustix::io::Errno;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::{Error, Store, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -28,10 +31,23 @@ pub fn run<T: Bounded>(
         Err(error) => match (error.downcast_ref::<I32Exit>(), store.data_mut().memory().refused()) {
             // As the kernel does: the low eight bits.
             (Some(I32Exit(code)), _) => Exit::Code(code.to_le_bytes()[0]),
+            (None, None) if has_no_room(&error) => Exit::Trap(format!("{}{NO_ROOM}", story(&error))),
             (None, None) => Exit::Trap(story(&error)),
             (None, Some(refusal)) => Exit::OutOfMemory(format!("{refusal}\n{}", story(&error))),
         },
     }
+}
+
+/// What the kernel's refusal means: what a guest itself asks for too much of, it is told no.
+const NO_ROOM: &str =
+    ": the guest's memories and stack have no room within its RLIMIT_DATA or RLIMIT_AS, or on the node";
+
+fn has_no_room(error: &Error) -> bool {
+    let says = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::OutOfMemory)
+            || cause.downcast_ref::<Errno>() == Some(&Errno::NOMEM)
+    };
+    error.downcast_ref::<WasmBacktrace>().is_none() && error.chain().any(says)
 }
 
 /// The reason, then the Wasm frames on lines of their own.

@@ -1,11 +1,12 @@
 //! The clock by which guests are interrupted: it ticks while requests are answered and stands still otherwise.
 
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use wasmtime::Engine;
 
 use crate::limits::Memory;
@@ -47,7 +48,7 @@ impl Ticks {
         let ticking = Arc::clone(&shared);
         let thread =
             thread::Builder::new().stack_size(64 << 10).spawn(move || tick(&engine, &memory, &ticking));
-        let clock = thread.context("cannot start the guest's clock")?.thread().clone();
+        let clock = thread.map_err(|error| no_thread("the guest's clock", &error))?.thread().clone();
         Ok(Self { clock, shared })
     }
 
@@ -60,6 +61,19 @@ impl Ticks {
         }
         AtWork(&self.shared)
     }
+}
+
+/// Why there is no thread for `what`, by the limits that are in the way.
+fn no_thread(what: &str, error: &io::Error) -> anyhow::Error {
+    let why = match error.kind() {
+        ErrorKind::WouldBlock => {
+            "the container may have no further thread; a server needs two processes or threads at least, by its limit \
+             of processes (pids) and RLIMIT_NPROC"
+        }
+        ErrorKind::OutOfMemory => "there is no room for a thread's stack within RLIMIT_DATA and RLIMIT_AS",
+        _ => return anyhow!("cannot start {what}: {error}"),
+    };
+    anyhow!("cannot start {what}: {why}: {error}")
 }
 
 fn tick(engine: &Engine, memory: &Memory, shared: &Shared) {

@@ -90,7 +90,7 @@ fn out_of_turn(said: Option<(Report, Vec<OwnedFd>)>) -> Error {
         None => {
             anyhow!(
                 "the container's process ended before its guest ran; was it killed, as by a seccomp profile, or out \
-                 of memory?"
+                 of memory, as by its limit or RLIMIT_DATA?"
             )
         }
     }

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use container::birth;
 use container::channel::Channel;
 use container::hooks::Starter;
 use container::inside::Inside;
@@ -142,10 +144,26 @@ fn box_and_load(
     let (listeners, stop) = give_up_power(workload, &guest, inheritance)?;
     steps.done("power given up");
     let equipment = Equipment { bound: Bound::in_file(bound), sockets: listeners.sockets()?, stop };
-    let loaded = mapped.load(guest, equipment);
-    let loaded = loaded.with_context(|| format!("cannot run {:?}", workload.entrypoint.path))?;
+    let name = &workload.entrypoint.path;
+    let loaded = telling(line, name, || mapped.load(guest, equipment));
+    let loaded = loaded.with_context(|| format!("cannot run {name:?}"))?;
     steps.done("linked");
     Ok(Ready { loaded, starter, listeners, wanted })
+}
+
+/// What `load` answers. If it panics that is told, and the process ends, before anything unwinds: a runtime of which the
+/// kernel refused some threads would wait for the others, and they for ever.
+fn telling<T>(line: &Channel, name: &str, load: impl FnOnce() -> T) -> T {
+    let Ok(told) = line.as_fd().try_clone_to_owned() else { return load() };
+    let (told, name) = (Channel::from(told), name.to_owned());
+    panic::set_hook(Box::new(move |info| {
+        let words = info.payload_as_str().unwrap_or("it panicked");
+        birth::exit_now(report_failure(&told, anyhow!("cannot run {name:?}: {words}")));
+    }));
+    let loaded = load();
+    // Drops the other one, and with it its end of the line.
+    let _ = panic::take_hook();
+    loaded
 }
 
 /// Binds the guest's addresses, with root's power only where the spec lends it, and gives up what power there is.
