@@ -13,9 +13,10 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::docker::Dockerd;
 use crate::net::Net;
 use crate::process::{poll, run};
-use crate::scope::{CRI, MARK, Scope};
+use crate::scope::{CRI, DOCKER, MARK, Scope};
 use crate::versions::{Install, Shim};
 use crate::{config, image, interrupt};
 
@@ -35,6 +36,8 @@ pub struct Containerd {
     pub scope: Scope,
     /// Its network, where it is not the machine's: that of one with Kubernetes' interface.
     pub net: Option<Net>,
+    /// The dockerd on it, where there is one.
+    pub(crate) docker: Option<Dockerd>,
     child: Mutex<Option<Child>>,
     /// Shim sockets that were dead already when it started: not its business.
     others: Vec<PathBuf>,
@@ -62,6 +65,18 @@ impl Containerd {
         Self::start_in(scope, &text, install, shim)
     }
 
+    /// Starts `install` in a folder and a network of its own, and a dockerd on it.
+    ///
+    /// # Errors
+    /// When one of them does not come up, with what it logged.
+    pub fn start_with_docker(install: &Install, shim: &Shim) -> Result<Self> {
+        let scope = Scope::of(process::id(), &format!("{}{DOCKER}", digits(install)));
+        let text = config::plain(&scope.dir);
+        let mut daemon = Self::start_in(scope, &text, install, shim)?;
+        daemon.docker = Some(Dockerd::start(&daemon)?);
+        Ok(daemon)
+    }
+
     fn start_in(scope: Scope, config: &str, install: &Install, shim: &Shim) -> Result<Self> {
         interrupt::sweep_later(&scope);
         for folder in ["bin", "log", "fifo", "tmp", PLUGINS] {
@@ -74,9 +89,9 @@ impl Containerd {
         if let Some(options) = shim.driver.options() {
             fs::write(scope.dir.join(OPTIONS), options)?;
         }
-        let net = scope.is_cri().then(|| Net::make(&scope.dir.join("net"))).transpose()?;
+        let net = scope.has_net().then(|| Net::make(&scope.dir.join("net"))).transpose()?;
         let (install, shim, others) = (install.clone(), shim.clone(), scope.dead_sockets());
-        let daemon = Self { install, shim, scope, net, child: Mutex::default(), others };
+        let daemon = Self { install, shim, scope, net, docker: None, child: Mutex::default(), others };
         daemon.resume()?;
         Ok(daemon)
     }
@@ -115,19 +130,11 @@ impl Containerd {
     /// When it does not answer, with what it logged.
     pub fn resume(&self) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.log_path())?;
-        let bin = &self.install.bin;
-        let mut path = env::join_paths([&self.scope.dir.join("bin"), bin])?;
-        path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        let program = bin.join("containerd");
-        let mut child = match &self.net {
-            Some(net) => net.command(&program),
-            None => Command::new(&program),
-        };
-        let mut child = child
+        let program = self.install.bin.join("containerd");
+        let mut child = self
+            .service(&program)?
             .arg("--config")
             .arg(self.scope.dir.join("config.toml"))
-            .env("PATH", path)
-            .env(MARK, &self.scope.tag)
             .env("LIGHTER_CACHE", self.cache())
             .env("WASMEDGE_PLUGIN_PATH", self.scope.dir.join(PLUGINS))
             .env("TMPDIR", self.scope.dir.join("tmp"))
@@ -146,6 +153,18 @@ impl Containerd {
         });
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         up.with_context(|| self.log_tail(0))
+    }
+
+    /// A service of the scope's that becomes `program`: in its network, marked, and with our shim before all others.
+    pub(crate) fn service(&self, program: &Path) -> Result<Command> {
+        let mut path = env::join_paths([&self.scope.dir.join("bin"), &self.install.bin])?;
+        path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let mut command = match &self.net {
+            Some(net) => net.command(program),
+            None => Command::new(program),
+        };
+        command.env("PATH", path).env(MARK, &self.scope.tag);
+        Ok(command)
     }
 
     /// Starts it again when it ended by itself; whether it did.
@@ -205,7 +224,8 @@ impl Drop for Containerd {
         if let Err(error) = self.scope.sweep() {
             eprintln!("cleaning up after containerd {}: {error:#}", self.install.version);
         }
-        // Killed by the sweep; only its zombie is left to collect.
+        // Killed by the sweep; only their zombies are left to collect.
+        drop(self.docker.take());
         if let Some(mut child) = self.child.lock().unwrap_or_else(PoisonError::into_inner).take() {
             drop(child.wait());
         }

@@ -1,7 +1,7 @@
 //! End-to-end tests on real, private containerds: what they need, not what they check.
 //!
 //! `versions` finds the containerds and the shim, `containerd` runs one of them on an `image`,
-//! `ctr` drives it, or `cri` as the kubelet does, `kubelet` makes pods of YAML, `http` speaks to what it serves,
+//! `ctr` drives it, or `docker`, or `cri` as the kubelet does, `kubelet` makes pods of YAML, `http` speaks to what it serves,
 //! `kernel` says what became of a process, `census` counts what is left behind,
 //! `runner` turns scenarios into lines. The scenarios themselves are in `tests/e2e`. Nothing here knows how the shim is built.
 
@@ -13,6 +13,7 @@ pub mod containerd;
 pub mod cri;
 pub mod ctr;
 pub mod dns;
+pub mod docker;
 pub mod examples;
 pub mod exec;
 pub mod guests;

@@ -10,7 +10,7 @@ use anyhow::{Error, Result, anyhow};
 use crate::census::Census;
 use crate::containerd::Containerd;
 use crate::unfit;
-use crate::versions::{Install, Shim};
+use crate::versions::{self, Install, Shim};
 
 /// What runs on each containerd.
 pub struct Scenario {
@@ -18,10 +18,21 @@ pub struct Scenario {
     pub name: String,
     /// Whether it only makes sense on our shim: it runs Wasm or asks what only ours answers.
     pub ours: bool,
-    /// Whether it runs on a containerd with Kubernetes' interface.
-    pub cri: bool,
+    /// What it drives containerd by.
+    pub by: By,
     /// What it does and what it measured, which may be nothing; an error is a failure.
     pub check: Check,
+}
+
+/// What containers are asked for by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// `ctr`, or the shim's own protocol.
+    Ctr,
+    /// Kubernetes' interface, as the kubelet uses it.
+    Cri,
+    /// `docker`, by way of a dockerd.
+    Docker,
 }
 
 /// What a scenario does on one containerd.
@@ -48,7 +59,7 @@ impl Scenario {
     /// A scenario for any runtime.
     pub fn any(name: impl Into<String>, check: impl Fn(&Containerd) -> Result<()> + 'static) -> Self {
         let check = move |daemon: &Containerd| check(daemon).map(|()| String::new());
-        Self { name: name.into(), ours: false, cri: false, check: Box::new(check) }
+        Self { name: name.into(), ours: false, by: By::Ctr, check: Box::new(check) }
     }
 
     /// A scenario for our shim only.
@@ -61,7 +72,7 @@ impl Scenario {
         name: impl Into<String>,
         check: impl Fn(&Containerd) -> Result<String> + 'static,
     ) -> Self {
-        Self { name: name.into(), ours: true, cri: false, check: Box::new(check) }
+        Self { name: name.into(), ours: true, by: By::Ctr, check: Box::new(check) }
     }
 }
 
@@ -101,18 +112,25 @@ impl Filter {
 
 impl Verdict {
     /// Runs every scenario the filter lets through on one version of containerd: first those that run
-    /// on a plain one, then those that need Kubernetes' interface. `prepare` brings them up, and is
-    /// told which.
+    /// on a plain one, then those that need Kubernetes' interface, then Docker's. `prepare` brings them up,
+    /// and is told which.
     pub fn run(
         &mut self,
         install: &Install,
         shim: &Shim,
         scenarios: &[&Scenario],
-        prepare: impl Fn(&Install, bool) -> Result<Containerd>,
+        prepare: impl Fn(&Install, By) -> Result<Containerd>,
     ) {
-        for cri in [false, true] {
-            let of_kind: Vec<_> = scenarios.iter().copied().filter(|scenario| scenario.cri == cri).collect();
-            self.run_on(install, shim, &of_kind, |install| prepare(install, cri));
+        for by in [By::Ctr, By::Cri, By::Docker] {
+            let of_kind: Vec<_> = scenarios.iter().copied().filter(|scenario| scenario.by == by).collect();
+            if by == By::Docker
+                && !of_kind.is_empty()
+                && let Err(why) = versions::docker(install)
+            {
+                self.skip(&format!("{} with Docker … skipped: {why:#}", install.version), of_kind.len());
+                continue;
+            }
+            self.run_on(install, shim, &of_kind, |install| prepare(install, by));
         }
     }
 
@@ -193,8 +211,10 @@ fn guarded(scenario: &Scenario, daemon: &Containerd) -> Result<String> {
     let checked = catch_unwind(AssertUnwindSafe(|| (scenario.check)(daemon)))
         .unwrap_or_else(|panic| Err(words(panic.as_ref())));
     let held = checked.and_then(|measured| before.settled(daemon).map(|()| measured));
-    if !scenario.cri {
-        daemon.clear()?;
+    match scenario.by {
+        By::Ctr => daemon.clear()?,
+        By::Docker => daemon.clear_docker()?,
+        By::Cri => {}
     }
     held
 }

@@ -25,6 +25,8 @@ pub(crate) const SOCKETS: &str = "/run/containerd/s";
 const UNITS: &str = "/run/systemd/transient";
 /// How the names of the folders of containerds with Kubernetes' interface end.
 pub(crate) const CRI: &str = "cri";
+/// How the names of the folders of containerds with a dockerd end.
+pub(crate) const DOCKER: &str = "docker";
 /// The namespace of containerd that Kubernetes' interface is bound to.
 const KUBERNETES: &str = "k8s.io";
 /// Where CNI keeps the results of its plug-ins, whatever containerd's own folders are.
@@ -73,6 +75,11 @@ impl Scope {
     /// Whether it is one with Kubernetes' interface.
     pub fn is_cri(&self) -> bool {
         self.namespace == KUBERNETES
+    }
+
+    /// Whether what is started in it has a network of its own.
+    pub(crate) fn has_net(&self) -> bool {
+        self.is_cri() || self.tag.ends_with(DOCKER)
     }
 
     /// Every live process of the scope.

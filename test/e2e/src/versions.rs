@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use std::{env, fs};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::cgroups::Driver;
 
@@ -84,6 +85,32 @@ pub fn installed() -> Result<(Vec<Install>, Vec<String>)> {
         bail!("no containerd to test with: {}", missing.join("; "));
     }
     Ok((installs, missing))
+}
+
+/// The folder with the dockerd and the docker that go with `install`: the older one with containerd 1, the newer one
+/// with 2.
+///
+/// # Errors
+/// Says why there is none.
+pub fn docker(install: &Install) -> Result<PathBuf> {
+    static BROUGHT: LazyLock<Result<(), String>> = LazyLock::new(|| {
+        let folder = target().map_err(|error| error.to_string())?.join("docker");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/docker.sh");
+        let status = Command::new(&script).arg(&folder).stdout(std::process::Stdio::null()).status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            other => Err(format!("{}: {other:?}", script.display())),
+        }
+    });
+    BROUGHT.as_ref().map_err(|why| anyhow!("{why}"))?;
+    let suite = if install.asks() { "sid" } else { "trixie" };
+    let folder = target()?.join("docker");
+    let bin = folder.join(suite).join("bin");
+    if !bin.join("dockerd").is_file() {
+        let missing = fs::read_to_string(folder.join("missing")).unwrap_or_default();
+        bail!("there is no Docker of Debian {suite}: {}", missing.trim().replace('\n', "; "));
+    }
+    Ok(bin)
 }
 
 impl Shim {

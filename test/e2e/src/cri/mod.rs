@@ -28,7 +28,7 @@ use tower::service_fn;
 use crate::containerd::Containerd;
 use crate::image;
 use crate::process::{LIMIT, poll};
-use crate::runner::Scenario;
+use crate::runner::{By, Scenario};
 
 /// A connection to the interface.
 pub struct Cri<'a> {
@@ -191,7 +191,7 @@ fn answer<T>(answered: Result<Response<T>, Status>) -> Result<T> {
 
 /// A scenario on a containerd with Kubernetes' interface, for any runtime; whatever it did, no pod is left.
 pub fn any(name: impl Into<String>, check: impl Fn(&Cri<'_>) -> Result<()> + 'static) -> Scenario {
-    Scenario { cri: true, ..Scenario::any(name, move |daemon| cleared(daemon, &check)) }
+    Scenario { by: By::Cri, ..Scenario::any(name, move |daemon| cleared(daemon, &check)) }
 }
 
 /// The same for our shim only.

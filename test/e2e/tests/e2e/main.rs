@@ -4,6 +4,7 @@
 //! make test                                               everything, with all other tests
 //! cargo test --release --workspace --test e2e -- 1.7 hello '!p2'  one version, names with `hello`, without `p2`
 //! … -- cri-                                      in pods, through Kubernetes' interface; the others use ctr
+//! … -- docker-                                   by docker, on a dockerd of the tests' own
 //! LIGHTER_SHIM=path …                            another binary than the one built beside it
 //! LIGHTER_E2E_RUNTIME=io.containerd.wasmedge.v1 …  the shim by the name under which it prefers another engine
 //! LIGHTER_E2E_RUNTIME=io.containerd.runc.v2 …    tests the tests: what runc does must pass
@@ -23,6 +24,7 @@ mod crash;
 mod cri;
 mod data;
 mod devices;
+mod docker;
 mod engines;
 mod erofs;
 mod examples;
@@ -53,7 +55,7 @@ use anyhow::{Context as _, Result, bail};
 use conformance::{Case, User};
 use e2e::containerd::Containerd;
 use e2e::rootfs::{self, Node};
-use e2e::runner::{Filter, Scenario, Verdict, say};
+use e2e::runner::{By, Filter, Scenario, Verdict, say};
 use e2e::scope::Scope;
 use e2e::versions::{self, Install, Shim};
 use e2e::{image, interrupt};
@@ -89,7 +91,7 @@ fn run() -> Result<bool> {
     let mut verdict = Verdict::default();
     missing.iter().for_each(|why| verdict.skip(&format!("skipped: {why}"), chosen.len()));
     for install in installs.iter().filter(|install| filter.version(&install.version)) {
-        verdict.run(install, &shim, &chosen, |install, cri| prepare(install, &shim, cri, &nodes, &users));
+        verdict.run(install, &shim, &chosen, |install, by| prepare(install, &shim, by, &nodes, &users));
     }
     Ok(verdict.end())
 }
@@ -126,26 +128,32 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(soak::scenarios());
     scenarios.extend(examples::scenarios());
     scenarios.extend(cri::scenarios());
+    scenarios.extend(docker::scenarios());
     scenarios
 }
 
 /// A containerd with the test image in it, and the image's files beside it.
-fn prepare(install: &Install, shim: &Shim, cri: bool, nodes: &[Node], users: &[User]) -> Result<Containerd> {
-    let daemon = match cri {
-        true => Containerd::start_with_cri(install, shim)?,
-        false => Containerd::start(install, shim)?,
+fn prepare(install: &Install, shim: &Shim, by: By, nodes: &[Node], users: &[User]) -> Result<Containerd> {
+    let daemon = match by {
+        By::Ctr => Containerd::start(install, shim)?,
+        By::Cri => Containerd::start_with_cri(install, shim)?,
+        By::Docker => Containerd::start_with_docker(install, shim)?,
     };
     rootfs::unpack(nodes, &daemon.rootfs()).context("unpacking the test image")?;
     let archive = daemon.scope.dir.join("image.tar");
     image::write(nodes, users, &archive)?;
     daemon.import(&archive)?;
-    if cri {
+    if by == By::Cri {
         let archive = daemon.scope.dir.join("examples.tar");
         let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
         image::write_examples(&e2e::examples::images(&guests)?, &archive)?;
         daemon.import(&archive)?;
     }
-    let pods = if cri { ", in pods" } else { "" };
-    say(&format!("containerd {} with {}{pods}", install.release, shim.runtime));
+    let client = match by {
+        By::Ctr => "",
+        By::Cri => ", in pods",
+        By::Docker => ", by Docker",
+    };
+    say(&format!("containerd {} with {}{client}", install.release, shim.runtime));
     Ok(daemon)
 }
