@@ -215,7 +215,7 @@ fn port(daemon: &Containerd) -> Result<()> {
     let net = daemon.net.as_ref().context("a dockerd without a network of its own")?;
     let mut get = net.command("busybox".as_ref());
     get.args(["wget", "-q", "-O", "-", "http://127.0.0.1:8099/"]);
-    poll("an answer", LIMIT, || Ok((run(&mut get)?.stdout == "hello").then_some(())))?;
+    poll("an answer", LIMIT, || Ok((run(&mut get)?.stdout.trim() == "hello").then_some(())))?;
     removed(daemon)
 }
 
