@@ -118,19 +118,27 @@ pub(crate) fn build(workload: &Workload, trees: Trees, place: &Path) -> anyhow::
                 without_devices(&tree)?;
             }
             let target = find_or_make(&root, volume.destination(), kind.is_dir())?;
-            let word = |is_folder: bool| if is_folder { "folder" } else { "file" };
-            let (ours, theirs) = (kind.is_dir(), kind_of(&target)?.is_dir());
-            ensure!(
-                ours == theirs,
-                "not a directory: the volume is a {}, and the image has a {} there",
-                word(ours),
-                word(theirs)
-            );
+            check_kinds(kind.is_dir(), kind_of(&target)?.is_dir())?;
             Ok(trees::attach_onto(&tree, &target)?)
         };
         mounted().with_context(|| format!("cannot mount {}", volume.destination().display()))?;
     }
     Ok(root)
+}
+
+/// Checks that a volume and what it is to lie over are both folders, or neither. In words that Docker knows.
+///
+/// # Errors
+/// Says which is what.
+pub(crate) fn check_kinds(volume_is_folder: bool, folder_is_there: bool) -> anyhow::Result<()> {
+    let word = |is_folder: bool| if is_folder { "folder" } else { "file" };
+    ensure!(
+        volume_is_folder == folder_is_there,
+        "not a directory: the volume is a {}, and the image has a {} there",
+        word(volume_is_folder),
+        word(folder_is_there)
+    );
+    Ok(())
 }
 
 /// The /dev of every guest. In a user namespace, which may make no devices, the host's are shown.

@@ -14,8 +14,9 @@ use oci_spec::runtime::{Mount, Spec};
 use workload::Workload;
 
 use crate::idmap::IdMaps;
-use crate::mounts::{is_bind, propagation_of};
+use crate::mounts::{self, is_bind, propagation_of};
 use crate::namespaces::Namespaces;
+use crate::rootfs::find_in;
 use crate::trees::{self, Depth};
 
 /// A folder of the host's, covered in the namespace of the one who stages.
@@ -76,6 +77,25 @@ pub(crate) fn volumes(workload: &Workload) -> anyhow::Result<Vec<(usize, PathBuf
         staged.push((at, place));
     }
     Ok(staged)
+}
+
+/// Checks that each bind of `workload` finds its own kind in the image, for when libcontainer could not lay one out, of
+/// which it says no more.
+///
+/// # Errors
+/// Names the first that does not.
+pub(crate) fn check_kinds(workload: &Workload) -> anyhow::Result<()> {
+    for mount in workload.spec.mounts().iter().flatten().filter(|mount| is_bind(mount)) {
+        let path = mount.destination();
+        let source = workload.bundle.join(mount.source().as_deref().unwrap_or(Path::new("")));
+        let below = path.strip_prefix("/").unwrap_or(path);
+        let there = find_in(&workload.rootfs(), below).and_then(|found| found.metadata());
+        if let (Ok(ours), Ok(theirs)) = (source.metadata(), there) {
+            mounts::check_kinds(ours.is_dir(), theirs.is_dir())
+                .with_context(|| format!("cannot mount {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A file system that only this namespace sees, and that any user may pass through.

@@ -49,8 +49,11 @@ pub fn create(workload: &Workload, stdio: [OwnedFd; 3]) -> anyhow::Result<(i32, 
     spec::write(workload, &bundle, &stage::volumes(workload)?)?;
     keyring::join(workload)?;
     let console = if workload.terminal() { Some(Console::listen(&bundle)?) } else { None };
-    let container = build(workload, stdio, console.as_ref().map(|console| console.path.clone()))
-        .map_err(|error| anyhow!("cannot create the container: {}", sentence(&error)))?;
+    let built = build(workload, stdio, console.as_ref().map(|console| console.path.clone()));
+    let container = built.or_else(|error| {
+        stage::check_kinds(workload)?;
+        Err(anyhow!("cannot create the container: {}", sentence(&error)))
+    })?;
     let pid = container.pid().context("libcontainer made a container without a process")?.as_raw();
     if Namespaces::of(&workload.spec).new_network() {
         bring_up_loopback(pid).context("cannot bring up the loopback interface")?;

@@ -139,9 +139,11 @@ fn other_kind(daemon: &Containerd) -> Result<()> {
     let file = daemon.scope.dir.join("tmp/file");
     fs::write(&file, "")?;
     let folder = daemon.scope.dir.join("tmp");
-    for (source, path) in [(&file, "/guests"), (&folder, "/secret")] {
+    for (source, path, guest) in
+        [(&file, "/nodes", Guest::Wasm), (&folder, "/secret", Guest::Wasm), (&file, "/nodes", Guest::Native)]
+    {
         let bind = format!("{}:{path}", source.display());
-        let refused = runs(daemon, &["--volume", &bind], Guest::Wasm.hello())?.exits(125)?;
+        let refused = runs(daemon, &["--volume", &bind], guest.hello())?.exits(125)?;
         refused.complains(path)?.complains("Are you trying to mount a directory onto a file")?;
     }
     Ok(())
