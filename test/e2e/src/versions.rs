@@ -103,7 +103,7 @@ pub fn docker(install: &Install) -> Result<PathBuf> {
         }
     });
     BROUGHT.as_ref().map_err(|why| anyhow!("{why}"))?;
-    let suite = if install.asks() { "sid" } else { "trixie" };
+    let suite = if number(&install.release) >= number("2.0") { "sid" } else { "trixie" };
     let folder = target()?.join("docker");
     let bin = folder.join(suite).join("bin");
     if !bin.join("dockerd").is_file() {

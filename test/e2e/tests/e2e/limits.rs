@@ -25,6 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(both("metrics", metrics));
     scenarios.extend(both("metrics-after-exit", metrics_after_exit));
     scenarios.push(Scenario::any("native-oom", oom));
+    scenarios.push(Scenario::ours("wasm-oom", wasm_oom));
     scenarios.push(Scenario::ours("wasm-grow-refused", grow_refused));
     scenarios.push(Scenario::ours("wasm-small-address-space", small_address_space));
     scenarios.push(Scenario::ours("wasm-checkpoint", |daemon| checkpoint(daemon, Guest::Wasm)));
@@ -129,6 +130,29 @@ fn oom(daemon: &Containerd) -> Result<()> {
     let run = daemon.run("greedy").flag("--memory-limit", &(16 << 20).to_string());
     run.args(&greedy).finish()?.exits(137)?;
     listener.hears("greedy", &["/tasks/create", "/tasks/start", "/tasks/oom", "/tasks/exit"])
+}
+
+/// So it is where a guest traps because its limit refused it memory, and the figures count it; one that is refused, and
+/// ends in its own way, ran out of nothing.
+fn wasm_oom(daemon: &Containerd) -> Result<()> {
+    let listener = Listener::start(daemon)?;
+    let limited = |id: &str, guest: &'static [&'static str]| {
+        daemon.run(id).flag("--memory-limit", &(32 << 20).to_string()).args(guest)
+    };
+    limited("greedy", &["/cases/memory-trap.wasm"]).detach_to("file:///dev/null")?;
+    daemon.becomes("greedy", "STOPPED")?;
+    let told = daemon.metrics("greedy")?;
+    let kills = told.pointer("/memory_oom_control/oom_kill").or(told.pointer("/memory_events/oom_kill"));
+    ensure!(kills.and_then(Value::as_u64) == Some(1), "no want of memory in {told}");
+    daemon.delete_task("greedy", 134)?;
+    daemon.delete_container("greedy")?;
+    listener.hears("greedy", &["/tasks/create", "/tasks/start", "/tasks/oom", "/tasks/exit"])?;
+    limited("modest", &["/cases/memory-bound.wasm"]).finish()?.ok()?;
+    limited("faulty", &["/cases/trap.wasm"]).finish()?.exits(134)?;
+    for id in ["modest", "faulty"] {
+        listener.hears(id, &["/tasks/create", "/tasks/start", "/tasks/exit"])?;
+    }
+    Ok(())
 }
 
 /// A guest that takes, and uses, all it is given is told no before the kernel has to kill it.
