@@ -86,7 +86,8 @@ impl Guest {
 }
 
 /// The built guests the scenarios use, by the name of their folder.
-const BUILT: [&str; 15] = [
+const BUILT: [&str; 16] = [
+    "command-p3",
     "http-all",
     "http-hello",
     "http-p3",

@@ -1,8 +1,9 @@
 //! Scenarios that an engine cannot pass, by its design: each is named with its reason, and counted as skipped.
 
 /// The engine, a part of the scenarios' names, and why.
-const UNFIT: [(&str, &str, &str); 21] = [
+const UNFIT: [(&str, &str, &str); 23] = [
     ("wasmedge", "-p2", COMPONENTS),
+    ("wasmedge", "wasm-p3-", COMPONENTS),
     ("wasmedge", "http-", COMPONENTS),
     ("wasmedge", "sockets-names-", COMPONENTS),
     ("wasmedge", "sockets-egress-env", COMPONENTS),
@@ -21,6 +22,7 @@ const UNFIT: [(&str, &str, &str); 21] = [
     ("wasmedge", "wasm-small-address-space", "it takes 12 GiB of addresses for each memory"),
     ("wasmedge", "wasm-stack-limit", "it leaves the depth of calls to the kernel, which ends the guest"),
     ("wasmedge", "example-", "its command names the default runtime"),
+    ("wasmedge", "docker-", "it asks as containerd does, and has been tested so with the default runtime"),
     ("wasmedge", "load-", "its bounds are those of the default daemon"),
     ("wasmedge", "soak-", "its bounds are those of the default daemon"),
 ];

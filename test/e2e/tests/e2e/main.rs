@@ -19,6 +19,7 @@ mod bad;
 mod binary;
 mod births;
 mod cache;
+mod commands03;
 mod compiling;
 mod crash;
 mod cri;
@@ -123,6 +124,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(pod::scenarios());
     scenarios.extend(profile::scenarios());
     scenarios.extend(crash::scenarios());
+    scenarios.extend(commands03::scenarios());
     scenarios.extend(load::scenarios());
     scenarios.extend(survival::scenarios());
     scenarios.extend(soak::scenarios());
