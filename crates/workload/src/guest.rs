@@ -136,7 +136,7 @@ fn outbound(wishes: &Wishes<'_>) -> Result<Outbound, OutboundError> {
     if narrows { Outbound::parse(rules, None)?.narrowed(lookup) } else { Outbound::parse(rules, lookup) }
 }
 
-/// `/`, then every mount that is a volume of the user's.
+/// `/`, the devices where nothing else can be written to, then every mount that is a volume of the user's.
 fn preopens(workload: &Workload) -> Vec<Preopen> {
     let access = |readonly| if readonly { Access::ReadOnly } else { Access::ReadWrite };
     let root = Preopen { path: "/".into(), access: access(workload.readonly_rootfs()) };
@@ -146,7 +146,9 @@ fn preopens(workload: &Workload) -> Vec<Preopen> {
         path: Path::new("/").join(mount.destination()),
         access: access(has_option(mount, &["ro", "rro"]) || workload.believes(mount.destination())),
     });
-    std::iter::once(root).chain(volumes).collect()
+    // A device can be written to on a root that cannot.
+    let devices = || Preopen { path: "/dev".into(), access: Access::ReadWrite };
+    std::iter::once(root).chain(workload.readonly_rootfs().then(devices)).chain(volumes).collect()
 }
 
 /// Whether a mount carries a user's data, rather than a view of the kernel that a guest has no use for.

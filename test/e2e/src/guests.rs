@@ -306,6 +306,7 @@ const UNLISTEN: &str = r#"(module
 
 /// Polls its stdin and its listeners at once, and says what happens.
 const WATCH: &str = include_str!("guests/watch.wat");
+const NULL: &str = include_str!("guests/null.wat");
 
 /// The bytes of `hello`.
 ///
@@ -331,6 +332,7 @@ pub fn all(folder: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
         ("hosts", HOSTS),
         ("import", IMPORT),
         ("make", MAKE),
+        ("null", NULL),
         ("opens", OPENS),
         ("ready", READY),
         ("secret", SECRET),

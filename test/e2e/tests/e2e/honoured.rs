@@ -43,6 +43,9 @@ pub fn scenarios() -> Vec<Scenario> {
         scenarios.push(Scenario::ours(format!("wasm-file-mount-{name}"), check));
     }
     scenarios.push(Scenario::ours("wasm-mount-kinds", mount_kinds));
+    scenarios.push(Scenario::ours("wasm-read-only-devices", |daemon| {
+        daemon.run("thrower").read_only().args(&["/guests/null.wasm"]).finish()?.ok().map(drop)
+    }));
     scenarios.push(Scenario::ours("wasm-volume-at-dev-shm", |daemon| {
         let folder = shared_folder(daemon, "dev-shm")?;
         fs::write(folder.join("note"), "")?;
