@@ -30,6 +30,7 @@ mod engines;
 mod erofs;
 mod examples;
 mod exec;
+mod faults;
 mod honoured;
 mod http;
 mod jail;
@@ -127,6 +128,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(commands03::scenarios());
     scenarios.extend(load::scenarios());
     scenarios.extend(survival::scenarios());
+    scenarios.extend(faults::scenarios());
     scenarios.extend(soak::scenarios());
     scenarios.extend(examples::scenarios());
     scenarios.extend(cri::scenarios());
