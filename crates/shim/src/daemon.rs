@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use ttrpc::asynchronous::{Server, Service};
 
 use crate::apart::{STACK, THREADS};
+use crate::asker::Asker;
 use crate::events::Events;
 use crate::nursery::{self, Nursery};
 use crate::rpc::TaskApi;
@@ -40,6 +41,8 @@ pub(crate) struct Daemon {
     pub events: Events,
     /// containerd's namespace.
     pub namespace: String,
+    /// Whether anything was ever to be created here.
+    pub asked: AtomicBool,
     shutdown: Notify,
     shutdown_asked: AtomicBool,
 }
@@ -81,6 +84,7 @@ fn listen(flags: &Flags) -> anyhow::Result<()> {
     let listener = UnixListener::from(fcntl_dupfd_cloexec(stdin(), FIRST_FREE)?);
     let address = listener.local_addr().context("standard input is no socket")?;
     let socket = address.as_pathname().context("the socket has no path")?;
+    let asker = Asker::find();
     detach()?;
     // Before the runtime: a fork is only sound while there is one thread.
     let forked = nursery::fork(socket)?;
@@ -98,11 +102,13 @@ fn listen(flags: &Flags) -> anyhow::Result<()> {
         serve(
             listener,
             socket,
+            asker,
             Daemon {
                 nursery,
                 tasks: Tasks::default(),
                 events,
                 namespace: flags.namespace.clone(),
+                asked: AtomicBool::new(false),
                 shutdown: Notify::new(),
                 shutdown_asked: AtomicBool::new(false),
             },
@@ -126,7 +132,12 @@ fn detach() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(listener: UnixListener, socket: &Path, daemon: Daemon) -> anyhow::Result<()> {
+async fn serve(
+    listener: UnixListener,
+    socket: &Path,
+    asker: Option<Asker>,
+    daemon: Daemon,
+) -> anyhow::Result<()> {
     let daemon = Arc::new(daemon);
     listener.set_nonblocking(true)?;
     #[expect(unsafe_code, reason = "ttrpc takes the listener as a number")]
@@ -135,11 +146,24 @@ async fn serve(listener: UnixListener, socket: &Path, daemon: Daemon) -> anyhow:
     let mut server = server.map_err(io::Error::other)?.register_service(services(&daemon));
     server.start().await.map_err(io::Error::other).context("cannot serve ttrpc")?;
     tokio::spawn(keep_namespace(Arc::clone(&daemon)));
+    if let Some(asker) = asker {
+        tokio::spawn(end_if_forgotten(Arc::clone(&daemon), asker));
+    }
     daemon.shutdown.notified().await;
     // First, so that a `start` from here on makes a daemon of its own instead of finding a dying one.
     socket::with_lock(socket, || std::fs::remove_file(socket)).context("cannot remove the socket")?;
     daemon.events.flush().await;
     server.shutdown().await.map_err(io::Error::other).context("cannot stop the server")
+}
+
+/// A daemon that was asked for nothing when its containerd is gone ends, and nothing is left of it.
+async fn end_if_forgotten(daemon: Arc<Daemon>, asker: Asker) {
+    let Some(bundle) = asker.gone().await else { return };
+    if !daemon.asked.load(Ordering::Relaxed) {
+        log::info!("containerd was gone before it asked for anything: this daemon ends");
+        bundle.remove();
+        daemon.shutdown.notify_one();
+    }
 }
 
 /// Without it other pods start as slowly as this one did.

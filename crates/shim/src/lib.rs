@@ -10,6 +10,7 @@
 //! (it hands the listening socket to the ttrpc server) and in `awaited` (descriptors under tokio).
 
 mod apart;
+mod asker;
 mod awaited;
 mod bootstrap;
 mod code;

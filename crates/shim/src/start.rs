@@ -17,7 +17,7 @@ use workload::{Options, Pod};
 
 use crate::bootstrap::Bootstrap;
 use crate::socket::listen;
-use crate::{companion, options};
+use crate::{asker, companion, options};
 
 /// Prints the address, version 2 style: a plain line, which every containerd since 1.6 takes.
 ///
@@ -100,6 +100,8 @@ fn begin(listener: UnixListener, options: &Options) -> anyhow::Result<()> {
             daemon.env(PLUGINS, path);
         }
         daemon.env(ONE_HEAP.0, ONE_HEAP.1);
+        let containerd = rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get());
+        daemon.env(asker::VARIABLE, containerd.to_string());
         daemon.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null());
         daemon.spawn().map(drop)
     })

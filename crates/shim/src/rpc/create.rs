@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
 use container::birth::Born;
@@ -36,6 +37,7 @@ use crate::task::{Kind, Process, Task};
 /// Makes the container and announces it.
 pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<CreateTaskResponse> {
     let id = request.id.clone();
+    daemon.asked.store(true, Ordering::Relaxed);
     if !daemon.tasks.reserve(&id) {
         return Err(status(Code::ALREADY_EXISTS, format!("container {id} exists already")));
     }

@@ -48,6 +48,24 @@ fn a_world_for_what_can_run() {
         Abi::Wasi03,
         Entry::Requests,
     );
+    check(
+        "(component (import \"wasi:cli/types@0.3.0\" (instance)) (instance $i) (export \"wasi:cli/run@0.3.0\" (instance $i)))",
+        None,
+        Abi::Wasi03,
+        Entry::Command,
+    );
+}
+
+#[test]
+fn what_has_several_calls_at_work_is_told_by_its_code() {
+    let made = |code: &str| {
+        let text = format!("(component {code} (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))");
+        detect(&text, None).unwrap()
+    };
+    assert!(made("(core func (canon task.cancel))").concurrent);
+    assert!(made("(component (core func (canon task.cancel)))").concurrent, "in what is nested, too");
+    let plain = "(component (type $r (resource (rep i32))) (core func (canon resource.new $r)))";
+    assert_eq!(made(plain), World::plain(Abi::Wasi02, Entry::Command));
 }
 
 #[test]
@@ -89,9 +107,8 @@ fn a_sentence_for_what_cannot() {
             "(component (import \"wasi:cli/types@0.3.0\" (instance)) (instance $i) (export \"{name}\" (instance $i)))"
         )
     };
-    for name in ["wasi:cli/run@0.3.0", "wasi:http/handler@0.4.0"] {
-        let words = format!("it exports {name}; what runs of WASI 0.3 is wasi:http/handler@0.3.0");
-        check(&exporting(name), None, &words);
+    for name in ["wasi:cli/run@0.4.0", "wasi:http/handler@0.4.0"] {
+        check(&exporting(name), None, &format!("it exports {name}, of a version that is not known here"));
     }
     for name in [
         "wasi:http/handler@0.3.0-rc-2026-01-06",

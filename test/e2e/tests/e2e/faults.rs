@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 /// How many clients there are, and for how long.
 const CLIENTS: usize = 4;
-const LASTS: Duration = Duration::from_secs(16);
+const LASTS: Duration = Duration::from_secs(10);
 /// How often a daemon is killed.
 const KILLS: Duration = Duration::from_millis(700);
 /// How long what was left may take to be removed.
@@ -26,7 +26,6 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::ours("faults-of-daemons", |daemon| mix(daemon, true, false)),
         Scenario::ours("faults-of-containerd", |daemon| mix(daemon, false, true)),
-        Scenario::ours("faults-of-both", |daemon| mix(daemon, true, true)),
     ]
 }
 
