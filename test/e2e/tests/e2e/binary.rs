@@ -57,7 +57,7 @@ fn alone(daemon: &Containerd) -> Result<()> {
 /// Copied alone it takes the daemon's program that is in `PATH`, if that is of its own build.
 fn copied(daemon: &Containerd) -> Result<()> {
     let binary = daemon.shim.binary.as_ref().context("the shim under test has no binary of ours")?;
-    let (copy, other) = (daemon.scope.dir.join("tmp/copied"), daemon.scope.dir.join("tmp/other"));
+    let (copy, other) = (daemon.scope.dir.join("tmp/copied"), daemon.scope.dir.join("tmp/strangers"));
     fs::create_dir(&copy)?;
     fs::create_dir(&other)?;
     let (shim, stranger) = (copy.join("containerd-shim-lighter-v1"), other.join("lighter-daemon"));

@@ -129,7 +129,7 @@ fn descriptors(daemon: &Containerd, entry: &str) -> Result<()> {
 /// Lists of processes show a guest's own arguments, environment and name. Of what containerd was given the daemon and the
 /// nursery have what they read, and no more.
 fn shown(daemon: &Containerd) -> Result<()> {
-    const HEARD: [&str; 3] = ["TTRPC_ADDRESS", "LIGHTER_CACHE", "MALLOC_ARENA_MAX"];
+    const HEARD: [&str; 4] = ["TTRPC_ADDRESS", "LIGHTER_CACHE", "LIGHTER_ASKER", "MALLOC_ARENA_MAX"];
     let args = ["/guests/ready.wasm", "one", "two three"];
     daemon.run("shown").env("SHOWN=yes no").args(&args).detach()?;
     let pid = daemon.task("shown")?.pid;
