@@ -20,17 +20,17 @@ const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// The process that asked, and what it made for that.
 pub struct Asker {
-    process: OwnedFd,
+    /// `None` when it is gone already.
+    process: Option<OwnedFd>,
     bundle: PathBuf,
     inode: u64,
 }
 
 impl Asker {
-    /// Whoever the environment names, and the working directory, which is the bundle. `None` when it is gone already, or
-    /// nobody is named.
+    /// Whoever the environment names, and the working directory, which is the bundle. `None` when nobody is named.
     pub fn find() -> Option<Self> {
         let pid = Pid::from_raw(std::env::var(VARIABLE).ok()?.parse().ok()?)?;
-        let process = pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?;
+        let process = pidfd_open(pid, PidfdFlags::NONBLOCK).ok();
         let bundle = std::env::current_dir().ok()?;
         let inode = fs::metadata(&bundle).ok()?.ino();
         Some(Self { process, bundle, inode })
@@ -39,8 +39,10 @@ impl Asker {
     /// Waits until it is gone and nothing of it can come any more. Returns what removes the bundle.
     pub async fn gone(self) -> Option<Bundle> {
         let Self { process, bundle, inode } = self;
-        let process: AsyncFd<_> = readable(process).ok()?;
-        process.readable().await.ok()?.retain_ready();
+        if let Some(process) = process {
+            let process: AsyncFd<_> = readable(process).ok()?;
+            process.readable().await.ok()?.retain_ready();
+        }
         sleep(ON_ITS_WAY).await;
         Some(Bundle { path: bundle, inode })
     }
