@@ -17,6 +17,7 @@ mod heaps;
 mod http;
 mod limits;
 mod lookup;
+mod paths;
 #[expect(unsafe_code, reason = "a descriptor is watched that nobody owns")]
 mod polled;
 mod preopens;
@@ -108,20 +109,26 @@ impl Engine for Wasmtime {
 
     fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
         let bounded = guest.stack.filter(|stack| *stack < settings::DEEPEST);
-        let own = match bounded {
+        let own = || match bounded {
             // There is one such guest in a process, and it lives as long.
-            Some(stack) => Box::leak(Box::new(Self::of(stack)?)),
-            None => self,
+            Some(stack) => Self::of(stack).map(|own| &*Box::leak(Box::new(own))),
+            None => Ok(self),
         };
         Ok(match guest.world.abi {
             _ if guest.world.serves() => Box::new(Incoming::map(code, guest)?),
-            Abi::Preview1 | Abi::Sockets => Box::new(own.preview1.of(code::module(&own.engine, code)?)),
+            Abi::Preview1 | Abi::Sockets => {
+                let own = own()?;
+                Box::new(own.preview1.of(code::module(&own.engine, code)?))
+            }
             abi if guest.world.concurrent => {
                 let engine = settings::concurrent(bounded.unwrap_or(settings::DEEPEST));
                 let engine = wasmtime::Engine::new(&engine).map_err(sentence)?;
                 Box::new(Once::of_its_own(code::component(&engine, code)?, abi)?)
             }
-            Abi::Wasi02 | Abi::Wasi03 => Box::new(own.once.of(code::component(&own.engine, code)?)),
+            Abi::Wasi02 | Abi::Wasi03 => {
+                let own = own()?;
+                Box::new(own.once.of(code::component(&own.engine, code)?))
+            }
         })
     }
 }

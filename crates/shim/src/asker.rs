@@ -1,11 +1,11 @@
 //! The containerd that asked for a daemon. Where it is gone before it asked the daemon for anything nobody ever will: the
 //! next one knows nothing of a daemon that came into being meanwhile.
 
-use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
@@ -37,14 +37,17 @@ impl Asker {
     }
 
     /// Waits until it is gone and nothing of it can come any more. Returns what removes the bundle.
-    pub async fn gone(self) -> Option<Bundle> {
+    ///
+    /// # Errors
+    /// When it cannot be awaited.
+    pub async fn gone(self) -> io::Result<Bundle> {
         let Self { process, bundle, inode } = self;
         if let Some(process) = process {
-            let process: AsyncFd<_> = readable(process).ok()?;
-            process.readable().await.ok()?.retain_ready();
+            let process: AsyncFd<_> = readable(process)?;
+            process.readable().await?.retain_ready();
         }
         sleep(ON_ITS_WAY).await;
-        Some(Bundle { path: bundle, inode })
+        Ok(Bundle { path: bundle, inode })
     }
 }
 

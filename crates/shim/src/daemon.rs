@@ -158,7 +158,10 @@ async fn serve(
 
 /// A daemon that was asked for nothing when its containerd is gone ends, and nothing is left of it.
 async fn end_if_forgotten(daemon: Arc<Daemon>, asker: Asker) {
-    let Some(bundle) = asker.gone().await else { return };
+    let bundle = match asker.gone().await {
+        Ok(bundle) => bundle,
+        Err(error) => return log::warn!("cannot await containerd's end: {error}"),
+    };
     if !daemon.asked.load(Ordering::Relaxed) {
         log::info!("containerd was gone before it asked for anything: this daemon ends");
         bundle.remove();

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use container::cgroup::Cgroup;
@@ -81,7 +83,7 @@ fn remove(workload: &Workload, record: &Record) {
     }
     if record.entered {
         tell(match record.native {
-            true => native::delete(workload),
+            true => delete_native(workload),
             false => Cgroup::of(workload).and_then(|cgroup| cgroup.remove()),
         });
     }
@@ -93,6 +95,19 @@ fn remove(workload: &Workload, record: &Record) {
         tell(hooks::run(workload, Moment::Stopped, pid));
     }
     tell(record::forget(&workload.bundle));
+}
+
+/// The daemon may have been killed while libcontainer was making the container, in processes of its own that go on. What
+/// they make is removed when the last of them is gone.
+fn delete_native(workload: &Workload) -> anyhow::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let (step, end) = (Duration::from_millis(10), Instant::now() + PATIENCE);
+    while record::is_held(&workload.bundle) && Instant::now() < end {
+        // Ends those of them that have come into the cgroup.
+        let _ = native::delete(workload);
+        sleep(step);
+    }
+    native::delete(workload)
 }
 
 /// Says on standard error, which containerd logs, what went wrong. The answer on standard output is due

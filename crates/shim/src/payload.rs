@@ -55,7 +55,7 @@ pub enum Request {
         /// Its whole environment.
         env: Vec<(String, String)>,
     },
-    /// A process that makes a native container. Descriptors: [`Workload`] as JSON, stdin, stdout, stderr.
+    /// A process that makes a native container. Descriptors: [`Workload`] as JSON, stdin, stdout, stderr, the held note.
     NativeCreate,
     /// A process that starts a native container. Descriptors: [`Workload`] as JSON.
     NativeStart,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use container::process::Identity;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use workload::{Options, Workload};
 
@@ -81,6 +83,25 @@ pub fn is_noted(bundle: &Path) -> bool {
     bundle.join(FILE).exists()
 }
 
+/// Holds the note for as long as the file is open in any process, or on its way to one.
+///
+/// # Errors
+/// Names the file.
+pub fn hold(bundle: &Path) -> anyhow::Result<File> {
+    let path = bundle.join(FILE);
+    let held = File::open(&path).and_then(|file| {
+        flock(&file, FlockOperation::LockShared)?;
+        Ok(file)
+    });
+    held.with_context(|| format!("cannot hold {}", path.display()))
+}
+
+/// Whether somebody holds it.
+pub fn is_held(bundle: &Path) -> bool {
+    let tried = File::open(bundle.join(FILE));
+    tried.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
+}
+
 /// Notes that nothing of the container is left, so that a later `delete` does nothing twice.
 ///
 /// # Errors
@@ -120,6 +141,12 @@ mod tests {
         record.write(bundle.path()).unwrap();
         let read = Record::read(bundle.path()).unwrap().unwrap();
         assert!(read.mounted && read.options.root.is_empty());
+        let held = hold(bundle.path()).unwrap();
+        let further = held.try_clone().unwrap();
+        drop(held);
+        assert!(is_held(bundle.path()), "a copy of it counts");
+        drop(further);
+        assert!(!is_held(bundle.path()));
         forget(bundle.path()).unwrap();
         assert!(!is_noted(bundle.path()));
     }

@@ -12,6 +12,7 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 use container::cgroup::Folders;
 use containerd_shim::Flags;
+use rustix::process::Pid;
 use serde::Deserialize;
 use workload::{Options, Pod};
 
@@ -24,6 +25,7 @@ use crate::{asker, companion, options};
 /// # Errors
 /// When the bundle cannot be read or the socket not be made.
 pub fn start(flags: &Flags) -> anyhow::Result<()> {
+    let containerd = rustix::process::getppid();
     let bundle = env::current_dir().context("cannot tell the bundle's folder")?;
     let pod = pod_of(&bundle, &flags.id)?;
     let bootstrap = Bootstrap::read(flags)?;
@@ -34,7 +36,7 @@ pub fn start(flags: &Flags) -> anyhow::Result<()> {
     if let Some(listener) = listen(&socket)? {
         // Those that are wrong are Create's to refuse, which is given them again.
         let options = options::read(bootstrap.options.as_ref(), "").unwrap_or_default();
-        let begun = take_place(&options).and_then(|()| begin(listener, &options));
+        let begun = take_place(&options).and_then(|()| begin(listener, &options, containerd));
         if begun.is_err() {
             // Nobody listens on it. If it stays, the next start replaces it.
             let _ = fs::remove_file(&socket);
@@ -94,13 +96,15 @@ const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
 
 /// Executes the daemon, whose standard input is the socket it listens on. Clients that come before it does
 /// wait there.
-fn begin(listener: UnixListener, options: &Options) -> anyhow::Result<()> {
+fn begin(listener: UnixListener, options: &Options, containerd: Option<Pid>) -> anyhow::Result<()> {
+    // Who is gone before the daemon knows of it, nobody would miss.
+    ensure!(rustix::process::getppid() == containerd, "containerd has gone, so nobody would ask the daemon");
+    let containerd = containerd.map_or(0, |containerd| containerd.as_raw_nonzero().get());
     companion::execute(|daemon| {
         if let Some(path) = env::var_os(PLUGINS).filter(|_| options.wasmedge_plugins) {
             daemon.env(PLUGINS, path);
         }
         daemon.env(ONE_HEAP.0, ONE_HEAP.1);
-        let containerd = rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get());
         daemon.env(asker::VARIABLE, containerd.to_string());
         daemon.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null());
         daemon.spawn().map(drop)

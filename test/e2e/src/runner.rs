@@ -174,9 +174,9 @@ impl Verdict {
                 }
                 Err(error) => {
                     self.failed += 1;
-                    let why = indent(&format!("{error:#}\n{}", daemon.log_tail(mark)));
-                    self.failures.push(format!("{head} FAILED ({took:.2} s)\n{why}"));
-                    say(&self.failures[self.failures.len() - 1]);
+                    let failure = format!("{head} FAILED ({took:.2} s)\n{}", indent(&format!("{error:#}")));
+                    say(&format!("{failure}\n{}", indent(&daemon.log_tail(mark))));
+                    self.failures.push(failure);
                 }
             }
         }
@@ -188,8 +188,8 @@ impl Verdict {
         say(version);
     }
 
-    /// Prints what failed once more, since who reads a long log reads its end, and the last line; whether
-    /// all is well.
+    /// Prints what failed once more, without the logs, since who reads a long log reads its end, and the last line;
+    /// whether all is well.
     pub fn end(self) -> bool {
         self.failures.iter().for_each(|failure| say(failure));
         say(&format!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped));

@@ -30,7 +30,7 @@ use crate::code;
 use crate::daemon::Daemon;
 use crate::options;
 use crate::payload::{Report, Request};
-use crate::record::{Record, SNAPSHOT, read_workload};
+use crate::record::{self, Record, SNAPSHOT, read_workload};
 use crate::streams::{self, Streams};
 use crate::task::{Kind, Process, Task};
 
@@ -159,10 +159,12 @@ async fn make_native(
     Cgroup::of(workload)?.check_free()?;
     record.entered = true;
     record.write(&workload.bundle)?;
+    // Should this daemon be killed, its `delete` waits until nobody is making anything any more.
+    let making = record::hold(&workload.bundle)?;
     let payload = channel::sealed_json("workload", workload)?;
     let [stdin, stdout, stderr] = opened.ends();
-    let (report, terminal) =
-        daemon.nursery.errand(&Request::NativeCreate, &[payload.as_fd(), stdin, stdout, stderr]).await?;
+    let fds = [payload.as_fd(), stdin, stdout, stderr, making.as_fd()];
+    let (report, terminal) = daemon.nursery.errand(&Request::NativeCreate, &fds).await?;
     let Report::Created(pid) = report else {
         bail!("the process that makes native containers said {report:?}")
     };

@@ -42,7 +42,10 @@ fn do_it(
     let workload: Workload = read(take(&mut fds)?)?;
     match request {
         Request::NativeCreate => {
-            let (pid, terminal) = native::create(&workload, take_three(&mut fds)?)?;
+            let stdio = take_three(&mut fds)?;
+            // Held by this process and those that libcontainer forks, until they execute.
+            let _making = take(&mut fds)?;
+            let (pid, terminal) = native::create(&workload, stdio)?;
             return Ok((Report::Created(pid), terminal));
         }
         Request::NativeStart => native::start(&workload)?,
