@@ -40,7 +40,11 @@ impl IdMaps {
         Self { uids: lines(uids), gids: lines(gids) }
     }
 
-    fn write(&self, pid: i32) -> anyhow::Result<()> {
+    /// Gives them to the user namespace of `pid`, which has none yet.
+    ///
+    /// # Errors
+    /// Names the map that the kernel refused.
+    pub(crate) fn write(&self, pid: i32) -> anyhow::Result<()> {
         for (file, text) in [("uid_map", &self.uids), ("gid_map", &self.gids)] {
             fs::write(format!("/proc/{pid}/{file}"), text)
                 .with_context(|| format!("cannot map ids: {file} {text:?}"))?;

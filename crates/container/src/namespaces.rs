@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use nix::sched::{CloneFlags, setns, unshare};
-use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use serde::{Deserialize, Serialize};
+
+use crate::idmap::IdMaps;
 
 /// The namespaces of a spec, by how a process comes into them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,17 +126,9 @@ impl Namespaces {
     /// # Errors
     /// Names the map that was refused.
     pub fn map_ids(&self, spec: &Spec, pid: i32) -> anyhow::Result<()> {
-        let linux = spec.linux().as_ref();
-        let uids = linux.and_then(|linux| linux.uid_mappings().as_deref()).unwrap_or_default();
-        let gids = linux.and_then(|linux| linux.gid_mappings().as_deref()).unwrap_or_default();
-        for (file, maps) in [("uid_map", uids), ("gid_map", gids)] {
-            let line =
-                |map: &LinuxIdMapping| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size());
-            let text: String = maps.iter().map(line).collect();
-            std::fs::write(format!("/proc/{pid}/{file}"), &text)
-                .with_context(|| format!("cannot map the user namespace's ids: {file} {text:?}"))?;
-        }
-        Ok(())
+        let Some(linux) = spec.linux() else { return Ok(()) };
+        let maps = IdMaps::of(linux.uid_mappings().as_deref(), linux.gid_mappings().as_deref());
+        maps.map_or(Ok(()), |maps| maps.write(pid))
     }
 
     /// Makes the cgroup namespace, once the process is in its cgroup.

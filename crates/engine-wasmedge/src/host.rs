@@ -9,6 +9,7 @@
 //! | `sock_getsockopt`, `sock_setsockopt`, `sock_shutdown` | hand the kernel what the ABI does not have |
 //! | `sock_recv_from` of eight parameters | tells the sender's port in network order |
 //! | `poll_oneoff` | never returns when a descriptor cannot be polled |
+//! | all on paths | take a link that is absolute, or leads out of its directory, for an escape |
 //! | `fd_prestat_get`, `fd_prestat_dir_name` | leave out the first `/` of a folder's name |
 //! | `proc_exit` | is not to be told from a return; one in a start function is not even that |
 //!
@@ -16,8 +17,9 @@
 //! [`worlds::socket`]'s, as on every engine.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -28,7 +30,10 @@ use wasmedge_sdk::wasi::WasiModule;
 use wasmedge_sdk::{CallingFrame, FuncType, Instance, ValType, WasmValue};
 use wasmedge_sys::instance::function::SyncFn;
 use wasmedge_sys::{AsInstance, Function, ffi};
+use worlds::paths::PathCall;
 use worlds::socket::{Errno, Memory, Others, Policy, Readiness, Sockets, getaddrinfo};
+
+use crate::paths::{Paths, QUESTIONS, Question};
 
 /// Where the descriptors of preopened folders begin.
 const FIRST_PREOPENED: u32 = 3;
@@ -42,6 +47,7 @@ pub struct Host {
     folders: Vec<(Result<RawFd, Errno>, String)>,
     /// Empty but for the time of a call.
     sockets: RefCell<Sockets>,
+    paths: Paths,
     /// What the guest exited with.
     exited: Cell<Option<u32>>,
 }
@@ -51,7 +57,15 @@ type Call = fn(&Host, &mut Memory<'_>, &[u32]) -> Result<(), Errno>;
 /// One function.
 struct Import {
     host: &'static Host,
-    call: Call,
+    work: Work,
+}
+
+/// Who does what a function is for.
+#[derive(Clone, Copy)]
+enum Work {
+    Ours(Call),
+    Kernels(PathCall),
+    WasmEdges(&'static Question),
 }
 
 /// Each under its name, with its number of parameters.
@@ -94,16 +108,25 @@ pub fn replace(
     let runtime = Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.context("cannot set up the guest's event loop")?;
     let sockets = RefCell::new(Sockets::new(Box::new(Judge(Arc::clone(&egress)))));
+    let paths = Paths::of(wasi)?;
     // SAFETY: WasmEdge's module lives until the guest has ended, and moves nowhere: only its handle does.
     let wasi = unsafe { wasi.as_ref().as_ptr() };
-    let mut host = Host { wasi, egress, runtime, folders: Vec::new(), sockets, exited: Cell::new(None) };
+    let mut host =
+        Host { wasi, egress, runtime, folders: Vec::new(), sockets, paths, exited: Cell::new(None) };
     host.folders = (FIRST_PREOPENED..).zip(folders).map(|(fd, name)| (host.native(fd), name)).collect();
     // As long as the process: they may be called until it ends.
     let host: &'static Host = Box::leak(Box::new(host));
     for (name, parameters, call) in FUNCTIONS {
-        put(host, name, (parameters, 1), answer, call)?;
+        put(host, name, &vec![ValType::I32; parameters], 1, answer, Work::Ours(call))?;
     }
-    put(host, "proc_exit", (1, 0), exit, |_, _, _| Ok(()))?;
+    for call in PathCall::ALL {
+        let (name, parameters, _) = call.import();
+        put(host, name, &vec![ValType::I32; parameters], 1, answer, Work::Kernels(call))?;
+    }
+    for question in &QUESTIONS {
+        put(host, question.name, question.parameters, 1, answer, Work::WasmEdges(question))?;
+    }
+    put(host, "proc_exit", &[ValType::I32], 0, exit, Work::Ours(|_, _, _| Ok(())))?;
     Ok(host)
 }
 
@@ -111,12 +134,13 @@ pub fn replace(
 fn put(
     host: &'static Host,
     name: &str,
-    (parameters, results): (usize, usize),
+    parameters: &[ValType],
+    results: usize,
     function: SyncFn<Import>,
-    call: Call,
+    work: Work,
 ) -> anyhow::Result<()> {
-    let ty = FuncType::new(vec![ValType::I32; parameters], vec![ValType::I32; results]);
-    let import = Box::leak(Box::new(Import { host, call }));
+    let ty = FuncType::new(parameters.to_vec(), vec![ValType::I32; results]);
+    let import = Box::leak(Box::new(Import { host, work }));
     // SAFETY: `import` lives as long as the process.
     let function = unsafe { Function::create_sync_func(&ty, function, import, 0) }
         .with_context(|| format!("cannot make the host function {name}"))?;
@@ -147,16 +171,28 @@ fn answer(
     frame: &mut CallingFrame,
     arguments: Vec<WasmValue>,
 ) -> Result<Vec<WasmValue>, CoreError> {
-    let arguments: Vec<u32> = arguments.iter().map(|argument| argument.to_i32().cast_unsigned()).collect();
-    let answered = in_memory(frame, |memory| (import.call)(import.host, memory, &arguments));
-    let errno = answered.map_or_else(|errno| i32::from(errno.number()), |()| 0);
+    let wide: Vec<u64> = arguments
+        .iter()
+        .map(|argument| match argument.ty() {
+            ValType::I64 => argument.to_i64().cast_unsigned(),
+            _ => argument.to_i32().cast_unsigned().into(),
+        })
+        .collect();
+    let narrow: Vec<u32> = wide.iter().map(|argument| *argument as u32).collect();
+    let host = import.host;
+    let answered = in_memory(frame, |memory| match import.work {
+        Work::Ours(call) => call(host, memory, &narrow).map(|()| 0),
+        Work::Kernels(call) => host.on_path(call, memory, &narrow).map(|()| 0),
+        Work::WasmEdges(question) => host.on_file(question, memory, &wide),
+    });
+    let errno = answered.unwrap_or_else(|errno| i32::from(errno.number()));
     Ok(vec![WasmValue::from_i32(errno)])
 }
 
-fn in_memory(
+fn in_memory<R>(
     frame: &mut CallingFrame,
-    call: impl FnOnce(&mut Memory<'_>) -> Result<(), Errno>,
-) -> Result<(), Errno> {
+    call: impl FnOnce(&mut Memory<'_>) -> Result<R, Errno>,
+) -> Result<R, Errno> {
     let mut memory = frame.memory_mut(0).ok_or(Errno::Fault)?;
     let length = u32::try_from(u64::from(memory.size()) << 16).unwrap_or(u32::MAX);
     // SAFETY: the range is the memory's own, which neither grows nor goes while the guest waits for this call.
@@ -201,6 +237,19 @@ impl Host {
     fn file(&self, fd: u32) -> Result<BorrowedFd<'static>, Errno> {
         // SAFETY: WasmEdge has it open for the guest, and closes nothing while the guest waits for this call.
         self.native(fd).map(|native| unsafe { BorrowedFd::borrow_raw(native) })
+    }
+
+    fn on_path(&self, call: PathCall, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+        let (_, _, directories) = call.import();
+        let directories = directories.iter().map(|nth| self.file(arguments[*nth]));
+        call.perform(memory, &directories.collect::<Result<Vec<_>, _>>()?, arguments)
+    }
+
+    fn on_file(&self, question: &Question, memory: &mut Memory<'_>, arguments: &[u64]) -> Result<i32, Errno> {
+        let native = self.native(arguments[0] as u32)?;
+        // SAFETY: as in `file`; it is not closed here.
+        let mut directory = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(native) });
+        self.paths.ask(question, memory, &mut directory, arguments)
     }
 
     /// Does something to a socket under the guest's number for it.

@@ -18,6 +18,7 @@ mod host;
 #[expect(unsafe_code, reason = "WasmEdge's log is read by a callback in C")]
 mod journal;
 mod module;
+mod paths;
 mod plugins;
 mod preopens;
 mod settings;

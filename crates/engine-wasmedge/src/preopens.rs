@@ -3,15 +3,15 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, ensure};
-use workload::{Access, Preopen};
 
 /// One folder.
 pub struct Folder {
     /// Its path, for the guest.
     pub name: String,
-    /// `GUEST:HOST` or `GUEST:HOST:readonly`.
+    /// `GUEST:HOST`.
     pub described: String,
 }
 
@@ -22,9 +22,9 @@ pub struct Folder {
 ///
 /// # Errors
 /// Names the first path that cannot be opened.
-pub fn folders(preopens: &[Preopen]) -> anyhow::Result<Vec<Folder>> {
+pub fn folders(preopens: &[PathBuf]) -> anyhow::Result<Vec<Folder>> {
     let mut folders = Vec::new();
-    for Preopen { path, access } in preopens {
+    for path in preopens {
         let shown = path.display();
         let name = path.to_str().with_context(|| format!("the path {shown} is not UTF-8"))?;
         ensure!(
@@ -39,11 +39,7 @@ pub fn folders(preopens: &[Preopen]) -> anyhow::Result<Vec<Folder>> {
             }
             Err(error) => return Err(error).with_context(|| format!("cannot open {shown} for the guest")),
         }
-        let rights = match access {
-            Access::ReadOnly => ":readonly",
-            Access::ReadWrite => "",
-        };
-        folders.push(Folder { name: name.into(), described: format!("{name}:{name}{rights}") });
+        folders.push(Folder { name: name.into(), described: format!("{name}:{name}") });
     }
     Ok(folders)
 }

@@ -1,11 +1,11 @@
 //! The folders a guest may look into, opened with its user's rights while it is loaded.
 
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
-use workload::{Access, Preopen};
 
 use crate::ending::sentence;
 
@@ -16,15 +16,12 @@ use crate::ending::sentence;
 ///
 /// # Errors
 /// Names the first path that cannot be opened.
-pub fn open(preopens: &[Preopen], builder: &mut WasiCtxBuilder) -> anyhow::Result<()> {
+pub fn open(preopens: &[PathBuf], builder: &mut WasiCtxBuilder) -> anyhow::Result<()> {
     for preopen in preopens {
-        let shown = preopen.path.display();
-        let name = preopen.path.to_str().with_context(|| format!("the path {shown} is not UTF-8"))?;
-        let perms = match preopen.access {
-            Access::ReadOnly => FsPerms::ReadOnly,
-            Access::ReadWrite => FsPerms::ReadWrite,
-        };
-        match builder.preopened_dir(&preopen.path, name, perms) {
+        let shown = preopen.display();
+        let name = preopen.to_str().with_context(|| format!("the path {shown} is not UTF-8"))?;
+        // The kernel knows what may be written to: its own refusals are those that programs know.
+        match builder.preopened_dir(preopen, name, FsPerms::ReadWrite) {
             Ok(_) => {}
             Err(error) if kind(&error) == Some(ErrorKind::NotADirectory) => {}
             Err(error) if kind(&error) == Some(ErrorKind::PermissionDenied) => {
@@ -51,7 +48,7 @@ pub fn reserve(count: usize, builder: &mut WasiCtxBuilder) -> anyhow::Result<()>
 ///
 /// # Errors
 /// See [`open`].
-pub fn folders(preopens: &[Preopen]) -> anyhow::Result<WasiFilesystemCtx> {
+pub fn folders(preopens: &[PathBuf]) -> anyhow::Result<WasiFilesystemCtx> {
     let mut builder = WasiCtxBuilder::new();
     builder.allow_blocking_current_thread(true);
     open(preopens, &mut builder)?;

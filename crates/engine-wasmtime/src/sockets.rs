@@ -20,7 +20,7 @@ use worlds::socket::{Errno, Memory, Others, Policy, Readiness, Sockets, getaddri
 use crate::clock;
 
 /// The module that all these functions are imported from.
-const MODULE: &str = "wasi_snapshot_preview1";
+pub const MODULE: &str = "wasi_snapshot_preview1";
 /// Where preview 1's own descriptors for preopened things begin.
 const FIRST_PREOPENED: u32 = 3;
 
@@ -56,7 +56,10 @@ impl Network {
 }
 
 /// The guest's memory as bytes, and its state.
-fn split<'a, H: Host>(caller: &'a mut Caller<'_, H>) -> wasmtime::Result<(&'a mut [u8], &'a mut H)> {
+///
+/// # Errors
+/// When it exports none.
+pub fn split<'a, H: Host>(caller: &'a mut Caller<'_, H>) -> wasmtime::Result<(&'a mut [u8], &'a mut H)> {
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => Ok(memory.data_and_store_mut(caller)),
         _ => bail!("the module exports no memory"),
@@ -64,7 +67,7 @@ fn split<'a, H: Host>(caller: &'a mut Caller<'_, H>) -> wasmtime::Result<(&'a mu
 }
 
 /// As the guest sees an outcome.
-fn number(outcome: Result<(), Errno>) -> u32 {
+pub fn number(outcome: Result<(), Errno>) -> u32 {
     outcome.map_or_else(|errno| u32::from(errno.number()), |()| 0)
 }
 

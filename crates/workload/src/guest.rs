@@ -31,7 +31,7 @@ pub struct Guest {
     /// The working directory, for worlds that know one.
     pub cwd: String,
     /// Folders it may open, `/` first, then each mount of the spec under its own path.
-    pub preopens: Vec<Preopen>,
+    pub preopens: Vec<PathBuf>,
     /// How deep it may go, in bytes, if it runs once: the spec's `RLIMIT_STACK`.
     pub stack: Option<usize>,
     /// Addresses that are listened on for it.
@@ -55,24 +55,6 @@ pub enum GuestError {
     /// A rule that is not one.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
-}
-
-/// One folder a guest may look into.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Preopen {
-    /// Its absolute path, the same in the box and for the guest.
-    pub path: PathBuf,
-    /// What the guest may do below it.
-    pub access: Access,
-}
-
-/// The rights of a preopen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Access {
-    /// Look, never change.
-    ReadOnly,
-    /// Whatever the file system and the user's permissions allow.
-    ReadWrite,
 }
 
 impl Guest {
@@ -136,19 +118,12 @@ fn outbound(wishes: &Wishes<'_>) -> Result<Outbound, OutboundError> {
     if narrows { Outbound::parse(rules, None)?.narrowed(lookup) } else { Outbound::parse(rules, lookup) }
 }
 
-/// `/`, the devices where nothing else can be written to, then every mount that is a volume of the user's.
-fn preopens(workload: &Workload) -> Vec<Preopen> {
-    let access = |readonly| if readonly { Access::ReadOnly } else { Access::ReadWrite };
-    let root = Preopen { path: "/".into(), access: access(workload.readonly_rootfs()) };
+/// `/`, then every mount that is a volume of the user's. What may be written to is the box's to say.
+fn preopens(workload: &Workload) -> Vec<PathBuf> {
     let mounts = workload.spec.mounts().as_deref().unwrap_or_default();
     let volumes = mounts.iter().filter(|mount| is_volume(mount));
-    let volumes = volumes.map(|mount| Preopen {
-        path: Path::new("/").join(mount.destination()),
-        access: access(has_option(mount, &["ro", "rro"]) || workload.believes(mount.destination())),
-    });
-    // A device can be written to on a root that cannot.
-    let devices = || Preopen { path: "/dev".into(), access: Access::ReadWrite };
-    std::iter::once(root).chain(workload.readonly_rootfs().then(devices)).chain(volumes).collect()
+    let volumes = volumes.map(|mount| Path::new("/").join(mount.destination()));
+    std::iter::once("/".into()).chain(volumes).collect()
 }
 
 /// Whether a mount carries a user's data, rather than a view of the kernel that a guest has no use for.
@@ -242,11 +217,7 @@ mod tests {
             [env(Abi::Wasi02, "/w"), env(Abi::Sockets, "/")],
             [vec![pair("A", "b=c")], vec![pair("A", "b=c")]]
         );
-        let preopens: Vec<_> = guest.preopens.iter().map(|p| (p.path.to_str().unwrap(), p.access)).collect();
-        assert_eq!(
-            preopens,
-            [("/", Access::ReadWrite), ("/data", Access::ReadOnly), ("/tmp", Access::ReadWrite)]
-        );
+        assert_eq!(guest.preopens, ["/", "/data", "/tmp"].map(PathBuf::from));
         assert_eq!(workload.memory_limit(), Some(1 << 20));
     }
 
@@ -278,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn where_there_are_rules_nobody_writes_to_the_files_of_names() {
-        let access = |annotations: &str, env: &str| -> Vec<Access> {
-            preopens(&workload(annotations, env)).iter().map(|preopen| preopen.access).collect()
+    fn where_there_are_rules_the_files_of_names_are_believed() {
+        let believed = |annotations: &str, env: &str| {
+            let workload = workload(annotations, env);
+            ["/etc/hosts", "/etc/other"].map(|file| workload.believes(Path::new(file)))
         };
-        let (rw, ro) = (Access::ReadWrite, Access::ReadOnly);
-        assert_eq!(access("", ""), [rw, rw, rw]);
-        assert_eq!(access(r#""lighter.wasm/allowed-outbound":"a""#, ""), [rw, ro, rw]);
-        assert_eq!(access("", r#""LIGHTER_ALLOWED_LOOKUP=a""#), [rw, ro, rw]);
+        assert_eq!(believed("", ""), [false, false]);
+        assert_eq!(believed(r#""lighter.wasm/allowed-outbound":"a""#, ""), [true, false]);
+        assert_eq!(believed("", r#""LIGHTER_ALLOWED_LOOKUP=a""#), [true, false]);
         let mut floored = workload("", "");
         floored.options.allowed_outbound = Some("a".into());
         assert!(floored.believes(Path::new("/etc/hosts")));

@@ -22,7 +22,7 @@ mod world;
 pub use choice::Choice;
 pub use entrypoint::{DEFAULT_PATH, Entrypoint, EntrypointError};
 pub use format::Format;
-pub use guest::{Access, Guest, GuestError, Preopen};
+pub use guest::{Guest, GuestError};
 pub use http::{Http, Tls};
 pub use options::{LinuxPrograms, Options, OptionsError};
 pub use outbound::{

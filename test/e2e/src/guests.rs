@@ -86,8 +86,10 @@ impl Guest {
 }
 
 /// The built guests the scenarios use, by the name of their folder.
-const BUILT: [&str; 16] = [
+const BUILT: [&str; 18] = [
     "command-p3",
+    "files-p1",
+    "files-p2",
     "http-all",
     "http-hello",
     "http-p3",

@@ -6,10 +6,11 @@ use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use oci_spec::runtime::{Mount, MountBuilder, Process, Spec};
+use oci_spec::runtime::{LinuxNamespaceType, Mount, MountBuilder, Process, Spec};
 use workload::Workload;
 
 use crate::cgroup::Folders;
+use crate::idmap::IdMaps;
 use crate::namespaces::Namespaces;
 use crate::{cgroup, mounts, privileges, profile, rootfs, stage};
 
@@ -55,16 +56,22 @@ fn say_powers(process: &mut Process) {
 
 /// libcontainer opens the files of namespaces when it is in the user namespace already, whose root may not
 /// reach them. Opened before, they are reached through this process's own descriptors, which its children
-/// have as well and which end with it.
+/// have as well and which end with it. A new user namespace is made before, too: libcontainer wants `newuidmap` of the
+/// host where there is more than one map.
 fn open_namespaces(workload: &Workload, spec: &mut Spec) -> anyhow::Result<()> {
     if !Namespaces::of(&workload.spec).in_user() {
         return Ok(());
     }
-    let listed = spec.linux_mut().as_mut().and_then(|linux| linux.namespaces_mut().as_mut());
-    for namespace in listed.into_iter().flatten() {
-        let Some(path) = namespace.path().clone() else { continue };
-        let file =
-            File::open(&path).with_context(|| format!("cannot open the namespace {}", path.display()))?;
+    let Some(linux) = spec.linux_mut() else { return Ok(()) };
+    let maps = IdMaps::of(linux.uid_mappings().as_deref(), linux.gid_mappings().as_deref());
+    for namespace in linux.namespaces_mut().iter_mut().flatten() {
+        let file = match (namespace.path(), &maps) {
+            (Some(path), _) => {
+                File::open(path).with_context(|| format!("cannot open the namespace {}", path.display()))?
+            }
+            (None, Some(maps)) if namespace.typ() == LinuxNamespaceType::User => maps.namespace()?,
+            (None, _) => continue,
+        };
         namespace.set_path(Some(format!("/proc/self/fd/{}", file.into_raw_fd()).into()));
     }
     Ok(())

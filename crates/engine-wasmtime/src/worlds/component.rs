@@ -16,7 +16,7 @@ use workload::Abi;
 use crate::ending::sentence;
 use crate::http::{self, Outgoing};
 use crate::limits::{Bounded, MemoryBound};
-use crate::{files, lookup};
+use crate::{files, lookup, paths};
 
 /// What the host functions of one component work on.
 pub struct Host {
@@ -74,6 +74,7 @@ pub fn linker(engine: &Engine, abi: Abi) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     files::link(&mut linker)?;
+    paths::link_02(&mut linker)?;
     lookup::link(&mut linker)?;
     if abi == Abi::Wasi03 {
         link_03(&mut linker)?;
@@ -85,6 +86,7 @@ pub fn linker(engine: &Engine, abi: Abi) -> wasmtime::Result<Linker<Host>> {
 fn link_03(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)?;
     wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    paths::link_03(linker)?;
     lookup::link_03(linker)
 }
 

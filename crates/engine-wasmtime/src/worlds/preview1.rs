@@ -14,8 +14,8 @@ use workload::{Abi, Entry, Guest};
 use crate::ending::{self, sentence};
 use crate::limits::{self, Bounded, Memory, MemoryBound};
 use crate::sockets::{self, Network};
-use crate::wasi;
 use crate::worlds::takes_parameters;
+use crate::{paths, wasi};
 
 /// The world's host functions, linked once.
 pub struct Preview1 {
@@ -71,6 +71,7 @@ impl Preview1 {
         // Wasmtime's own asks for a second thread to poll a file with.
         sockets::link_poll(&mut linker)?;
         linker.allow_shadowing(false);
+        paths::link_preview1(&mut linker)?;
         Ok(Self { linker })
     }
 

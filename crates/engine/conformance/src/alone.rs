@@ -1,8 +1,8 @@
 //! Every case on an engine alone, without the box: each in a process of its own.
 //!
 //! The program that calls [`main`] runs itself again for each case. The child maps the code, makes a temporary
-//! folder its root (which takes root's rights), loads and runs the guest. Mounts are plain folders there, and
-//! read-only only by their preopen's rights. Cases about users and signals belong to the box and are named as left
+//! folder its root (which takes root's rights), loads and runs the guest. Mounts are plain folders there, and those that
+//! are read-only are mounted so. Cases about users and signals belong to the box and are named as left
 //! out. Every child must end with the one thread it began with.
 
 #![expect(clippy::print_stdout, reason = "one line per case")]
@@ -10,13 +10,15 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use engine::{Bound, Compiled, Engine, Equipment, Exit};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{CWD, FileType, Mode};
-use workload::{Access, Guest, Outbound, Preopen, World};
+use workload::{Guest, Outbound, World};
 
 use crate::{Case, Expected, Source, contract};
 
@@ -215,6 +217,7 @@ fn load_and_run(engine: &dyn Engine, case: &Case, folder: &Path) -> anyhow::Resu
     let bound =
         File::options().read(true).write(true).create(true).truncate(true).open(folder.join("bound"))?;
     Bound::write(&bound, case.memory)?;
+    protect(&case, &folder.join("root"))?;
     std::os::unix::fs::chroot(folder.join("root"))
         .context("cannot change the root; this test wants root's rights")?;
     std::env::set_current_dir("/")?;
@@ -222,11 +225,24 @@ fn load_and_run(engine: &dyn Engine, case: &Case, folder: &Path) -> anyhow::Resu
     Ok(mapped.load(guest, equipment)?.run())
 }
 
+/// Mounts the folders that cannot be written to, in a namespace of the child's own.
+fn protect(case: &Case, root: &Path) -> anyhow::Result<()> {
+    let below =
+        case.mounts.iter().map(|mount| (root.join(mount.path.trim_start_matches('/')), mount.writable));
+    let all = below.chain([(root.to_owned(), !case.readonly_rootfs)]);
+    unshare(CloneFlags::CLONE_NEWNS).context("cannot leave the mounts; this test wants root's rights")?;
+    let change =
+        |from: Option<&Path>, place: &Path, flags| mount(from, place, None::<&str>, flags, None::<&str>);
+    change(None, Path::new("/"), MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
+    for (folder, _) in all.filter(|(_, writable)| !writable) {
+        change(Some(&folder), &folder, MsFlags::MS_BIND | MsFlags::MS_REC)?;
+        change(None, &folder, MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY)?;
+    }
+    Ok(())
+}
+
 fn guest(case: &Case, world: World) -> Guest {
-    let access = |writable| if writable { Access::ReadWrite } else { Access::ReadOnly };
-    let root = Preopen { path: "/".into(), access: access(!case.readonly_rootfs) };
-    let mounts = case.mounts.iter();
-    let mounts = mounts.map(|mount| Preopen { path: (&mount.path).into(), access: access(mount.writable) });
+    let mounts = case.mounts.iter().map(|mount| PathBuf::from(&mount.path));
     let path = case.entry.split('#').next().unwrap_or_default().to_owned();
     let pair = |pair: &String| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
     Guest {
@@ -234,7 +250,7 @@ fn guest(case: &Case, world: World) -> Guest {
         args: std::iter::once(path).chain(case.args.clone()).collect(),
         env: case.env.iter().filter_map(pair).collect(),
         cwd: case.cwd.clone().unwrap_or_else(|| "/".into()),
-        preopens: std::iter::once(root).chain(mounts).collect(),
+        preopens: std::iter::once("/".into()).chain(mounts).collect(),
         stack: None,
         listens: Vec::new(),
         accept_waits: true,

@@ -104,9 +104,9 @@ impl Errno {
     }
 }
 
-/// The kernel's errors that sockets and their paths can end with. Two that preview1 has no name for have the nearest;
+/// The kernel's errors that sockets and paths can end with. Two that preview1 has no name for have the nearest;
 /// what is left is an input/output error.
-const KERNEL: [(Kernel, Errno); 65] = [
+const KERNEL: [(Kernel, Errno); 70] = [
     (Kernel::TOOBIG, Errno::TooBig),
     (Kernel::ACCESS, Errno::Acces),
     (Kernel::ADDRINUSE, Errno::AddrInUse),
@@ -127,6 +127,7 @@ const KERNEL: [(Kernel, Errno); 65] = [
     (Kernel::FAULT, Errno::Fault),
     (Kernel::FBIG, Errno::FBig),
     (Kernel::HOSTUNREACH, Errno::HostUnreach),
+    (Kernel::ILSEQ, Errno::IlSeq),
     (Kernel::INPROGRESS, Errno::InProgress),
     (Kernel::INTR, Errno::Intr),
     (Kernel::INVAL, Errno::Inval),
@@ -134,6 +135,7 @@ const KERNEL: [(Kernel, Errno); 65] = [
     (Kernel::ISDIR, Errno::IsDir),
     (Kernel::LOOP, Errno::Loop),
     (Kernel::MFILE, Errno::MFile),
+    (Kernel::MLINK, Errno::MLink),
     (Kernel::MSGSIZE, Errno::MsgSize),
     (Kernel::NAMETOOLONG, Errno::NameTooLong),
     (Kernel::NETDOWN, Errno::NetDown),
@@ -149,6 +151,7 @@ const KERNEL: [(Kernel, Errno); 65] = [
     (Kernel::NOSYS, Errno::NoSys),
     (Kernel::NOTCONN, Errno::NotConn),
     (Kernel::NOTDIR, Errno::NotDir),
+    (Kernel::NOTEMPTY, Errno::NotEmpty),
     (Kernel::NOTSOCK, Errno::NotSock),
     (Kernel::OPNOTSUPP, Errno::NotSup),
     (Kernel::NOTTY, Errno::NoTty),
@@ -164,6 +167,8 @@ const KERNEL: [(Kernel, Errno); 65] = [
     (Kernel::SPIPE, Errno::SPipe),
     (Kernel::SRCH, Errno::Srch),
     (Kernel::TIMEDOUT, Errno::TimedOut),
+    (Kernel::TXTBSY, Errno::TxtBsy),
+    (Kernel::XDEV, Errno::XDev),
     (Kernel::DQUOT, Errno::DQuot),
     (Kernel::STALE, Errno::Stale),
     (Kernel::HOSTDOWN, Errno::HostUnreach),

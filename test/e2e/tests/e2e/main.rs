@@ -36,6 +36,7 @@ mod http;
 mod jail;
 mod lifecycle;
 mod limits;
+mod links;
 mod load;
 mod native;
 mod options;
@@ -126,6 +127,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(profile::scenarios());
     scenarios.extend(crash::scenarios());
     scenarios.extend(commands03::scenarios());
+    scenarios.extend(links::scenarios());
     scenarios.extend(load::scenarios());
     scenarios.extend(survival::scenarios());
     scenarios.extend(faults::scenarios());

@@ -16,7 +16,7 @@ use anyhow::Context;
 use container::channel::memory_file;
 use engine::{Bound, Compiled, Engine, Equipment};
 use engine_wasmtime::Wasmtime;
-use workload::{Access, Guest, Outbound, Preopen, World};
+use workload::{Guest, Outbound, World};
 
 use crate::Run;
 
@@ -141,7 +141,7 @@ fn run(engine: &Wasmtime, module: &Ready) -> anyhow::Result<()> {
         args: vec!["a".into(), "b c".into()],
         env: vec![("A".into(), "b".into())],
         cwd: "/".into(),
-        preopens: vec![Preopen { path: PathBuf::from("/"), access: Access::ReadWrite }],
+        preopens: vec![PathBuf::from("/")],
         listens: vec![],
         accept_waits: true,
         http: None,

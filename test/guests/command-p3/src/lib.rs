@@ -5,6 +5,7 @@
 //! | `hello FILE` | prints arguments, environment, working directory and the text of FILE |
 //! | `cat` | copies its input to its output |
 //! | `write FILE TEXT` | writes TEXT into FILE, which it makes |
+//! | `files CALL...` | does each, `VERB=PATH` or `VERB=PATH=OTHER`, and prints what it read, `ok` or the error |
 //! | `wait MILLISECONDS` | waits that long |
 //! | `random` | prints as many random bytes as a line holds |
 //! | `ping ADDRESS` | connects to an IPv4 address and port, and prints the line that comes |
@@ -14,7 +15,7 @@
 use wasip3::cli::{environment, exit, stdin, stdout};
 use wasip3::clocks::monotonic_clock::wait_for;
 use wasip3::filesystem::preopens::get_directories;
-use wasip3::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlags};
+use wasip3::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 use wasip3::http::client::send;
 use wasip3::http::types::{Fields, Request, Scheme};
 use wasip3::sockets::types::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, TcpSocket};
@@ -43,6 +44,14 @@ impl wasip3::exports::cli::run::Guest for Command {
                 read.await.map_err(told)
             }
             ["write", file, text] => write(file, text).await,
+            ["files", ref calls @ ..] => {
+                for call in calls {
+                    let words: Vec<&str> = call.split('=').collect();
+                    let done = perform(&words).await.unwrap_or_else(|error| format!("error {error:?}"));
+                    say(&format!("{call}: {done}\n")).await?;
+                }
+                Ok(())
+            }
             ["wait", milliseconds] => {
                 wait_for(milliseconds.parse::<u64>().map_err(told)? * 1_000_000).await;
                 say("waited\n").await
@@ -56,6 +65,38 @@ impl wasip3::exports::cli::run::Guest for Command {
             }
             _ => Err(()),
         }
+    }
+}
+
+async fn perform(words: &[&str]) -> Result<String, ErrorCode> {
+    let (root, _) = get_directories().into_iter().next().ok_or(ErrorCode::NoEntry)?;
+    let below = |path: &str| path.trim_start_matches('/').to_owned();
+    let follow = PathFlags::SYMLINK_FOLLOW;
+    let ok = |()| "ok".to_owned();
+    match *words {
+        ["read", path] => {
+            let file = root.open_at(follow, below(path), OpenFlags::empty(), DescriptorFlags::READ).await?;
+            let (bytes, read) = file.read_via_stream(0);
+            let contents = bytes.collect().await;
+            read.await?;
+            Ok(String::from_utf8_lossy(&contents).trim_end().to_owned())
+        }
+        ["write", path] => {
+            let file = root.open_at(follow, below(path), OpenFlags::CREATE, DescriptorFlags::WRITE).await?;
+            let (mut writer, bytes) = wit_stream::new();
+            let written = file.write_via_stream(bytes, 0);
+            writer.write_all(b"text".to_vec()).await;
+            drop(writer);
+            written.await.map(ok)
+        }
+        ["length", path] => root.stat_at(follow, below(path)).await.map(|found| found.size.to_string()),
+        ["target", path] => root.readlink_at(below(path)).await,
+        ["mkdir", path] => root.create_directory_at(below(path)).await.map(ok),
+        ["rmdir", path] => root.remove_directory_at(below(path)).await.map(ok),
+        ["rm", path] => root.unlink_file_at(below(path)).await.map(ok),
+        ["mv", path, other] => root.rename_at(below(path), &root, below(other)).await.map(ok),
+        ["ln", path, other] => root.link_at(PathFlags::empty(), below(path), &root, below(other)).await.map(ok),
+        _ => Err(ErrorCode::Unsupported),
     }
 }
 

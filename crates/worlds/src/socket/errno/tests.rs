@@ -4,7 +4,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 /// The kernel's errors and preview1's numbers.
-const NUMBERS: [(i32, u16); 65] = [
+const NUMBERS: [(i32, u16); 70] = [
     (libc::E2BIG, 1),
     (libc::EACCES, 2),
     (libc::EADDRINUSE, 3),
@@ -25,6 +25,7 @@ const NUMBERS: [(i32, u16); 65] = [
     (libc::EFAULT, 21),
     (libc::EFBIG, 22),
     (libc::EHOSTUNREACH, 23),
+    (libc::EILSEQ, 25),
     (libc::EINPROGRESS, 26),
     (libc::EINTR, 27),
     (libc::EINVAL, 28),
@@ -32,6 +33,7 @@ const NUMBERS: [(i32, u16); 65] = [
     (libc::EISDIR, 31),
     (libc::ELOOP, 32),
     (libc::EMFILE, 33),
+    (libc::EMLINK, 34),
     (libc::EMSGSIZE, 35),
     (libc::ENAMETOOLONG, 37),
     (libc::ENETDOWN, 38),
@@ -47,6 +49,7 @@ const NUMBERS: [(i32, u16); 65] = [
     (libc::ENOSYS, 52),
     (libc::ENOTCONN, 53),
     (libc::ENOTDIR, 54),
+    (libc::ENOTEMPTY, 55),
     (libc::ENOTSOCK, 57),
     (libc::EOPNOTSUPP, 58),
     (libc::ENOTTY, 59),
@@ -62,6 +65,8 @@ const NUMBERS: [(i32, u16); 65] = [
     (libc::ESPIPE, 70),
     (libc::ESRCH, 71),
     (libc::ETIMEDOUT, 73),
+    (libc::ETXTBSY, 74),
+    (libc::EXDEV, 75),
     (libc::EDQUOT, 19),
     (libc::ESTALE, 72),
     (libc::EHOSTDOWN, 23),

@@ -1,0 +1,287 @@
+//! Paths that lead out of the directory they are relative to by way of a symbolic link, and files on what is mounted
+//! read-only: as Linux has it, for any engine.
+//!
+//! An engine resolves a path beneath the directory it is relative to, and refuses a link that leads out of it
+//! (`EPERM`), as all absolute links do. A guest's process has the container's root for its own and `/` as a preopen, so
+//! there is nothing to protect: here the kernel resolves the path, [`resolve`]. What WASI itself refuses stays
+//! refused: a path that is absolute, or begins with more `..` than it has directories.
+//!
+//! [`PathCall`] does those calls of preview 1 that need no more than the kernel; of those that need the engine's own
+//! table of descriptors the engine resolves the path and asks itself again.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat, readlinkat};
+use rustix::{fs, io};
+
+use crate::socket::{Errno, Memory};
+
+/// How many links may lead from one to the next, as path_resolution(7) has it.
+const MAX_LINKS: usize = 40;
+/// Preview 1's `lookupflags::symlink_follow`.
+pub const FOLLOW: u32 = 1;
+
+/// Where a path leads: a name in a directory, and no link to elsewhere.
+#[derive(Debug)]
+pub struct Place {
+    /// Opened with `O_PATH`.
+    pub directory: OwnedFd,
+    /// One component, or `.`; with a `/` behind it where the path had one.
+    pub name: String,
+}
+
+/// Resolves `path` from `base`, its last component as well where `follow` says so.
+///
+/// # Errors
+/// `Perm` for a path that WASI does not have; else what the kernel says of a directory on the way.
+pub fn resolve(base: BorrowedFd<'_>, path: &str, follow: bool) -> Result<Place, Errno> {
+    if path.starts_with('/') || climbs(path) {
+        return Err(Errno::Perm);
+    }
+    let mut place = parent(base, path)?;
+    // Behind a slash there is a directory, not a link to one.
+    let follow = follow || path.ends_with('/');
+    for _ in 0..MAX_LINKS {
+        let target = match readlinkat(&place.directory, place.name.trim_end_matches('/'), Vec::new()) {
+            Ok(target) if follow => target,
+            // No link, or nothing there yet.
+            _ => return Ok(place),
+        };
+        let mut target = target.into_string().map_err(|_| Errno::IlSeq)?;
+        if place.name.ends_with('/') {
+            target.push('/');
+        }
+        place = parent(place.directory.as_fd(), &target)?;
+    }
+    Err(Errno::Loop)
+}
+
+/// Whether a path leads above where it begins, whatever its links are.
+fn climbs(path: &str) -> bool {
+    let mut depth = 0;
+    path.split('/').any(|part| {
+        depth += match part {
+            "" | "." => 0,
+            ".." => -1,
+            _ => 1,
+        };
+        depth < 0
+    })
+}
+
+/// The directory of a path's last component, as the kernel finds it.
+fn parent(base: BorrowedFd<'_>, path: &str) -> Result<Place, Errno> {
+    let trimmed = path.trim_end_matches('/');
+    let start = trimmed.rfind('/').map_or(0, |slash| slash + 1);
+    let (parent, name) = match (&path[..start], &path[start..]) {
+        _ if path.is_empty() => return Err(Errno::NoEnt),
+        _ if matches!(&trimmed[start..], "" | "." | "..") => (path, "."),
+        ("", name) => (".", name),
+        found => found,
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = io::retry_on_intr(|| openat(base, parent, flags, Mode::empty()))?;
+    Ok(Place { directory, name: name.to_owned() })
+}
+
+impl Place {
+    /// Whether it lies on what is mounted read-only. What is not there is asked of the directory it would be in.
+    pub fn is_read_only(&self) -> bool {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let itself = openat(&self.directory, &*self.name, flags, Mode::empty());
+        let asked = itself.as_ref().unwrap_or(&self.directory);
+        fstatvfs(asked).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
+    }
+
+    /// Where the link leads that it is.
+    ///
+    /// # Errors
+    /// What the kernel says; `IlSeq` for what is no text.
+    pub fn target(&self) -> Result<String, Errno> {
+        let target = readlinkat(&self.directory, &*self.name, Vec::new())?;
+        target.into_string().map_err(|_| Errno::IlSeq)
+    }
+
+    /// Makes it a link that leads to `target`.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn link_to(&self, target: &str) -> Result<(), Errno> {
+        Ok(fs::symlinkat(target, &self.directory, &*self.name)?)
+    }
+}
+
+/// A call of preview 1 on paths that the kernel alone can answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is preview 1's function path_NAME")]
+pub enum PathCall {
+    CreateDirectory,
+    Link,
+    Readlink,
+    RemoveDirectory,
+    Rename,
+    Symlink,
+    UnlinkFile,
+}
+
+impl PathCall {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::CreateDirectory,
+        Self::Link,
+        Self::Readlink,
+        Self::RemoveDirectory,
+        Self::Rename,
+        Self::Symlink,
+        Self::UnlinkFile,
+    ];
+
+    /// The import's name, how many arguments it has, and which of them are descriptors of directories.
+    pub fn import(self) -> (&'static str, usize, &'static [usize]) {
+        match self {
+            Self::CreateDirectory => ("path_create_directory", 3, &[0]),
+            Self::Link => ("path_link", 7, &[0, 4]),
+            Self::Readlink => ("path_readlink", 6, &[0]),
+            Self::RemoveDirectory => ("path_remove_directory", 3, &[0]),
+            Self::Rename => ("path_rename", 6, &[0, 3]),
+            Self::Symlink => ("path_symlink", 5, &[2]),
+            Self::UnlinkFile => ("path_unlink_file", 3, &[0]),
+        }
+    }
+
+    /// Does it. `directories` are those that the guest's descriptors mean, in the order of [`import`](Self::import).
+    ///
+    /// # Errors
+    /// As WASI has them.
+    pub fn perform(
+        self,
+        memory: &mut Memory<'_>,
+        directories: &[BorrowedFd<'_>],
+        arguments: &[u32],
+    ) -> Result<(), Errno> {
+        let place = |nth: usize, path: (u32, u32), follow: bool| {
+            let base = directories.get(nth).ok_or(Errno::Inval)?;
+            resolve(*base, text(memory, path)?, follow)
+        };
+        match (self, arguments) {
+            (Self::CreateDirectory, &[_, path, length]) => {
+                let new = place(0, (path, length), false)?;
+                Ok(fs::mkdirat(new.directory, &*new.name, Mode::from(0o777))?)
+            }
+            (Self::Link, &[_, flags, old, old_length, _, new, new_length]) => {
+                let old = place(0, (old, old_length), flags & FOLLOW != 0)?;
+                let new = place(1, (new, new_length), false)?;
+                Ok(fs::linkat(old.directory, &*old.name, new.directory, &*new.name, AtFlags::empty())?)
+            }
+            (Self::Readlink, &[_, path, length, buffer, room, size]) => {
+                let target = place(0, (path, length), false)?.target()?;
+                let target = &target.as_bytes()[..target.len().min(room as usize)];
+                memory.place::<4>(size)?;
+                memory.bytes_mut(buffer, target.len() as u32)?.copy_from_slice(target);
+                memory.put(size, (target.len() as u32).to_le_bytes())
+            }
+            (Self::RemoveDirectory, &[_, path, length]) => {
+                let old = place(0, (path, length), false)?;
+                Ok(fs::unlinkat(old.directory, &*old.name, AtFlags::REMOVEDIR)?)
+            }
+            (Self::Rename, &[_, old, old_length, _, new, new_length]) => {
+                let (old, new) = (place(0, (old, old_length), false)?, place(1, (new, new_length), false)?);
+                Ok(fs::renameat(old.directory, &*old.name, new.directory, &*new.name)?)
+            }
+            (Self::Symlink, &[target, target_length, _, path, length]) => {
+                let target = text(memory, (target, target_length))?.to_owned();
+                place(0, (path, length), false)?.link_to(&target)
+            }
+            (Self::UnlinkFile, &[_, path, length]) => {
+                let old = place(0, (path, length), false)?;
+                Ok(fs::unlinkat(old.directory, &*old.name, AtFlags::empty())?)
+            }
+            _ => Err(Errno::Inval),
+        }
+    }
+}
+
+/// A path of the guest's.
+///
+/// # Errors
+/// `Fault` outside of its memory, `IlSeq` for what is no text.
+pub fn text<'a>(memory: &'a Memory<'_>, (at, length): (u32, u32)) -> Result<&'a str, Errno> {
+    std::str::from_utf8(memory.bytes(at, length)?).map_err(|_| Errno::IlSeq)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, create_dir, write};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn paths_lead_where_the_kernel_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        create_dir(at("real")).unwrap();
+        create_dir(at("base")).unwrap();
+        write(at("real/file"), "").unwrap();
+        for (link, target) in [
+            ("base/abs", at("real")),
+            ("base/up", "../real".into()),
+            ("base/twice", "abs/file".into()),
+            ("base/new", at("real/new")),
+            ("base/round", "round".into()),
+        ] {
+            symlink(target, at(link)).unwrap();
+        }
+        let base = File::open(at("base")).unwrap();
+        let ends = |path: &str, follow| {
+            let place = resolve(base.as_fd(), path, follow)?;
+            let there = |directory: &str| {
+                let [there, found] =
+                    [File::open(at(directory)).unwrap().into(), place.directory.try_clone().unwrap()]
+                        .map(|directory: OwnedFd| fs::fstat(directory).unwrap().st_ino);
+                there == found
+            };
+            let directory = ["base", "real", "."].into_iter().find(|directory| there(directory));
+            Ok((directory.unwrap_or("elsewhere").to_owned(), place.name))
+        };
+        let end = |directory: &str, name: &str| Ok((directory.to_owned(), name.to_owned()));
+        assert_eq!(ends("abs/file", false), end("real", "file"));
+        assert_eq!(ends("abs/new/", false), end("real", "new/"));
+        assert_eq!(ends("./up//file", true), end("real", "file"));
+        assert_eq!(ends("twice", true), end("real", "file"));
+        assert_eq!(ends("twice", false), end("base", "twice"));
+        assert_eq!(ends("new", true), end("real", "new"), "nothing is there yet");
+        assert_eq!(ends("abs", true), end(".", "real"));
+        assert_eq!(ends("abs/", false), end(".", "real/"), "what is behind a slash is a directory");
+        assert_eq!(ends("abs/..", true), end(".", "."), "of where the link leads");
+        assert_eq!(ends(".", true), end("base", "."));
+        assert_eq!(ends("name..", true), end("base", "name.."));
+        for (path, errno) in [
+            ("round", Errno::Loop),
+            ("none/file", Errno::NoEnt),
+            ("", Errno::NoEnt),
+            ("twice/file", Errno::NotDir),
+            ("..", Errno::Perm),
+            ("abs/../..", Errno::Perm),
+            ("/", Errno::Perm),
+        ] {
+            assert_eq!(ends(path, true), Err(errno), "{path:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_a_guest_says_is_a_fault_of_the_hosts(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64),
+            arguments in proptest::collection::vec(0..80u32, 0..8),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let base = File::open(folder.path()).unwrap();
+            // Without links nothing but this folder can be named.
+            for call in PathCall::ALL.into_iter().filter(|call| *call != PathCall::Symlink) {
+                let mut bytes = bytes.clone();
+                let _ = call.perform(&mut Memory::new(&mut bytes), &[base.as_fd(), base.as_fd()], &arguments);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Files as Linux has them, on each version of WASI: links lead on within the container, wherever they begin, and what is
+//! mounted read-only says so.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use anyhow::{Result, ensure};
+use e2e::containerd::Containerd;
+use e2e::runner::Scenario;
+
+use crate::data::shared_folder;
+
+/// What a guest does, and what comes of it. `/vol` can be written to, `/ro` is the same folder and cannot.
+const CALLS: [(&str, Outcome); 17] = [
+    ("read=/vol/abs/note", Says("from the host")),
+    ("read=/vol/up/secret", Says("only root reads this")),
+    ("write=/vol/abs/new", Says("ok")),
+    ("length=/vol/abs/new", Says("4")),
+    ("mv=/vol/abs/new=/vol/moved", Says("ok")),
+    ("ln=/vol/moved=/vol/abs/linked", Says("ok")),
+    ("target=/vol/abs", Says("/vol/real")),
+    ("mkdir=/vol/abs/sub", Says("ok")),
+    ("rmdir=/vol/abs/sub", Says("ok")),
+    ("rm=/vol/abs/linked", Says("ok")),
+    ("read=/vol/loop", Loop),
+    ("read=/vol/abs/none", NoEntry),
+    ("write=/ro/real/new", ReadOnly),
+    ("write=/vol/sealed/new", ReadOnly),
+    ("mkdir=/ro/sub", ReadOnly),
+    ("rm=/ro/real/note", ReadOnly),
+    ("mv=/ro/real/note=/ro/real/new", ReadOnly),
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Says(&'static str),
+    Loop,
+    NoEntry,
+    ReadOnly,
+}
+use Outcome::{Loop, NoEntry, ReadOnly, Says};
+
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::ours("wasm-links-p1", |daemon| links(daemon, "links1", &["/guests/files-p1.wasm"], number)),
+        Scenario::ours("wasm-links-p2", |daemon| links(daemon, "links2", &["/guests/files-p2.wasm"], number)),
+        Scenario::ours("wasm-p3-links", |daemon| {
+            links(daemon, "links3", &["/guests/command-p3.wasm", "files"], name)
+        }),
+    ]
+}
+
+/// As programs in Rust are told.
+fn number(outcome: Outcome) -> String {
+    match outcome {
+        Says(text) => text.into(),
+        Loop => "error 32".into(),
+        NoEntry => "error 44".into(),
+        ReadOnly => "error 69".into(),
+    }
+}
+
+/// As WASI 0.3 names it.
+fn name(outcome: Outcome) -> String {
+    match outcome {
+        Says(text) => text.into(),
+        other => format!("error ErrorCode::{other:?}"),
+    }
+}
+
+fn links(daemon: &Containerd, id: &str, guest: &[&str], expected: fn(Outcome) -> String) -> Result<()> {
+    let folder = shared_folder(daemon, id)?;
+    fs::create_dir(folder.join("real"))?;
+    fs::write(folder.join("real/note"), "from the host\n")?;
+    for (link, target) in [("abs", "/vol/real"), ("up", "../"), ("loop", "/vol/loop"), ("sealed", "/ro/real")]
+    {
+        symlink(target, folder.join(link))?;
+    }
+    let args = [guest, &CALLS.map(|(call, _)| call)].concat();
+    let run = daemon.run(id).args(&args).bind(&folder, "/vol", true).bind(&folder, "/ro", false);
+    let said = run.finish()?.ok()?.stdout;
+    for ((call, outcome), line) in CALLS.iter().zip(said.lines()) {
+        let expected = format!("{call}: {}", expected(*outcome));
+        ensure!(line == expected, "{line:?}, not {expected:?}, in {said}");
+    }
+    ensure!(said.lines().count() == CALLS.len(), "{said}");
+    ensure!(fs::read_to_string(folder.join("moved"))? == "text", "on the host there is something else");
+    Ok(())
+}

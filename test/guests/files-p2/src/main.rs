@@ -1,0 +1,6 @@
+#[path = "../../files-p1/src/main.rs"]
+mod files;
+
+fn main() {
+    files::main();
+}
