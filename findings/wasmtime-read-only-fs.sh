@@ -5,9 +5,8 @@
 # Version: wasmtime 50.0.1 of PyPI; wasmtime-wasi 48.0.8 reads the same.
 # Source: run here; wasmtime-wasi's filesystem.rs has ReadOnly in its ErrorCode and nothing that makes one of an io::Error.
 # Date: 2026-11-28
-# Why it matters here: programs tell a read-only volume from a broken disk by this code. A guest's read-only folders are
-#   so opened that Wasmtime refuses the writing itself, which is "not permitted" (63); left to the kernel it would look like
-#   a fault of the disk.
+# Why it matters here: programs tell a read-only volume from a broken disk by this code. Where Wasmtime says "input/output
+#   error" of a call that writes, we look whether the place is mounted read-only, and say so: crates/worlds/src/paths.rs.
 set -euo pipefail
 
 [ "$(id -u)" = 0 ] || { echo "run it as root: it mounts an empty file system, in a namespace of its own" >&2; exit 1; }

@@ -3,5 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/provision.sh bench
+scripts/examples.sh javascript
 root=(); [ "$(id -u)" = 0 ] || root=(sudo -E env "PATH=$PATH")
 "${root[@]}" cargo bench --workspace --bench bench

@@ -204,7 +204,7 @@ fn story(error: &WasmEdgeError) -> String {
         return "wasm trap: call stack exhausted".into();
     }
     if journal::explained(error).contains(NO_ADDRESSES) {
-        return "WasmEdge found no room for the guest's memory, for which it takes 12 GiB of addresses: raise RLIMIT_AS"
+        return "WasmEdge found no room for the guest's memory, for which it takes 24 GiB of addresses: raise RLIMIT_AS"
             .into();
     }
     format!("wasm trap: {error}")

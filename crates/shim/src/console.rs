@@ -87,12 +87,22 @@ async fn type_in(stdin: OwnedFd, terminal: Arc<AsyncFd<OwnedFd>>) {
     }
 }
 
-/// Ends when no process has the terminal open any more, which reads as an error.
+/// Ends when no process has the terminal open any more, which reads as an error. The kernel may find that nobody has
+/// between two looks at what was written, of which the last is missing then: only a second error in a row is the end.
 async fn print_out(terminal: Arc<AsyncFd<OwnedFd>>, mut to: Sink) {
     let mut buffer = [0; CHUNK];
+    let mut closed = false;
     loop {
         let read = terminal.async_io(Interest::READABLE, |fd| read_some(fd, &mut buffer)).await;
-        let Ok(length @ 1..) = read else { return };
+        let length = match read {
+            Ok(length @ 1..) => length,
+            Err(_) if !closed => {
+                closed = true;
+                continue;
+            }
+            Ok(_) | Err(_) => return,
+        };
+        closed = false;
         if let Err(error) = to.write_all(&buffer[..length]).await {
             return log::warn!("a terminal's output cannot be written any more: {error}");
         }

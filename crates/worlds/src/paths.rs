@@ -11,7 +11,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat, readlinkat};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstatvfs, openat, openat2, readlinkat,
+};
 use rustix::{fs, io};
 
 use crate::socket::{Errno, Memory};
@@ -80,7 +82,9 @@ fn parent(base: BorrowedFd<'_>, path: &str) -> Result<Place, Errno> {
         found => found,
     };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = io::retry_on_intr(|| openat(base, parent, flags, Mode::empty()))?;
+    // What /proc has instead of links leads to what a process has open.
+    let how = ResolveFlags::NO_MAGICLINKS;
+    let directory = io::retry_on_intr(|| openat2(base, parent, flags, Mode::empty(), how))?;
     Ok(Place { directory, name: name.to_owned() })
 }
 

@@ -15,6 +15,7 @@ const APPLETS: [&str; 17] = [
 ];
 
 /// One file of the image.
+#[derive(Clone)]
 pub struct Node {
     /// Path without a leading `/`.
     pub path: String,
@@ -25,6 +26,7 @@ pub struct Node {
 }
 
 /// What a file of the image is.
+#[derive(Clone)]
 pub enum Kind {
     /// A folder.
     Folder,

@@ -54,7 +54,15 @@ struct Directory {
 /// # Errors
 /// When the linker does not take them.
 pub fn link<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
-    /// Links a function that the kernel can do alone.
+    linker.allow_shadowing(true);
+    link_kernels(linker)?;
+    link_wasmtimes(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Links the functions that the kernel can do alone.
+fn link_kernels<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     macro_rules! kernel {
         ($call:ident = $function:ident($($argument:ident),*)) => {
             linker.func_wrap(MODULE, stringify!($function), |mut caller: Caller<'_, H>, $($argument: u32),*| {
@@ -71,7 +79,19 @@ pub fn link<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
             })?;
         };
     }
-    /// Links a function that is Wasmtime's alone: its arguments, and which of them are the path and where the answer goes.
+    kernel!(CreateDirectory = path_create_directory(fd, path, length));
+    kernel!(Link = path_link(fd, flags, path, length, new_fd, new, new_length));
+    kernel!(Readlink = path_readlink(fd, path, length, buffer, room, size));
+    kernel!(RemoveDirectory = path_remove_directory(fd, path, length));
+    kernel!(Rename = path_rename(fd, path, length, new_fd, new, new_length));
+    kernel!(Symlink = path_symlink(target, target_length, fd, path, length));
+    kernel!(UnlinkFile = path_unlink_file(fd, path, length));
+    Ok(())
+}
+
+/// Links the functions that are Wasmtime's alone.
+fn link_wasmtimes<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+    /// By its arguments, and which of them are the path and where the answer goes.
     macro_rules! wasmtime {
         ($function:ident($($argument:ident: $kind:ty),*) |$path:ident, $length:ident, $at:ident| $question:expr) => {
             linker.func_wrap(MODULE, stringify!($function), |mut caller: Caller<'_, H>, $($argument: $kind),*| {
@@ -92,14 +112,6 @@ pub fn link<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
             })?;
         };
     }
-    linker.allow_shadowing(true);
-    kernel!(CreateDirectory = path_create_directory(fd, path, length));
-    kernel!(Link = path_link(fd, flags, path, length, new_fd, new, new_length));
-    kernel!(Readlink = path_readlink(fd, path, length, buffer, room, size));
-    kernel!(RemoveDirectory = path_remove_directory(fd, path, length));
-    kernel!(Rename = path_rename(fd, path, length, new_fd, new, new_length));
-    kernel!(Symlink = path_symlink(target, target_length, fd, path, length));
-    kernel!(UnlinkFile = path_unlink_file(fd, path, length));
     wasmtime!(path_open(
             fd: u32, flags: u32, path: u32, length: u32, open: u32, rights: u64, inherited: u64, fdflags: u32, at: u32
         ) |path, length, at| Question {
@@ -129,7 +141,6 @@ pub fn link<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
             answer: (0, 0),
         }
     );
-    linker.allow_shadowing(false);
     Ok(())
 }
 

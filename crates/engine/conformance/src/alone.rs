@@ -217,7 +217,7 @@ fn load_and_run(engine: &dyn Engine, case: &Case, folder: &Path) -> anyhow::Resu
     let bound =
         File::options().read(true).write(true).create(true).truncate(true).open(folder.join("bound"))?;
     Bound::write(&bound, case.memory)?;
-    protect(&case, &folder.join("root"))?;
+    protect(case, &folder.join("root"))?;
     std::os::unix::fs::chroot(folder.join("root"))
         .context("cannot change the root; this test wants root's rights")?;
     std::env::set_current_dir("/")?;

@@ -102,7 +102,17 @@ impl Bench {
 
     /// A containerd with the test image, its files as a folder, and every shim.
     pub fn containerd(&self) -> Result<Containerd> {
-        self.provide(Containerd::start(&self.install, &self.shim)?)
+        self.provide(Containerd::start(&self.install, &self.shim)?, &self.nodes)
+    }
+
+    /// The same with the app `name` of test/examples as `/app.wasm`.
+    pub fn containerd_with(&self, name: &str) -> Result<Containerd> {
+        let path = target()?.join("examples").join(name).join("app.wasm");
+        let app =
+            fs::read(&path).with_context(|| format!("{}: run scripts/examples.sh {name}", path.display()))?;
+        let app = Node { path: "app.wasm".into(), mode: 0o755, kind: Kind::File(app) };
+        let nodes: Vec<_> = self.nodes.iter().cloned().chain([app]).collect();
+        self.provide(Containerd::start(&self.install, &self.shim)?, &nodes)
     }
 
     /// The same that runs containers by another runtime, with pods if so wanted.
@@ -111,14 +121,14 @@ impl Bench {
         let binary = if ours { self.shim.binary.clone() } else { None };
         let shim = Shim { runtime: runtime.into(), binary, ..self.shim.clone() };
         let start = if cri { Containerd::start_with_cri } else { Containerd::start };
-        self.provide(start(&self.install, &shim)?)
+        self.provide(start(&self.install, &shim)?, &self.nodes)
     }
 
-    fn provide(&self, daemon: Containerd) -> Result<Containerd> {
+    fn provide(&self, daemon: Containerd, nodes: &[Node]) -> Result<Containerd> {
         let archive = daemon.scope.dir.join("image.tar");
-        image::write(&self.nodes, &[], &archive)?;
+        image::write(nodes, &[], &archive)?;
         daemon.import(&archive)?;
-        rootfs::unpack(&self.nodes, &daemon.rootfs())?;
+        rootfs::unpack(nodes, &daemon.rootfs())?;
         subject::install(&daemon, Path::new(env!("CARGO_BIN_EXE_floor")), self.peer.as_ref())?;
         Ok(daemon)
     }

@@ -21,7 +21,7 @@ use crate::{Bench, servers};
 type Measurement = fn(&Bench) -> Result<Vec<Table>>;
 
 /// Each with the beginning of its tables' names.
-pub const ALL: [(&str, Measurement); 12] = [
+pub const ALL: [(&str, Measurement); 13] = [
     ("start", start),
     ("many-mounts", many_mounts),
     ("quota", quota),
@@ -34,6 +34,7 @@ pub const ALL: [(&str, Measurement); 12] = [
     ("socket-server", servers::sockets),
     ("idle", servers::idle),
     ("cold", servers::cold),
+    ("javascript", servers::javascript),
 ];
 
 /// What a run leaves to daemons after `ctr` came back is not to be billed to the next one.
@@ -117,6 +118,14 @@ fn quota(bench: &Bench) -> Result<Vec<Table>> {
     }])
 }
 
+/// Has the next start compile again.
+pub fn forget_code(daemon: &Containerd) -> Result<()> {
+    if daemon.cache().exists() {
+        fs::remove_dir_all(daemon.cache())?;
+    }
+    Ok(())
+}
+
 /// The first start of a component compiles it.
 fn big(bench: &Bench) -> Result<Vec<Table>> {
     const SAYS: &str = "6 of 6 libraries made sense of \"1\"\n";
@@ -128,8 +137,8 @@ fn big(bench: &Bench) -> Result<Vec<Table>> {
     ];
     all.extend(bench.peer.iter().map(|_| ("peer, each".to_owned(), (subject(Subject::peer()), false))));
     let lines = in_turns(all, bench.runs.div_ceil(4), 0, |(subject, first), id| {
-        if *first && daemon.cache().exists() {
-            fs::remove_dir_all(daemon.cache())?;
+        if *first {
+            forget_code(&daemon)?;
         }
         run(&daemon, subject, id)
     });

@@ -110,6 +110,21 @@ fn asked(server: &Server<'_>) -> Result<TcpStream> {
     Ok(stream)
 }
 
+/// The same of what a toolchain of JavaScript makes: an interpreter of 13 MB.
+pub fn javascript(bench: &Bench) -> Result<Vec<Table>> {
+    let daemon = bench.containerd_with("javascript")?;
+    let subjects = [("lighter, first", true), ("lighter, second", false)];
+    let subjects = subjects.map(|(name, first)| (name.to_owned(), (wasm(name, &["/app.wasm"]), first)));
+    let lines = super::measurements::in_turns(subjects, bench.runs.div_ceil(4), 0, |(subject, first), id| {
+        if *first {
+            super::measurements::forget_code(&daemon)?;
+        }
+        Ok(first_answer(&daemon, subject, id, PORT)?.as_secs_f64() * 1000.0)
+    });
+    let title = "from ctr run to the first answer of a JavaScript server of 13 MB".into();
+    Ok(vec![Table { key: "javascript".into(), title, unit: "ms", lines }])
+}
+
 /// From `ctr run` to the first answer.
 pub fn cold(bench: &Bench) -> Result<Vec<Table>> {
     let daemon = bench.containerd()?;
