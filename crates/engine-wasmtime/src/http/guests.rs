@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -52,6 +52,23 @@ struct Replica {
     answered: u64,
     /// Goes last.
     _there: There,
+}
+
+/// Where an answer comes, and whether one was taken from there.
+struct Ear(Mutex<(oneshot::Receiver<Said>, bool)>);
+
+impl Ear {
+    fn poll(&self, task: &mut Context<'_>) -> Poll<Result<Said, Failure>> {
+        let (said, taken) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = Pin::new(said).poll(task).map_err(|_| Failure::Silent);
+        *taken |= matches!(said, Poll::Ready(Ok(_)));
+        said
+    }
+
+    fn has_heard(&self) -> bool {
+        let (said, taken) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *taken || !said.is_empty()
+    }
 }
 
 impl Guests {
@@ -117,18 +134,22 @@ impl Guests {
         }
     }
 
-    /// Has `replica` work on `request`; what it says comes by `said`.
+    /// Has `replica` work on `request`; what it says comes to `ear`.
     async fn work(
         self: Arc<Self>,
         mut replica: Replica,
         request: Request<RequestBody>,
-        said: oneshot::Sender<Said>,
+        (said, ear): (oneshot::Sender<Said>, Arc<Ear>),
         _permit: Permit,
     ) -> Result<(), Failure> {
         let _at_work = self.ticks.at_work();
         let Replica { store, exports, .. } = &mut replica;
         store.set_epoch_deadline(1);
         exports.call(store, request, self.secure, said).await.map_err(|failure| explained(store, failure))?;
+        // Some keep what they should have answered by, and would be waited for.
+        if !ear.has_heard() {
+            return Err(Failure::Silent);
+        }
         replica.answered += 1;
         if replica.answered < self.reuse {
             self.idle().push(replica);
@@ -144,11 +165,12 @@ impl Guests {
         request: Request<RequestBody>,
         permit: Permit,
     ) -> Result<Response<Answered>, Failure> {
-        let (sender, mut said) = oneshot::channel();
+        let (sender, said) = oneshot::channel();
+        let ear = Arc::new(Ear(Mutex::new((said, false))));
         let patience = self.timeout;
         let ends_with_answer = self.component.ends_with_answer();
         let mut guest: Option<Working> =
-            Some(Box::pin(Arc::clone(self).work(replica, request, sender, permit)));
+            Some(Box::pin(Arc::clone(self).work(replica, request, (sender, Arc::clone(&ear)), permit)));
         // The guest works here, in the task of its request: nothing is handed between threads.
         let said = poll_fn(|task| {
             if let Some(working) = &mut guest
@@ -159,7 +181,7 @@ impl Guests {
                     return Poll::Ready(Err(failure));
                 }
             }
-            Pin::new(&mut said).poll(task).map(|said| said.map_err(|_| Failure::Silent))
+            ear.poll(task)
         });
         let said = said.await?.map_err(|code| Failure::Declined(format!("{code:?}")))?;
         Ok(said.map(|body| Answered::new(body, guest, patience, ends_with_answer)))

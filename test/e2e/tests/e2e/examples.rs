@@ -1,5 +1,5 @@
 //! The apps of `test/examples`, one per language: what the README there tells its readers to type, word by word, and
-//! what an app of a large runtime takes of a small limit.
+//! what apps of large runtimes take of a small limit, and make of a second request.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::containerd::Containerd;
 use e2e::cri::{self, Cri};
+use e2e::ctr::Run;
 use e2e::http::Served;
 use e2e::http::client::ask;
 use e2e::http::wire::Wire;
@@ -31,6 +32,9 @@ pub fn scenarios() -> Vec<Scenario> {
             memory(daemon, name, &format!("hello from {language}, Ada"))
         }));
     }
+    scenarios.push(Scenario::ours("example-reuse-javascript", |daemon| {
+        reuse(daemon, "javascript", "hello from JavaScript, ")
+    }));
     for name in ["go", "python", "javascript", "rust", "c"] {
         scenarios.push(cri::ours(format!("cri-example-{name}"), move |cri| typed(cri, name)));
     }
@@ -101,14 +105,7 @@ fn memory(daemon: &Containerd, name: &str, greeting: &str) -> Result<String> {
     const CLIENTS: usize = 20;
     /// So long they are all there.
     const WHILE: Duration = Duration::from_millis(500);
-    import(daemon, name)?;
-    let run = with(daemon, "web", &kept()?)?.image(&format!("localhost/examples/{name}:1"));
-    let mut running = run.flag("--memory-limit", &(128 << 20).to_string()).start()?;
-    poll("the app to run", COMPILING, || {
-        ensure!(!running.ended()?, "it ended");
-        Ok(daemon.tasks()?.iter().any(|task| task.id == "web" && task.status == "RUNNING").then_some(()))
-    })?;
-    let web = Served::of(daemon, "web")?;
+    let (running, web) = serving(daemon, name, |run| run.flag("--memory-limit", &(128 << 20).to_string()))?;
     let mut wires = (0..CLIENTS).map(|_| web.wire()).collect::<Result<Vec<_>>>()?;
     for wire in &mut wires {
         wire.posts("/")?;
@@ -127,6 +124,40 @@ fn memory(daemon: &Containerd, name: &str, greeting: &str) -> Result<String> {
     ensure!(refused == 0, "{refused} of {CLIENTS} were refused: {:?}", output.stderr.lines().next());
     answers.into_iter().try_for_each(|answer| answer.is(200, greeting).map(drop))?;
     Ok(format!("{} MiB at most, {CLIENTS} clients at once", peak.div_ceil(1 << 20)))
+}
+
+/// A program that is made for one request answers each all the same where its copies are to answer many, if asking
+/// twice does no harm; it neither fails nor returns from the second one, but keeps it.
+fn reuse(daemon: &Containerd, name: &str, greeting: &str) -> Result<()> {
+    let (running, web) = serving(daemon, name, |run| run.annotation("lighter.wasm/http.reuse", "100"))?;
+    for _ in 0..4 {
+        web.get("/")?.is(200, greeting)?;
+    }
+    let mut wire = web.wire()?;
+    wire.posts("/")?;
+    wire.sends_chunk("")?;
+    wire.answer()?.status(500)?;
+    web.get("/")?.is(200, greeting)?;
+    daemon.kill("web", "SIGTERM", false)?;
+    let said = running.finish(LIMIT)?.ok()?.stderr;
+    ensure!(said.contains("a fresh one is asked"), "{said}");
+    Ok(())
+}
+
+/// The app in a container called `web`, changed by `flags`.
+fn serving<'a>(
+    daemon: &'a Containerd,
+    name: &str,
+    flags: impl FnOnce(Run<'a>) -> Run<'a>,
+) -> Result<(Running, Served<'a>)> {
+    import(daemon, name)?;
+    let run = with(daemon, "web", &kept()?)?.image(&format!("localhost/examples/{name}:1"));
+    let mut running = flags(run).start()?;
+    poll("the app to run", COMPILING, || {
+        ensure!(!running.ended()?, "it ended");
+        Ok(daemon.tasks()?.iter().any(|task| task.id == "web" && task.status == "RUNNING").then_some(()))
+    })?;
+    Ok((running, Served::of(daemon, "web")?))
 }
 
 /// The most memory that the container of process `pid` had at once, in bytes.
