@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use libcontainer::syscall::linux::MountAttr;
+use nix::mount::MsFlags;
 use oci_spec::runtime::LinuxIdMapping;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
@@ -67,7 +68,8 @@ impl IdMaps {
         made
     }
 
-    /// A copy of the mounts at `source`, attached nowhere, whose files belong to the container's users.
+    /// A copy of the mounts at `source`, attached nowhere, whose files belong to the container's users. What is mounted on
+    /// it is not mounted on `source`.
     ///
     /// # Errors
     /// When the file system cannot do that.
@@ -75,6 +77,7 @@ impl IdMaps {
         let tree =
             trees::copy(source, Depth::All).with_context(|| format!("cannot open {}", source.display()))?;
         self.apply(&tree).with_context(|| format!("cannot map the users of {}", source.display()))?;
+        trees::propagate(&tree, MsFlags::MS_PRIVATE | MsFlags::MS_REC)?;
         Ok(tree)
     }
 

@@ -64,6 +64,9 @@ pub fn mount_snapshot(snapshot: Snapshot<'_>, target: &Path) -> anyhow::Result<(
     match &maps {
         // A mount that is no overlay is its only layer.
         Some(maps) if kind != "overlay" => {
+            // What lies on it is not to lie on what it was bound from.
+            let nothing = None::<&str>;
+            mount(nothing, target, nothing, MsFlags::MS_PRIVATE, nothing).with_context(failed)?;
             attach(&maps.clone_mount(target).with_context(failed)?, target).with_context(failed)
         }
         _ => Ok(()),

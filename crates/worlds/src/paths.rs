@@ -1,19 +1,16 @@
-//! Paths that lead out of the directory they are relative to by way of a symbolic link, and files on what is mounted
-//! read-only: as Linux has it, for any engine.
+//! Paths with absolute symbolic links in them, and files on what is mounted read-only: as Linux has it, for any engine.
 //!
-//! An engine resolves a path beneath the directory it is relative to, and refuses a link that leads out of it
-//! (`EPERM`), as all absolute links do. A guest's process has the container's root for its own and `/` as a preopen, so
-//! there is nothing to protect: here the kernel resolves the path, [`resolve`]. What WASI itself refuses stays
-//! refused: a path that is absolute, or begins with more `..` than it has directories.
+//! An engine resolves a path beneath the directory it is relative to, and takes every absolute link for an escape
+//! (`EPERM`). Images are full of them. A guest's process has the container's root for its own, and `/` as a preopen, so here
+//! such a link leads on from that root: [`resolve`]. What WASI itself refuses stays refused: a path that is absolute, one
+//! that leads by `..` above where it began, and to make an absolute link.
 //!
 //! [`PathCall`] does those calls of preview 1 that need no more than the kernel; of those that need the engine's own
 //! table of descriptors the engine resolves the path and asks itself again.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{
-    AtFlags, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstatvfs, openat, openat2, readlinkat,
-};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat, readlinkat};
 use rustix::{fs, io};
 
 use crate::socket::{Errno, Memory};
@@ -37,55 +34,81 @@ pub struct Place {
 /// # Errors
 /// `Perm` for a path that WASI does not have; else what the kernel says of a directory on the way.
 pub fn resolve(base: BorrowedFd<'_>, path: &str, follow: bool) -> Result<Place, Errno> {
-    if path.starts_with('/') || climbs(path) {
-        return Err(Errno::Perm);
+    match path {
+        "" => return Err(Errno::NoEnt),
+        _ if path.starts_with('/') => return Err(Errno::Perm),
+        _ => {}
     }
-    let mut place = parent(base, path)?;
     // Behind a slash there is a directory, not a link to one.
-    let follow = follow || path.ends_with('/');
-    for _ in 0..MAX_LINKS {
-        let target = match readlinkat(&place.directory, place.name.trim_end_matches('/'), Vec::new()) {
-            Ok(target) if follow => target,
-            // No link, or nothing there yet.
-            _ => return Ok(place),
-        };
-        let mut target = target.into_string().map_err(|_| Errno::IlSeq)?;
-        if place.name.ends_with('/') {
-            target.push('/');
+    let (is_directory, mut links) = (path.ends_with('/'), 0);
+    let mut way = Way(vec![open(base, ".")?]);
+    let mut ahead = parts(path);
+    while let Some(part) = ahead.pop() {
+        let last = ahead.is_empty();
+        if part == ".." {
+            way.up()?;
+            continue;
         }
-        place = parent(place.directory.as_fd(), &target)?;
+        match readlinkat(way.end(), &*part, Vec::new()) {
+            Ok(target) if !last || follow || is_directory => {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Errno::Loop);
+                }
+                let target = target.into_string().map_err(|_| Errno::IlSeq)?;
+                if target.starts_with('/') {
+                    way = Way(vec![open(CWD, "/")?]);
+                }
+                ahead.extend(parts(&target));
+            }
+            // A link itself, or no link, or nothing there yet.
+            _ if last => {
+                let name = if is_directory { part + "/" } else { part };
+                return Ok(Place { directory: way.into_end(), name });
+            }
+            _ => way.down(&part)?,
+        }
     }
-    Err(Errno::Loop)
+    Ok(Place { directory: way.into_end(), name: ".".to_owned() })
 }
 
-/// Whether a path leads above where it begins, whatever its links are.
-fn climbs(path: &str) -> bool {
-    let mut depth = 0;
-    path.split('/').any(|part| {
-        depth += match part {
-            "" | "." => 0,
-            ".." => -1,
-            _ => 1,
-        };
-        depth < 0
-    })
+/// A path's components, the first one last.
+fn parts(path: &str) -> Vec<String> {
+    path.split('/').rev().filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
 }
 
-/// The directory of a path's last component, as the kernel finds it.
-fn parent(base: BorrowedFd<'_>, path: &str) -> Result<Place, Errno> {
-    let trimmed = path.trim_end_matches('/');
-    let start = trimmed.rfind('/').map_or(0, |slash| slash + 1);
-    let (parent, name) = match (&path[..start], &path[start..]) {
-        _ if path.is_empty() => return Err(Errno::NoEnt),
-        _ if matches!(&trimmed[start..], "" | "." | "..") => (path, "."),
-        ("", name) => (".", name),
-        found => found,
-    };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // What /proc has instead of links leads to what a process has open.
-    let how = ResolveFlags::NO_MAGICLINKS;
-    let directory = io::retry_on_intr(|| openat2(base, parent, flags, Mode::empty(), how))?;
-    Ok(Place { directory, name: name.to_owned() })
+/// The directories from where a path begins to where it has led so far; never none.
+struct Way(Vec<OwnedFd>);
+
+impl Way {
+    fn end(&self) -> BorrowedFd<'_> {
+        self.0[self.0.len() - 1].as_fd()
+    }
+
+    fn into_end(mut self) -> OwnedFd {
+        self.0.swap_remove(self.0.len() - 1)
+    }
+
+    fn down(&mut self, part: &str) -> Result<(), Errno> {
+        let further = open(self.end(), part)?;
+        self.0.push(further);
+        Ok(())
+    }
+
+    /// Not above where it began.
+    fn up(&mut self) -> Result<(), Errno> {
+        if self.0.len() == 1 {
+            return Err(Errno::Perm);
+        }
+        self.0.pop();
+        Ok(())
+    }
+}
+
+/// A directory, and no link to one.
+fn open(base: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(io::retry_on_intr(|| openat(base, name, flags, Mode::empty()))?)
 }
 
 impl Place {
@@ -104,14 +127,6 @@ impl Place {
     pub fn target(&self) -> Result<String, Errno> {
         let target = readlinkat(&self.directory, &*self.name, Vec::new())?;
         target.into_string().map_err(|_| Errno::IlSeq)
-    }
-
-    /// Makes it a link that leads to `target`.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn link_to(&self, target: &str) -> Result<(), Errno> {
-        Ok(fs::symlinkat(target, &self.directory, &*self.name)?)
     }
 }
 
@@ -194,7 +209,11 @@ impl PathCall {
             }
             (Self::Symlink, &[target, target_length, _, path, length]) => {
                 let target = text(memory, (target, target_length))?.to_owned();
-                place(0, (path, length), false)?.link_to(&target)
+                if target.starts_with('/') {
+                    return Err(Errno::Perm);
+                }
+                let new = place(0, (path, length), false)?;
+                Ok(fs::symlinkat(&*target, new.directory, &*new.name)?)
             }
             (Self::UnlinkFile, &[_, path, length]) => {
                 let old = place(0, (path, length), false)?;
@@ -230,6 +249,7 @@ mod tests {
         for (link, target) in [
             ("base/abs", at("real")),
             ("base/up", "../real".into()),
+            ("base/in", "abs/../real/file".into()),
             ("base/twice", "abs/file".into()),
             ("base/new", at("real/new")),
             ("base/round", "round".into()),
@@ -251,13 +271,13 @@ mod tests {
         let end = |directory: &str, name: &str| Ok((directory.to_owned(), name.to_owned()));
         assert_eq!(ends("abs/file", false), end("real", "file"));
         assert_eq!(ends("abs/new/", false), end("real", "new/"));
-        assert_eq!(ends("./up//file", true), end("real", "file"));
+        assert_eq!(ends(".//in", true), end("real", "file"), "of where the link leads");
         assert_eq!(ends("twice", true), end("real", "file"));
         assert_eq!(ends("twice", false), end("base", "twice"));
         assert_eq!(ends("new", true), end("real", "new"), "nothing is there yet");
         assert_eq!(ends("abs", true), end(".", "real"));
         assert_eq!(ends("abs/", false), end(".", "real/"), "what is behind a slash is a directory");
-        assert_eq!(ends("abs/..", true), end(".", "."), "of where the link leads");
+        assert_eq!(ends("abs/..", true), end(".", "."));
         assert_eq!(ends(".", true), end("base", "."));
         assert_eq!(ends("name..", true), end("base", "name.."));
         for (path, errno) in [
@@ -266,7 +286,8 @@ mod tests {
             ("", Errno::NoEnt),
             ("twice/file", Errno::NotDir),
             ("..", Errno::Perm),
-            ("abs/../..", Errno::Perm),
+            ("up", Errno::Perm),
+            ("up/file", Errno::Perm),
             ("/", Errno::Perm),
         ] {
             assert_eq!(ends(path, true), Err(errno), "{path:?}");

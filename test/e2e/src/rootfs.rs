@@ -75,6 +75,7 @@ pub fn nodes(cases: &[Case], guests_folder: &Path) -> Result<Vec<Node>> {
     ));
     nodes.push(file("etc/group", 0o644, "root:x:0:\nextra:x:77:root\n"));
     nodes.push(file("secret", 0o400, "only root reads this\n"));
+    nodes.push(Node { path: "away".into(), mode: 0o777, kind: Kind::Link("/cases".into()) });
     for (name, device, major, minor) in DEVICES {
         let kind = Kind::Device(device, major, minor);
         nodes.push(Node { path: format!("nodes/{name}"), mode: 0o666, kind });

@@ -62,7 +62,7 @@ macro_rules! code {
     };
 }
 
-/// What the kernel does itself of what Wasmtime refuses wherever it is: to read and make links that are absolute.
+/// What the kernel does itself of what Wasmtime refuses wherever it is: to read a link that is absolute.
 pub(super) type Kernel<'a, R> = &'a dyn Fn(&Place) -> Result<R, Errno>;
 
 /// Where a call is made again.
@@ -169,7 +169,7 @@ macro_rules! functions {
         );
         $one!(readlink_at, "readlink-at", (), (), (false, false), &Place::target);
         $one!(remove_directory_at, "remove-directory-at", (), (), (false, true));
-        $one!(symlink_at, "symlink-at", (target: String), (), (false, true), &|place| place.link_to(&target));
+        $one!(symlink_at, "symlink-at", (target: String), (), (false, true));
         $one!(unlink_file_at, "unlink-file-at", (), (), (false, true));
         $one!(metadata_hash_at, "metadata-hash-at", (flags: PathFlags), (), (follows(flags), false));
         // The new name of a link is never followed, and Wasmtime refuses to follow the old one.

@@ -9,7 +9,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -144,6 +144,7 @@ fn function(case: &Case) -> Option<&str> {
 fn prepare_root(case: &Case, root: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(root.join("cases"))?;
     fs::write(root.join("secret"), "only root reads this\n")?;
+    symlink("/cases", root.join("away"))?;
     fs::create_dir_all(root.join("dev"))?;
     for (name, minor) in [("random", 8), ("urandom", 9)] {
         let (path, device) = (root.join("dev").join(name), rustix::fs::makedev(1, minor));

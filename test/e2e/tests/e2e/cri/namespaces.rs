@@ -1,5 +1,6 @@
 //! Which namespaces a pod and its containers are in, and what is set in them.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,6 +11,7 @@ use e2e::kernel;
 use e2e::process::run;
 use e2e::runner::Scenario;
 use k8s_cri::v1::{self, NamespaceMode};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::both;
 
@@ -140,14 +142,43 @@ fn user(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     if let Some(features) = &features {
         ensure!(features.user_namespaces, "it says that there are none: {features:?}");
     }
+    let snapshots = Shared::mount(cri.daemon.scope.dir.join(SNAPSHOTS))?;
     let pod = cri.pod("user").namespaces(mapped).run()?;
     if features.is_none() && same(pod.pid()?, cri.daemon.pid()?, "user")? {
         return Ok(());
     }
-    mapped_as_told(&pod, guest)
+    mapped_as_told(&pod, guest, || {
+        let mounts = cri.daemon.scope.mounts()?;
+        let covered: Vec<_> = mounts.iter().filter(|point| point.starts_with(&snapshots.0)).collect();
+        ensure!(covered == [&snapshots.0], "the node's snapshots lie below the container's: {covered:?}");
+        Ok(())
+    })
 }
 
-fn mapped_as_told(pod: &Pod<'_>, guest: Guest) -> Result<()> {
+/// Where containerd keeps layers, as far as they are unpacked.
+const SNAPSHOTS: &str = "root/io.containerd.snapshotter.v1.overlayfs/snapshots";
+
+/// A folder that passes on what is mounted below it, as all do on a node with systemd. Until it is dropped.
+struct Shared(PathBuf);
+
+impl Shared {
+    fn mount(folder: PathBuf) -> Result<Self> {
+        const NONE: Option<&str> = None;
+        mount(Some(&folder), &folder, NONE, MsFlags::MS_BIND, NONE)?;
+        let shared = Self(folder);
+        mount(NONE, &shared.0, NONE, MsFlags::MS_SHARED, NONE)?;
+        Ok(shared)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // containerd may have a file of it open.
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+fn mapped_as_told(pod: &Pod<'_>, guest: Guest, look: impl FnOnce() -> Result<()>) -> Result<()> {
     let container = pod.container("one").ready(guest)?;
     let pid = container.pid()?;
     let map = std::fs::read_to_string(format!("/proc/{pid}/uid_map"))?;
@@ -155,6 +186,7 @@ fn mapped_as_told(pod: &Pod<'_>, guest: Guest) -> Result<()> {
     ensure!(map == ["0", &FIRST.to_string(), &COUNT.to_string()], "its map of users is {map:?}");
     let ids = FIRST.to_string();
     ensure!(kernel::status(pid, "Uid")?.split(' ').all(|id| id == ids), "{:?}", kernel::status(pid, "Uid"));
+    look()?;
     if guest == Guest::Native {
         container.exec(&["/bin/busybox", "stat", "-c", "%u", "/secret"], 10)?.ok()?.prints("0")?;
     }
