@@ -1,3 +1,5 @@
+//! The same as `files-p1`, on WASI 0.2.
+
 #[path = "../../files-p1/src/main.rs"]
 mod files;
 
