@@ -124,11 +124,12 @@ impl Namespaces {
     /// Writes the spec's id maps for the box `pid`, which was born into a user namespace of its own.
     ///
     /// # Errors
-    /// Names the map that was refused.
+    /// Names the map that was refused; when one is missing.
     pub fn map_ids(&self, spec: &Spec, pid: i32) -> anyhow::Result<()> {
-        let Some(linux) = spec.linux() else { return Ok(()) };
-        let maps = IdMaps::of(linux.uid_mappings().as_deref(), linux.gid_mappings().as_deref());
-        maps.map_or(Ok(()), |maps| maps.write(pid))
+        let linux = spec.linux().as_ref();
+        let maps = linux
+            .and_then(|linux| IdMaps::of(linux.uid_mappings().as_deref(), linux.gid_mappings().as_deref()));
+        maps.context("a new user namespace needs both uidMappings and gidMappings in the spec")?.write(pid)
     }
 
     /// Makes the cgroup namespace, once the process is in its cgroup.
@@ -192,6 +193,17 @@ fn flag(kind: LinuxNamespaceType) -> CloneFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_namespace_without_both_maps_is_refused() {
+        for maps in ["", r#","uidMappings":[{"containerID":0,"hostID":1,"size":1}]"#] {
+            let spec =
+                format!(r#"{{"ociVersion":"1.0.2","linux":{{"namespaces":[{{"type":"user"}}]{maps}}}}}"#);
+            let spec: Spec = serde_json::from_str(&spec).unwrap();
+            let refused = Namespaces::of(&spec).map_ids(&spec, 0).unwrap_err();
+            assert!(refused.to_string().contains("both uidMappings and gidMappings"), "{refused}");
+        }
+    }
 
     #[test]
     fn sorts_namespaces_by_how_they_are_entered() {

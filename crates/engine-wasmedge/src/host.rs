@@ -9,7 +9,7 @@
 //! | `sock_getsockopt`, `sock_setsockopt`, `sock_shutdown` | hand the kernel what the ABI does not have |
 //! | `sock_recv_from` of eight parameters | tells the sender's port in network order |
 //! | `poll_oneoff` | never returns when a descriptor cannot be polled |
-//! | all on paths | take a link that is absolute, or leads out of its directory, for an escape |
+//! | all on paths | take every absolute link for an escape |
 //! | `fd_prestat_get`, `fd_prestat_dir_name` | leave out the first `/` of a folder's name |
 //! | `proc_exit` | is not to be told from a return; one in a start function is not even that |
 //!
