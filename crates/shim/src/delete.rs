@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use container::cgroup::Cgroup;
 use container::hooks::{self, Moment};
 use container::{native, rootfs};
@@ -107,7 +107,12 @@ fn delete_native(workload: &Workload) -> anyhow::Result<()> {
         let _ = native::delete(workload);
         sleep(step);
     }
-    native::delete(workload)
+    native::delete(workload)?;
+    ensure!(
+        !record::is_held(&workload.bundle),
+        "the container was still being made {PATIENCE:?} after its daemon's end; look for its cgroup"
+    );
+    Ok(())
 }
 
 /// Says on standard error, which containerd logs, what went wrong. The answer on standard output is due
