@@ -12,6 +12,7 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch,
 };
+use workload::Need;
 
 /// The compiled filter of a Wasm box: the programs it consists of, in the order in which they are installed. It holds
 /// for whichever process installs it: [`ITSELF`] stands for that one's id.
@@ -106,15 +107,6 @@ const COMPILERS: &[c_long] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_unlink,
 ];
-
-/// What some worlds need beyond what every guest's process may ask for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Need {
-    /// Sockets with paths.
-    UnixSockets,
-    /// Further threads, and still no process.
-    Threads,
-}
 
 impl Filter {
     /// Compiles the filter of a guest whose process has one thread for ever, unless `needs` say otherwise.

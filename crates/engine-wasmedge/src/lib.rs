@@ -26,13 +26,16 @@ mod settings;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use engine::{Compiled, Engine, Mapped};
 use wasmedge_sdk::utils::CoreVersion;
-use workload::{Abi, Guest, World};
+use workload::{Guest, Job, World};
 
 use crate::module::MappedModule;
 use crate::plugins::Plugins;
+
+/// Why it runs no component.
+const COMPONENTS: &str = "runs core modules only";
 
 /// WasmEdge, ready to be forked.
 pub struct WasmEdge {
@@ -76,12 +79,12 @@ impl Engine for WasmEdge {
     }
 
     fn lacks(&self, world: &World) -> Option<String> {
-        match world.abi {
-            Abi::Preview1 | Abi::Sockets => {
-                let unmet = world.unmet(|module| self.plugins.offers(module));
+        match world {
+            World::Preview1(module) => {
+                let unmet = module.unmet(|module| self.plugins.offers(module));
                 unmet.map(|all| format!("offers no {all}"))
             }
-            Abi::Wasi02 | Abi::Wasi03 => Some("runs core modules only".into()),
+            World::Command(_) | World::HttpHandler(_) => Some(COMPONENTS.into()),
         }
     }
 
@@ -90,6 +93,9 @@ impl Engine for WasmEdge {
     }
 
     fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
-        Ok(Box::new(MappedModule::open(code, guest, &self.plugins)?))
+        match &guest.job {
+            Job::Preview1(world, once) => Ok(Box::new(MappedModule::open(code, world, once, &self.plugins)?)),
+            Job::Command(..) | Job::HttpHandler(..) => bail!("WasmEdge {COMPONENTS}"),
+        }
     }
 }

@@ -14,7 +14,7 @@ use wasmedge_sdk::vm::SyncInst;
 use wasmedge_sdk::wasi::WasiModule;
 use wasmedge_sdk::{AsInstance, ExternalInstanceType, Instance, Module, Store, Vm, WasmEdgeResult};
 use wasmedge_sys::instance::function::AsFunc as _;
-use workload::{Entry, Guest};
+use workload::{Guest, Once, Preview1, Start};
 
 use crate::host::Host;
 use crate::plugins::Plugins;
@@ -36,6 +36,7 @@ const NO_MEMORY: &str = "exceeded limited";
 /// A module in memory.
 pub struct MappedModule<'a> {
     code: Code,
+    world: Preview1,
     plugins: &'a Plugins,
 }
 
@@ -53,7 +54,7 @@ struct Waiting {
     plugins: Vec<(String, Instance)>,
     host: &'static Host,
     config: Config,
-    entry: Entry,
+    start: Start,
 }
 
 impl<'a> MappedModule<'a> {
@@ -61,8 +62,8 @@ impl<'a> MappedModule<'a> {
     ///
     /// # Errors
     /// When the code cannot be used; when the guest is to be given what WasmEdge has not.
-    pub fn open(code: Compiled, guest: &Guest, plugins: &'a Plugins) -> anyhow::Result<Self> {
-        ensure!(guest.listens.is_empty(), "WasmEdge cannot hand a guest sockets that listen already");
+    pub fn open(code: Compiled, world: &Preview1, once: &Once, plugins: &'a Plugins) -> anyhow::Result<Self> {
+        ensure!(once.listens.is_empty(), "WasmEdge cannot hand a guest sockets that listen already");
         let file = code.into_file();
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         ensure!(Path::new(&path).exists(), "cannot map the compiled code: /proc is out of sight");
@@ -71,23 +72,23 @@ impl<'a> MappedModule<'a> {
         let config = settings::running(u64::MAX)?;
         let module = Module::from_file(Some(&config), path)
             .map_err(|error| anyhow!("cannot map the compiled code: {}", journal::explained(&error)))?;
-        Ok(Self { code: Code { module, _file: file }, plugins })
+        Ok(Self { code: Code { module, _file: file }, world: world.clone(), plugins })
     }
 }
 
 impl Mapped for MappedModule<'_> {
     fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
-        let Self { code, plugins } = *self;
+        let Self { code, world, plugins } = *self;
         let bound = equipment.bound.most();
         check_memory(&code.module, bound)?;
         let folders = preopens::folders(&guest.preopens)?;
         let mut wasi = wasi(&guest, &folders)?;
         let names = folders.into_iter().map(|folder| folder.name).collect();
         let host = host::replace(&mut wasi, Egress::of(&guest), names)?;
-        let plugins = plugins.needed(&guest.world)?;
+        let plugins = plugins.needed(&world)?;
         check_imports(&code.module, &wasi, &plugins).context("cannot link the module")?;
         let config = settings::running(bound)?;
-        Ok(Box::new(Waiting { code, wasi, plugins, host, config, entry: guest.world.entry }))
+        Ok(Box::new(Waiting { code, wasi, plugins, host, config, start: world.start }))
     }
 }
 
@@ -152,12 +153,12 @@ fn check_imports(module: &Module, wasi: &WasiModule, plugins: &[(String, Instanc
 
 impl Loaded for Waiting {
     fn run(self: Box<Self>) -> Exit {
-        let Self { code, mut wasi, mut plugins, host, config, entry } = *self;
+        let Self { code, mut wasi, mut plugins, host, config, start } = *self;
         journal::clear();
         let mut imports: HashMap<String, &mut dyn SyncInst> = HashMap::new();
         imports.insert(WASI.to_owned(), wasi.as_mut());
         imports.extend(plugins.iter_mut().map(|(name, plugin)| (name.clone(), plugin as &mut dyn SyncInst)));
-        let ended = begin(&code.module, imports, host, &config, &entry);
+        let ended = begin(&code.module, imports, host, &config, &start);
         match (host.exited(), ended) {
             // As the kernel does: the low eight bits.
             (Some(code), _) => Exit::Code(code.to_le_bytes()[0]),
@@ -181,13 +182,13 @@ fn begin(
     imports: HashMap<String, &mut dyn SyncInst>,
     host: &Host,
     config: &Config,
-    entry: &Entry,
+    start: &Start,
 ) -> WasmEdgeResult<()> {
     let mut vm = Vm::new(Store::new(Some(config), imports)?);
     vm.register_module(None, module.clone())?;
-    let (reactor, name) = match entry {
-        Entry::Function(name) => (Some("_initialize"), name.as_str()),
-        Entry::Command | Entry::Requests => (None, "_start"),
+    let (reactor, name) = match start {
+        Start::Function(name) => (Some("_initialize"), name.as_str()),
+        Start::Command => (None, "_start"),
     };
     let has = |name: &&str| module.get_export(name).is_some();
     for name in reactor.filter(has).into_iter().chain([name]) {

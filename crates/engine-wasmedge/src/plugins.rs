@@ -8,7 +8,7 @@ use std::env;
 use anyhow::{Context, ensure};
 use wasmedge_sdk::plugin::{Plugin, PluginManager};
 use wasmedge_sdk::{AsInstance as _, Instance};
-use workload::World;
+use workload::Preview1;
 
 /// Files, or folders of files, with colons between.
 const PATH: &str = "WASMEDGE_PLUGIN_PATH";
@@ -58,7 +58,7 @@ impl Plugins {
     ///
     /// # Errors
     /// Names the plug-in.
-    pub fn needed(&self, world: &World) -> anyhow::Result<Vec<(String, Instance)>> {
+    pub fn needed(&self, world: &Preview1) -> anyhow::Result<Vec<(String, Instance)>> {
         let is_needed = |offer: &&Offer| {
             world.foreign.iter().any(|import| import.starts_with(&format!("{}::", offer.name)))
         };

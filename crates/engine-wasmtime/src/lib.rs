@@ -30,7 +30,7 @@ mod worlds;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use engine::{Compiled, Engine, Mapped};
-use workload::{Abi, Guest, World};
+use workload::{Guest, Job, World};
 
 use crate::ending::sentence;
 use crate::worlds::{Incoming, Once, Preview1};
@@ -58,6 +58,20 @@ impl Wasmtime {
         let once = Once::link(&engine).map_err(sentence)?;
         Ok(Self { engine, preview1, once })
     }
+
+    /// The one for a guest that runs once: most may go as deep as any.
+    fn for_stack(&self, once: &workload::Once) -> anyhow::Result<&Self> {
+        match less_deep(once) {
+            // There is one such guest in a process, and it lives as long.
+            Some(stack) => Self::of(stack).map(|own| &*Box::leak(Box::new(own))),
+            None => Ok(self),
+        }
+    }
+}
+
+/// How deep a guest may go that may go less deep than others.
+fn less_deep(once: &workload::Once) -> Option<usize> {
+    once.stack.filter(|stack| *stack < settings::DEEPEST)
 }
 
 /// What compilers are to be told, beside what is wrong.
@@ -86,49 +100,45 @@ impl Engine for Wasmtime {
     }
 
     fn lacks(&self, world: &World) -> Option<String> {
-        match world.abi {
-            _ if !world.foreign.is_empty() => world.unmet(|_| false).map(|all| format!("offers no {all}")),
-            _ if world.concurrent && !cfg!(feature = "p3") => Some(
-                "takes a build with the feature p3 to run components of WASI 0.3 or with asynchronous calls"
-                    .into(),
-            ),
-            Abi::Preview1 | Abi::Sockets | Abi::Wasi02 | Abi::Wasi03 => None,
-        }
+        const P3: &str =
+            "takes a build with the feature p3 to run components of WASI 0.3 or with asynchronous calls";
+        let is_concurrent = match world {
+            World::Preview1(module) => return module.unmet(|_| false).map(|all| format!("offers no {all}")),
+            World::Command(component) => component.concurrent,
+            World::HttpHandler(component) => component.concurrent,
+        };
+        (is_concurrent && !cfg!(feature = "p3")).then(|| P3.into())
     }
 
     fn compile(&self, wasm: &[u8], world: &World) -> anyhow::Result<Vec<u8>> {
-        let compiled = match world.abi {
-            Abi::Preview1 | Abi::Sockets => self.engine.precompile_module(wasm),
-            _ if world.serves() => return Incoming::compile(wasm, world),
-            _ if world.concurrent => wasmtime::Engine::new(&settings::concurrent(settings::DEEPEST))
-                .and_then(|engine| engine.precompile_component(wasm)),
-            Abi::Wasi02 | Abi::Wasi03 => self.engine.precompile_component(wasm),
+        let compiled = match world {
+            World::Preview1(_) => self.engine.precompile_module(wasm),
+            World::Command(component) if component.concurrent => {
+                wasmtime::Engine::new(&settings::concurrent(settings::DEEPEST))
+                    .and_then(|engine| engine.precompile_component(wasm))
+            }
+            World::Command(_) => self.engine.precompile_component(wasm),
+            World::HttpHandler(handler) => return Incoming::compile(wasm, handler),
         };
         compiled.map_err(sentence).map_err(with_advice)
     }
 
     fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
-        let bounded = guest.stack.filter(|stack| *stack < settings::DEEPEST);
-        let own = || match bounded {
-            // There is one such guest in a process, and it lives as long.
-            Some(stack) => Self::of(stack).map(|own| &*Box::leak(Box::new(own))),
-            None => Ok(self),
-        };
-        Ok(match guest.world.abi {
-            _ if guest.world.serves() => Box::new(Incoming::map(code, guest)?),
-            Abi::Preview1 | Abi::Sockets => {
-                let own = own()?;
-                Box::new(own.preview1.of(code::module(&own.engine, code)?))
+        Ok(match &guest.job {
+            Job::Preview1(world, once) => {
+                let own = self.for_stack(once)?;
+                Box::new(own.preview1.of(code::module(&own.engine, code)?, world, once))
             }
-            abi if guest.world.concurrent => {
-                let engine = settings::concurrent(bounded.unwrap_or(settings::DEEPEST));
+            Job::Command(world, once) if world.concurrent => {
+                let engine = settings::concurrent(less_deep(once).unwrap_or(settings::DEEPEST));
                 let engine = wasmtime::Engine::new(&engine).map_err(sentence)?;
-                Box::new(Once::of_its_own(code::component(&engine, code)?, abi)?)
+                Box::new(Once::of_its_own(code::component(&engine, code)?, world)?)
             }
-            Abi::Wasi02 | Abi::Wasi03 => {
-                let own = own()?;
-                Box::new(own.once.of(code::component(&own.engine, code)?))
+            Job::Command(world, once) => {
+                let own = self.for_stack(once)?;
+                Box::new(own.once.of(code::component(&own.engine, code)?, world))
             }
+            Job::HttpHandler(world, http) => Box::new(Incoming::map(code, world, http)?),
         })
     }
 }
@@ -136,7 +146,7 @@ impl Engine for Wasmtime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use workload::Entry;
+    use workload::{Preview1, Start};
 
     #[test]
     fn older_exceptions_are_told_how_to_be_newer() {
@@ -146,7 +156,8 @@ mod tests {
             b"\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0",
             b"\x0a\x08\x01\x06\0\x06\x40\x19\x0b\x0b",
         ];
-        let world = World::plain(Abi::Preview1, Entry::Command);
+        let (start, foreign) = (Start::Command, Vec::new());
+        let world = World::Preview1(Preview1 { start, sockets: false, polls: false, foreign });
         let error = Wasmtime::new().unwrap().compile(&wasm.concat(), &world).unwrap_err();
         assert!(format!("{error:#}").contains("-wasm-use-legacy-eh=false"), "{error:#}");
     }

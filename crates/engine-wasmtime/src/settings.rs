@@ -3,7 +3,6 @@
 
 use rustix::process::{Resource, getrlimit};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
-use workload::World;
 
 /// A 32-bit memory's whole range: with it reserved, the processor's page faults are the bounds checks.
 const WHOLE_RANGE: u64 = 4 << 30;
@@ -44,11 +43,11 @@ pub fn concurrent(deep: usize) -> Config {
 /// For guests of which there is a copy per request, `most` at once, each of which may go `deep` bytes deep.
 ///
 /// Epochs, since many share a process: one that takes too long must be ended alone.
-pub fn serving(world: &World, most: usize, deep: usize) -> Config {
-    let mut config = if world.concurrent { concurrent(deep) } else { config(deep) };
+pub fn serving(concurrent_calls: bool, most: usize, deep: usize) -> Config {
+    let mut config = if concurrent_calls { concurrent(deep) } else { config(deep) };
     config.epoch_interruption(true);
     // Each call that waits while others of the same copy go on has one of its own.
-    let stacks = if world.concurrent { most.saturating_mul(4) } else { most };
+    let stacks = if concurrent_calls { most.saturating_mul(4) } else { most };
     if !is_narrow() {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(most, stacks)));
     }

@@ -11,15 +11,15 @@ use workload::Guest;
 
 use crate::{clock, preopens, stdio};
 
-/// Gathers it. Called in the guest's own process: random numbers are seeded here, and must not be
+/// Gathers it, with the first `reserved` descriptors of preview 1 taken for sockets. Called in the guest's own process: random numbers are seeded here, and must not be
 /// in a process that is forked afterwards.
 ///
 /// # Errors
 /// Names the preopen that cannot be opened.
-pub fn provide(guest: &Guest, egress: &Arc<Egress>) -> anyhow::Result<WasiCtxBuilder> {
+pub fn provide(guest: &Guest, reserved: usize, egress: &Arc<Egress>) -> anyhow::Result<WasiCtxBuilder> {
     let mut builder = provide_plain(guest, egress);
     builder.stdin(stdio::Stdin::default());
-    preopens::reserve(guest.listens.len(), &mut builder)?;
+    preopens::reserve(reserved, &mut builder)?;
     preopens::open(&guest.preopens, &mut builder)?;
     Ok(builder)
 }

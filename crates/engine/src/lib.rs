@@ -65,7 +65,7 @@ pub trait Mapped {
 pub struct Equipment {
     /// How much memory it may have.
     pub bound: Bound,
-    /// A socket for each of [`Guest::listens`], bound; when the guest runs they listen.
+    /// A socket for each of [`Job::listens`](workload::Job::listens), bound; when the guest runs they listen.
     pub sockets: Vec<OwnedFd>,
     /// Readable once the container was asked to end, for a guest that has requests to finish first.
     pub stop: Option<OwnedFd>,

@@ -27,7 +27,7 @@ pub const ENVIRONMENT: &str = "LIGHTER_CACHE";
 /// How much it holds, in MiB.
 const MIB: u64 = 2048;
 /// How an `Outline` is noted beside the code: another number for other fields.
-const NOTE: &str = "3";
+const NOTE: &str = "4";
 /// Larger files are compiled each time, in bytes.
 const LARGEST: u64 = 256 << 20;
 /// How often to look whether somebody else has compiled it.
@@ -42,7 +42,7 @@ pub struct Code {
 impl Code {
     /// For a guest that begins where `workload` says.
     fn of(outline: &Outline, file: File, workload: &Workload) -> anyhow::Result<Self> {
-        Ok(Self { world: outline.world(workload.entrypoint.function.as_deref())?, file })
+        Ok(Self { world: World::of(outline, workload.entrypoint.function.as_deref())?, file })
     }
 }
 

@@ -1,16 +1,14 @@
 //! What a Wasm guest is given: arguments, environment, folders.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Mount, PosixRlimitType, Process};
+use oci_spec::runtime::{Mount, Process};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::http::Http;
 use crate::outbound::{Outbound, OutboundError};
 use crate::wishes::{Wish, WishError, Wishes};
-use crate::{Abi, Workload, World};
+use crate::{Job, Workload, World};
 
 /// The names, as a wish has them, of the rules for what a guest may reach and look up.
 const RULES: &str = "allowed-outbound";
@@ -22,8 +20,8 @@ const FILES_OF_NAMES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 /// A guest as every engine must present it to the Wasm code; nothing else of the host is visible.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guest {
-    /// The ABI it expects and where it begins.
-    pub world: World,
+    /// The ABI it expects, where it begins, and how it runs.
+    pub job: Job,
     /// `argv`, the first being the entrypoint as written.
     pub args: Vec<String>,
     /// The spec's environment, in its order; entries without `=` are dropped as libc would.
@@ -32,14 +30,6 @@ pub struct Guest {
     pub cwd: String,
     /// Folders it may open, `/` first, then each mount of the spec under its own path.
     pub preopens: Vec<PathBuf>,
-    /// How deep it may go, in bytes, if it runs once: the spec's `RLIMIT_STACK`.
-    pub stack: Option<usize>,
-    /// Addresses that are listened on for it.
-    pub listens: Vec<SocketAddr>,
-    /// Whether it waits there for who comes, or is told to come again.
-    pub accept_waits: bool,
-    /// How it is served, if it answers requests.
-    pub http: Option<Http>,
     /// What it may connect to and look up.
     pub outbound: Outbound,
     /// What any guest of the runtime may at most.
@@ -64,24 +54,15 @@ impl Guest {
     /// [`GuestError`] for an annotation or a variable that cannot be understood.
     pub fn of(workload: &Workload, world: World) -> Result<Self, GuestError> {
         let wishes = Wishes::of(workload);
-        let http = world.serves().then(|| Http::of(workload)).transpose()?;
-        let (listens, waits) = match &http {
-            Some(http) => (vec![http.address], None),
-            None => wishes.get("tcp-listen").map_or(Ok((Vec::new(), None)), |wish| wish.listens())?,
-        };
-        let accept_waits = waits.unwrap_or(!world.polls);
+        let job = world.job(workload)?;
         let process = workload.process();
         let cwd = process.cwd().to_string_lossy().into_owned();
         Ok(Self {
-            env: env(process, &cwd, world.abi),
-            world,
+            env: env(process, &cwd, job.has_cwd()),
+            job,
             args: process.args().clone().unwrap_or_default(),
             cwd,
             preopens: preopens(workload),
-            stack: stack(process),
-            listens,
-            accept_waits,
-            http,
             outbound: outbound(&wishes)?,
             floor: workload.options.floor()?,
         })
@@ -89,23 +70,15 @@ impl Guest {
 }
 
 /// The spec's, and where the ABI knows no working directory, that as shells tell it.
-fn env(process: &Process, cwd: &str, abi: Abi) -> Vec<(String, String)> {
+fn env(process: &Process, cwd: &str, has_cwd: bool) -> Vec<(String, String)> {
     const CWD: &str = "PWD";
     let split = |pair: &String| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
     let mut env: Vec<_> = process.env().iter().flatten().filter_map(split).collect();
-    let knows = !matches!(abi, Abi::Preview1 | Abi::Sockets) || env.iter().any(|(name, _)| name == CWD);
-    if !knows && cwd != "/" {
+    let told = has_cwd || env.iter().any(|(name, _)| name == CWD);
+    if !told && cwd != "/" {
         env.push((CWD.to_owned(), cwd.to_owned()));
     }
     env
-}
-
-fn stack(process: &Process) -> Option<usize> {
-    let limits = process.rlimits().as_deref().unwrap_or_default();
-    let limit = limits.iter().find(|limit| limit.typ() == PosixRlimitType::RlimitStack)?;
-    // Less would not begin.
-    const LEAST: u64 = 64 << 10;
-    usize::try_from(limit.soft().max(LEAST)).ok()
 }
 
 /// An image, which may bring variables, adds nothing to what an annotation says: a variable's names are then taken
@@ -183,7 +156,12 @@ impl Workload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Entry, Options};
+    use crate::{Options, Preview1, Start};
+
+    fn preview1() -> World {
+        let start = Start::Command;
+        World::Preview1(Preview1 { start, sockets: false, polls: false, foreign: Vec::new() })
+    }
 
     #[test]
     fn a_volume_at_dev_shm_is_one() {
@@ -208,15 +186,12 @@ mod tests {
                       {"destination":"/tmp","type":"tmpfs","source":"tmpfs"}],
             "linux":{"resources":{"memory":{"limit":1048576}}}}"#;
         let workload = Workload::read("c", Path::new("/b"), json.as_bytes(), Options::default()).unwrap();
-        let guest = Guest::of(&workload, World::plain(Abi::Preview1, Entry::Command)).unwrap();
+        let guest = Guest::of(&workload, preview1()).unwrap();
         assert_eq!(guest.args, ["a.wasm", "x"]);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(guest.env, [pair("A", "b=c"), pair("PWD", "/w")]);
-        let env = |abi, cwd: &str| super::env(workload.process(), cwd, abi);
-        assert_eq!(
-            [env(Abi::Wasi02, "/w"), env(Abi::Sockets, "/")],
-            [vec![pair("A", "b=c")], vec![pair("A", "b=c")]]
-        );
+        let env = |has_cwd, cwd: &str| super::env(workload.process(), cwd, has_cwd);
+        assert_eq!([env(true, "/w"), env(false, "/")], [vec![pair("A", "b=c")], vec![pair("A", "b=c")]]);
         assert_eq!(guest.preopens, ["/", "/data", "/tmp"].map(PathBuf::from));
         assert_eq!(workload.memory_limit(), Some(1 << 20));
     }

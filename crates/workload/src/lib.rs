@@ -8,6 +8,7 @@ mod entrypoint;
 mod format;
 mod guest;
 mod http;
+mod once;
 mod options;
 mod outbound;
 mod pod;
@@ -24,6 +25,7 @@ pub use entrypoint::{DEFAULT_PATH, Entrypoint, EntrypointError};
 pub use format::Format;
 pub use guest::{Guest, GuestError};
 pub use http::{Http, Tls};
+pub use once::Once;
 pub use options::{LinuxPrograms, Options, OptionsError};
 pub use outbound::{
     ALLOWED_LOOKUP, ALLOWED_OUTBOUND, Outbound, OutboundError, Special, WrongItem, host_name,
@@ -33,4 +35,4 @@ pub use sections::without_custom_sections;
 pub use spec::{SpecError, Workload, memory_limit};
 pub use text::{TextError, binary_of};
 pub use wishes::WishError;
-pub use world::{Abi, Entry, Outline, World, WorldError};
+pub use world::{Command, HttpHandler, Job, Need, Outline, Preview1, Shape, Start, Wasi, World, WorldError};

@@ -1,7 +1,7 @@
 //! The imports a WASI preview 1 module may ask for.
 
 /// Module name of WASI preview 1's functions.
-pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
+const MODULE: &str = "wasi_snapshot_preview1";
 
 /// Every function of `wasi_snapshot_preview1`, from its witx definition.
 const FUNCTIONS: [&str; 46] = [
@@ -80,12 +80,16 @@ const SOCKETS: [&str; 23] = [
     "sock_setsockopt",
 ];
 
-/// Whether WasmEdge offers `module::name` beside preview 1.
-pub(crate) fn offers_socket(module: &str, name: &str) -> bool {
-    module == MODULE && SOCKETS.contains(&name)
+/// Whether WasmEdge offers `import`, `module::name`, beside preview 1.
+pub(crate) fn offers_socket(import: &str) -> bool {
+    name(import).is_some_and(|name| SOCKETS.contains(&name))
 }
 
-/// Whether WASI preview 1 offers `module::name`.
-pub(crate) fn offers(module: &str, name: &str) -> bool {
-    module == MODULE && FUNCTIONS.contains(&name)
+/// Whether WASI preview 1 offers `import`, `module::name`.
+pub(crate) fn offers(import: &str) -> bool {
+    name(import).is_some_and(|name| FUNCTIONS.contains(&name))
+}
+
+fn name(import: &str) -> Option<&str> {
+    import.strip_prefix(MODULE)?.strip_prefix("::")
 }

@@ -11,7 +11,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 #[cfg(feature = "p3")]
 use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
-use workload::Abi;
+use workload::Wasi;
 
 use super::received::{Received, received};
 #[cfg(feature = "p3")]
@@ -39,15 +39,17 @@ pub enum Exports {
 pub type Said = Result<http::Response<wasmtime_wasi_http::WasiBody>, ErrorCode>;
 
 impl Component {
-    /// What `linked` exports in the world of `abi`.
+    /// What `linked` exports on `wasi`.
     ///
     /// # Errors
     /// When it has no such export.
-    pub fn of(linked: InstancePre<Host>, abi: Abi) -> anyhow::Result<Self> {
-        match abi {
+    pub fn of(linked: InstancePre<Host>, wasi: Wasi) -> anyhow::Result<Self> {
+        match wasi {
             #[cfg(feature = "p3")]
-            Abi::Wasi03 => ServicePre::new(linked).map(Self::Wasi03).map_err(sentence),
-            _ => ProxyPre::new(linked).map(Self::Wasi02).map_err(sentence),
+            Wasi::P3 => ServicePre::new(linked).map(Self::Wasi03).map_err(sentence),
+            #[cfg(not(feature = "p3"))]
+            Wasi::P3 => anyhow::bail!("this build knows no WASI 0.3"),
+            Wasi::P2 => ProxyPre::new(linked).map(Self::Wasi02).map_err(sentence),
         }
     }
 

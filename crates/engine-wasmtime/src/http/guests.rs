@@ -15,7 +15,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi_config::WasiConfigVariables;
-use workload::Guest;
+use workload::{Guest, Http};
 
 use super::Outgoing;
 use super::answer::{Answered, Working};
@@ -72,17 +72,15 @@ impl Ear {
 }
 
 impl Guests {
-    /// Of `component`, each given what `guest` says.
+    /// Of `component`, each given what `guest` says, and served as `http` says.
     pub fn new(
         component: Component,
         guest: Guest,
+        http: &Http,
         folders: WasiFilesystemCtx,
         memory: Memory,
         ticks: Ticks,
     ) -> Self {
-        let (reuse, timeout) =
-            guest.http.as_ref().map_or((1, Duration::MAX), |http| (http.reuse, http.timeout));
-        let secure = guest.http.as_ref().is_some_and(|http| http.tls.is_some());
         let config = wasi::config(&guest);
         let outgoing = Outgoing::new(Egress::of(&guest), &guest.env);
         let (idle, turns) = Default::default();
@@ -93,9 +91,9 @@ impl Guests {
             config,
             memory,
             outgoing,
-            reuse,
-            timeout,
-            secure,
+            reuse: http.reuse,
+            timeout: http.timeout,
+            secure: http.tls.is_some(),
             idle,
             turns,
             ticks,

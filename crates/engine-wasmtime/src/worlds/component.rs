@@ -11,7 +11,7 @@ use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
-use workload::Abi;
+use workload::Wasi;
 
 use crate::ending::sentence;
 use crate::http::{self, Outgoing};
@@ -66,17 +66,17 @@ impl WasiHttpView for Host {
     }
 }
 
-/// Links what every component of `abi` may import; what few do comes with [`link`].
+/// Links what every component of `wasi` may import; what few do comes with [`link`].
 ///
 /// # Errors
 /// When Wasmtime defines a function twice.
-pub fn linker(engine: &Engine, abi: Abi) -> wasmtime::Result<Linker<Host>> {
+pub fn linker(engine: &Engine, wasi: Wasi) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     files::link(&mut linker)?;
     paths::link_02(&mut linker)?;
     lookup::link(&mut linker)?;
-    if abi == Abi::Wasi03 {
+    if wasi == Wasi::P3 {
         link_03(&mut linker)?;
     }
     Ok(linker)

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::Engine;
 use wasmtime::component;
-use workload::{Guest, World};
+use workload::{Guest, Http, HttpHandler, Wasi};
 
 use crate::ending::sentence;
 use crate::http::{Component, Guests, Ticks};
@@ -23,6 +23,8 @@ use crate::{code, heaps, polled, preopens, settings};
 /// A component in memory, with an engine of its own: only few guests need it.
 pub struct Incoming {
     component: component::Component,
+    wasi: Wasi,
+    settings: Http,
 }
 
 /// A server at its gate.
@@ -38,30 +40,29 @@ impl Incoming {
     ///
     /// # Errors
     /// A sentence that tells what of it is not valid.
-    pub fn compile(wasm: &[u8], world: &World) -> anyhow::Result<Vec<u8>> {
+    pub fn compile(wasm: &[u8], world: &HttpHandler) -> anyhow::Result<Vec<u8>> {
         engine(world, 1, settings::DEEPEST)?.precompile_component(wasm).map_err(sentence)
     }
 
-    /// Makes the code of `guest` executable.
+    /// Makes the code of a guest executable that is served by `settings`.
     ///
     /// # Errors
     /// When the code is another configuration's, or there are too few addresses for the copies.
-    pub fn map(code: Compiled, guest: &Guest) -> anyhow::Result<Self> {
-        let http = guest.http.as_ref().context("nothing says how it is served")?;
-        let engine = engine(&guest.world, http.concurrency, http.stack)?;
-        Ok(Self { component: code::component(&engine, code)? })
+    pub fn map(code: Compiled, world: &HttpHandler, settings: &Http) -> anyhow::Result<Self> {
+        let engine = engine(world, settings.concurrency, settings.stack)?;
+        let component = code::component(&engine, code)?;
+        Ok(Self { component, wasi: world.wasi, settings: settings.clone() })
     }
 }
 
-fn engine(world: &World, most: usize, deep: usize) -> anyhow::Result<Engine> {
-    Engine::new(&settings::serving(world, most, deep)).map_err(sentence)
+fn engine(world: &HttpHandler, most: usize, deep: usize) -> anyhow::Result<Engine> {
+    Engine::new(&settings::serving(world.concurrent, most, deep)).map_err(sentence)
 }
 
 impl Mapped for Incoming {
     fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
-        let Self { component } = *self;
+        let Self { component, wasi, settings } = *self;
         let Equipment { bound, mut sockets, stop } = equipment;
-        let settings = guest.http.clone().context("nothing says how it is served")?;
         let socket = sockets.pop().context("no socket came with it")?;
         let memory = Memory::new(bound);
         memory.admit(component.resources_required().as_ref())?;
@@ -70,16 +71,15 @@ impl Mapped for Incoming {
             handle.params().len() == 2 && handle.results().len() == 0
         })?;
         let engine = component.engine();
-        let abi = guest.world.abi;
-        let linked = Component::of(link(&linker(engine, abi).map_err(sentence)?, &component)?, abi)?;
+        let linked = Component::of(link(&linker(engine, wasi).map_err(sentence)?, &component)?, wasi)?;
         let threads = threads(settings.cores);
         heaps::for_each_of(threads);
         let ticks = Ticks::start(engine.clone(), memory.clone())?;
         let runtime = runtime(threads)?;
         let stop = stop.map(|stop| watched(&runtime, stop)).transpose()?;
-        let server = Server::new(settings, socket)?;
         let folders = preopens::folders(&guest.preopens)?;
-        let guests = Guests::new(linked, guest, folders, memory, ticks);
+        let guests = Guests::new(linked, guest, &settings, folders, memory, ticks);
+        let server = Server::new(settings, socket)?;
         Ok(Box::new(Waiting { server, guests, runtime, stop }))
     }
 }

@@ -12,7 +12,7 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 #[cfg(feature = "p3")]
 use wasmtime_wasi::p3::bindings::Command as Command03;
-use workload::{Abi, Entry, Guest};
+use workload::{Command, Guest, Start as Begin, Wasi};
 
 use crate::ending::{self, sentence};
 use crate::http::Outgoing;
@@ -30,6 +30,7 @@ pub struct Once {
 pub struct MappedComponent<'a> {
     component: Component,
     linker: Cow<'a, Linker<Host>>,
+    world: Command,
 }
 
 /// A component at its gate.
@@ -58,45 +59,46 @@ impl Once {
     /// # Errors
     /// When Wasmtime defines one of them twice.
     pub fn link(engine: &Engine) -> wasmtime::Result<Self> {
-        Ok(Self { linker: component::linker(engine, Abi::Wasi02)? })
+        Ok(Self { linker: component::linker(engine, Wasi::P2)? })
     }
 
     /// A component that was compiled by the engine that all share.
-    pub fn of(&self, component: Component) -> MappedComponent<'_> {
-        MappedComponent { component, linker: Cow::Borrowed(&self.linker) }
+    pub fn of(&self, component: Component, world: &Command) -> MappedComponent<'_> {
+        MappedComponent { component, linker: Cow::Borrowed(&self.linker), world: world.clone() }
     }
 
     /// A component that was compiled by an engine of its own.
     ///
     /// # Errors
     /// When Wasmtime defines a function twice.
-    pub fn of_its_own(component: Component, abi: Abi) -> anyhow::Result<MappedComponent<'static>> {
-        let linker = component::linker(component.engine(), abi).map_err(sentence)?;
-        Ok(MappedComponent { component, linker: Cow::Owned(linker) })
+    pub fn of_its_own(component: Component, world: &Command) -> anyhow::Result<MappedComponent<'static>> {
+        let linker = component::linker(component.engine(), world.wasi).map_err(sentence)?;
+        Ok(MappedComponent { component, linker: Cow::Owned(linker), world: world.clone() })
     }
 }
 
 impl Mapped for MappedComponent<'_> {
     fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
-        let Self { component, linker } = *self;
+        let Self { component, linker, world } = *self;
         let memory = Memory::new(equipment.bound);
         memory.admit(component.resources_required().as_ref())?;
         let linked = component::link(&linker, &component)?;
-        let start = match &guest.world.entry {
+        let start = match (world.start, world.wasi) {
             #[cfg(feature = "p3")]
-            Entry::Command if guest.world.abi == Abi::Wasi03 => {
+            (Begin::Command, Wasi::P3) => {
                 check_run(&component, "wasi:cli/run@0.3.", "async func() -> result")?;
                 Start::Concurrent(linked)
             }
-            Entry::Command => {
+            #[cfg(not(feature = "p3"))]
+            (Begin::Command, Wasi::P3) => bail!("this build knows no WASI 0.3"),
+            (Begin::Command, Wasi::P2) => {
                 check_run(&component, "wasi:cli/run@0.2.", "func() -> result")?;
                 Start::Command(CommandPre::new(linked).map_err(sentence)?)
             }
-            Entry::Function(name) => function(&component, linked, name)?,
-            Entry::Requests => bail!("it answers requests, which is another world's work"),
+            (Begin::Function(name), _) => function(&component, linked, &name)?,
         };
         let egress = Egress::of(&guest);
-        let wasi = wasi::provide(&guest, &egress)?.build();
+        let wasi = wasi::provide(&guest, 0, &egress)?.build();
         let host = Host::new(wasi, memory.share(), Outgoing::new(egress, &guest.env), wasi::config(&guest));
         let mut store = Store::new(linker.engine(), host);
         limits::bind(&mut store);

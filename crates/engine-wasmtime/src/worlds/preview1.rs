@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use wasmtime::{Engine, InstancePre, Linker, Module, Store, Val};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use workload::{Abi, Entry, Guest};
+use workload::{Guest, Once, Start};
 
 use crate::ending::{self, sentence};
 use crate::limits::{self, Bounded, Memory, MemoryBound};
@@ -44,7 +44,9 @@ impl Bounded for Host {
 /// A module in memory, with the world it is for.
 pub struct MappedModule<'a> {
     module: Module,
-    world: &'a Preview1,
+    linker: &'a Linker<Host>,
+    world: workload::Preview1,
+    once: Once,
 }
 
 /// A module at its gate.
@@ -52,7 +54,7 @@ struct Waiting {
     module: InstancePre<Host>,
     store: Store<Host>,
     runtime: Runtime,
-    entry: Entry,
+    start: Start,
 }
 
 impl Preview1 {
@@ -76,24 +78,24 @@ impl Preview1 {
     }
 
     /// A module that was compiled for this world.
-    pub fn of(&self, module: Module) -> MappedModule<'_> {
-        MappedModule { module, world: self }
+    pub fn of(&self, module: Module, world: &workload::Preview1, once: &Once) -> MappedModule<'_> {
+        MappedModule { module, linker: &self.linker, world: world.clone(), once: once.clone() }
     }
 }
 
 impl Mapped for MappedModule<'_> {
     fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
-        let Self { module, world: Preview1 { linker } } = *self;
-        check_entry(&module, &guest.world.entry)?;
+        let Self { module, linker, world: workload::Preview1 { start, sockets, .. }, once } = *self;
+        check_start(&module, &start)?;
         let memory = Memory::new(equipment.bound);
         memory.admit(Some(&module.resources_required()))?;
-        let needs_sockets = guest.world.abi == Abi::Sockets || !guest.listens.is_empty();
+        let needs_sockets = sockets || !once.listens.is_empty();
         let module = instantiate_pre(linker, &module, needs_sockets)
             .map_err(sentence)
             .context("cannot link the module")?;
         let egress = Egress::of(&guest);
-        let wasi = wasi::provide(&guest, &egress)?.build_p1();
-        if !guest.accept_waits {
+        let wasi = wasi::provide(&guest, once.listens.len(), &egress)?.build_p1();
+        if once.accepts_nonblocking {
             let mut all = equipment.sockets.iter();
             all.try_for_each(|socket| ioctl_fionbio(socket, true)).context("cannot set up a socket")?;
         }
@@ -101,7 +103,7 @@ impl Mapped for MappedModule<'_> {
         let host = Host { wasi, network, memory: memory.share() };
         let mut store = Store::new(linker.engine(), host);
         limits::bind(&mut store);
-        Ok(Box::new(Waiting { module, store, runtime: ending::event_loop()?, entry: guest.world.entry }))
+        Ok(Box::new(Waiting { module, store, runtime: ending::event_loop()?, start }))
     }
 }
 
@@ -119,17 +121,15 @@ fn instantiate_pre(
 }
 
 /// The export that a guest begins with.
-fn export(entry: &Entry) -> &str {
-    match entry {
-        Entry::Command => "_start",
-        Entry::Function(name) => name,
-        // A component's.
-        Entry::Requests => "wasi:http/incoming-handler",
+fn export(start: &Start) -> &str {
+    match start {
+        Start::Command => "_start",
+        Start::Function(name) => name,
     }
 }
 
-fn check_entry(module: &Module, entry: &Entry) -> anyhow::Result<()> {
-    let name = export(entry);
+fn check_start(module: &Module, start: &Start) -> anyhow::Result<()> {
+    let name = export(start);
     let function = module.get_export(name).and_then(|export| export.func().cloned());
     let parameters = function.with_context(|| format!("it exports no function {name:?}"))?.params().len();
     if parameters == 0 { Ok(()) } else { Err(takes_parameters(name, parameters)) }
@@ -137,11 +137,11 @@ fn check_entry(module: &Module, entry: &Entry) -> anyhow::Result<()> {
 
 impl Loaded for Waiting {
     fn run(self: Box<Self>) -> Exit {
-        let Self { module, store, runtime, entry } = *self;
+        let Self { module, store, runtime, start } = *self;
         ending::run(&runtime, store, async |store| {
             let module = module.instantiate_async(&mut *store).await?;
-            let reactor = matches!(entry, Entry::Function(_)).then_some("_initialize");
-            for name in reactor.into_iter().chain([export(&entry)]) {
+            let reactor = matches!(start, Start::Function(_)).then_some("_initialize");
+            for name in reactor.into_iter().chain([export(&start)]) {
                 let Some(function) = module.get_func(&mut *store, name) else { continue };
                 let mut ignored = vec![Val::I32(0); function.ty(&*store).results().len()];
                 function.call_async(&mut *store, &[], &mut ignored).await?;

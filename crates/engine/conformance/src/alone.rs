@@ -10,7 +10,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail, ensure};
@@ -18,7 +18,8 @@ use engine::{Bound, Compiled, Engine, Equipment, Exit};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{CWD, FileType, Mode};
-use workload::{Guest, Outbound, World};
+use serde_json::json;
+use workload::{Guest, Options, Workload, World};
 
 use crate::{Case, Expected, Source, contract};
 
@@ -213,7 +214,7 @@ fn load_and_run(engine: &dyn Engine, case: &Case, folder: &Path) -> anyhow::Resu
     let code = File::open(folder.join("code"))?;
     // SAFETY: the parent wrote them with Engine::compile of this very program.
     let code = unsafe { Compiled::vouched(code) };
-    let guest = guest(case, world);
+    let guest = guest(case, world)?;
     let mapped = engine.map(code, &guest)?;
     let bound =
         File::options().read(true).write(true).create(true).truncate(true).open(folder.join("bound"))?;
@@ -242,21 +243,18 @@ fn protect(case: &Case, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn guest(case: &Case, world: World) -> Guest {
-    let mounts = case.mounts.iter().map(|mount| PathBuf::from(&mount.path));
-    let path = case.entry.split('#').next().unwrap_or_default().to_owned();
-    let pair = |pair: &String| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Guest {
-        world,
-        args: std::iter::once(path).chain(case.args.clone()).collect(),
-        env: case.env.iter().filter_map(pair).collect(),
-        cwd: case.cwd.clone().unwrap_or_else(|| "/".into()),
-        preopens: std::iter::once("/".into()).chain(mounts).collect(),
-        stack: None,
-        listens: Vec::new(),
-        accept_waits: true,
-        http: None,
-        outbound: Outbound::everything(),
-        floor: Outbound::everything(),
-    }
+/// The guest that the shim would make of a container for the case.
+fn guest(case: &Case, world: World) -> anyhow::Result<Guest> {
+    let args: Vec<_> = std::iter::once(&case.entry).chain(&case.args).collect();
+    let mounts: Vec<_> = case.mounts.iter().map(|mount| json!({ "destination": mount.path })).collect();
+    let cwd = case.cwd.as_deref().unwrap_or("/");
+    let spec = json!({
+        "ociVersion": "1.0.2",
+        "root": { "path": "root" },
+        "process": { "user": { "uid": 0, "gid": 0 }, "cwd": cwd, "args": args, "env": case.env },
+        "mounts": mounts,
+    });
+    let spec = serde_json::to_vec(&spec)?;
+    let workload = Workload::read(&case.name, Path::new("/"), &spec, Options::default())?;
+    Ok(Guest::of(&workload, world)?)
 }

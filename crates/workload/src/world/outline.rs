@@ -6,29 +6,24 @@ use wasmparser::{
     TypeRef,
 };
 
-use super::{Abi, Entry, Exports, World, WorldError};
-use crate::{preview1, wasi};
+use super::{Exports, Start, Wasi, WorldError};
+use crate::wasi;
 
 /// The section that Go's linker writes into each module.
 const GO: &str = "go:buildid";
-/// How the imports of preview 0 begin.
-const PREVIEW_0: &str = "wasi_unstable::";
 
-/// What the outside of a module shows, wherever its guest may begin.
+/// What the outside of a module shows, wherever its guest may begin. Kept beside its compiled code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outline {
-    is_component: bool,
-    /// It imports sockets that preview 1 has not.
-    sockets: bool,
+    pub(super) is_component: bool,
     /// Go's linker made it.
-    is_go: bool,
+    pub(super) is_go: bool,
     /// Its code has the asynchronous half of the component model's ABI.
-    concurrent: bool,
+    pub(super) concurrent: bool,
     /// It has or imports a memory for several threads.
-    shared_memory: bool,
-    unknown_imports: Vec<String>,
-    /// Imports that WASI 0.3 offers, and no other world.
-    imports_03: Vec<String>,
+    pub(super) shared_memory: bool,
+    /// A component's by their names, a core module's as `module::name`.
+    pub(super) imports: Vec<String>,
     /// Exported functions and their numbers of parameters, where a core module tells.
     functions: Vec<(String, Option<usize>)>,
     /// Exported interfaces of a component.
@@ -45,86 +40,54 @@ impl Outline {
         Self::read(wasm).map_err(|error| WorldError::Malformed(error.to_string()))
     }
 
-    /// The world of a guest that begins in `function`, or as its ABI says.
-    ///
-    /// # Errors
-    /// [`WorldError`], a clause that continues "cannot run FILE: …".
-    pub fn world(&self, function: Option<&str>) -> Result<World, WorldError> {
-        if self.shared_memory {
-            return Err(WorldError::SharedMemory);
+    /// Whether one of a component's exported interfaces is such a one.
+    pub(super) fn exports(&self, is: fn(&str) -> bool) -> bool {
+        self.interfaces.iter().any(|name| is(name))
+    }
+
+    /// That a component begins in no version of WASI that is not known here.
+    pub(super) fn check_versions(&self) -> Result<(), WorldError> {
+        let found = |is: fn(&str) -> bool| self.interfaces.iter().find(|name| is(name)).cloned();
+        match (found(wasi::is_draft), found(wasi::is_later)) {
+            (Some(name), _) => Err(WorldError::Draft(name)),
+            (None, Some(name)) => Err(WorldError::Later(name)),
+            (None, None) => Ok(()),
         }
-        if self.unknown_imports.iter().any(|import| import.starts_with(PREVIEW_0)) {
-            return Err(WorldError::Preview0);
-        }
-        let abi = self.abi(function)?;
-        let foreign = self.unknown_imports(abi);
-        if self.is_component && !foreign.is_empty() {
-            return Err(WorldError::UnknownImports(foreign));
-        }
-        let entry = match function {
-            Some(name) => self.function(name)?,
-            None => self.command()?,
+    }
+
+    /// That a component imports nothing but what `wasi` has.
+    pub(super) fn check_imports(&self, wasi: Wasi) -> Result<(), WorldError> {
+        let has = |name: &str| match wasi {
+            Wasi::P2 => wasi::offers_02(name),
+            Wasi::P3 => wasi::offers_02(name) || wasi::offers_03(name),
         };
-        let concurrent = self.concurrent || abi == Abi::Wasi03;
-        Ok(World { abi, entry, polls: self.is_go, concurrent, foreign })
+        let unknown: Vec<_> = self.imports.iter().filter(|name| !has(name)).cloned().collect();
+        if unknown.is_empty() { Ok(()) } else { Err(WorldError::UnknownImports(unknown)) }
     }
 
-    fn abi(&self, function: Option<&str>) -> Result<Abi, WorldError> {
-        let found = |is: fn(&str) -> bool| self.interfaces.iter().find(|name| is(name));
-        match self {
-            Self { is_component: false, sockets: true, .. } => Ok(Abi::Sockets),
-            Self { is_component: false, .. } => Ok(Abi::Preview1),
-            _ if function.is_some() => Ok(if self.imports_03.is_empty() { Abi::Wasi02 } else { Abi::Wasi03 }),
-            _ if found(wasi::answers_03).is_some() => Ok(Abi::Wasi03),
-            _ if found(wasi::answers_02).is_some() => Ok(Abi::Wasi02),
-            _ if found(wasi::runs_03).is_some() => Ok(Abi::Wasi03),
-            _ if found(wasi::runs_02).is_some() => Ok(Abi::Wasi02),
-            _ => match (found(wasi::is_draft), found(wasi::is_later)) {
-                (Some(name), _) => Err(WorldError::Draft(name.clone())),
-                (None, Some(name)) => Err(WorldError::Later(name.clone())),
-                (None, None) => Ok(Abi::Wasi02),
-            },
-        }
-    }
-
-    fn unknown_imports(&self, abi: Abi) -> Vec<String> {
-        let others: &[_] = if abi == Abi::Wasi03 { &[] } else { &self.imports_03 };
-        [&self.unknown_imports, others].concat()
-    }
-
-    fn function(&self, name: &str) -> Result<Entry, WorldError> {
-        match self.functions.iter().find(|(exported, _)| exported == name) {
-            None => Err(WorldError::NoFunction { name: name.into(), exports: self.exports() }),
-            Some((_, Some(parameters @ 1..))) => {
+    /// That the exported function `name` can be an entrypoint; `None` where there is none.
+    pub(super) fn takes_nothing(&self, name: &str) -> Option<Result<(), WorldError>> {
+        let (_, parameters) = self.functions.iter().find(|(exported, _)| exported == name)?;
+        Some(match parameters {
+            Some(parameters @ 1..) => {
                 Err(WorldError::TakesParameters { name: name.into(), parameters: *parameters })
             }
-            Some(_) => Ok(Entry::Function(name.into())),
-        }
+            _ => Ok(()),
+        })
     }
 
-    fn command(&self) -> Result<Entry, WorldError> {
-        if self.is_component {
-            let exports = |is: fn(&str) -> bool| self.interfaces.iter().any(|name| is(name));
-            // What can answer requests is meant to, even where it can run as well.
-            return if exports(wasi::answers_03) || exports(wasi::answers_02) {
-                Ok(Entry::Requests)
-            } else if exports(wasi::runs_03) || exports(wasi::runs_02) {
-                Ok(Entry::Command)
-            } else {
-                let wanted = "wasi:cli/run, wasi:http/incoming-handler or wasi:http/handler";
-                Err(WorldError::NoStart { wanted, exports: self.exports() })
-            };
-        }
-        match self.functions.iter().find(|(exported, _)| exported == "_start") {
-            None => Err(WorldError::NoStart { wanted: "_start", exports: self.exports() }),
-            Some((name, Some(parameters @ 1..))) => {
-                Err(WorldError::TakesParameters { name: name.clone(), parameters: *parameters })
-            }
-            Some(_) => Ok(Entry::Command),
-        }
+    /// The function that the user named.
+    pub(super) fn function(&self, name: &str) -> Result<Start, WorldError> {
+        let missing = || WorldError::NoFunction { name: name.into(), exports: self.exported() };
+        self.takes_nothing(name).ok_or_else(missing)?.map(|()| Start::Function(name.into()))
     }
 
-    fn exports(&self) -> Exports {
+    /// That there is nothing to begin with, of which `wanted` would be.
+    pub(super) fn no_start(&self, wanted: &'static str) -> WorldError {
+        WorldError::NoStart { wanted, exports: self.exported() }
+    }
+
+    fn exported(&self) -> Exports {
         Exports(self.functions.iter().map(|(name, _)| name.clone()).chain(self.interfaces.clone()).collect())
     }
 
@@ -159,12 +122,7 @@ impl Outline {
         match payload {
             Payload::ComponentImportSection(imports) => {
                 for import in imports {
-                    let name = import?.name.name;
-                    if wasi::offers_03(name) {
-                        self.imports_03.push(name.into());
-                    } else if !wasi::offers_02(name) {
-                        self.unknown_imports.push(name.into());
-                    }
+                    self.imports.push(import?.name.name.into());
                 }
             }
             Payload::ComponentExportSection(exports) => {
@@ -205,11 +163,7 @@ impl Outline {
                         TypeRef::Memory(memory) => self.shared_memory |= memory.shared,
                         _ => {}
                     }
-                    if preview1::offers_socket(import.module, import.name) {
-                        self.sockets = true;
-                    } else if !preview1::offers(import.module, import.name) {
-                        self.unknown_imports.push(format!("{}::{}", import.module, import.name));
-                    }
+                    self.imports.push(format!("{}::{}", import.module, import.name));
                 }
             }
             Payload::CustomSection(section) => self.is_go |= section.name() == GO,

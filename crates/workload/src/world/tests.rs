@@ -6,72 +6,88 @@ fn detect(text: &str, function: Option<&str>) -> Result<World, WorldError> {
     World::detect(&wat::parse_str(text).unwrap(), function)
 }
 
+fn preview1(start: Start) -> World {
+    World::Preview1(Preview1 { start, sockets: false, polls: false, foreign: Vec::new() })
+}
+
+fn command(wasi: Wasi) -> World {
+    World::Command(Command { wasi, start: Start::Command, concurrent: wasi == Wasi::P3 })
+}
+
+fn handler(wasi: Wasi) -> World {
+    World::HttpHandler(HttpHandler { wasi, concurrent: wasi == Wasi::P3 })
+}
+
+/// A component with these imports and exports.
+fn component(imports: &[&str], exports: &[&str]) -> String {
+    let import = |name: &&str| format!("(import \"{name}\" (instance)) ");
+    let export = |name: &&str| format!("(export \"{name}\" (instance $i)) ");
+    let [imports, exports] =
+        [imports.iter().map(import).collect::<String>(), exports.iter().map(export).collect()];
+    format!("(component {imports} (instance $i) {exports})")
+}
+
 #[test]
 fn a_world_for_what_can_run() {
-    let check = |text: &str, function, abi, entry| {
-        assert_eq!(detect(text, function), Ok(World::plain(abi, entry)), "{text}");
+    let check = |text: &str, function, world| {
+        assert_eq!(detect(text, function), Ok(world), "{text}");
     };
-    check("(module (func (export \"_start\")))", None, Abi::Preview1, Entry::Command);
+    let start = "(func (export \"_start\"))";
+    check(&format!("(module {start})"), None, preview1(Start::Command));
     check(
         "(module (func (export \"_initialize\")) (func (export \"go\") (result i32) i32.const 1))",
         Some("go"),
-        Abi::Preview1,
-        Entry::Function("go".into()),
+        preview1(Start::Function("go".into())),
+    );
+    let importing = |import: &str| {
+        format!("(module (import \"wasi_snapshot_preview1\" \"{import}\" (func (param i32))) {start})")
+    };
+    check(&importing("proc_exit"), None, preview1(Start::Command));
+    let (start, foreign) = (Start::Command, Vec::new());
+    let sockets = World::Preview1(Preview1 { start, sockets: true, polls: false, foreign });
+    check(&importing("sock_open_v2"), None, sockets);
+    check(&component(&["wasi:io/poll@0.2.3"], &["wasi:cli/run@0.2.0"]), None, command(Wasi::P2));
+    check(
+        &component(
+            &["wasi:http/types@0.2.0", "wasi:config/store@0.2.0-rc.1"],
+            &["wasi:cli/run@0.2.0", "wasi:http/incoming-handler@0.2.1"],
+        ),
+        None,
+        handler(Wasi::P2),
     );
     check(
-        "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func (param i32))) (func (export \"_start\")))",
+        &component(&["wasi:io/poll@0.2.3", "wasi:http/types@0.3.2"], &["wasi:http/handler@0.3.2"]),
         None,
-        Abi::Preview1,
-        Entry::Command,
+        handler(Wasi::P3),
     );
-    check(
-        "(module (import \"wasi_snapshot_preview1\" \"sock_open_v2\" (func)) (func (export \"_start\")))",
-        None,
-        Abi::Sockets,
-        Entry::Command,
-    );
-    check(
-        "(component (import \"wasi:io/poll@0.2.3\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))",
-        None,
-        Abi::Wasi02,
-        Entry::Command,
-    );
-    check(
-        "(component (import \"wasi:http/types@0.2.0\" (instance)) (import \"wasi:config/store@0.2.0-rc.1\" (instance)) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)) (export \"wasi:http/incoming-handler@0.2.1\" (instance $i)))",
-        None,
-        Abi::Wasi02,
-        Entry::Requests,
-    );
-    check(
-        "(component (import \"wasi:io/poll@0.2.3\" (instance)) (import \"wasi:http/types@0.3.2\" (instance)) (instance $i) (export \"wasi:http/handler@0.3.2\" (instance $i)))",
-        None,
-        Abi::Wasi03,
-        Entry::Requests,
-    );
-    check(
-        "(component (import \"wasi:cli/types@0.3.0\" (instance)) (instance $i) (export \"wasi:cli/run@0.3.0\" (instance $i)))",
-        None,
-        Abi::Wasi03,
-        Entry::Command,
-    );
+    check(&component(&["wasi:cli/types@0.3.0"], &["wasi:cli/run@0.3.0"]), None, command(Wasi::P3));
 }
 
 #[test]
 fn what_has_several_calls_at_work_is_told_by_its_code() {
     let made = |code: &str| {
         let text = format!("(component {code} (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))");
-        detect(&text, None).unwrap()
+        match detect(&text, None).unwrap() {
+            World::Command(command) => command,
+            other => panic!("{other:?}"),
+        }
     };
     assert!(made("(core func (canon task.cancel))").concurrent);
     assert!(made("(component (core func (canon task.cancel)))").concurrent, "in what is nested, too");
     let plain = "(component (type $r (resource (rep i32))) (core func (canon resource.new $r)))";
-    assert_eq!(made(plain), World::plain(Abi::Wasi02, Entry::Command));
+    assert!(!made(plain).concurrent);
+}
+
+fn module(fields: &str) -> Preview1 {
+    match detect(&format!("(module {fields})"), None).unwrap() {
+        World::Preview1(module) => module,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
 fn what_go_made_is_told_from_others() {
-    let made =
-        |section: &str| detect(&format!("(module {section} (func (export \"_start\")))"), None).unwrap();
+    let made = |section: &str| module(&format!("{section} (func (export \"_start\"))"));
     assert!(made("(@custom \"go:buildid\" \"\\ff Go build ID: 7\")").polls);
     assert!(!made("(@custom \"producers\" \"\")").polls);
 }
@@ -79,7 +95,7 @@ fn what_go_made_is_told_from_others() {
 #[test]
 fn what_a_module_imports_from_elsewhere_is_told() {
     let imports = "(import \"env\" \"f\" (func)) (import \"nn\" \"mem\" (memory 1))";
-    let world = detect(&format!("(module {imports} (func (export \"_start\")))"), None).unwrap();
+    let world = module(&format!("{imports} (func (export \"_start\"))"));
     assert_eq!(world.foreign, ["env::f", "nn::mem"]);
     assert_eq!(world.unmet(|_| false).as_deref(), Some("env::f, nn::mem"));
     assert_eq!(world.unmet(|module| module == "env").as_deref(), Some("nn::mem"));

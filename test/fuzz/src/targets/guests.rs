@@ -10,13 +10,12 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::PathBuf;
 
 use anyhow::Context;
 use container::channel::memory_file;
 use engine::{Bound, Compiled, Engine, Equipment};
 use engine_wasmtime::Wasmtime;
-use workload::{Guest, Outbound, World};
+use workload::{Guest, World};
 
 use crate::Run;
 
@@ -104,6 +103,10 @@ const POLLS: [&str; 2] = ["poll_oneoff", "epoll_oneoff"];
 /// The longest program.
 const LONGEST: usize = 4_000;
 
+/// What the guest is given.
+const SPEC: &str = r#"{"ociVersion":"1.0.2","root":{"path":"r"},
+    "process":{"user":{"uid":0,"gid":0},"cwd":"/","args":["a","b c"],"env":["A=b"]}}"#;
+
 /// A module, compiled.
 struct Ready {
     world: World,
@@ -136,19 +139,8 @@ fn run(engine: &Wasmtime, module: &Ready) -> anyhow::Result<()> {
     let code = unsafe { Compiled::vouched(module.code.try_clone()?) };
     let bound = memory_file("bound")?;
     Bound::write(&bound, Some(1 << 20))?;
-    let guest = Guest {
-        world: module.world.clone(),
-        args: vec!["a".into(), "b c".into()],
-        env: vec![("A".into(), "b".into())],
-        cwd: "/".into(),
-        preopens: vec![PathBuf::from("/")],
-        listens: vec![],
-        accept_waits: true,
-        http: None,
-        outbound: Outbound::everything(),
-        floor: Outbound::everything(),
-        stack: None,
-    };
+    let workload = super::workload(SPEC.as_bytes()).context("the target's own spec is wrong")?;
+    let guest = Guest::of(&workload, module.world.clone())?;
     let equipment = Equipment { bound: Bound::in_file(bound), sockets: vec![], stop: None };
     // How it ends is the guest's affair.
     let _ = engine.load(code, guest, equipment).context("cannot load the guest")?.run();
@@ -241,7 +233,8 @@ mod tests {
     fn every_version_is_a_module() {
         for versions in &VERSIONS {
             let wasm = wat::parse_str(text(versions)).unwrap();
-            assert_eq!(World::detect(&wasm, None).unwrap().foreign, Vec::<String>::new());
+            let World::Preview1(module) = World::detect(&wasm, None).unwrap() else { panic!("no module") };
+            assert_eq!(module.foreign, Vec::<String>::new());
         }
     }
 }

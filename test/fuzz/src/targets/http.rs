@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -15,7 +15,7 @@ use server::{Answer, Failure, Permit, RequestBody, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use workload::{Abi, Entry, Guest, World};
+use workload::{Guest, HttpHandler, Job, Wasi, World};
 
 use crate::Run;
 
@@ -44,8 +44,8 @@ const SPEC: &str = r#"{"ociVersion":"1.0.2","root":{"path":"r"},
 /// See [`crate::Target`].
 pub fn make() -> anyhow::Result<Run> {
     let workload = super::workload(SPEC.as_bytes()).context("the target's own spec is wrong")?;
-    let world = World::plain(Abi::Wasi02, Entry::Requests);
-    let settings = Guest::of(&workload, world)?.http.context("it is served")?;
+    let world = World::HttpHandler(HttpHandler { wasi: Wasi::P2, concurrent: false });
+    let Job::HttpHandler(_, settings) = Guest::of(&workload, world)?.job else { bail!("it is not served") };
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let server = Server::new(settings, listener.into())?;

@@ -16,7 +16,7 @@ use std::fs;
 use std::path::Path;
 
 use tokio::runtime::{Builder, Runtime};
-use workload::{Options, Workload};
+use workload::{HttpHandler, Options, Preview1, Start, Wasi, Workload, World};
 
 /// An event loop whose time passes as soon as there is nothing else to do.
 fn hasty() -> std::io::Result<Runtime> {
@@ -31,6 +31,13 @@ fn tidy_up() {
         // An input that left something it may not remove would be told by the next.
         let _ = if folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
     }
+}
+
+/// A world that runs once and one that answers requests, each with settings of its own.
+fn worlds() -> [World; 2] {
+    let (start, foreign) = (Start::Command, Vec::new());
+    let module = Preview1 { start, sockets: true, polls: false, foreign };
+    [World::Preview1(module), World::HttpHandler(HttpHandler { wasi: Wasi::P2, concurrent: false })]
 }
 
 /// A workload of this JSON.

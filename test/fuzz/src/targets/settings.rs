@@ -2,7 +2,7 @@
 //! `NAME`. What they ask for becomes a guest, or a sentence.
 
 use serde_json::{Map, Value, json};
-use workload::{Abi, Entry, Guest, World};
+use workload::Guest;
 
 use crate::Run;
 
@@ -27,8 +27,8 @@ fn check(annotations: &Value, env: &str) {
     });
     let Some(workload) = super::workload(spec.to_string().as_bytes()) else { return };
     let _ = (workload.engine(), workload.allows_native_exec());
-    for entry in [Entry::Command, Entry::Requests] {
-        match Guest::of(&workload, World::plain(Abi::Wasi02, entry)) {
+    for world in super::worlds() {
+        match Guest::of(&workload, world) {
             Err(error) => assert!(!error.to_string().is_empty()),
             Ok(guest) => judge(&guest),
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use workload::{Abi, Entry, Guest, World};
+use workload::Guest;
 
 use crate::Run;
 
@@ -18,8 +18,8 @@ pub fn make() -> anyhow::Result<Run> {
         }
         let _ = workload.locate(Path::new("a/b"));
         assert!(workload.volumes().count() <= workload.spec.mounts().as_ref().map_or(0, Vec::len));
-        for entry in [Entry::Command, Entry::Requests] {
-            let _ = Guest::of(&workload, World::plain(Abi::Wasi02, entry));
+        for world in super::worlds() {
+            let _ = Guest::of(&workload, world);
         }
         // It goes on to other processes in this form.
         let again = serde_json::to_vec(&workload).ok().map(|json| serde_json::from_slice(&json));

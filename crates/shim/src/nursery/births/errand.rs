@@ -9,7 +9,7 @@ use anyhow::{Context, Error, bail};
 use container::channel::Channel;
 use container::entrypoint::LARGEST_WASM;
 use container::{compiler, hooks, native};
-use workload::{Format, Outline, Workload};
+use workload::{Format, Outline, Workload, World};
 
 use super::{PANICKED, failed, go_in, sentence, take, take_entry, take_three};
 use crate::nursery::serve::Inheritance;
@@ -71,7 +71,7 @@ fn prepare(
     let compiled = || {
         let wasm = binary(*format, wasm.into())?;
         let outline = Outline::of(&wasm)?;
-        let world = outline.world(function.as_deref())?;
+        let world = World::of(&outline, function.as_deref())?;
         let engine = inheritance.engines.choose(&world, engine.as_ref(), engines.as_deref())?;
         anyhow::Ok((engine.compile(&wasm, &world)?, outline))
     };

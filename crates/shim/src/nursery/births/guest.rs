@@ -16,10 +16,10 @@ use container::inside::Inside;
 use container::listeners::Listeners;
 use container::mounts::Trees;
 use container::namespaces::{Namespaces, Opened};
-use container::seccomp::{Filter, Need};
+use container::seccomp::Filter;
 use container::{ending, privileges, wasm_box};
 use engine::{Bound, Compiled, Equipment, Exit, Loaded};
-use workload::{Abi, Entry, Guest, Workload, World};
+use workload::{Guest, Shape, Workload};
 
 use super::{failed, report_failure, take, take_three};
 use crate::guest_memory::say_wanted;
@@ -126,7 +126,7 @@ fn box_and_load(
     // sealed. It reached us through a socket that only the daemon and this nursery hold.
     let code = unsafe { Compiled::vouched(code) };
     let engine = inheritance.engines.choose(
-        &guest.world,
+        &guest.job.world(),
         workload.engine().as_ref(),
         workload.options.engines.as_deref(),
     )?;
@@ -173,21 +173,19 @@ fn give_up_power(
     guest: &Guest,
     inheritance: &Inheritance,
 ) -> anyhow::Result<(Listeners, Option<OwnedFd>)> {
-    let bind = || Listeners::make(&guest.listens);
+    let bind = || Listeners::make(guest.job.listens());
     let bound = workload.binds_low_ports().then(bind).transpose()?;
     let user = workload.process().user();
     let give = |bound: &Listeners| bound.belong_to(user.uid(), user.gid());
     bound.iter().try_for_each(give).context("cannot give the guest its sockets")?;
-    let stop = guest.world.serves().then(ending::told).transpose().context("cannot watch for signals")?;
-    let need = match guest.world {
-        World { entry: Entry::Requests, .. } => Some(Need::Threads),
-        World { abi: Abi::Sockets, .. } => Some(Need::UnixSockets),
-        _ => None,
-    };
+    let stop = matches!(guest.job.shape(), Shape::AnswersRequests(_))
+        .then(ending::told)
+        .transpose()
+        .context("cannot watch for signals")?;
     if let Some(layout) = &inheritance.layout {
         layout.show(&guest.args, &guest.env)?;
     }
-    let own = need.map(|need| Filter::compile(&[need])).transpose()?;
+    let own = guest.job.need().map(|need| Filter::compile(&[need])).transpose()?;
     wasm_box::give_up_power(workload, own.as_ref().unwrap_or(&inheritance.filter))?;
     Ok((bound.map_or_else(bind, Ok)?, stop))
 }

@@ -1,0 +1,74 @@
+//! Why no world fits a module, in words for who built it.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Why no world fits a module.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum WorldError {
+    /// Not valid Wasm; the parser's sentence tells where.
+    #[error("it is not a valid Wasm module: {0}")]
+    Malformed(String),
+    /// Imports of a component that nobody offers.
+    #[error("it imports what no world offers: {}", .0.join(", "))]
+    UnknownImports(Vec<String>),
+    /// It begins in a version of WASI that nobody knows.
+    #[error("it exports {0}, of a version that is not known here; build it for WASI 0.3 or 0.2")]
+    Later(String),
+    /// It begins in a draft, none of which speaks as the version that came of it.
+    #[error("it exports {0}, which is a draft; build it for WASI 0.2.0 or later, with tools of that time")]
+    Draft(String),
+    /// It is of a time before preview 1.
+    #[error("it is built for preview 0 of WASI, wasi_unstable; build it for preview 1, as wasm32-wasip1 is")]
+    Preview0,
+    /// It wants threads.
+    #[error(
+        "it has a memory that threads share, and a guest has one thread; build it without, as for wasm32-wasip1 and not \
+         for wasm32-wasip1-threads"
+    )]
+    SharedMemory,
+    /// No start, and no function was named.
+    #[error(
+        "it has no {wanted} to start from; name one of its functions with PATH#FUNCTION (it exports {exports})"
+    )]
+    NoStart {
+        /// What a command would export.
+        wanted: &'static str,
+        /// What this one exports.
+        exports: Exports,
+    },
+    /// The named function is not there.
+    #[error("it exports no function {name:?} (it exports {exports})")]
+    NoFunction {
+        /// The name after `#`.
+        name: String,
+        /// What it exports.
+        exports: Exports,
+    },
+    /// The function wants arguments that nobody can give.
+    #[error(
+        "its function {name:?} takes {parameters} parameters; only functions without any can be an entrypoint"
+    )]
+    TakesParameters {
+        /// The function's name.
+        name: String,
+        /// How many it wants.
+        parameters: usize,
+    },
+}
+
+/// Names of exported functions, for a sentence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exports(pub(super) Vec<String>);
+
+impl fmt::Display for Exports {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        match self.0.len() {
+            0 => out.write_str("no functions"),
+            n if n <= SHOWN => out.write_str(&self.0.join(", ")),
+            n => write!(out, "{}, and {} more", self.0[..SHOWN].join(", "), n - SHOWN),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The world of a guest: the ABI that it expects of its host, decided by what its module imports and exports and by
+//! nothing else.
+//!
+//! A sum: one variant and one file each, which says how it is detected, what process it needs and with which settings.
+//! What engines are asked of it, they answer variant by variant.
+
+mod command;
+mod error;
+mod http_handler;
+mod outline;
+mod preview1;
+
+use std::net::SocketAddr;
+use std::slice;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wishes::WishError;
+use crate::{Http, Once, Workload};
+
+pub use command::Command;
+pub use error::{Exports, WorldError};
+pub use http_handler::HttpHandler;
+pub use outline::Outline;
+pub use preview1::Preview1;
+
+/// The ABI that a guest expects of its host, and where it begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum World {
+    /// A core module on WASI preview 1, which runs once.
+    Preview1(Preview1),
+    /// A component that runs once, on WASI 0.2 or 0.3.
+    Command(Command),
+    /// A component that answers HTTP requests, on WASI 0.2 or 0.3.
+    HttpHandler(HttpHandler),
+}
+
+/// Where a guest that runs once begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Start {
+    /// The command's own start: `_start` of a module, `wasi:cli/run` of a component.
+    Command,
+    /// An export without parameters, in a module after `_initialize` where there is one.
+    Function(String),
+}
+
+/// Which WASI a component is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wasi {
+    /// 0.2.
+    P2,
+    /// 0.3; it may import all of 0.2 as well.
+    P3,
+}
+
+/// The process that a guest takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape<'a> {
+    /// It runs from its start to its end, in one thread.
+    RunsOnce(&'a Once),
+    /// It answers requests, on several threads, until it is told to end.
+    AnswersRequests(&'a Http),
+}
+
+/// What a guest's process does with the kernel beyond what all do: its seccomp filter lets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Starts threads.
+    Threads,
+    /// Makes sockets that have a path.
+    UnixSockets,
+}
+
+impl World {
+    /// Reads the imports and exports of the binary `wasm`; `function` is what the user put after `#`.
+    ///
+    /// # Errors
+    /// See [`Outline::of`] and [`World::of`].
+    pub fn detect(wasm: &[u8], function: Option<&str>) -> Result<Self, WorldError> {
+        Self::of(&Outline::of(wasm)?, function)
+    }
+
+    /// The world of a guest whose module looks like `outline`, and that begins in `function`, or as its ABI says.
+    ///
+    /// # Errors
+    /// [`WorldError`], a clause that continues "cannot run FILE: …".
+    pub fn of(outline: &Outline, function: Option<&str>) -> Result<Self, WorldError> {
+        if !outline.is_component {
+            return Preview1::of(outline, function).map(Self::Preview1);
+        }
+        // What can answer requests is meant to, even where it can run as well.
+        match HttpHandler::of(outline, function) {
+            Some(handler) => handler.map(Self::HttpHandler),
+            None => Command::of(outline, function).map(Self::Command),
+        }
+    }
+
+    /// The job of a guest of `workload`: the settings that its world has are judged, and no others.
+    pub(crate) fn job(self, workload: &Workload) -> Result<Job, WishError> {
+        Ok(match self {
+            Self::Preview1(world) => {
+                let once = world.once(workload)?;
+                Job::Preview1(world, once)
+            }
+            Self::Command(world) => Job::Command(world, Once::of(workload.process())),
+            Self::HttpHandler(world) => Job::HttpHandler(world, Http::of(workload)?),
+        })
+    }
+}
+
+/// What a guest's process is to do: its world, and the settings that the world has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Job {
+    /// See [`World::Preview1`].
+    Preview1(Preview1, Once),
+    /// See [`World::Command`].
+    Command(Command, Once),
+    /// See [`World::HttpHandler`].
+    HttpHandler(HttpHandler, Http),
+}
+
+impl Job {
+    /// The world alone.
+    pub fn world(&self) -> World {
+        match self {
+            Self::Preview1(world, _) => World::Preview1(world.clone()),
+            Self::Command(world, _) => World::Command(world.clone()),
+            Self::HttpHandler(world, _) => World::HttpHandler(world.clone()),
+        }
+    }
+
+    /// The process that it takes.
+    pub fn shape(&self) -> Shape<'_> {
+        match self {
+            Self::Preview1(_, once) | Self::Command(_, once) => Shape::RunsOnce(once),
+            Self::HttpHandler(_, http) => Shape::AnswersRequests(http),
+        }
+    }
+
+    /// Addresses that are bound before the guest's box is closed.
+    pub fn listens(&self) -> &[SocketAddr] {
+        match self.shape() {
+            Shape::RunsOnce(once) => &once.listens,
+            Shape::AnswersRequests(http) => slice::from_ref(&http.address),
+        }
+    }
+
+    /// What its process needs of the kernel beyond what all do.
+    pub fn need(&self) -> Option<Need> {
+        match self {
+            Self::Preview1(Preview1 { sockets: true, .. }, _) => Some(Need::UnixSockets),
+            Self::Preview1(..) | Self::Command(..) => None,
+            Self::HttpHandler(..) => Some(Need::Threads),
+        }
+    }
+
+    /// Whether the ABI has a working directory.
+    pub(crate) fn has_cwd(&self) -> bool {
+        match self {
+            Self::Preview1(..) => false,
+            Self::Command(..) | Self::HttpHandler(..) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! Core modules on WASI preview 1: commands and reactors, some of them with WasmEdge's sockets.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Outline, Start, WorldError};
+use crate::preview1::{offers, offers_socket};
+use crate::wishes::{WishError, Wishes};
+use crate::{Once, Workload};
+
+/// How the imports of preview 0 begin.
+const PREVIEW_0: &str = "wasi_unstable::";
+
+/// A core module on `wasi_snapshot_preview1`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview1 {
+    /// Where it begins.
+    pub start: Start,
+    /// Whether it imports WasmEdge's sockets, too.
+    pub sockets: bool,
+    /// Whether it polls the sockets that it is handed and never waits at one: so does Go's runtime, which has one thread
+    /// for all of a program.
+    pub polls: bool,
+    /// What it imports and preview 1 has not, as `module::name`: an engine may have it from elsewhere.
+    pub foreign: Vec<String>,
+}
+
+impl Preview1 {
+    pub(super) fn of(outline: &Outline, function: Option<&str>) -> Result<Self, WorldError> {
+        if outline.shared_memory {
+            return Err(WorldError::SharedMemory);
+        }
+        if outline.imports.iter().any(|import| import.starts_with(PREVIEW_0)) {
+            return Err(WorldError::Preview0);
+        }
+        let start = match function {
+            Some(name) => outline.function(name)?,
+            None => {
+                outline.takes_nothing("_start").ok_or_else(|| outline.no_start("_start"))??;
+                Start::Command
+            }
+        };
+        let foreign = |import: &&String| !offers(import) && !offers_socket(import);
+        Ok(Self {
+            start,
+            sockets: outline.imports.iter().any(|import| offers_socket(import)),
+            polls: outline.is_go,
+            foreign: outline.imports.iter().filter(foreign).cloned().collect(),
+        })
+    }
+
+    /// The settings of a guest that may be handed sockets.
+    pub(super) fn once(&self, workload: &Workload) -> Result<Once, WishError> {
+        let mut once = Once::of(workload.process());
+        let mut waits = !self.polls;
+        if let Some(wish) = Wishes::of(workload).get("tcp-listen") {
+            let (listens, said) = wish.listens()?;
+            once.listens = listens;
+            waits = said.unwrap_or(waits);
+        }
+        once.accepts_nonblocking = !waits;
+        Ok(once)
+    }
+
+    /// What it imports and nobody has, where `has` tells for a module's name whether somebody has it: `env::f, env::g`.
+    pub fn unmet(&self, has: impl Fn(&str) -> bool) -> Option<String> {
+        let from = |import: &str| import.split_once("::").map_or("", |(module, _)| module).to_owned();
+        let unmet: Vec<_> = self.foreign.iter().filter(|import| !has(&from(import))).cloned().collect();
+        (!unmet.is_empty()).then(|| unmet.join(", "))
+    }
+}
