@@ -18,7 +18,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
-use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
 
@@ -30,8 +29,9 @@ use wasmedge_sdk::wasi::WasiModule;
 use wasmedge_sdk::{CallingFrame, FuncType, Instance, ValType, WasmValue};
 use wasmedge_sys::instance::function::SyncFn;
 use wasmedge_sys::{AsInstance, Function, ffi};
+use worlds::Memory;
 use worlds::paths::PathCall;
-use worlds::socket::{Errno, Memory, Others, Policy, Readiness, Sockets, getaddrinfo};
+use worlds::socket::{self, Errno, Others, Readiness, Sockets, getaddrinfo, named};
 
 use crate::paths::{Paths, QUESTIONS, Question};
 
@@ -64,36 +64,31 @@ struct Import {
 #[derive(Clone, Copy)]
 enum Work {
     Ours(Call),
+    Sockets(&'static socket::Call),
     Kernels(PathCall),
     WasmEdges(&'static Question),
 }
 
-/// Each under its name, with its number of parameters.
-const FUNCTIONS: [(&str, usize, Call); 15] = [
-    ("sock_getaddrinfo", 8, look_up),
-    ("sock_bind", 3, bind),
-    ("sock_bind_v2", 3, bind),
-    ("sock_getsockopt", 5, getsockopt),
-    ("sock_setsockopt", 5, setsockopt),
-    ("sock_shutdown", 2, shutdown),
-    ("sock_connect", 3, connect),
-    ("sock_connect_v2", 3, connect),
-    ("sock_send_to", 7, send_to),
-    ("sock_send_to_v2", 7, send_to),
-    ("sock_recv_from", 7, recv_from),
-    ("sock_recv_from_v2", 8, recv_from),
-    ("poll_oneoff", 4, poll),
-    ("fd_prestat_get", 2, prestat),
-    ("fd_prestat_dir_name", 3, prestat_name),
+/// The functions of the sockets that are not left to WasmEdge, each with its number of parameters.
+const SOCKETS: [(&str, usize); 13] = [
+    ("sock_getaddrinfo", 8),
+    ("sock_bind", 3),
+    ("sock_bind_v2", 3),
+    ("sock_getsockopt", 5),
+    ("sock_setsockopt", 5),
+    ("sock_shutdown", 2),
+    ("sock_connect", 3),
+    ("sock_connect_v2", 3),
+    ("sock_send_to", 7),
+    ("sock_send_to_v2", 7),
+    ("sock_recv_from", 7),
+    ("sock_recv_from_v2", 8),
+    ("poll_oneoff", 4),
 ];
 
-struct Judge(Arc<Egress>);
-
-impl Policy for Judge {
-    fn may_reach(&self, address: SocketAddr) -> bool {
-        self.0.may_reach(address)
-    }
-}
+/// Those of preopened folders.
+const FOLDERS: [(&str, usize, Call); 2] =
+    [("fd_prestat_get", 2, prestat), ("fd_prestat_dir_name", 3, prestat_name)];
 
 /// Puts this file's functions in the place of WasmEdge's. `folders` are the names of those that are preopened, in
 /// their order.
@@ -107,7 +102,7 @@ pub fn replace(
 ) -> anyhow::Result<&'static Host> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.context("cannot set up the guest's event loop")?;
-    let sockets = RefCell::new(Sockets::new(Box::new(Judge(Arc::clone(&egress)))));
+    let sockets = RefCell::new(Sockets::within(Arc::clone(&egress)));
     let paths = Paths::of(wasi)?;
     // SAFETY: WasmEdge's module lives until the guest has ended, and moves nowhere: only its handle does.
     let wasi = unsafe { wasi.as_ref().as_ptr() };
@@ -116,7 +111,11 @@ pub fn replace(
     host.folders = (FIRST_PREOPENED..).zip(folders).map(|(fd, name)| (host.native(fd), name)).collect();
     // As long as the process: they may be called until it ends.
     let host: &'static Host = Box::leak(Box::new(host));
-    for (name, parameters, call) in FUNCTIONS {
+    for (name, parameters) in SOCKETS {
+        let import = named(name, parameters).with_context(|| format!("there is no {name}"))?;
+        put(host, name, &vec![ValType::I32; parameters], 1, answer, Work::Sockets(&import.call))?;
+    }
+    for (name, parameters, call) in FOLDERS {
         put(host, name, &vec![ValType::I32; parameters], 1, answer, Work::Ours(call))?;
     }
     for call in PathCall::ALL {
@@ -182,6 +181,7 @@ fn answer(
     let host = import.host;
     let answered = in_memory(frame, |memory| match import.work {
         Work::Ours(call) => call(host, memory, &narrow).map(|()| 0),
+        Work::Sockets(call) => host.on_socket(call, memory, &narrow).map(|()| 0),
         Work::Kernels(call) => host.on_path(call, memory, &narrow).map(|()| 0),
         Work::WasmEdges(question) => host.on_file(question, memory, &wide),
     });
@@ -252,14 +252,33 @@ impl Host {
         self.paths.ask(question, memory, &mut directory, arguments)
     }
 
-    /// Does something to a socket under the guest's number for it.
-    fn with(&self, fd: u32, call: impl FnOnce(&mut Sockets) -> Result<(), Errno>) -> Result<(), Errno> {
-        let socket = self.file(fd)?.try_clone_to_owned().map_err(|_| Errno::MFile)?;
+    /// A call of the sockets; a socket is taken in under the guest's number for the time of it.
+    fn on_socket(
+        &self,
+        call: &socket::Call,
+        memory: &mut Memory<'_>,
+        arguments: &[u32],
+    ) -> Result<(), Errno> {
         let mut sockets = self.sockets.borrow_mut();
-        sockets.adopt(fd, socket);
-        let done = call(&mut sockets);
-        let _ = sockets.fd_close(fd);
-        done
+        match call {
+            socket::Call::Open(answer) => answer(&mut sockets, memory, arguments),
+            socket::Call::OnSocket(answer) => {
+                let fd = arguments[0];
+                let socket = self.file(fd)?.try_clone_to_owned().map_err(|_| Errno::MFile)?;
+                sockets.adopt(fd, socket);
+                let done = answer(&mut sockets, memory, arguments);
+                let _ = sockets.fd_close(fd);
+                done
+            }
+            socket::Call::LookUp => {
+                let arguments = arguments.try_into().map_err(|_| Errno::Inval)?;
+                self.runtime.block_on(getaddrinfo(&self.egress, memory, arguments))
+            }
+            socket::Call::Poll { edge } => {
+                let &[input, output, count, events] = arguments else { return Err(Errno::Inval) };
+                sockets.poll_oneoff(memory, input, output, count, events, *edge, &mut Files(self))
+            }
+        }
     }
 
     /// The name of a preopened folder, as long as the guest has it open where it was.
@@ -268,59 +287,6 @@ impl Host {
         let (native, name) = self.folders.get(index).ok_or(Errno::BadF)?;
         if self.native(fd)? == (*native)? { Ok(name) } else { Err(Errno::BadF) }
     }
-}
-
-fn look_up(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    let arguments = arguments.try_into().map_err(|_| Errno::Inval)?;
-    host.runtime.block_on(getaddrinfo(&host.egress, memory, arguments))
-}
-
-fn bind(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    let &[fd, address, port] = arguments else { return Err(Errno::Inval) };
-    host.with(fd, |sockets| sockets.bind(memory, fd, address, port))
-}
-
-fn getsockopt(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    let &[fd, level, name, value, size] = arguments else { return Err(Errno::Inval) };
-    host.with(fd, |sockets| sockets.getsockopt(memory, fd, level, name, value, size))
-}
-
-fn setsockopt(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    let &[fd, level, name, value, size] = arguments else { return Err(Errno::Inval) };
-    host.with(fd, |sockets| sockets.setsockopt(memory, fd, level, name, value, size))
-}
-
-fn shutdown(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    let &[fd, flags] = arguments else { return Err(Errno::Inval) };
-    host.with(fd, |sockets| sockets.shutdown(memory, fd, flags))
-}
-
-fn connect(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    let &[fd, address, port] = arguments else { return Err(Errno::Inval) };
-    host.with(fd, |sockets| sockets.connect(memory, fd, address, port))
-}
-
-fn send_to(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    let &[fd, iovs, count, address, port, flags, sent] = arguments else { return Err(Errno::Inval) };
-    host.with(fd, |sockets| sockets.send_to(memory, fd, iovs, count, address, port, flags, sent))
-}
-
-fn recv_from(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    host.with(arguments[0], |sockets| match *arguments {
-        [fd, iovs, count, address, flags, read, out] => {
-            sockets.recv_from_v1(memory, fd, iovs, count, address, flags, read, out)
-        }
-        [fd, iovs, count, address, flags, port, read, out] => {
-            sockets.recv_from_v2(memory, fd, iovs, count, address, flags, port, read, out)
-        }
-        _ => Err(Errno::Inval),
-    })
-}
-
-fn poll(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    let &[input, output, count, events] = arguments else { return Err(Errno::Inval) };
-    let mut files = Files(host);
-    host.sockets.borrow_mut().poll_oneoff(memory, input, output, count, events, false, &mut files)
 }
 
 /// WasmEdge's descriptors, for a poll.

@@ -13,8 +13,9 @@ use wasmedge_sdk::ValType::{self, I32, I64};
 use wasmedge_sdk::wasi::WasiModule;
 use wasmedge_sdk::{AsInstance, Instance, WasmValue};
 use wasmedge_sys::{Executor, Loader, Store, Validator};
+use worlds::Memory;
 use worlds::paths::{FOLLOW, resolve, text};
-use worlds::socket::{Errno, Memory};
+use worlds::socket::Errno;
 
 /// One function.
 pub struct Question {

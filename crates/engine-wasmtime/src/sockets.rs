@@ -4,7 +4,6 @@
 //! imports ask for, with the guest's memory around them.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,12 +14,11 @@ use wasmtime::{AsContextMut, Caller, Extern, ExternType, Linker, Module, bail};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
 use wiggle::GuestMemory;
-use worlds::socket::{Errno, Memory, Others, Policy, Readiness, Sockets, getaddrinfo};
+use worlds::Memory;
+use worlds::socket::{Answer, Call, Errno, Import, MODULE, Others, Readiness, Sockets, getaddrinfo, named};
 
 use crate::clock;
 
-/// The module that all these functions are imported from.
-pub const MODULE: &str = "wasi_snapshot_preview1";
 /// Where preview 1's own descriptors for preopened things begin.
 const FIRST_PREOPENED: u32 = 3;
 
@@ -36,18 +34,10 @@ pub trait Host: Send + 'static {
     fn parts(&mut self) -> (&mut WasiP1Ctx, &mut Network);
 }
 
-struct Judge(Arc<Egress>);
-
-impl Policy for Judge {
-    fn may_reach(&self, address: SocketAddr) -> bool {
-        self.0.may_reach(address)
-    }
-}
-
 impl Network {
     /// With `listeners` as the guest's first preopened descriptors.
     pub fn new(egress: Arc<Egress>, listeners: Vec<OwnedFd>) -> Self {
-        let mut sockets = Sockets::new(Box::new(Judge(Arc::clone(&egress))));
+        let mut sockets = Sockets::within(Arc::clone(&egress));
         for (number, listener) in (FIRST_PREOPENED..).zip(listeners) {
             sockets.insert_listener(number, listener);
         }
@@ -69,23 +59,6 @@ pub fn split<'a, H: Host>(caller: &'a mut Caller<'_, H>) -> wasmtime::Result<(&'
 /// As the guest sees an outcome.
 pub fn number(outcome: Result<(), Errno>) -> u32 {
     outcome.map_or_else(|errno| u32::from(errno.number()), |()| 0)
-}
-
-/// Links a function that is ours alone, under one or more names. Its first argument is a descriptor, which may be
-/// none of ours.
-macro_rules! own {
-    ($linker:ident, $names:expr, $function:ident($fd:ident $(, $argument:ident)*)) => {
-        for name in $names {
-            $linker.func_wrap(MODULE, name, |mut caller: Caller<'_, H>, $fd: u32 $(, $argument: u32)*| {
-                let (memory, host) = split(&mut caller)?;
-                let (wasi, Network { sockets, .. }) = host.parts();
-                if !sockets.contains($fd) && Files(wasi).has($fd) {
-                    return Ok(number(Err(Errno::NotSock)));
-                }
-                wasmtime::Result::Ok(number(sockets.$function(&mut Memory::new(memory), $fd $(, $argument)*)))
-            })?;
-        }
-    };
 }
 
 /// Links a function of preview 1 that is ours where the descriptor is, and preview 1's otherwise, which may wait.
@@ -124,85 +97,57 @@ pub fn link_poll<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     poll(linker, "poll_oneoff", false)
 }
 
-/// Links the sockets for `module`.
+/// Links the sockets that `module` imports, and what of preview 1 knows of sockets.
 ///
 /// # Errors
 /// When the linker does not take them.
 pub fn link<H: Host>(linker: &mut Linker<H>, module: &Module) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    link_sockets(linker)?;
-    link_versions(linker, module)?;
-    link_lookup(linker)?;
-    poll(linker, "epoll_oneoff", true)?;
+    for import in module.imports().filter(|import| import.module() == MODULE) {
+        let ExternType::Func(ty) = import.ty() else { continue };
+        let Some(import) = named(import.name(), ty.params().len()) else { continue };
+        match import.call {
+            Call::Open(answer) | Call::OnSocket(answer) => own(linker, import, answer)?,
+            Call::LookUp => look_up(linker, import.name)?,
+            Call::Poll { edge } => poll(linker, import.name, edge)?,
+        }
+    }
     link_shared(linker)?;
     link_numbers(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-fn link_sockets<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
-    for name in ["sock_open", "sock_open_v2"] {
-        linker.func_wrap(MODULE, name, |mut caller: Caller<'_, H>, af: u32, kind: u32, ro_fd: u32| {
-            let (memory, host) = split(&mut caller)?;
-            let sockets = &mut host.parts().1.sockets;
-            wasmtime::Result::Ok(number(sockets.open(&mut Memory::new(memory), af, kind, ro_fd)))
-        })?;
-    }
-    own!(linker, ["sock_bind", "sock_bind_v2"], bind(fd, address, port));
-    own!(linker, ["sock_listen", "sock_listen_v2"], listen(fd, backlog));
-    own!(linker, ["sock_connect", "sock_connect_v2"], connect(fd, address, port));
-    own!(linker, ["sock_recv", "sock_recv_v2"], recv(fd, iovs, count, flags, length, ro_flags));
-    own!(linker, ["sock_send", "sock_send_v2"], send(fd, iovs, count, flags, length));
-    own!(linker, ["sock_send_to", "sock_send_to_v2"], send_to(fd, iovs, count, address, port, flags, length));
-    own!(linker, ["sock_shutdown"], shutdown(fd, how));
-    own!(linker, ["sock_getsockopt"], getsockopt(fd, level, name, value, size));
-    own!(linker, ["sock_setsockopt"], setsockopt(fd, level, name, value, size));
-    own!(linker, ["sock_accept_v2"], accept_v2(fd, flags, ro_fd));
-    own!(
-        linker,
-        ["sock_recv_from_v2"],
-        recv_from_v2(fd, iovs, count, address, flags, port, length, ro_flags)
-    );
-    own!(linker, ["sock_getlocaladdr_v2"], getlocaladdr_v2(fd, address, port));
-    own!(linker, ["sock_getpeeraddr_v2"], getpeeraddr_v2(fd, address, port));
-    Ok(())
-}
-
-/// The plain names whose type tells the version: V1 unless the module imports what only V2 takes.
-fn link_versions<H: Host>(linker: &mut Linker<H>, module: &Module) -> wasmtime::Result<()> {
-    let parameters = |name: &str| {
-        let mut imports = module.imports();
-        let import = imports.find(|import| import.module() == MODULE && import.name() == name)?;
-        match import.ty() {
-            ExternType::Func(ty) => Some(ty.params().len()),
-            _ => None,
+/// Links a function that is ours alone. What it is about may be none of ours.
+fn own<H: Host>(linker: &mut Linker<H>, import: &'static Import, answer: Answer) -> wasmtime::Result<()> {
+    let on_socket = matches!(import.call, Call::OnSocket(_));
+    let call = move |caller: &mut Caller<'_, H>, arguments: &[u32]| {
+        let (memory, host) = split(caller)?;
+        let (wasi, Network { sockets, .. }) = host.parts();
+        if on_socket && !sockets.contains(arguments[0]) && Files(wasi).has(arguments[0]) {
+            return Ok(number(Err(Errno::NotSock)));
         }
+        wasmtime::Result::Ok(number(answer(sockets, &mut Memory::new(memory), arguments)))
     };
-    if parameters("sock_accept") == Some(2) {
-        own!(linker, ["sock_accept"], accept_v1(fd, ro_fd));
-    } else {
-        own!(linker, ["sock_accept"], accept_v2(fd, flags, ro_fd));
+    /// With so many parameters.
+    macro_rules! of {
+        ($($argument:ident)*) => {
+            linker.func_wrap(MODULE, import.name, move |mut caller: Caller<'_, H>, $($argument: u32),*| {
+                call(&mut caller, &[$($argument),*])
+            })
+        };
     }
-    if parameters("sock_recv_from") == Some(8) {
-        own!(
-            linker,
-            ["sock_recv_from"],
-            recv_from_v2(fd, iovs, count, address, flags, port, length, ro_flags)
-        );
-    } else {
-        own!(linker, ["sock_recv_from"], recv_from_v1(fd, iovs, count, address, flags, length, ro_flags));
+    match import.parameters {
+        2 => of!(a b),
+        3 => of!(a b c),
+        4 => of!(a b c d),
+        5 => of!(a b c d e),
+        6 => of!(a b c d e f),
+        7 => of!(a b c d e f g),
+        8 => of!(a b c d e f g h),
+        other => bail!("{} has {other} parameters, which nothing here has", import.name),
     }
-    if parameters("sock_getlocaladdr") == Some(3) {
-        own!(linker, ["sock_getlocaladdr"], getlocaladdr_v2(fd, address, port));
-    } else {
-        own!(linker, ["sock_getlocaladdr"], getlocaladdr_v1(fd, address, kind, port));
-    }
-    if parameters("sock_getpeeraddr") == Some(3) {
-        own!(linker, ["sock_getpeeraddr"], getpeeraddr_v2(fd, address, port));
-    } else {
-        own!(linker, ["sock_getpeeraddr"], getpeeraddr_v1(fd, address, kind, port));
-    }
-    Ok(())
+    .map(|_| ())
 }
 
 fn link_shared<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
@@ -259,22 +204,18 @@ fn link_numbers<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
         .map(|_| ())
 }
 
-fn link_lookup<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+fn look_up<H: Host>(linker: &mut Linker<H>, name: &str) -> wasmtime::Result<()> {
     type Arguments = (u32, u32, u32, u32, u32, u32, u32, u32);
-    linker.func_wrap_async(
-        MODULE,
-        "sock_getaddrinfo",
-        |mut caller: Caller<'_, H>, arguments: Arguments| {
-            Box::new(async move {
-                let (memory, host) = split(&mut caller)?;
-                let network = host.parts().1;
-                network.sockets.settle();
-                let egress = Arc::clone(&network.egress);
-                let mut memory = Memory::new(memory);
-                wasmtime::Result::Ok(number(getaddrinfo(&egress, &mut memory, arguments.into()).await))
-            })
-        },
-    )?;
+    linker.func_wrap_async(MODULE, name, |mut caller: Caller<'_, H>, arguments: Arguments| {
+        Box::new(async move {
+            let (memory, host) = split(&mut caller)?;
+            let network = host.parts().1;
+            network.sockets.settle();
+            let egress = Arc::clone(&network.egress);
+            let mut memory = Memory::new(memory);
+            wasmtime::Result::Ok(number(getaddrinfo(&egress, &mut memory, arguments.into()).await))
+        })
+    })?;
     Ok(())
 }
 

@@ -11,12 +11,14 @@ mod body;
 mod connection;
 mod framing;
 mod patience;
+mod pool;
 mod reply;
 mod respond;
 mod room;
 mod sent;
 mod stream;
 mod tls;
+mod turns;
 
 use std::io;
 use std::net::TcpListener;
@@ -35,7 +37,7 @@ use workload::Http;
 
 pub use admission::Permit;
 pub use body::{BodyError, RequestBody};
-pub use patience::{Patience, Stalled};
+pub use pool::{Pool, Pooled};
 pub use reply::Failure;
 
 use admission::Admission;

@@ -31,6 +31,7 @@ pub use outbound::{
     ALLOWED_LOOKUP, ALLOWED_OUTBOUND, Outbound, OutboundError, Special, WrongItem, host_name,
 };
 pub use pod::{Pod, Role};
+pub use preview1::SOCKETS;
 pub use sections::without_custom_sections;
 pub use spec::{SpecError, Workload, memory_limit};
 pub use text::{TextError, binary_of};

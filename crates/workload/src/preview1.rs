@@ -53,8 +53,8 @@ const FUNCTIONS: [&str; 46] = [
     "sock_shutdown",
 ];
 
-/// Functions of the same module that WasmEdge alone has: its sockets.
-const SOCKETS: [&str; 23] = [
+/// Functions of the same module that WasmEdge alone has: its sockets. `worlds::socket` answers them.
+pub const SOCKETS: [&str; 23] = [
     "epoll_oneoff",
     "sock_accept_v2",
     "sock_bind",

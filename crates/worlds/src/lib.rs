@@ -6,7 +6,10 @@
 //!
 //! Unsafe code: `raw` only.
 
+mod memory;
 pub mod paths;
 #[expect(unsafe_code, reason = "socket options as bytes, which no safe wrapper passes on")]
 mod raw;
 pub mod socket;
+
+pub use memory::{Memory, MemoryError};

@@ -13,7 +13,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat, readlinkat};
 use rustix::{fs, io};
 
-use crate::socket::{Errno, Memory};
+use crate::Memory;
+use crate::socket::Errno;
 
 /// How many links may lead from one to the next, as path_resolution(7) has it.
 const MAX_LINKS: usize = 40;
@@ -197,7 +198,7 @@ impl PathCall {
                 let target = &target.as_bytes()[..target.len().min(room as usize)];
                 memory.place::<4>(size)?;
                 memory.bytes_mut(buffer, target.len() as u32)?.copy_from_slice(target);
-                memory.put(size, (target.len() as u32).to_le_bytes())
+                Ok(memory.put(size, (target.len() as u32).to_le_bytes())?)
             }
             (Self::RemoveDirectory, &[_, path, length]) => {
                 let old = place(0, (path, length), false)?;

@@ -6,16 +6,17 @@ use crate::tokens;
 use crate::tree::File;
 
 /// Importer → imported. A name that ends in `*` stands for all that begin so.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("workload", &[]),
     ("cache", &[]),
-    ("worlds", &["network"]),
+    ("worlds", &["engine", "workload", "network", "client", "server"]),
     ("engine", &["workload"]),
     ("image", &["workload"]),
     ("container", &["workload"]),
     ("network", &["workload"]),
     ("server", &["workload"]),
-    ("engine-*", &["engine", "workload", "worlds", "network", "server"]),
+    ("client", &["network"]),
+    ("engine-*", &["engine", "workload", "worlds", "network", "client", "server"]),
     ("shim", &["workload", "engine", "image", "cache", "container", "engine-*"]),
     ("cli", &["workload", "image"]),
     ("conformance", &["engine", "workload"]),

@@ -1,16 +1,10 @@
 //! What went wrong with a guest's request, in the words of `wasi:http`.
 
-use std::error::Error as StdError;
-use std::io::{self, ErrorKind};
-
-use network::LookupError;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-
-use super::connector::ConnectError;
 
 /// Links what tells a guest why it cannot read on: Wasmtime's own looks for another type than its bodies fail with.
 ///
@@ -40,83 +34,29 @@ fn of_body(error: &Error) -> ErrorCode {
     }
 }
 
-/// Why there is no answer.
-pub fn told(error: &hyper_util::client::legacy::Error) -> Error {
-    first_word(error).unwrap_or(Error::HttpProtocolError)
-}
-
-/// Why the body of an answer ends early.
-pub fn of_answer(error: hyper::Error) -> Error {
-    first_word(&error).unwrap_or(Error::Hyper(error))
-}
-
-/// The first cause that `wasi:http` has a word for.
-fn first_word(error: &(dyn StdError + 'static)) -> Option<Error> {
-    word(error).or_else(|| first_word(error.source()?))
-}
-
-fn word(error: &(dyn StdError + 'static)) -> Option<Error> {
-    if let Some(error) = error.downcast_ref::<ConnectError>() {
-        return match error {
-            ConnectError::Lookup(error) => Some(of_lookup(error)),
-            ConnectError::Io(error) => of_io(error),
-            ConnectError::NoHost => Some(Error::HttpRequestUriInvalid),
-        };
-    }
-    if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        return Some(of_tls(error));
-    }
-    if let Some(error) = error.downcast_ref::<io::Error>() {
-        return of_io(error);
-    }
-    let error = error.downcast_ref::<hyper::Error>()?;
-    if error.is_incomplete_message() {
-        Some(Error::HttpResponseIncomplete)
-    } else if error.is_parse_too_large() {
-        Some(Error::HttpResponseHeaderSectionSize(None))
-    } else {
-        None
-    }
-}
-
-fn of_lookup(error: &LookupError) -> Error {
+/// Why there is no response, or no more of it.
+pub fn of_client(error: client::Error) -> Error {
+    use client::Error as Client;
     match error {
-        LookupError::NotFound(_) => Error::DnsError { rcode: Some("NXDOMAIN".into()), info_code: None },
-        LookupError::Temporary { .. } => Error::DnsTimeout,
-        LookupError::Refused(_) => Error::HttpRequestDenied,
-        LookupError::Invalid(_) => Error::HttpRequestUriInvalid,
-    }
-}
-
-fn of_io(error: &io::Error) -> Option<Error> {
-    // TLS comes wrapped in it, and hyper-rustls wraps that once more; `source` passes over what is wrapped.
-    if let Some(inner) = error.get_ref() {
-        if let Some(inner) = inner.downcast_ref::<rustls::Error>() {
-            return Some(of_tls(inner));
+        Client::NoTrust(sentence) => Error::InternalError(Some(sentence)),
+        Client::InvalidUri => Error::HttpRequestUriInvalid,
+        Client::NameNotFound => Error::DnsError { rcode: Some("NXDOMAIN".into()), info_code: None },
+        Client::NameUnknown => Error::DnsTimeout,
+        Client::Denied => Error::HttpRequestDenied,
+        Client::ConnectionRefused => Error::ConnectionRefused,
+        Client::Unroutable => Error::DestinationIpUnroutable,
+        Client::ConnectTimeout => Error::ConnectionTimeout,
+        Client::ConnectionClosed => Error::ConnectionTerminated,
+        Client::Certificate => Error::TlsCertificateError,
+        Client::TlsAlert(id, name) => {
+            Error::TlsAlertReceived { alert_id: Some(id), alert_message: Some(name) }
         }
-        if let Some(inner) = inner.downcast_ref::<io::Error>() {
-            return of_io(inner);
-        }
-    }
-    Some(match error.kind() {
-        ErrorKind::ConnectionRefused => Error::ConnectionRefused,
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-            Error::ConnectionTerminated
-        }
-        ErrorKind::UnexpectedEof => Error::ConnectionTerminated,
-        ErrorKind::TimedOut => Error::ConnectionTimeout,
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
-        _ => return None,
-    })
-}
-
-fn of_tls(error: &rustls::Error) -> Error {
-    match error {
-        rustls::Error::InvalidCertificate(_) => Error::TlsCertificateError,
-        rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
-            alert_id: Some(u8::from(*alert)),
-            alert_message: Some(format!("{alert:?}")),
-        },
-        _ => Error::TlsProtocolError,
+        Client::Tls => Error::TlsProtocolError,
+        Client::Incomplete => Error::HttpResponseIncomplete,
+        Client::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+        Client::ResponseTimeout => Error::HttpResponseTimeout,
+        Client::ReadTimeout => Error::ConnectionReadTimeout,
+        Client::Protocol => Error::HttpProtocolError,
+        Client::Body(error) => Error::Hyper(error),
     }
 }

@@ -1,15 +1,15 @@
-//! Copies of a guest, each for one request or for as many as the settings say, made when they are needed.
+//! The instances of a guest that answer its requests.
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body as _;
 use network::Egress;
-use server::{Answer, Failure, Permit, RequestBody};
+use server::{Answer, Failure, Permit, Pool, Pooled, RequestBody};
 use tokio::sync::oneshot;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
@@ -21,7 +21,6 @@ use super::Outgoing;
 use super::answer::{Answered, Working};
 use super::exports::{Component, Exports, Said, trapped};
 use super::ticks::Ticks;
-use super::turns::{There, Turns};
 use crate::ending::story;
 use crate::limits::{self, Bounded as _, Memory};
 use crate::wasi;
@@ -35,23 +34,17 @@ pub struct Guests {
     config: Arc<WasiConfigVariables>,
     memory: Memory,
     outgoing: Outgoing,
-    reuse: u64,
     timeout: Duration,
     /// Whether clients speak TLS.
     secure: bool,
-    /// Those that may answer more.
-    idle: Mutex<Vec<Replica>>,
-    turns: Arc<Turns>,
+    pool: Pool<Instance>,
     ticks: Ticks,
 }
 
-/// One copy, which answers one request at a time.
-struct Replica {
+/// One instance.
+struct Instance {
     store: Store<Host>,
     exports: Exports,
-    answered: u64,
-    /// Goes last.
-    _there: There,
 }
 
 /// Where an answer comes, and whether one was taken from there.
@@ -83,7 +76,6 @@ impl Guests {
     ) -> Self {
         let config = wasi::config(&guest);
         let outgoing = Outgoing::new(Egress::of(&guest), &guest.env);
-        let (idle, turns) = Default::default();
         Self {
             component,
             guest,
@@ -91,34 +83,14 @@ impl Guests {
             config,
             memory,
             outgoing,
-            reuse: http.reuse,
             timeout: http.timeout,
             secure: http.tls.is_some(),
-            idle,
-            turns,
+            pool: Pool::new(http.reuse),
             ticks,
         }
     }
 
-    /// A copy: one that may answer more, or a fresh one, when there is room for it.
-    async fn replica(&self) -> Result<Replica, Failure> {
-        let _at_work = self.ticks.at_work();
-        self.turns.take(|there| self.idle_or_copy(there)).await
-    }
-
-    async fn idle_or_copy(&self, there: There) -> Result<Replica, Failure> {
-        let idle = self.idle().pop();
-        match idle {
-            Some(replica) => Ok(replica),
-            None => self.copy(there).await,
-        }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Replica>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn copy(&self, there: There) -> Result<Replica, Failure> {
+    async fn make(&self) -> Result<Instance, Failure> {
         let mut wasi = wasi::provide_plain(&self.guest, self.outgoing.egress()).build();
         *wasi.filesystem() = self.folders.clone();
         let host = Host::new(wasi, self.memory.share(), self.outgoing.clone(), Arc::clone(&self.config));
@@ -127,39 +99,35 @@ impl Guests {
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         match self.component.copy(&mut store).await {
-            Ok(exports) => Ok(Replica { store, exports, answered: 0, _there: there }),
+            Ok(exports) => Ok(Instance { store, exports }),
             Err(error) => Err(not_made(&mut store, error)),
         }
     }
 
-    /// Has `replica` work on `request`; what it says comes to `ear`.
+    /// Has an instance work on `request`; what it says comes to `ear`.
     async fn work(
         self: Arc<Self>,
-        mut replica: Replica,
+        mut pooled: Pooled<Instance>,
         request: Request<RequestBody>,
         (said, ear): (oneshot::Sender<Said>, Arc<Ear>),
         _permit: Permit,
     ) -> Result<(), Failure> {
         let _at_work = self.ticks.at_work();
-        let Replica { store, exports, .. } = &mut replica;
+        let Instance { store, exports } = &mut pooled.instance;
         store.set_epoch_deadline(1);
         exports.call(store, request, self.secure, said).await.map_err(|failure| explained(store, failure))?;
         // Some keep what they should have answered by, and would be waited for.
         if !ear.has_heard() {
             return Err(Failure::Silent);
         }
-        replica.answered += 1;
-        if replica.answered < self.reuse {
-            self.idle().push(replica);
-            self.turns.give_back();
-        }
+        self.pool.give_back(pooled);
         Ok(())
     }
 
-    /// What `replica` answers to `request`.
+    /// What an instance answers to `request`.
     async fn ask(
         self: &Arc<Self>,
-        replica: Replica,
+        pooled: Pooled<Instance>,
         request: Request<RequestBody>,
         permit: Permit,
     ) -> Result<Response<Answered>, Failure> {
@@ -168,7 +136,7 @@ impl Guests {
         let patience = self.timeout;
         let ends_with_answer = self.component.ends_with_answer();
         let mut guest: Option<Working> =
-            Some(Box::pin(Arc::clone(self).work(replica, request, (sender, Arc::clone(&ear)), permit)));
+            Some(Box::pin(Arc::clone(self).work(pooled, request, (sender, Arc::clone(&ear)), permit)));
         // The guest works here, in the task of its request: nothing is handed between threads.
         let said = poll_fn(|task| {
             if let Some(working) = &mut guest
@@ -194,19 +162,22 @@ impl Answer for Guests {
         request: Request<RequestBody>,
         permit: Permit,
     ) -> Result<Response<Answered>, Failure> {
-        let replica = self.replica().await?;
+        let pooled = {
+            let _at_work = self.ticks.at_work();
+            self.pool.take(|| self.make()).await?
+        };
         permit.begin();
-        if replica.answered == 0 {
-            return self.ask(replica, request, permit).await;
+        if pooled.is_fresh() {
+            return self.ask(pooled, request, permit).await;
         }
         // Some guests are made for one request. What is safe to ask twice is asked of a fresh copy.
         let (head, body) = request.into_parts();
         let again = (head.method.is_safe() && body.is_end_stream()).then(|| head.clone());
-        let answered = self.ask(replica, Request::from_parts(head, body), permit.clone()).await;
+        let answered = self.ask(pooled, Request::from_parts(head, body), permit.clone()).await;
         match (answered, again) {
             (Err(failure @ (Failure::Trapped(_) | Failure::Silent)), Some(head)) => {
                 failure.log("a copy that had answered before failed, and a fresh one is asked");
-                let fresh = self.turns.take(|there| self.copy(there)).await?;
+                let fresh = self.pool.make(|| self.make()).await?;
                 self.ask(fresh, Request::from_parts(head, RequestBody::empty()), permit).await
             }
             (answered, _) => answered,

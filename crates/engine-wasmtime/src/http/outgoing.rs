@@ -1,92 +1,31 @@
-//! Requests that guests make: over connections that are used again, to where the guest may reach.
+//! Requests that guests make, sent by the [`client`].
 
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::sync::Arc;
 
-use bytes::Bytes;
+use client::{Client, Deadlines};
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use network::Egress;
-use server::Patience;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::connecting::{Connecting, InTime};
-use super::connector::Connector;
-use super::{errors, trust};
+use super::errors;
 
-/// How the requests of a guest, and of all its copies, go out.
+/// How the requests of a guest, and of all its instances, go out.
 #[derive(Clone)]
-pub struct Outgoing(Arc<Shared>);
+pub struct Outgoing(Client<WasiBody>);
 
-struct Shared {
-    egress: Arc<Egress>,
-    /// The file of certificates that vouch for servers, where the guest names one.
-    authorities: Option<PathBuf>,
-    /// Made for the first request.
-    client: OnceLock<Result<Connections, String>>,
-}
-
-type Connections = Client<InTime<HttpsConnector<Connector>>, WasiBody>;
 type Outcome = Result<(Response<WasiBody>, Rest), Error>;
 type Rest = Box<dyn Future<Output = Result<(), Error>> + Send>;
-
-/// What the guest did not say of a request.
-const USUAL: RequestOptions = RequestOptions {
-    connect_timeout: Some(Duration::from_secs(30)),
-    first_byte_timeout: Some(Duration::from_secs(600)),
-    between_bytes_timeout: Some(Duration::from_secs(600)),
-};
 
 impl Outgoing {
     /// To what `egress` allows; of the environment the file of authorities counts.
     pub fn new(egress: Arc<Egress>, env: &[(String, String)]) -> Self {
-        let named = env.iter().rev().find(|(name, _)| name == "SSL_CERT_FILE");
-        let authorities = named.map(|(_, path)| path.into());
-        Self(Arc::new(Shared { egress, authorities, client: OnceLock::new() }))
+        Self(Client::new(egress, env))
     }
 
     /// What the guest may reach.
     pub fn egress(&self) -> &Arc<Egress> {
-        &self.0.egress
-    }
-
-    fn client(&self) -> Result<&Connections, Error> {
-        let client = self.0.client.get_or_init(|| {
-            let trusted =
-                trust::client(self.0.authorities.as_deref()).map_err(|error| format!("{error:#}"))?;
-            let connector = hyper_rustls::HttpsConnectorBuilder::new()
-                .with_tls_config(trusted)
-                .https_or_http()
-                .enable_all_versions()
-                .wrap_connector(Connector::new(Arc::clone(&self.0.egress)));
-            let mut builder = Client::builder(TokioExecutor::new());
-            Ok(builder.pool_timer(TokioTimer::new()).timer(TokioTimer::new()).build(InTime(connector)))
-        });
-        client.as_ref().map_err(|sentence| Error::InternalError(Some(sentence.clone())))
-    }
-
-    async fn send(
-        self,
-        request: Request<WasiBody>,
-        options: RequestOptions,
-    ) -> Result<Response<WasiBody>, Error> {
-        let or = |said: Option<Duration>, usual: Option<Duration>| said.or(usual).unwrap_or(Duration::MAX);
-        let connect = or(options.connect_timeout, USUAL.connect_timeout);
-        let first_byte = or(options.first_byte_timeout, USUAL.first_byte_timeout);
-        let between = or(options.between_bytes_timeout, USUAL.between_bytes_timeout);
-        let answered = self.client()?.request(request);
-        let answered = Connecting::new(connect).answered(first_byte, answered).await;
-        let response =
-            answered.map_err(|_| Error::HttpResponseTimeout)?.map_err(|error| errors::told(&error))?;
-        Ok(response.map(|body| Coming { body, patience: Patience::new(between) }.boxed_unsync()))
+        self.0.egress()
     }
 }
 
@@ -97,42 +36,22 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _received: Rest,
     ) -> Box<dyn Future<Output = Outcome> + Send> {
-        let outgoing = self.clone();
+        let client = self.0.clone();
         Box::new(async move {
-            let response = outgoing.send(request, options.unwrap_or(USUAL)).await?;
+            let response = client.send(request, deadlines(options)).await.map_err(errors::of_client)?;
+            let response = response.map(|body| body.map_err(errors::of_client).boxed_unsync());
             // The pool minds the connection.
             Ok((response, Box::new(async { Ok(()) }) as Rest))
         })
     }
 }
 
-/// A response's body, not slower than the guest has patience for.
-struct Coming {
-    body: Incoming,
-    patience: Patience,
-}
-
-impl Body for Coming {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(task);
-        match self.patience.poll(task, frame) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(frame)) => Poll::Ready(frame.map(|frame| frame.map_err(errors::of_answer))),
-            Poll::Ready(Err(_)) => Poll::Ready(Some(Err(Error::ConnectionReadTimeout))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// What the guest says, and the default for what it does not say.
+fn deadlines(options: Option<RequestOptions>) -> Deadlines {
+    let default = Deadlines::default();
+    options.map_or(default, |options| Deadlines {
+        connect: options.connect_timeout.unwrap_or(default.connect),
+        first_byte: options.first_byte_timeout.unwrap_or(default.first_byte),
+        between_bytes: options.between_bytes_timeout.unwrap_or(default.between_bytes),
+    })
 }

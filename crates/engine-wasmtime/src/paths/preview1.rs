@@ -13,11 +13,12 @@ use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
 use wiggle::GuestMemory;
+use worlds::Memory;
 use worlds::paths::{FOLLOW, PathCall, text};
-use worlds::socket::{Errno, Memory};
+use worlds::socket::{Errno, MODULE};
 
 use super::{Doubt, at_once, descriptor, place};
-use crate::sockets::{Host, MODULE, number, split};
+use crate::sockets::{Host, number, split};
 
 /// Of `oflags` and `rights`.
 const CREATE: u32 = 1;

@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
-use super::{Errno, Memory};
+use super::Errno;
+use crate::Memory;
 
 /// Bytes of the storage: a family of 16 bits, and what belongs to it.
 const STORAGE: u32 = 128;

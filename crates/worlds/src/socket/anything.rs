@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::guest::{DATA, DGRAM, Files, Guest, INET4, OUT, STREAM, UNIX};
-use super::{Errno, Memory, Query, Sockets};
+use super::{Errno, Query, Sockets};
+use crate::Memory;
 
 /// Bytes of the memory: few, so that addresses hit it.
 const SIZE: u32 = 512;

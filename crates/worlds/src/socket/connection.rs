@@ -7,7 +7,8 @@ use rustix::net::{
 use super::address::{self, Address, Buffer};
 use super::errno::kernel;
 use super::segments::Habit;
-use super::{DGRAM, Errno, Memory, NONBLOCK, STREAM, Sockets};
+use super::{DGRAM, Errno, NONBLOCK, STREAM, Sockets};
+use crate::Memory;
 
 impl Sockets {
     /// `sock_open`: a new socket of a family (1 IPv4, 2 IPv6, 3 unix) and a type (1 datagrams, 2 stream), whose
@@ -225,7 +226,7 @@ fn told_v1(
 ) -> Result<(), Errno> {
     memory.place::<4>(addr_type)?;
     let known = told_v2(memory, told, address, port)?;
-    memory.put(addr_type, known.as_ref().map_or(0, Address::version).to_le_bytes())
+    Ok(memory.put(addr_type, known.as_ref().map_or(0, Address::version).to_le_bytes())?)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use rustix::net::{
 
 use super::address::{Address, Buffer};
 use super::errno::kernel;
-use super::{Errno, Memory, Sockets};
+use super::{Errno, Sockets};
+use crate::Memory;
 
 /// A guest's iovecs: where they are and how many.
 pub(super) struct Iovs(pub(super) u32, pub(super) u32);
@@ -189,7 +190,7 @@ impl Sockets {
             Some(Address::Unix(to)) => sendmsg_addr(socket, to, &slices, &mut none, flags),
         })?;
         // The kernel moves less than 2 GiB at a time.
-        memory.put(out, (sent as u32).to_le_bytes())
+        Ok(memory.put(out, (sent as u32).to_le_bytes())?)
     }
 }
 

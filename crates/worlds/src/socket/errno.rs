@@ -2,6 +2,8 @@
 
 use rustix::io::Errno as Kernel;
 
+use crate::MemoryError;
+
 /// An error number of the guest's. The names are POSIX's; those that begin with `Ai` are getaddrinfo's.
 #[expect(missing_docs, reason = "each name is its own document")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +184,16 @@ const KERNEL: [(Kernel, Errno); 70] = [
 impl From<Kernel> for Errno {
     fn from(error: Kernel) -> Self {
         KERNEL.iter().find(|(kernel, _)| *kernel == error).map_or(Self::Io, |(_, ours)| *ours)
+    }
+}
+
+impl From<MemoryError> for Errno {
+    fn from(error: MemoryError) -> Self {
+        match error {
+            MemoryError::Outside => Self::Fault,
+            MemoryError::Unaligned => Self::AddrNotAvail,
+            MemoryError::TooMany | MemoryError::Overlapping => Self::Inval,
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use rustix::net::{RecvFlags, SocketType, sockopt::socket_type};
 
 use super::data::Iovs;
 use super::errno::kernel;
-use super::{Errno, Memory, NONBLOCK, Sockets};
+use super::{Errno, NONBLOCK, Sockets};
+use crate::Memory;
 
 /// Preview1's types of files.
 const SOCKET_DGRAM: u8 = 5;
@@ -107,7 +108,7 @@ impl Sockets {
         }
         memory.place::<4>(prestat)?;
         memory.bytes_mut(prestat, 8)?.fill(0);
-        memory.put(prestat, NO_FOLDER.to_le_bytes())
+        Ok(memory.put(prestat, NO_FOLDER.to_le_bytes())?)
     }
 
     /// `fd_renumber`: the socket `from` is called `to` from now on; what was called so is closed.

@@ -5,7 +5,8 @@ use std::os::fd::BorrowedFd;
 
 pub(super) use super::address::{INET4, INET6, UNIX};
 pub(super) use super::{DGRAM, STREAM};
-use super::{Errno, Memory, Others, Policy, Readiness, Sockets};
+use super::{Errno, Others, Policy, Readiness, Sockets};
+use crate::Memory;
 
 /// Where numbers are told.
 pub(super) const OUT: u32 = 8;

@@ -1,12 +1,12 @@
 //! WasmEdge's socket ABI on sockets of the kernel: addresses in, numbers out, for any engine.
 //!
-//! One method of [`Sockets`] per function of `wasi_snapshot_preview1`, with the guest's [`Memory`] and the import's
+//! One method of [`Sockets`] per function of `wasi_snapshot_preview1`, with the guest's [`Memory`](crate::Memory) and the import's
 //! arguments in its order; [`getaddrinfo`] for name lookups, which `network` judges and answers. A guest's process has one
 //! thread and one guest, so a call waits in the kernel where the guest's socket blocks. Nothing here starts a thread
 //! or logs.
 //!
 //! WasmEdge has two versions of eleven functions. It registers V1 under the plain name and V2 as `NAME_v2`, and takes
-//! V2 for the plain name where the import's type says so; whoever links has to do the same.
+//! V2 for the plain name where the import's type says so; [`named`] does the same.
 //!
 //! | import | V1 | V2 | here |
 //! |---|---|---|---|
@@ -35,16 +35,16 @@ mod errno;
 mod files;
 #[cfg(test)]
 mod guest;
+mod imports;
 mod lookup;
-mod memory;
 mod options;
 mod poll;
 mod segments;
 mod table;
 
 pub use errno::Errno;
+pub use imports::{Answer, Call, Import, MODULE, named};
 pub use lookup::{Family, Query, getaddrinfo};
-pub use memory::Memory;
 pub use poll::{Others, Readiness};
 pub use table::{Policy, Sockets};
 

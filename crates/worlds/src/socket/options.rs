@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 use rustix::io::Errno as Kernel;
 
 use super::errno::kernel;
-use super::{DGRAM, Errno, Memory, STREAM, Sockets};
+use super::{DGRAM, Errno, STREAM, Sockets};
+use crate::Memory;
 use crate::raw;
 
 /// The longest value: a timeval.
@@ -65,7 +66,7 @@ impl Sockets {
         }
         let told = room.min(length as u32);
         memory.bytes_mut(flag, told)?.copy_from_slice(&value[..told as usize]);
-        memory.put(flag_size, told.to_le_bytes())
+        Ok(memory.put(flag_size, told.to_le_bytes())?)
     }
 
     /// `sock_setsockopt`: 4 bytes of a number, 8 of a linger or 16 of a timeval; more are not looked at.

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
+use network::Egress;
+
+use super::Errno;
 use super::poll::Edges;
 use super::segments::{Habit, Segments};
-use super::{Errno, Memory};
+use crate::Memory;
 
 /// The first number of those that are given to new sockets: far above what preview1 gives to files.
 const FIRST: u32 = 1 << 20;
@@ -50,6 +54,17 @@ impl Sockets {
             edges: Edges::default(),
             segments: Segments::default(),
         }
+    }
+
+    /// No sockets yet, of a guest that may go where `egress` says.
+    pub fn within(egress: Arc<Egress>) -> Self {
+        struct Judge(Arc<Egress>);
+        impl Policy for Judge {
+            fn may_reach(&self, address: SocketAddr) -> bool {
+                self.0.may_reach(address)
+            }
+        }
+        Self::new(Box::new(Judge(egress)))
     }
 
     /// Gives the guest a socket that listens already, under a number that preview1 will not give away. Whether it waits

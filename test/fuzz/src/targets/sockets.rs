@@ -9,7 +9,8 @@ use arbitrary::Unstructured;
 use network::{Egress, Sources};
 use tokio::runtime::Runtime;
 use workload::Outbound;
-use worlds::socket::{Errno, Memory, Others, Policy, Readiness, Sockets, getaddrinfo};
+use worlds::Memory;
+use worlds::socket::{Errno, Others, Policy, Readiness, Sockets, getaddrinfo};
 
 use crate::Run;
 

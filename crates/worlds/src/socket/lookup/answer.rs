@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::{Family, Query};
+use crate::Memory;
+use crate::socket::Errno;
 use crate::socket::address::{INET4, INET6};
-use crate::socket::{Errno, Memory};
 
 /// Flags: the host's name is wanted too; IPv4 as IPv6 where there is no IPv6, or always.
 const CANON_NAME: u16 = 2;
@@ -45,7 +46,7 @@ impl Query {
             self.fill(memory, node, address, kind, told == 0)?;
             (node, told) = (memory.u32(field(node, 24)?)?, told + 1);
         }
-        memory.put(res_len, told.to_le_bytes())
+        Ok(memory.put(res_len, told.to_le_bytes())?)
     }
 
     /// Those of the family that is wanted, or made to be.
@@ -98,7 +99,7 @@ impl Query {
             let text = [host.as_bytes(), &[0]].concat();
             memory.bytes_mut(into, text.len() as u32)?.copy_from_slice(&text);
         }
-        memory.put(field(node, 20)?, (host.len() as u32).to_le_bytes())
+        Ok(memory.put(field(node, 20)?, (host.len() as u32).to_le_bytes())?)
     }
 }
 

@@ -8,7 +8,8 @@ use network::{Egress, LookupError};
 
 use self::answer::field;
 use super::address::{INET4, INET6};
-use super::{DGRAM, Errno, Memory, STREAM};
+use super::{DGRAM, Errno, STREAM};
+use crate::Memory;
 
 /// The longest names, with the zero at the end: a host's, as DNS has it, and a service's.
 const LONGEST_HOST: u32 = 256;

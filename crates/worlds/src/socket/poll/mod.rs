@@ -13,7 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use self::subscription::{Event, Subscription, Wish};
 use self::watch::Watches;
-use super::{Errno, Memory, Sockets};
+use super::{Errno, Sockets};
+use crate::Memory;
 
 pub(super) use self::watch::Edges;
 
@@ -86,7 +87,7 @@ impl Sockets {
         for (event, at) in events.iter().zip((output..).step_by(Event::SIZE as usize)) {
             event.put(memory, at)?;
         }
-        memory.put(nevents, (events.len() as u32).to_le_bytes())
+        Ok(memory.put(nevents, (events.len() as u32).to_le_bytes())?)
     }
 
     /// One round: at least one event.

@@ -1,6 +1,7 @@
 //! Subscriptions and events as preview1 lays them out.
 
-use super::super::{Errno, Memory};
+use super::super::Errno;
+use crate::Memory;
 
 /// What a guest waits for, with a number of its own that comes back with the event.
 pub(super) struct Subscription {
@@ -100,5 +101,5 @@ fn array<'m>(memory: &'m Memory<'_>, at: u32, count: u32, size: u32) -> Result<&
     if !at.is_multiple_of(8) {
         return Err(Errno::AddrNotAvail);
     }
-    memory.bytes(at, count.checked_mul(size).ok_or(Errno::Fault)?)
+    Ok(memory.bytes(at, count.checked_mul(size).ok_or(Errno::Fault)?)?)
 }

@@ -9,11 +9,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use server::BoxError;
 use tokio::task_local;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
+
+use crate::BoxError;
 
 task_local! {
     /// The request that a new connection is made for: the pool tells its connector only where to.
@@ -67,7 +68,7 @@ impl Connecting {
         *self.stands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self, stands: Stands) {
+    fn set(&self, stands: Stands) {
         *self.stands.lock().unwrap_or_else(PoisonError::into_inner) = stands;
     }
 }
@@ -92,9 +93,9 @@ where
         let connected = self.0.call(to);
         let Ok(request) = REQUEST.try_with(Arc::clone) else { return Box::pin(connected) };
         Box::pin(async move {
-            request.now(Stands::Making);
+            request.set(Stands::Making);
             let connected = timeout(request.most, connected).await;
-            request.now(Stands::Made(Instant::now()));
+            request.set(Stands::Made(Instant::now()));
             connected.unwrap_or_else(|_| Err(io::Error::from(ErrorKind::TimedOut).into()))
         })
     }

@@ -4,17 +4,32 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem;
 use std::ops::Range;
 
-use super::Errno;
+use thiserror::Error;
 
 /// The most buffers of one call, as WasmEdge and Linux have it.
-const MOST_PARTS: u32 = 1024;
+const MAX_PARTS: u32 = 1024;
 /// Bytes of an iovec: where the buffer is and how long.
 const IOVEC: u32 = 8;
 
+/// Why the guest's memory has not what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum MemoryError {
+    /// It ends before that.
+    #[error("an address is outside of the guest's memory")]
+    Outside,
+    /// A number's address is no multiple of its size.
+    #[error("an address is not a multiple of its number's size")]
+    Unaligned,
+    /// More buffers than one call may name.
+    #[error("a call names more than {MAX_PARTS} buffers")]
+    TooMany,
+    /// Two buffers that are to be written overlap: there is no telling which the guest means.
+    #[error("two buffers overlap")]
+    Overlapping,
+}
+
 /// The linear memory of a guest. Addresses and lengths are in bytes, numbers little-endian.
 ///
-/// Whatever is asked for outside of it is [`Errno::Fault`]; a number at an address that is no multiple of its
-/// size is [`Errno::AddrNotAvail`].
 #[derive(Debug)]
 pub struct Memory<'a>(&'a mut [u8]);
 
@@ -27,16 +42,16 @@ impl<'a> Memory<'a> {
     /// The bytes from `at`.
     ///
     /// # Errors
-    /// `Fault`.
-    pub fn bytes(&self, at: u32, length: u32) -> Result<&[u8], Errno> {
+    /// `Outside`.
+    pub fn bytes(&self, at: u32, length: u32) -> Result<&[u8], MemoryError> {
         Ok(&self.0[self.range(at, length)?])
     }
 
     /// The bytes from `at`, to be written.
     ///
     /// # Errors
-    /// `Fault`.
-    pub fn bytes_mut(&mut self, at: u32, length: u32) -> Result<&mut [u8], Errno> {
+    /// `Outside`.
+    pub fn bytes_mut(&mut self, at: u32, length: u32) -> Result<&mut [u8], MemoryError> {
         let range = self.range(at, length)?;
         Ok(&mut self.0[range])
     }
@@ -44,32 +59,32 @@ impl<'a> Memory<'a> {
     /// That a number of `N` bytes has its place at `at`: asked before something happens whose outcome is put there.
     ///
     /// # Errors
-    /// `AddrNotAvail`, `Fault`.
-    pub fn place<const N: usize>(&self, at: u32) -> Result<(), Errno> {
+    /// `Unaligned`, `Outside`.
+    pub fn place<const N: usize>(&self, at: u32) -> Result<(), MemoryError> {
         self.number::<N>(at).map(|_| ())
     }
 
     /// A number of 16 bits.
     ///
     /// # Errors
-    /// `AddrNotAvail`, `Fault`.
-    pub fn u16(&self, at: u32) -> Result<u16, Errno> {
+    /// `Unaligned`, `Outside`.
+    pub fn u16(&self, at: u32) -> Result<u16, MemoryError> {
         self.number(at).map(u16::from_le_bytes)
     }
 
     /// A number of 32 bits.
     ///
     /// # Errors
-    /// `AddrNotAvail`, `Fault`.
-    pub fn u32(&self, at: u32) -> Result<u32, Errno> {
+    /// `Unaligned`, `Outside`.
+    pub fn u32(&self, at: u32) -> Result<u32, MemoryError> {
         self.number(at).map(u32::from_le_bytes)
     }
 
     /// Writes a number, as its bytes.
     ///
     /// # Errors
-    /// `AddrNotAvail`, `Fault`.
-    pub fn put<const N: usize>(&mut self, at: u32, number: [u8; N]) -> Result<(), Errno> {
+    /// `Unaligned`, `Outside`.
+    pub fn put<const N: usize>(&mut self, at: u32, number: [u8; N]) -> Result<(), MemoryError> {
         self.place::<N>(at)?;
         self.bytes_mut(at, N as u32)?.copy_from_slice(&number);
         Ok(())
@@ -78,10 +93,10 @@ impl<'a> Memory<'a> {
     /// The buffers that `count` iovecs from `at` name.
     ///
     /// # Errors
-    /// `Inval` when they are more than 1024, `AddrNotAvail`, `Fault`.
-    pub(super) fn parts(&self, at: u32, count: u32) -> Result<Vec<Range<usize>>, Errno> {
-        if count > MOST_PARTS {
-            return Err(Errno::Inval);
+    /// `TooMany` when they are more than 1024, `Unaligned`, `Outside`.
+    pub(crate) fn parts(&self, at: u32, count: u32) -> Result<Vec<Range<usize>>, MemoryError> {
+        if count > MAX_PARTS {
+            return Err(MemoryError::TooMany);
         }
         self.range(at, count * IOVEC)?;
         let part = |nth| {
@@ -92,15 +107,15 @@ impl<'a> Memory<'a> {
     }
 
     /// Buffers of [`parts`](Self::parts), to be read by the kernel.
-    pub(super) fn gather(&self, parts: &[Range<usize>]) -> Vec<IoSlice<'_>> {
+    pub(crate) fn gather(&self, parts: &[Range<usize>]) -> Vec<IoSlice<'_>> {
         parts.iter().map(|part| IoSlice::new(&self.0[part.clone()])).collect()
     }
 
     /// Buffers of [`parts`](Self::parts), to be written by the kernel.
     ///
     /// # Errors
-    /// `Inval` when two of them overlap: there is no telling which the guest means.
-    pub(super) fn scatter(&mut self, parts: &[Range<usize>]) -> Result<Vec<IoSliceMut<'_>>, Errno> {
+    /// `Overlapping`.
+    pub(crate) fn scatter(&mut self, parts: &[Range<usize>]) -> Result<Vec<IoSliceMut<'_>>, MemoryError> {
         let mut order: Vec<usize> = (0..parts.len()).collect();
         // An empty one lies before what begins where it does.
         order.sort_unstable_by_key(|nth| (parts[*nth].start, parts[*nth].end));
@@ -111,7 +126,7 @@ impl<'a> Memory<'a> {
             if part.is_empty() {
                 continue;
             }
-            let before = part.start.checked_sub(at).ok_or(Errno::Inval)?;
+            let before = part.start.checked_sub(at).ok_or(MemoryError::Overlapping)?;
             let (_, after) = mem::take(&mut rest).split_at_mut(before);
             let (own, after) = after.split_at_mut(part.len());
             found[nth] = IoSliceMut::new(own);
@@ -120,16 +135,16 @@ impl<'a> Memory<'a> {
         Ok(found)
     }
 
-    fn number<const N: usize>(&self, at: u32) -> Result<[u8; N], Errno> {
+    fn number<const N: usize>(&self, at: u32) -> Result<[u8; N], MemoryError> {
         if !at.is_multiple_of(N as u32) {
-            return Err(Errno::AddrNotAvail);
+            return Err(MemoryError::Unaligned);
         }
-        self.bytes(at, N as u32)?.try_into().map_err(|_| Errno::Fault)
+        self.bytes(at, N as u32)?.try_into().map_err(|_| MemoryError::Outside)
     }
 
-    fn range(&self, at: u32, length: u32) -> Result<Range<usize>, Errno> {
+    fn range(&self, at: u32, length: u32) -> Result<Range<usize>, MemoryError> {
         let (start, length) = (at as usize, length as usize);
-        let end = start.checked_add(length).filter(|end| *end <= self.0.len()).ok_or(Errno::Fault)?;
+        let end = start.checked_add(length).filter(|end| *end <= self.0.len()).ok_or(MemoryError::Outside)?;
         Ok(start..end)
     }
 }
@@ -144,20 +159,20 @@ mod tests {
         let mut memory = Memory::new(&mut bytes);
         assert_eq!(memory.bytes(16, 0), Ok(&[][..]));
         for (at, length) in [(17, 0), (16, 1), (0, 17), (u32::MAX, u32::MAX), (1, u32::MAX)] {
-            assert_eq!(memory.bytes(at, length), Err(Errno::Fault), "{at} {length}");
+            assert_eq!(memory.bytes(at, length), Err(MemoryError::Outside), "{at} {length}");
         }
-        assert_eq!(memory.u32(2), Err(Errno::AddrNotAvail));
-        assert_eq!(memory.u32(16), Err(Errno::Fault));
+        assert_eq!(memory.u32(2), Err(MemoryError::Unaligned));
+        assert_eq!(memory.u32(16), Err(MemoryError::Outside));
         assert_eq!(memory.put(14, [1, 2]), Ok(()));
         assert_eq!(memory.u16(14), Ok(0x201));
-        assert_eq!(memory.parts(0, 1025), Err(Errno::Inval));
-        assert_eq!(memory.parts(2, 1), Err(Errno::AddrNotAvail));
-        assert_eq!(memory.parts(16, 1), Err(Errno::Fault));
+        assert_eq!(memory.parts(0, 1025), Err(MemoryError::TooMany));
+        assert_eq!(memory.parts(2, 1), Err(MemoryError::Unaligned));
+        assert_eq!(memory.parts(16, 1), Err(MemoryError::Outside));
     }
 
     #[test]
     fn buffers_keep_their_order_and_do_not_overlap() {
-        let check = |parts: &[Range<usize>], expected: Result<&[u8], Errno>| {
+        let check = |parts: &[Range<usize>], expected: Result<&[u8], MemoryError>| {
             let mut bytes: Vec<u8> = (0..10).collect();
             let mut memory = Memory::new(&mut bytes);
             let found = memory
@@ -167,7 +182,7 @@ mod tests {
         };
         check(&[4..6, 0..2, 3..3, 9..10], Ok(&[4, 5, 0, 1, 9]));
         check(&[0..4, 2..2, 4..6], Ok(&[0, 1, 2, 3, 4, 5]));
-        check(&[0..4, 3..5], Err(Errno::Inval));
-        check(&[0..4, 0..4], Err(Errno::Inval));
+        check(&[0..4, 3..5], Err(MemoryError::Overlapping));
+        check(&[0..4, 0..4], Err(MemoryError::Overlapping));
     }
 }

@@ -1,13 +1,14 @@
-//! Whose turn it is to make a copy of the guest where there is no memory for one more: copies that are there give theirs
-//! back.
+//! Whose turn it is to make an instance of the guest where there is no memory for one more: instances that are there give
+//! theirs back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use server::Failure;
 use tokio::sync::{Mutex, Notify};
 
-/// The copies that are there, and who waits for one of them to go.
+use crate::Failure;
+
+/// The instances that are there, and who waits for one of them to go.
 #[derive(Default)]
 pub struct Turns {
     there: AtomicUsize,
@@ -18,7 +19,7 @@ pub struct Turns {
     news: Notify,
 }
 
-/// One copy that is there or is being made, while this is held: to be dropped after the copy.
+/// One instance that is there or is being made, while this is held: to be dropped after the instance.
 pub struct There(Arc<Turns>);
 
 impl There {
@@ -53,7 +54,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Turns {
-    /// Says that what a copy held is there for others.
+    /// Says that what an instance held is there for others.
     pub fn give_back(&self) {
         self.given_back.fetch_add(1, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {

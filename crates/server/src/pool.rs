@@ -1,0 +1,112 @@
+//! The instances that answer requests, of whatever engine: made when they are needed, used again as often as the settings
+//! say, and one after the other where there is no memory for one more.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::Failure;
+use crate::turns::{There, Turns};
+
+/// Instances of one guest, each of which answers one request at a time.
+pub struct Pool<I> {
+    reuse: u64,
+    /// Those that may answer more.
+    idle: Mutex<Vec<Pooled<I>>>,
+    turns: Arc<Turns>,
+}
+
+/// An instance, out of the pool for as long as it works.
+pub struct Pooled<I> {
+    /// Goes before its place does.
+    pub instance: I,
+    answered: u64,
+    _there: There,
+}
+
+impl<I> Pooled<I> {
+    /// Whether it has answered no request yet.
+    pub fn is_fresh(&self) -> bool {
+        self.answered == 0
+    }
+}
+
+impl<I> Pool<I> {
+    /// None yet; each will answer as many requests as `reuse` says.
+    pub fn new(reuse: u64) -> Self {
+        let (idle, turns) = Default::default();
+        Self { reuse, idle, turns }
+    }
+
+    /// One that may answer more, or a fresh one that `make` makes when there is room for it.
+    ///
+    /// # Errors
+    /// [`Failure::NoRoom`] when there is none and nobody will give any back; what else `make` says.
+    pub async fn take<M>(&self, make: impl Fn() -> M) -> Result<Pooled<I>, Failure>
+    where
+        M: Future<Output = Result<I, Failure>>,
+    {
+        let make = &make;
+        let idle_or_fresh = |there| async move {
+            match self.pop() {
+                Some(idle) => Ok(idle),
+                None => fresh(make, there).await,
+            }
+        };
+        self.turns.take(idle_or_fresh).await
+    }
+
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// See [`take`](Self::take).
+    pub async fn make<M>(&self, make: impl Fn() -> M) -> Result<Pooled<I>, Failure>
+    where
+        M: Future<Output = Result<I, Failure>>,
+    {
+        self.turns.take(|there| fresh(&make, there)).await
+    }
+
+    /// Takes one back that has answered, unless it was its last time.
+    pub fn give_back(&self, mut pooled: Pooled<I>) {
+        pooled.answered += 1;
+        if pooled.answered < self.reuse {
+            self.idle().push(pooled);
+            self.turns.give_back();
+        }
+    }
+
+    fn pop(&self) -> Option<Pooled<I>> {
+        self.idle().pop()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Pooled<I>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn fresh<I, M>(make: &impl Fn() -> M, there: There) -> Result<Pooled<I>, Failure>
+where
+    M: Future<Output = Result<I, Failure>>,
+{
+    Ok(Pooled { instance: make().await?, answered: 0, _there: there })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_instance_answers_as_often_as_it_may() {
+        let (pool, made) = (Pool::new(2), AtomicUsize::new(0));
+        let make = || async { Ok(made.fetch_add(1, Ordering::Relaxed)) };
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            let pooled = pool.take(make).await.unwrap();
+            seen.push((pooled.instance, pooled.is_fresh()));
+            pool.give_back(pooled);
+        }
+        assert_eq!(seen, [(0, true), (0, false), (1, true), (1, false)]);
+        assert!(pool.make(make).await.unwrap().is_fresh());
+    }
+}
