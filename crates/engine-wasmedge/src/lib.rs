@@ -7,7 +7,7 @@
 //!
 //! The crate is empty without the feature `wasmedge`: it needs libwasmedge, a dynamic library.
 //!
-//! Unsafe code: `faults`, `host` and `journal` only.
+//! Unsafe code: `faults`, `host`, `hosted` and `journal` only.
 #![cfg(feature = "wasmedge")]
 
 mod compile;
@@ -15,6 +15,8 @@ mod compile;
 mod faults;
 #[expect(unsafe_code, reason = "functions of a library in C are replaced, and lent the guest's memory")]
 mod host;
+#[expect(unsafe_code, reason = "WasmEdge calls the host, which calls it, by pointers")]
+mod hosted;
 #[expect(unsafe_code, reason = "WasmEdge's log is read by a callback in C")]
 mod journal;
 mod module;
@@ -31,6 +33,7 @@ use engine::{Compiled, Engine, Mapped};
 use wasmedge_sdk::utils::CoreVersion;
 use workload::{Guest, Job, World};
 
+use crate::hosted::MappedHosted;
 use crate::module::MappedModule;
 use crate::plugins::Plugins;
 
@@ -84,6 +87,7 @@ impl Engine for WasmEdge {
                 let unmet = module.unmet(|module| self.plugins.offers(module));
                 unmet.map(|all| format!("offers no {all}"))
             }
+            World::Hosted(_) => None,
             World::Command(_) | World::HttpHandler(_) => Some(COMPONENTS.into()),
         }
     }
@@ -95,6 +99,7 @@ impl Engine for WasmEdge {
     fn map(&self, code: Compiled, guest: &Guest) -> anyhow::Result<Box<dyn Mapped + '_>> {
         match &guest.job {
             Job::Preview1(world, once) => Ok(Box::new(MappedModule::open(code, world, once, &self.plugins)?)),
+            Job::Hosted(job) => Ok(Box::new(MappedHosted::open(code, job)?)),
             Job::Command(..) | Job::HttpHandler(..) => bail!("WasmEdge {COMPONENTS}"),
         }
     }

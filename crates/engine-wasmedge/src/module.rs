@@ -200,7 +200,8 @@ fn begin(
     Ok(())
 }
 
-fn story(error: &WasmEdgeError) -> String {
+/// The reason of a trap, for people.
+pub fn story(error: &WasmEdgeError) -> String {
     if faults::stack_used_up() {
         return "wasm trap: call stack exhausted".into();
     }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use wasmedge_sdk::config::{
     CommonConfigOptions, CompilerConfigOptions, Config, ConfigBuilder, RuntimeConfigOptions,
 };
-use wasmedge_sdk::{CompilerOptimizationLevel, CompilerOutputFormat, RunMode};
+use wasmedge_sdk::{CompilerOptimizationLevel, CompilerOutputFormat, RunMode, WasmEdgeResult};
 
 /// The size of a page of linear memory, in bytes.
 const PAGE: u64 = 64 << 10;
@@ -37,6 +37,17 @@ pub fn running(bytes: u64) -> anyhow::Result<Config> {
         ConfigBuilder::new(CommonConfigOptions::default().run_mode(RunMode::Aot))
             .with_runtime_config(options),
     )
+}
+
+/// The same for instances that are made one by one.
+///
+/// # Errors
+/// When WasmEdge is out of memory.
+pub fn instances(bytes: u64) -> WasmEdgeResult<wasmedge_sys::Config> {
+    let mut config = wasmedge_sys::Config::create()?;
+    config.set_max_memory_pages(pages(bytes));
+    config.set_run_mode(RunMode::Aot);
+    Ok(config)
 }
 
 /// Whole pages in so many bytes.

@@ -33,7 +33,7 @@ use engine::{Compiled, Engine, Mapped};
 use workload::{Guest, Job, World};
 
 use crate::ending::sentence;
-use crate::worlds::{Incoming, Once, Preview1};
+use crate::worlds::{Hosted, Incoming, Once, Preview1};
 
 /// Wasmtime with its worlds linked, ready to be forked.
 pub struct Wasmtime {
@@ -106,6 +106,7 @@ impl Engine for Wasmtime {
             World::Preview1(module) => return module.unmet(|_| false).map(|all| format!("offers no {all}")),
             World::Command(component) => component.concurrent,
             World::HttpHandler(component) => component.concurrent,
+            World::Hosted(_) => false,
         };
         (is_concurrent && !cfg!(feature = "p3")).then(|| P3.into())
     }
@@ -119,6 +120,7 @@ impl Engine for Wasmtime {
             }
             World::Command(_) => self.engine.precompile_component(wasm),
             World::HttpHandler(handler) => return Incoming::compile(wasm, handler),
+            World::Hosted(_) => return Hosted::compile(wasm),
         };
         compiled.map_err(sentence).map_err(with_advice)
     }
@@ -139,6 +141,7 @@ impl Engine for Wasmtime {
                 Box::new(own.once.of(code::component(&own.engine, code)?, world))
             }
             Job::HttpHandler(world, http) => Box::new(Incoming::map(code, world, http)?),
+            Job::Hosted(job) => Box::new(Hosted::map(code, job)?),
         })
     }
 }

@@ -7,6 +7,7 @@
 //! Unsafe code: `Compiled::vouched` is declared here; whoever calls it says why it may.
 
 mod bound;
+mod instance;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,6 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use workload::{Guest, World};
 
 pub use bound::Bound;
+pub use instance::{Core, HostCall, Import, Instance, Module, Pending, Stopped};
 
 /// A Wasm runtime, set up and ready to be forked.
 pub trait Engine {

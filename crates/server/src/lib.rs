@@ -2,8 +2,8 @@
 //!
 //! HTTP/1.1 and HTTP/2, plain or in TLS. Whoever answers a request is behind [`Answer`]; no engine is known
 //! here. Runs in the guest's process, as the guest's user, and opens nothing but the files of its certificate.
-
-#![forbid(unsafe_code)]
+//!
+//! Unsafe code: `process` only.
 
 mod activity;
 mod admission;
@@ -12,6 +12,8 @@ mod connection;
 mod framing;
 mod patience;
 mod pool;
+#[expect(unsafe_code, reason = "a descriptor is watched")]
+mod process;
 mod reply;
 mod respond;
 mod room;
@@ -38,6 +40,7 @@ use workload::Http;
 pub use admission::Permit;
 pub use body::{BodyError, RequestBody};
 pub use pool::{Pool, Pooled};
+pub use process::{Process, threads};
 pub use reply::Failure;
 
 use admission::Admission;

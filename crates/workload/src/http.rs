@@ -60,12 +60,24 @@ const ADDRESS_VARIABLES: [&str; 3] = ["WASMTIME_HTTP_PROXY_SOCKET_ADDR", "PORT",
 
 const PER_PEER: &str = "http.connections-per-peer";
 
+/// What differs by the world for which nothing is said.
+pub(crate) struct Defaults {
+    pub(crate) address: SocketAddr,
+    pub(crate) reuse: u64,
+}
+
+impl Defaults {
+    /// A component may keep anything in its memory.
+    pub(crate) const COMPONENTS: Self =
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080), reuse: 1 };
+}
+
 impl Http {
     /// What `workload` asks for, and sane values for the rest.
     ///
     /// # Errors
     /// [`WishError`] for the first that cannot be understood.
-    pub(crate) fn of(workload: &Workload) -> Result<Self, WishError> {
+    pub(crate) fn of(workload: &Workload, defaults: Defaults) -> Result<Self, WishError> {
         let wishes = Wishes::of(workload);
         let number =
             |name, usual, least, most| wishes.get(name).map_or(Ok(usual), |wish| wish.number(least, most));
@@ -77,8 +89,8 @@ impl Http {
             wishes.get(name).map_or(Ok(Duration::from_secs(usual)), |wish| wish.duration())
         };
         Ok(Self {
-            address: address(&wishes)?,
-            reuse: number("http.reuse", 1, 1, u64::MAX)?,
+            address: address(&wishes, defaults.address)?,
+            reuse: number("http.reuse", defaults.reuse, 1, u64::MAX)?,
             concurrency: count("http.concurrency", 256, 1)?,
             queue: count("http.queue", 1024, 0)?,
             connections: count("http.connections", 4096, 1)?,
@@ -106,10 +118,9 @@ impl Http {
     }
 }
 
-fn address(wishes: &Wishes<'_>) -> Result<SocketAddr, WishError> {
-    const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
+fn address(wishes: &Wishes<'_>, default: SocketAddr) -> Result<SocketAddr, WishError> {
     let elsewhere = || ADDRESS_VARIABLES.iter().find_map(|name| wishes.variable(name));
-    wishes.get("http.address").or_else(elsewhere).map_or(Ok(USUAL), |wish| wish.address())
+    wishes.get("http.address").or_else(elsewhere).map_or(Ok(default), |wish| wish.address())
 }
 
 /// Some bytes, `usual` where nothing is said; bounds are given with their names.
@@ -187,7 +198,7 @@ mod tests {
                 "process":{{"user":{{"uid":0,"gid":0}},"cwd":"/","args":["a.wasm"],"env":[{env}]}}}}"#
         );
         let workload = Workload::read("c", Path::new("/b"), json.as_bytes(), Options::default()).unwrap();
-        Http::of(&workload).map_err(|error| error.to_string())
+        Http::of(&workload, Defaults::COMPONENTS).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -36,4 +36,7 @@ pub use sections::without_custom_sections;
 pub use spec::{SpecError, Workload, memory_limit};
 pub use text::{TextError, binary_of};
 pub use wishes::WishError;
-pub use world::{Command, HttpHandler, Job, Need, Outline, Preview1, Shape, Start, Wasi, World, WorldError};
+pub use world::{
+    Command, Hosted, HostedJob, HttpHandler, Job, Need, Outline, Preview1, Shape, Start, Wasi, World,
+    WorldError,
+};

@@ -1,8 +1,12 @@
-//! What guests import beyond the standard worlds, said once for every engine.
+//! What guests import beyond the standard worlds, written once for every engine.
 //!
-//! [`paths`]: links and read-only mounts as Linux has them.
-//! [`socket`]: the sockets of WasmEdge's ABI, as sockets of the kernel. An engine's crate links a module's imports
-//! to the functions here; nothing here knows an engine, starts a thread or waits for anything but the kernel.
+//! - Worlds of their own, which [`load`] lists: each has its imports as a table, the host's state, and how an instance is
+//!   driven, by the interface that [`engine::Core`] is.
+//! - [`socket`]: the sockets of WasmEdge's ABI as sockets of the kernel, for modules of preview 1: a table that an engine
+//!   links beside its own preview 1.
+//! - [`paths`]: links and read-only mounts as Linux has them, for an engine's own calls on paths.
+//!
+//! [`Memory`] is the one place where addresses and lengths that a guest names are checked. Nothing here knows an engine.
 //!
 //! Unsafe code: `raw` only.
 
@@ -13,3 +17,24 @@ mod raw;
 pub mod socket;
 
 pub use memory::{Memory, MemoryError};
+
+use std::os::fd::OwnedFd;
+
+use engine::{Core, Loaded};
+use workload::{Guest, HostedJob};
+
+/// Links a module to its world and brings it to its gate. `sockets` are bound to the addresses that the job listens on;
+/// `stop` is readable once the container was asked to end.
+///
+/// # Errors
+/// A sentence that names what could not be linked or opened.
+pub fn load(
+    core: impl Core,
+    job: HostedJob,
+    guest: &Guest,
+    sockets: Vec<OwnedFd>,
+    stop: Option<OwnedFd>,
+) -> anyhow::Result<Box<dyn Loaded>> {
+    let _ = (core, guest, sockets, stop);
+    match job {}
+}

@@ -135,6 +135,16 @@ impl<'a> Memory<'a> {
         Ok(found)
     }
 
+    /// The text from `at` up to its zero byte, which is left out.
+    ///
+    /// # Errors
+    /// `Outside` where the memory ends before that.
+    pub fn terminated(&self, at: u32) -> Result<&[u8], MemoryError> {
+        let rest = self.0.get(at as usize..).ok_or(MemoryError::Outside)?;
+        let length = rest.iter().position(|byte| *byte == 0).ok_or(MemoryError::Outside)?;
+        Ok(&rest[..length])
+    }
+
     fn number<const N: usize>(&self, at: u32) -> Result<[u8; N], MemoryError> {
         if !at.is_multiple_of(N as u32) {
             return Err(MemoryError::Unaligned);
@@ -165,6 +175,9 @@ mod tests {
         assert_eq!(memory.u32(16), Err(MemoryError::Outside));
         assert_eq!(memory.put(14, [1, 2]), Ok(()));
         assert_eq!(memory.u16(14), Ok(0x201));
+        assert_eq!(memory.terminated(13), Ok(&[0_u8; 0][..]));
+        assert_eq!(memory.terminated(14), Err(MemoryError::Outside), "no zero byte behind it");
+        assert_eq!(memory.terminated(17), Err(MemoryError::Outside));
         assert_eq!(memory.parts(0, 1025), Err(MemoryError::TooMany));
         assert_eq!(memory.parts(2, 1), Err(MemoryError::Unaligned));
         assert_eq!(memory.parts(16, 1), Err(MemoryError::Outside));

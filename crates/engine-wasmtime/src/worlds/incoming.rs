@@ -1,15 +1,8 @@
 //! Components that answer HTTP requests: `wasi:http/incoming-handler`, or `wasi:http/handler` on WASI 0.3.
 
-use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::thread::available_parallelism;
-
 use anyhow::Context;
 use engine::{Compiled, Equipment, Exit, Loaded, Mapped};
-use server::{Drained, Server};
-use tokio::io::unix::AsyncFd;
-use tokio::runtime::{Builder, Runtime};
+use server::Process;
 use wasmtime::Engine;
 use wasmtime::component;
 use workload::{Guest, Http, HttpHandler, Wasi};
@@ -18,7 +11,7 @@ use crate::ending::sentence;
 use crate::http::{Component, Guests, Ticks};
 use crate::limits::Memory;
 use crate::worlds::component::{check_start, link, linker};
-use crate::{code, heaps, polled, preopens, settings};
+use crate::{code, heaps, preopens, settings};
 
 /// A component in memory, with an engine of its own: only few guests need it.
 pub struct Incoming {
@@ -29,10 +22,8 @@ pub struct Incoming {
 
 /// A server at its gate.
 struct Waiting {
-    server: Server,
+    process: Process,
     guests: Guests,
-    runtime: Runtime,
-    stop: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Incoming {
@@ -72,56 +63,18 @@ impl Mapped for Incoming {
         })?;
         let engine = component.engine();
         let linked = Component::of(link(&linker(engine, wasi).map_err(sentence)?, &component)?, wasi)?;
-        let threads = threads(settings.cores);
-        heaps::for_each_of(threads);
+        heaps::for_each_of(server::threads(&settings));
         let ticks = Ticks::start(engine.clone(), memory.clone())?;
-        let runtime = runtime(threads)?;
-        let stop = stop.map(|stop| watched(&runtime, stop)).transpose()?;
         let folders = preopens::folders(&guest.preopens)?;
         let guests = Guests::new(linked, guest, &settings, folders, memory, ticks);
-        let server = Server::new(settings, socket)?;
-        Ok(Box::new(Waiting { server, guests, runtime, stop }))
+        let process = Process::new(settings, socket, stop)?;
+        Ok(Box::new(Waiting { process, guests }))
     }
-}
-
-/// As many as the container may use cores.
-fn threads(cores: Option<NonZeroUsize>) -> NonZeroUsize {
-    let all = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    cores.map_or(all, |cores| cores.min(all))
-}
-
-fn runtime(threads: NonZeroUsize) -> anyhow::Result<Runtime> {
-    let alone = threads == NonZeroUsize::MIN;
-    let mut builder = if alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
-    builder.worker_threads(threads.get()).enable_io().enable_time();
-    builder.build().context("cannot start the server's threads")
-}
-
-fn watched(runtime: &Runtime, stop: OwnedFd) -> anyhow::Result<AsyncFd<OwnedFd>> {
-    let _inside = runtime.enter();
-    polled::watch(stop).context("cannot watch for the end")
 }
 
 impl Loaded for Waiting {
     fn run(self: Box<Self>) -> Exit {
-        let Self { server, guests, runtime, stop } = *self;
-        let stopped = async {
-            match &stop {
-                // What cannot be waited for is as good as there: nobody must wait for ever.
-                Some(stop) => drop(stop.readable().await),
-                None => std::future::pending().await,
-            }
-        };
-        let served = runtime.block_on(server.run(Arc::new(guests), stopped));
-        // What still runs is not waited for.
-        runtime.shutdown_background();
-        match served {
-            Ok(Drained::Whole) => Exit::Code(0),
-            Ok(Drained::Cut) => Exit::Code(CUT),
-            Err(error) => Exit::Trap(format!("{error:#}")),
-        }
+        let Self { process, guests } = *self;
+        process.run(guests).map_or_else(|error| Exit::Trap(format!("{error:#}")), Exit::Code)
     }
 }
-
-/// As of a program that SIGTERM ended.
-const CUT: u8 = 143;

@@ -1,11 +1,13 @@
 //! One file per world: what it links, how a guest of it begins.
 
 mod component;
+mod hosted;
 mod incoming;
 mod once;
 mod preview1;
 
 pub use component::Host;
+pub use hosted::Hosted;
 pub use incoming::Incoming;
 pub use once::Once;
 pub use preview1::Preview1;

@@ -19,9 +19,9 @@ pub enum WorldError {
     /// It begins in a draft, none of which speaks as the version that came of it.
     #[error("it exports {0}, which is a draft; build it for WASI 0.2.0 or later, with tools of that time")]
     Draft(String),
-    /// It is of a time before preview 1.
-    #[error("it is built for preview 0 of WASI, wasi_unstable; build it for preview 1, as wasm32-wasip1 is")]
-    Preview0,
+    /// It is built for what came before its world: a clause with what to do.
+    #[error("{0}")]
+    Outdated(&'static str),
     /// It wants threads.
     #[error(
         "it has a memory that threads share, and a guest has one thread; build it without, as for wasm32-wasip1 and not \

@@ -6,6 +6,7 @@
 
 mod command;
 mod error;
+mod hosted;
 mod http_handler;
 mod outline;
 mod preview1;
@@ -15,11 +16,13 @@ use std::slice;
 
 use serde::{Deserialize, Serialize};
 
+use crate::http::Defaults;
 use crate::wishes::WishError;
 use crate::{Http, Once, Workload};
 
 pub use command::Command;
 pub use error::{Exports, WorldError};
+pub use hosted::{Hosted, HostedJob};
 pub use http_handler::HttpHandler;
 pub use outline::Outline;
 pub use preview1::Preview1;
@@ -33,6 +36,8 @@ pub enum World {
     Command(Command),
     /// A component that answers HTTP requests, on WASI 0.2 or 0.3.
     HttpHandler(HttpHandler),
+    /// A core module of a world that is written once for every engine.
+    Hosted(Hosted),
 }
 
 /// Where a guest that runs once begins.
@@ -85,6 +90,9 @@ impl World {
     /// # Errors
     /// [`WorldError`], a clause that continues "cannot run FILE: …".
     pub fn of(outline: &Outline, function: Option<&str>) -> Result<Self, WorldError> {
+        if let Some(hosted) = Hosted::of(outline, function) {
+            return hosted.map(Self::Hosted);
+        }
         if !outline.is_component {
             return Preview1::of(outline, function).map(Self::Preview1);
         }
@@ -103,7 +111,8 @@ impl World {
                 Job::Preview1(world, once)
             }
             Self::Command(world) => Job::Command(world, Once::of(workload.process())),
-            Self::HttpHandler(world) => Job::HttpHandler(world, Http::of(workload)?),
+            Self::HttpHandler(world) => Job::HttpHandler(world, Http::of(workload, Defaults::COMPONENTS)?),
+            Self::Hosted(world) => Job::Hosted(world.job(workload)?),
         })
     }
 }
@@ -117,15 +126,19 @@ pub enum Job {
     Command(Command, Once),
     /// See [`World::HttpHandler`].
     HttpHandler(HttpHandler, Http),
+    /// See [`World::Hosted`].
+    Hosted(HostedJob),
 }
 
 impl Job {
     /// The world alone.
+    #[expect(unreachable_code, reason = "no world is hosted yet")]
     pub fn world(&self) -> World {
         match self {
             Self::Preview1(world, _) => World::Preview1(world.clone()),
             Self::Command(world, _) => World::Command(world.clone()),
             Self::HttpHandler(world, _) => World::HttpHandler(world.clone()),
+            Self::Hosted(job) => World::Hosted(job.world()),
         }
     }
 
@@ -134,6 +147,7 @@ impl Job {
         match self {
             Self::Preview1(_, once) | Self::Command(_, once) => Shape::RunsOnce(once),
             Self::HttpHandler(_, http) => Shape::AnswersRequests(http),
+            Self::Hosted(job) => job.shape(),
         }
     }
 
@@ -151,13 +165,15 @@ impl Job {
             Self::Preview1(Preview1 { sockets: true, .. }, _) => Some(Need::UnixSockets),
             Self::Preview1(..) | Self::Command(..) => None,
             Self::HttpHandler(..) => Some(Need::Threads),
+            // What they wait for, some engines wait for on a thread of its own.
+            Self::Hosted(_) => Some(Need::Threads),
         }
     }
 
     /// Whether the ABI has a working directory.
     pub(crate) fn has_cwd(&self) -> bool {
         match self {
-            Self::Preview1(..) => false,
+            Self::Preview1(..) | Self::Hosted(_) => false,
             Self::Command(..) | Self::HttpHandler(..) => true,
         }
     }

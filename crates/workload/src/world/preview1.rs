@@ -9,6 +9,8 @@ use crate::{Once, Workload};
 
 /// How the imports of preview 0 begin.
 const PREVIEW_0: &str = "wasi_unstable::";
+const PREVIEW_0_IS_OLD: &str =
+    "it is built for preview 0 of WASI, wasi_unstable; build it for preview 1, as wasm32-wasip1 is";
 
 /// A core module on `wasi_snapshot_preview1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +32,7 @@ impl Preview1 {
             return Err(WorldError::SharedMemory);
         }
         if outline.imports.iter().any(|import| import.starts_with(PREVIEW_0)) {
-            return Err(WorldError::Preview0);
+            return Err(WorldError::Outdated(PREVIEW_0_IS_OLD));
         }
         let start = match function {
             Some(name) => outline.function(name)?,
