@@ -18,5 +18,9 @@ test-vm: build ; scripts/vm.sh
 audit: ; @scripts/audit.sh
 fuzz: ; scripts/fuzz.sh
 bench: build ; scripts/bench.sh
-demo: build ; scripts/demo.sh
+# What it runs, of the whole workspace's features and profile: `make build` and `make test` compile none of it again.
+demo:
+	@scripts/provision.sh demo
+	cargo build --release --workspace --bin lighter-daemon --bin containerd-shim-lighter-v1 --bin demo
+	scripts/demo.sh
 install: ; scripts/install.sh "$$(scripts/target-dir.sh)" "$(DESTDIR)$(PREFIX)/bin"
