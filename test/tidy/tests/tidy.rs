@@ -116,3 +116,8 @@ fn every_command_that_users_are_shown_is_run() {
 fn every_setting_is_in_the_table() {
     none(docs::settings_are_listed(&FILES));
 }
+
+#[test]
+fn every_integration_test_is_run() {
+    none(layout::tests_are_run(&FILES));
+}
