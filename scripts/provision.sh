@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building and testing take and what is missing: a C compiler's linker, libseccomp's
+# Installs what building and testing take and what is missing (`scripts/provision.sh demo`: only what `make demo` takes): a C compiler's linker, libseccomp's
 # static library, protobuf's compiler for the tests' client of Kubernetes' interface, containerd 1.6
 # with runc and the CNI plug-ins, a static busybox and iptables for the test images, erofs-utils for the
 # snapshotter of that name, Python and node for Dapr's SDKs and the examples in those languages, clang, lld and
@@ -16,22 +16,25 @@ need pkg-config command -v pkg-config
 need protobuf-compiler command -v protoc
 need containerd command -v containerd
 need runc command -v runc
-need containernetworking-plugins test -x /usr/lib/cni/bridge -o -x /opt/cni/bin/bridge
 need busybox-static test -x /bin/busybox
-need erofs-utils command -v mkfs.erofs
-need iproute2 command -v ip
-need iptables test -x /usr/sbin/iptables
-need python3-venv python3 -c "import ensurepip, venv"
-need nodejs command -v node
-need npm command -v npm
-need clang command -v clang
-need lld command -v wasm-ld
-need wasi-libc test -e /usr/lib/wasm32-wasi/libc.a
-if ! compgen -G "/usr/lib/llvm-*/lib/clang/*/lib/wasi/*builtins-wasm32.a" >/dev/null && command -v apt-cache >/dev/null; then
-  # It is called after the version of clang that this system has.
-  llvm() { LC_ALL=C apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p'; }
-  [ -n "$(llvm)" ] || "${root[@]}" apt-get update -qq
-  packages+=("libclang-rt-$(llvm)-dev-wasm32")
+# For all but `scripts/provision.sh demo`: what the tests take besides.
+if [ "${1:-}" != demo ]; then
+  need containernetworking-plugins test -x /usr/lib/cni/bridge -o -x /opt/cni/bin/bridge
+  need erofs-utils command -v mkfs.erofs
+  need iproute2 command -v ip
+  need iptables test -x /usr/sbin/iptables
+  need python3-venv python3 -c "import ensurepip, venv"
+  need nodejs command -v node
+  need npm command -v npm
+  need clang command -v clang
+  need lld command -v wasm-ld
+  need wasi-libc test -e /usr/lib/wasm32-wasi/libc.a
+  if ! compgen -G "/usr/lib/llvm-*/lib/clang/*/lib/wasi/*builtins-wasm32.a" >/dev/null && command -v apt-cache >/dev/null; then
+    # It is called after the version of clang that this system has.
+    llvm() { LC_ALL=C apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p'; }
+    [ -n "$(llvm)" ] || "${root[@]}" apt-get update -qq
+    packages+=("libclang-rt-$(llvm)-dev-wasm32")
+  fi
 fi
 # For `scripts/provision.sh bench`: who asks the servers.
 [ "${1:-}" != bench ] || need wrk command -v wrk

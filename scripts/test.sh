@@ -1,9 +1,29 @@
 #!/usr/bin/env bash
-# Every test of every ring: pure, an engine alone, the box, and real containerds. The last two are
-# root's; the binaries are built before, Dapr's SDKs brought and the examples built, as whoever calls this.
+# Every test of every ring but the virtual machine's. The binaries are built before, as whoever calls this; most tests are root's.
+#
+#   scripts/test.sh                  all of them
+#   scripts/test.sh inner            all but the end-to-end tests: pure, an engine alone, the box
+#   scripts/test.sh e2e [WORD...]    the end-to-end tests, those that the words choose: see test/e2e. Before them Dapr's
+#                                    SDKs are brought and the examples built, as whoever calls this
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/dapr-sdks.sh
-scripts/examples.sh
 root=(); [ "$(id -u)" = 0 ] || root=(sudo -E env "PATH=$PATH")
-"${root[@]}" cargo test --release --workspace --lib --bins --tests
+
+# By their names, for e2e not to be among them; test/tidy checks that none is left out.
+inner() {
+  "${root[@]}" cargo test --release --workspace --lib --bins --test tidy --test conformance \
+    --test connections --test requests --test egress --test lookup --test replay
+}
+
+e2e() {
+  scripts/dapr-sdks.sh
+  scripts/examples.sh
+  "${root[@]}" cargo test --release --workspace --test e2e -- "$@"
+}
+
+case ${1:-} in
+'') inner; e2e ;;
+inner) inner ;;
+e2e) e2e "${@:2}" ;;
+*) echo "scripts/test.sh: there is no ring $1; inner or e2e" >&2; exit 1 ;;
+esac

@@ -85,7 +85,7 @@ Root = {runc:?}
     )
 }
 
-/// The handler's runtime, as the README has it. Where containerd asks only a runtime that is called runc's what it can do,
+/// The handler's runtime, as crates/docs/kubernetes.md has it. Where containerd asks only a runtime that is called runc's what it can do,
 /// it is called so; by its path it is ours all the same.
 fn runtime_of(scope: &Scope, shim: &Shim, install: &Install) -> String {
     if shim.is_ours() && install.asks_only_runc() {

@@ -11,7 +11,7 @@ const UNFIT: [(&str, &str, &str); 24] = [
     ("wasmedge", "jail-descriptors-component", COMPONENTS),
     ("wasmedge", "cri-wasm-port-forward", COMPONENTS),
     ("wasmedge", "cri-wasm-localhost", COMPONENTS),
-    ("wasmedge", "cri-readme-net-host", COMPONENTS),
+    ("wasmedge", "cri-docs-server", COMPONENTS),
     ("wasmedge", "cri-wasm-sidecar", COMPONENTS),
     ("wasmedge", "cri-proxy-sidecar", COMPONENTS),
     ("wasmedge", "shim-killed-in-create", COMPONENTS),

@@ -62,9 +62,41 @@ pub fn wasm_has_sources(files: &[File]) -> Vec<String> {
     found
 }
 
+/// Every integration test is named by one of the scripts that run tests.
+pub fn tests_are_run(files: &[File]) -> Vec<String> {
+    let scripts = files.iter().filter(|file| file.path.starts_with("scripts/test"));
+    let text: String = scripts.map(File::text).collect();
+    let named: Vec<&str> = text.split_whitespace().collect();
+    let mut found = Vec::new();
+    for path in files.iter().map(|file| &file.path) {
+        let name = match path.split('/').collect::<Vec<_>>().as_slice() {
+            ["crates" | "test", .., "tests", file] => file.strip_suffix(".rs"),
+            ["crates" | "test", .., "tests", name, "main.rs"] => Some(*name),
+            _ => None,
+        };
+        if let Some(name) = name.filter(|name| !named.windows(2).any(|pair| pair == ["--test", name])) {
+            found.push(finding(path, 1, format!("no script runs it: --test {name}")));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_that_no_script_runs_is_found() {
+        let found = tests_are_run(&[
+            File::new("scripts/test.sh", "cargo test --test a \\\n  --test b\n"),
+            File::new("crates/x/tests/a.rs", ""),
+            File::new("crates/x/tests/b/main.rs", ""),
+            File::new("crates/x/tests/b/more.rs", ""),
+            File::new("test/x/tests/c.rs", ""),
+            File::new("crates/x/src/tests.rs", ""),
+        ]);
+        assert_eq!(found, ["test/x/tests/c.rs:1: no script runs it: --test c"]);
+    }
 
     fn check(paths: &[&str], expected: &[&str]) {
         let files: Vec<File> = paths.iter().map(|path| File::new(path, "")).collect();

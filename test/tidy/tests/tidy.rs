@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use tidy::metadata::{self, Outside, Package};
 use tidy::tree::{self, File};
-use tidy::{arrows, layout, names, supply, text, unsafety};
+use tidy::{arrows, docs, layout, names, supply, text, unsafety};
 
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| tree::files().expect("every file can be read"));
 static PACKAGES: LazyLock<Vec<Package>> =
@@ -100,4 +100,24 @@ fn the_top_holds_only_what_belongs_there() {
 #[test]
 fn every_built_guest_has_its_source() {
     none(layout::wasm_has_sources(&FILES));
+}
+
+#[test]
+fn every_link_of_a_page_leads_somewhere() {
+    none(docs::links_resolve(&FILES));
+}
+
+#[test]
+fn every_command_that_users_are_shown_is_run() {
+    none(docs::commands_are_run(&FILES));
+}
+
+#[test]
+fn every_setting_is_in_the_table() {
+    none(docs::settings_are_listed(&FILES));
+}
+
+#[test]
+fn every_integration_test_is_run() {
+    none(layout::tests_are_run(&FILES));
 }

@@ -26,6 +26,7 @@ mod cri;
 mod data;
 mod devices;
 mod docker;
+mod docs;
 mod engines;
 mod erofs;
 mod examples;
@@ -135,6 +136,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(examples::scenarios());
     scenarios.extend(cri::scenarios());
     scenarios.extend(docker::scenarios());
+    scenarios.extend(docs::scenarios());
     scenarios
 }
 

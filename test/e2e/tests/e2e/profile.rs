@@ -112,7 +112,7 @@ fn hook(daemon: &Containerd) -> Result<()> {
     output.complains("startContainer hook failed").map(drop)
 }
 
-/// A profile that allows the README's table and nothing else: it needs not name the calls by which a guest's own filter
+/// A profile that allows the table of crates/SECURITY.md and nothing else: it needs not name the calls by which a guest's own filter
 /// is installed. One that is too narrow runs nothing.
 fn allow_list(daemon: &Containerd) -> Result<()> {
     let only = |calls: &[&str]| {
@@ -128,10 +128,10 @@ fn allow_list(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// The calls that the README's table says a guest's process makes.
+/// The calls that the table says a guest's process makes.
 fn table() -> Vec<&'static str> {
-    let readme = include_str!("../../../../README.md");
-    let lines = readme.lines().skip_while(|line| *line != "| for | calls |").skip(2);
+    let page = include_str!("../../../../crates/SECURITY.md");
+    let lines = page.lines().skip_while(|line| *line != "| for | calls |").skip(2);
     let calls = lines.take_while(|line| line.starts_with('|')).filter_map(|line| line.split('`').nth(1));
     calls.flat_map(str::split_whitespace).collect()
 }

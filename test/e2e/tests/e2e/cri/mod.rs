@@ -6,7 +6,6 @@ mod limits;
 mod logs;
 mod namespaces;
 mod network;
-mod readme;
 mod restart;
 mod security;
 mod sidecar;
@@ -22,7 +21,6 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(life::scenarios());
     scenarios.extend(logs::scenarios());
     scenarios.extend(network::scenarios());
-    scenarios.extend(readme::scenarios());
     scenarios.extend(exec::scenarios());
     scenarios.extend(security::scenarios());
     scenarios.extend(namespaces::scenarios());
