@@ -43,16 +43,12 @@ impl Trees {
         let rootfs = workload.rootfs();
         let root = trees::copy(&rootfs, Depth::All)
             .with_context(|| format!("cannot find the root file system {}", rootfs.display()))?;
-        let linux = workload.spec.linux().as_ref();
-        let asked = linux.and_then(|linux| linux.rootfs_propagation().as_deref());
-        let propagation = match asked.map(propagation_of_root).as_deref() {
-            None | Some("slave") => MsFlags::MS_SLAVE,
-            Some("shared") => MsFlags::MS_SHARED,
-            Some("private") => MsFlags::MS_PRIVATE,
-            Some("unbindable") => MsFlags::MS_UNBINDABLE,
-            Some(other) => bail!("the spec's rootfsPropagation is {other:?}, which is none"),
+        // The kernel makes no shared mount the root: see `share_root`.
+        let until_pivoted = match root_propagation(workload)? {
+            MsFlags::MS_SHARED => MsFlags::MS_SLAVE,
+            other => other,
         };
-        trees::propagate(&root, propagation | MsFlags::MS_REC)?;
+        trees::propagate(&root, until_pivoted | MsFlags::MS_REC)?;
         without_devices(&root)?;
         let binds = workload.volumes().filter(|volume| is_bind(volume));
         let binds = binds.map(|volume| {
@@ -81,6 +77,18 @@ impl Trees {
         let root = fds.next().context("the container was given no root")?;
         Ok(Self { root, binds: fds.collect() })
     }
+}
+
+fn root_propagation(workload: &Workload) -> anyhow::Result<MsFlags> {
+    let linux = workload.spec.linux().as_ref();
+    let asked = linux.and_then(|linux| linux.rootfs_propagation().as_deref());
+    Ok(match asked.map(propagation_of_root).as_deref() {
+        None | Some("slave") => MsFlags::MS_SLAVE,
+        Some("shared") => MsFlags::MS_SHARED,
+        Some("private") => MsFlags::MS_PRIVATE,
+        Some("unbindable") => MsFlags::MS_UNBINDABLE,
+        Some(other) => bail!("the spec's rootfsPropagation is {other:?}, which is none"),
+    })
 }
 
 fn open_bind(volume: &Mount, source: &Path) -> anyhow::Result<OwnedFd> {
@@ -176,12 +184,27 @@ pub(crate) fn pivot(root: OwnedFd) -> anyhow::Result<()> {
     pivoted().context("cannot change the root")
 }
 
+/// Makes the new root a shared mount where the spec asks for that; volumes keep their own propagation.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn share_root(workload: &Workload) -> anyhow::Result<()> {
+    if root_propagation(workload)? != MsFlags::MS_SHARED {
+        return Ok(());
+    }
+    let shared = open_root().map_err(Into::into).and_then(|root| trees::propagate(&root, MsFlags::MS_SHARED));
+    shared.context("cannot make the root a shared mount")
+}
+
 /// Makes the new root itself read-only; volumes keep their own rights.
 ///
 /// # Errors
 /// What the kernel says.
 pub(crate) fn make_root_readonly() -> anyhow::Result<()> {
-    let root = openat(rustix::fs::CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    trees::set(&root, Depth::Top, &MountAttr { attr_set: MOUNT_ATTR_RDONLY, ..UNCHANGED })
+    trees::set(&open_root()?, Depth::Top, &MountAttr { attr_set: MOUNT_ATTR_RDONLY, ..UNCHANGED })
         .context("cannot make the root read-only")
+}
+
+fn open_root() -> rustix::io::Result<OwnedFd> {
+    openat(rustix::fs::CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
 }
