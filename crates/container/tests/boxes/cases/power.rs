@@ -1,0 +1,143 @@
+//! What a guest's process may still do: nothing as root, no call that is not on the list.
+
+use crate::case::{Case, Expected, refused, shows};
+
+pub const CASES: &[Case] = &[
+    shows(
+        "user",
+        "{}",
+        &[
+            ("status Uid", "1000 1000 1000 1000"),
+            ("status Gid", "2000 2000 2000 2000"),
+            ("status Groups", ""),
+            ("status Umask", "0022"),
+        ],
+    ),
+    shows(
+        "user-with-groups",
+        r#"{"process": {"user": {"uid": 7, "gid": 8, "additionalGids": [9, 10], "umask": 63}}}"#,
+        &[
+            ("status Uid", "7 7 7 7"),
+            ("status Gid", "8 8 8 8"),
+            ("status Groups", "9 10"),
+            ("status Umask", "0077"),
+        ],
+    ),
+    shows(
+        "capabilities",
+        r#"{"process": {"user": {"uid": 0, "gid": 0}, "noNewPrivileges": false, "capabilities": {
+            "bounding": ["CAP_SYS_ADMIN", "CAP_CHOWN"], "effective": ["CAP_SYS_ADMIN", "CAP_CHOWN"],
+            "permitted": ["CAP_SYS_ADMIN", "CAP_CHOWN"], "inheritable": ["CAP_SYS_ADMIN", "CAP_CHOWN"],
+            "ambient": ["CAP_SYS_ADMIN", "CAP_CHOWN"]}}}"#,
+        &[
+            ("status Uid", "0 0 0 0"),
+            ("status CapInh", "0000000000000000"),
+            ("status CapPrm", "0000000000000000"),
+            ("status CapEff", "0000000000000000"),
+            ("status CapBnd", "0000000000000000"),
+            ("status CapAmb", "0000000000000000"),
+            ("status NoNewPrivs", "1"),
+            ("status Seccomp", "2"),
+        ],
+    ),
+    shows(
+        "calls",
+        r#"{"process": {"user": {"uid": 0, "gid": 0}}}"#,
+        &[
+            ("status Seccomp", "2"),
+            ("status Seccomp_filters", "1"),
+            ("try uname", "EPERM"),
+            ("try mount", "EPERM"),
+            ("try unshare", "EPERM"),
+            ("try fork", "EPERM"),
+            ("try execute", "EPERM"),
+            ("try setuid", "EPERM"),
+            ("try kill", "EPERM"),
+            ("try chroot", "EPERM"),
+            ("try privileges", "EPERM"),
+            ("try socket-unix", "EPERM"),
+            ("try socket-packet", "EPERM"),
+            ("try socket-inet", "ok"),
+            ("try read /app.wasm", "ok"),
+        ],
+    ),
+    shows(
+        "calls-of-a-profile",
+        r#"{"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["mkdirat", "mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 12},
+            {"names": ["uname"], "action": "SCMP_ACT_ALLOW"}]}}}"#,
+        &[
+            ("status Seccomp_filters", "2"),
+            ("try mkdir /new", "ENOMEM"),
+            ("try uname", "EPERM"),
+            ("try read /app.wasm", "ok"),
+        ],
+    ),
+    refused(
+        "calls-of-a-listener",
+        r#"{"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["mkdirat"], "action": "SCMP_ACT_NOTIFY"}]}}}"#,
+        "SCMP_ACT_NOTIFY",
+    ),
+    shows("descriptors", "{}", &[("descriptors", "/dev/null /dev/null /dev/null socket")]),
+    shows(
+        "descriptors-with-volumes",
+        r#"{"root": {"readonly": true}, "mounts": [{"destination": "/a", "source": "volume", "options": ["rbind"]},
+            {"destination": "/b", "source": "volume", "options": ["bind"]},
+            {"destination": "/c", "type": "tmpfs", "source": "tmpfs"}]}"#,
+        &[("descriptors", "/dev/null /dev/null /dev/null socket")],
+    ),
+    shows("title", "{}", &[("title", "/app.wasm one"), ("environment", "A=b")]),
+    shows(
+        "working-directory",
+        r#"{"process": {"cwd": "/made/for/it"}}"#,
+        &[("mounts", "/ /dev"), ("list /made/for", "it")],
+    ),
+    shows(
+        "working-directory-in-a-read-only-root",
+        r#"{"root": {"readonly": true}, "process": {"cwd": "/made"}}"#,
+        &[("options /", "ro,nodev"), ("list /made", "")],
+    ),
+    shows(
+        "hooks",
+        r#"{"hooks": {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "grep -o creating >@BUNDLE/runtime"]}],
+            "createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "grep -o creating >@BUNDLE/container; mount -t tmpfs x @BUNDLE/rootfs/data"]}]}}"#,
+        &[("bundle runtime", "creating"), ("bundle container", "creating"), ("mounts", "/ /data /dev")],
+    ),
+    refused(
+        "hook-that-fails",
+        r#"{"hooks": {"createContainer": [{"path": "/bin/false"}]}}"#,
+        "a createContainer hook failed",
+    ),
+    Case {
+        name: "compiler",
+        spec: "{}",
+        expected: Expected::Compiler(&[
+            ("mounts", "/"),
+            ("kind /", "tmpfs"),
+            ("list /", ""),
+            ("namespace mnt", "own"),
+            ("namespace pid", "own"),
+            ("namespace net", "own"),
+            ("namespace ipc", "own"),
+            ("namespace uts", "own"),
+            ("status CapEff", "0000000000000000"),
+            ("status CapPrm", "0000000000000000"),
+            ("status CapInh", "0000000000000000"),
+            ("status CapBnd", "0000000000000000"),
+            ("status CapAmb", "0000000000000000"),
+            ("status Groups", ""),
+            ("status NoNewPrivs", "1"),
+            ("status Seccomp", "2"),
+            ("limit Max data size", "67108864 67108864"),
+            ("limit Max file size", "67108864 67108864"),
+            ("limit Max core file size", "0 0"),
+            ("file oom_score_adj", "1000"),
+            ("descriptors", "/dev/null /dev/null /dev/null socket"),
+            ("try socket-inet", "EPERM"),
+            ("try fork", "EPERM"),
+            ("try execute", "EPERM"),
+            ("try make /new", "ok"),
+        ]),
+    },
+];
