@@ -1,5 +1,6 @@
 //! One guest's birth, in the order in which the shim does it, without containerd: what the daemon does outside, what
-//! the nursery does, and the midwife where one is needed. Beside it those of a compiler and of a pod.
+//! the nursery does, and the midwife where one is needed. Beside it those of one more guest in the box, of a compiler and
+//! of a pod.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -7,9 +8,10 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result, bail};
 use container::birth::{self, Born};
-use container::cgroup::{Cgroup, Entry, Way};
+use container::cgroup::{self, Cgroup, Entry, Way};
 use container::channel::{self, Channel};
 use container::hooks::{self, Moment};
+use container::inside::Inside;
 use container::mounts::Trees;
 use container::namespaces::Namespaces;
 use container::seccomp::Filter;
@@ -18,7 +20,7 @@ use container::{bare, compiler, rootfs};
 use serde::{Deserialize, Serialize};
 use workload::Workload;
 
-use crate::guest::{self, Handed};
+use crate::guest::{self, Handed, Home};
 
 /// What a process in its box is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,7 +62,7 @@ pub fn guest(workload: &Workload, layout: Option<Layout>) -> Result<(Born, Chann
     let mut handed: Vec<RawFd> = vec![theirs.as_raw_fd()];
     handed.extend(stdio.iter().map(AsRawFd::as_raw_fd));
     handed.extend(entry.iter().chain(&joined).map(AsRawFd::as_raw_fd));
-    let born = bear(&workload.bundle, &handed, |host| {
+    let born = bear(&workload.bundle, &handed, |host, _| {
         let host = namespaces.sees_host().then_some(host);
         let opened = namespaces.opened(joined);
         let born_in = entry.first().filter(|_| way == Way::Birth);
@@ -75,8 +77,8 @@ pub fn guest(workload: &Workload, layout: Option<Layout>) -> Result<(Born, Chann
             birth::sibling(namespaces.new, born_in.map(AsFd::as_fd)).context("cannot make a process")?;
         if born.is_none() {
             birth::close_all_but(&handed);
-            let handed = Handed { stdio, doors: entry, way, opened, filter, layout };
-            birth::exit_now(guest::live(workload, &namespaces, handed, theirs));
+            let handed = Handed { stdio, doors: entry, way, filter, layout };
+            birth::exit_now(guest::live(Home::New(&namespaces, opened), workload, handed, theirs));
         }
         Ok(born)
     })?;
@@ -110,6 +112,42 @@ fn bring_to_gate(
     expect(line, |report| matches!(report, Report::Ready))
 }
 
+/// Has one more guest's process come to its gate, in the box of the first.
+///
+/// # Errors
+/// As [`guest`].
+pub fn exec(workload: &Workload, first: &Born, layout: Option<Layout>) -> Result<(Born, Channel)> {
+    let folders = cgroup::folders_of(workload, first.pid)?;
+    let Entry { way, fds: entry } = folders.entry()?;
+    let (namespaces, filter) = (Namespaces::of(&workload.spec), Filter::compile(&[])?);
+    let (line, theirs) = Channel::pair()?;
+    let stdio = nothing()?;
+    let mut handed: Vec<RawFd> = vec![theirs.as_raw_fd(), first.pidfd.as_raw_fd()];
+    handed.extend(stdio.iter().chain(&entry).map(AsRawFd::as_raw_fd));
+    let born = bear(&workload.bundle, &handed, |host, line| {
+        drop(host);
+        let inside = Inside::of(&namespaces, first.pid, &first.pidfd)?;
+        if Inside::needs_midwife(&namespaces) {
+            inside.enter_before_birth()?;
+        }
+        let born = birth::sibling(0, None).context("cannot make a process")?;
+        if born.is_none() {
+            // What it has beside what it is handed; the files of the namespaces have numbers that nobody knows.
+            [line, first.pidfd.as_raw_fd()].into_iter().try_for_each(nix::unistd::close)?;
+            let handed = Handed { stdio, doors: entry, way, filter, layout };
+            birth::exit_now(guest::live(Home::There(inside), workload, handed, theirs));
+        }
+        Ok(born)
+    })?;
+    expect(&line, |report| matches!(report, Report::Joined))?;
+    if way == Way::Outside {
+        folders.admit(born.pid)?;
+    }
+    line.send(&Order::Enter, &[])?;
+    expect(&line, |report| matches!(report, Report::Ready))?;
+    Ok((born, line))
+}
+
 /// Has a process come into the box in which the shim compiles, where it waits for orders as a guest does.
 ///
 /// # Errors
@@ -118,7 +156,7 @@ pub fn compiler(folder: &Path) -> Result<(Born, Channel)> {
     let (line, theirs) = Channel::pair()?;
     let stdio = nothing()?;
     let handed: Vec<_> = stdio.iter().map(AsRawFd::as_raw_fd).chain([theirs.as_raw_fd()]).collect();
-    let born = bear(folder, &handed, |host| {
+    let born = bear(folder, &handed, |host, _| {
         drop(host);
         let born = birth::sibling(compiler::NAMESPACES, None).context("cannot make a process")?;
         if born.is_none() {
@@ -156,14 +194,19 @@ pub fn pod() -> Result<Born> {
 }
 
 /// What the nursery does: a process that leaves the host's mounts, keeps what is `handed` on alone, and makes another.
-/// Its `work` is given the host's mount namespace and comes back in the mother only.
-fn bear(folder: &Path, handed: &[RawFd], work: impl FnOnce(File) -> Result<Option<Born>>) -> Result<Born> {
+/// Its `work` is given the host's mount namespace, and by which descriptor is told whom it made, and comes back in
+/// the mother only.
+fn bear(
+    folder: &Path,
+    handed: &[RawFd],
+    work: impl FnOnce(File, RawFd) -> Result<Option<Born>>,
+) -> Result<Born> {
     delivered(|line| {
         let host = bare::host()?;
         bare::leave_host(folder)?;
         let kept: Vec<_> = handed.iter().copied().chain([line, host.as_raw_fd()]).collect();
         birth::close_all_but(&kept);
-        work(host)
+        work(host, line)
     })
 }
 

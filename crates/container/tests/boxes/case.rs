@@ -27,6 +27,8 @@ pub struct Case {
 pub enum Expected {
     /// A box, of which the kernel, asked the first of each pair (see [`look`]), shows the second.
     Box(&'static [(&'static str, &'static str)]),
+    /// One more process in the box, of which that is shown; the first is what `pod's` means there.
+    Exec(&'static [(&'static str, &'static str)]),
     /// No box, and a sentence with these words.
     Refusal(&'static str),
     /// The box of a compiler, with this to be seen.
@@ -76,6 +78,11 @@ fn in_own_process(case: &Case, folder: &Path, layout: Option<Layout>) -> Result<
         Expected::Box(expected) => {
             let (born, line) = birth::guest(&workload, layout)?;
             compare(&seen(born.pid, &line), expected)?;
+        }
+        Expected::Exec(expected) => {
+            let (first, _gate) = birth::guest(&workload, layout)?;
+            let (born, line) = birth::exec(&workload, &first, layout)?;
+            compare(&Seen { pod: first.pid, ..seen(born.pid, &line) }, expected)?;
         }
         Expected::Compiler(expected) => {
             let (born, line) = birth::compiler(folder)?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use container::cgroup::{Way, go_through};
 use container::channel::Channel;
+use container::inside::Inside;
 use container::mounts::Trees;
 use container::namespaces::{Namespaces, Opened};
 use container::seccomp::Filter;
@@ -31,14 +32,21 @@ pub struct Handed {
     pub stdio: [OwnedFd; 3],
     pub doors: Vec<OwnedFd>,
     pub way: Way,
-    pub opened: Opened,
     pub filter: Filter,
     pub layout: Option<Layout>,
 }
 
+/// Where a guest lives.
+pub enum Home<'a> {
+    /// In a box that it builds.
+    New(&'a Namespaces, Opened),
+    /// In one that is there.
+    There(Inside),
+}
+
 /// Lives in a guest's box; the status with which the process is to end.
-pub fn live(workload: &Workload, namespaces: &Namespaces, handed: Handed, line: Channel) -> i32 {
-    wait(&line, come_in(workload, namespaces, handed, &line))
+pub fn live(home: Home<'_>, workload: &Workload, handed: Handed, line: Channel) -> i32 {
+    wait(&line, come_in(home, workload, handed, &line))
 }
 
 /// Lives in a compiler's box.
@@ -47,15 +55,17 @@ pub fn compile(stdio: [OwnedFd; 3], line: Channel) -> i32 {
     wait(&line, replaced.and_then(|()| compiler::enter_box(COMPILERS_MEMORY)))
 }
 
-fn come_in(workload: &Workload, namespaces: &Namespaces, handed: Handed, line: &Channel) -> Result<()> {
-    let Handed { stdio, doors, way, opened, filter, layout } = handed;
+fn come_in(home: Home<'_>, workload: &Workload, handed: Handed, line: &Channel) -> Result<()> {
+    let Handed { stdio, doors, way, filter, layout } = handed;
     if matches!(way, Way::Doors(_)) {
         go_through(doors)?;
     } else {
         drop(doors);
     }
     wasm_box::take_stdio(workload, stdio)?;
-    wasm_box::join(namespaces, &opened)?;
+    if let Home::New(namespaces, opened) = &home {
+        wasm_box::join(namespaces, opened)?;
+    }
     line.send(&Report::Joined, &[])?;
     let mut trees = Vec::new();
     loop {
@@ -65,8 +75,11 @@ fn come_in(workload: &Workload, namespaces: &Namespaces, handed: Handed, line: &
             _ => bail!("the box was given up"),
         }
     }
-    let starter = wasm_box::build(workload, namespaces, Trees::from_fds(trees)?)?;
-    drop((opened, starter));
+    match &home {
+        Home::New(namespaces, _) => drop(wasm_box::build(workload, namespaces, Trees::from_fds(trees)?)?),
+        Home::There(inside) => wasm_box::enter(workload, inside)?,
+    }
+    drop(home);
     if let Some(layout) = layout {
         let process = workload.process();
         let pairs = process.env().iter().flatten().filter_map(|pair| pair.split_once('='));
