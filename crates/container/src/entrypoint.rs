@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use workload::{Format, Workload};
 
-use crate::rootfs::{find_in, open_found};
+use crate::rootfs::beneath::{find_in, open_found};
 
 /// The largest Wasm file, in bytes: far above what anybody ships, far below what would hurt a node.
 pub const LARGEST_WASM: u64 = 1 << 30;

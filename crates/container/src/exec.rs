@@ -15,9 +15,10 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use workload::Workload;
 
 use crate::inside::Inside;
-use crate::mounts::sentence;
 use crate::program::{self, Prepared};
-use crate::{keyring, privileges, profile, rootfs};
+use crate::rootfs::additions::env_with_home;
+use crate::sentence::sentence;
+use crate::{keyring, privileges, profile};
 
 /// A process that is in the container, with all its power still.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub struct Entered {
 /// A sentence that names the step.
 pub fn enter(workload: &Workload, inside: &Inside) -> anyhow::Result<Entered> {
     // Looked up outside, where the image's own /proc, /sys and links mean nothing.
-    let env = rootfs::env_with_home(workload);
+    let env = env_with_home(workload);
     let granted = privileges::granted(workload.process());
     setsid().context("cannot make a session")?;
     keyring::join(workload)?;

@@ -12,7 +12,7 @@ use workload::Workload;
 
 use crate::birth;
 use crate::channel::Channel;
-use crate::mounts::sentence;
+use crate::sentence::sentence;
 use crate::{privileges, profile};
 
 /// The moments at which hooks run in the runtime's own namespaces.

@@ -8,8 +8,8 @@ use oci_spec::runtime::{
 };
 use workload::Workload;
 
-use crate::mounts::sentence;
 use crate::seccomp;
+use crate::sentence::sentence;
 
 /// By these a guest's own filter comes after the profile; it allows neither.
 const TO_NARROW: [&str; 2] = ["prctl", "seccomp"];

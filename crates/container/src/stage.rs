@@ -14,10 +14,10 @@ use oci_spec::runtime::{Mount, Spec};
 use workload::Workload;
 
 use crate::idmap::IdMaps;
-use crate::mounts::{self, is_bind, propagation_of};
 use crate::namespaces::Namespaces;
-use crate::rootfs::find_in;
+use crate::rootfs::beneath::find_in;
 use crate::trees::{self, Depth};
+use crate::volumes::{self, is_bind, propagation_of, source_of};
 
 /// A folder of the host's, covered in the namespace of the one who stages.
 const STAGE: &str = "/run/lighter";
@@ -48,7 +48,7 @@ pub(crate) fn volumes(workload: &Workload) -> anyhow::Result<Vec<(usize, PathBuf
     unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
     let mut opened = Vec::new();
     for (at, mount) in chosen {
-        let source = workload.bundle.join(mount.source().as_deref().unwrap_or(Path::new("")));
+        let source = source_of(workload, mount);
         let tree = trees::copy(&source, Depth::All);
         let tree = tree.with_context(|| format!("cannot open the volume {}", source.display()))?;
         let maps = IdMaps::of(mount.uid_mappings().as_deref(), mount.gid_mappings().as_deref());
@@ -87,11 +87,11 @@ pub(crate) fn volumes(workload: &Workload) -> anyhow::Result<Vec<(usize, PathBuf
 pub(crate) fn check_kinds(workload: &Workload) -> anyhow::Result<()> {
     for mount in workload.spec.mounts().iter().flatten().filter(|mount| is_bind(mount)) {
         let path = mount.destination();
-        let source = workload.bundle.join(mount.source().as_deref().unwrap_or(Path::new("")));
+        let source = source_of(workload, mount);
         let below = path.strip_prefix("/").unwrap_or(path);
         let there = find_in(&workload.rootfs(), below).and_then(|found| found.metadata());
         if let (Ok(ours), Ok(theirs)) = (source.metadata(), there) {
-            mounts::check_kinds(ours.is_dir(), theirs.is_dir())
+            volumes::check_kinds(ours.is_dir(), theirs.is_dir())
                 .with_context(|| format!("cannot mount {}", path.display()))?;
         }
     }

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use libcontainer::rootfs::utils::parse_mount;
 use libcontainer::syscall::linux::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOUNT_ATTR_RELATIME,
@@ -21,7 +20,8 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
-use crate::mounts::sentence;
+use crate::sentence::sentence;
+use crate::volumes::parse;
 
 /// Nothing to change.
 pub(crate) const UNCHANGED: MountAttr = MountAttr { attr_set: 0, attr_clr: 0, propagation: 0, userns_fd: 0 };
@@ -71,7 +71,7 @@ pub(crate) fn as_asked(
     opened: Option<OwnedFd>,
     label: Option<&str>,
 ) -> anyhow::Result<OwnedFd> {
-    let mut parsed = parse_mount(asked).map_err(|error| anyhow!("{}", sentence(&error)))?;
+    let mut parsed = parse(asked)?;
     let tree = match opened {
         Some(tree) => tree,
         None => {

@@ -62,6 +62,7 @@ pub fn build(workload: &Workload, namespaces: &Namespaces, trees: Trees) -> anyh
     let root = mounts::build(workload, trees, &place(workload, namespaces)?)?;
     hooks::create_container(workload)?;
     mounts::pivot(root)?;
+    mounts::share_root(workload)?;
     // Libraries keep a /proc open for their next call; there is none, and the guest must not find it.
     birth::close_all_but(&inherited);
     // runc makes a working directory that the image has not; while the root may be written to.

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::Folders;
+use super::folders::Folders;
 
 /// What it needs for that.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::Folders;
+use super::folders::{Folders, subfolders};
 
 /// How long the kernel may take to freeze, or to let go of, a cgroup.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -122,12 +122,6 @@ fn remove_tree(folder: &Path, end: Instant) -> io::Result<()> {
         }
         inside.try_for_each(|below| remove_tree(&below, end))?;
     }
-}
-
-/// The cgroups directly in a cgroup.
-pub(super) fn subfolders(folder: &Path) -> impl Iterator<Item = std::path::PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
 }
 
 /// Has the controllers passed down to a cgroup of v2. What an ancestor does not let through is not there:

@@ -5,7 +5,6 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use super::files::subfolders;
 use super::host::Host;
 
 /// The folders of a cgroup, there or not: one on v2, one per hierarchy on v1.
@@ -117,6 +116,12 @@ impl Folders {
         }
         pids
     }
+}
+
+/// The cgroups directly in a cgroup.
+pub(super) fn subfolders(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
 }
 
 /// Lines of a name and a number.

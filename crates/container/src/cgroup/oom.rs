@@ -8,7 +8,7 @@ use anyhow::Context;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::inotify;
 
-use super::Folders;
+use super::folders::Folders;
 
 /// A descriptor that becomes readable when the memory of a cgroup may have run out.
 #[derive(Debug)]

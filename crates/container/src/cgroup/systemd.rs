@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 use oci_spec::runtime::{LinuxCpu, LinuxResources};
 use workload::Workload;
 
-use super::Folders;
-use crate::mounts::sentence;
+use super::folders::Folders;
+use crate::sentence::sentence;
 
 /// Whether systemd is what the host was booted with: see sd_booted(3).
 pub(super) fn runs() -> bool {

@@ -20,9 +20,10 @@ use nix::sched::{CloneFlags, setns};
 use workload::Workload;
 
 use crate::cgroup::{self, Cgroup};
-use crate::mounts::sentence;
 use crate::namespaces::Namespaces;
-use crate::{exec, keyring, loopback, rootfs, stage};
+use crate::rootfs::additions::make_cwd;
+use crate::sentence::sentence;
+use crate::{exec, keyring, loopback, stage};
 
 /// The bundle that libcontainer is given, inside containerd's.
 fn own_bundle(workload: &Workload) -> PathBuf {
@@ -45,7 +46,7 @@ fn state_root(workload: &Workload) -> PathBuf {
 pub fn create(workload: &Workload, stdio: [OwnedFd; 3]) -> anyhow::Result<(i32, Option<OwnedFd>)> {
     let bundle = own_bundle(workload);
     fs::create_dir_all(&bundle).with_context(|| format!("cannot make {}", bundle.display()))?;
-    rootfs::make_cwd(workload)?;
+    make_cwd(workload)?;
     spec::write(workload, &bundle, &stage::volumes(workload)?)?;
     keyring::join(workload)?;
     let console = if workload.terminal() { Some(Console::listen(&bundle)?) } else { None };

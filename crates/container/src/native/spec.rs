@@ -12,7 +12,9 @@ use workload::Workload;
 use crate::cgroup::Folders;
 use crate::idmap::IdMaps;
 use crate::namespaces::Namespaces;
-use crate::{cgroup, mounts, privileges, profile, rootfs, stage};
+use crate::rootfs::additions::env_with_home;
+use crate::volumes::propagation_of_root;
+use crate::{cgroup, privileges, profile, stage};
 
 /// Writes the spec into a bundle of libcontainer's own: with an absolute root, with HOME where the image's
 /// environment has none (libcontainer would ask the C library, which could load code from the image), and
@@ -26,12 +28,12 @@ pub fn write(workload: &Workload, folder: &Path, staged: &[(usize, PathBuf)]) ->
         root.set_path(workload.rootfs());
     }
     if let Some(process) = spec.process_mut() {
-        process.set_env(Some(rootfs::env_with_home(workload)));
+        process.set_env(Some(env_with_home(workload)));
         say_powers(process);
     }
     if let Some(linux) = spec.linux_mut() {
         linux.set_seccomp(linux.seccomp().as_ref().map(profile::as_meant).transpose()?);
-        let propagation = linux.rootfs_propagation().as_deref().map(mounts::propagation_of_root);
+        let propagation = linux.rootfs_propagation().as_deref().map(propagation_of_root);
         linux.set_rootfs_propagation(propagation);
         if cgroup::is_by_systemd(workload) {
             linux.set_resources(linux.resources().as_ref().map(cgroup::without_cpuset));

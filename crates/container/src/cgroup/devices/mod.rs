@@ -13,7 +13,7 @@ use anyhow::Context;
 use oci_spec::runtime::LinuxResources;
 use workload::Workload;
 
-use super::Folders;
+use super::folders::Folders;
 use rules::Rules;
 pub use rules::Whose;
 

@@ -1,5 +1,6 @@
 //! What a spec's `linux.resources` are in the kernel's files.
 
+mod settings;
 mod v1;
 mod v2;
 
@@ -10,15 +11,8 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use oci_spec::runtime::LinuxResources;
 
-use super::Folders;
-
-/// One line into one file of a cgroup.
-#[derive(Debug, PartialEq, Eq)]
-struct Setting {
-    controller: &'static str,
-    file: String,
-    value: String,
-}
+use self::settings::Setting;
+use super::folders::Folders;
 
 impl Folders {
     /// Sets limits; what `resources` does not name stays as it is.
@@ -64,44 +58,6 @@ fn write(path: &Path, value: &str) -> io::Result<()> {
 fn check_name(file: &str) -> anyhow::Result<()> {
     ensure!(!file.contains('/'), "the spec's resources name {file:?}: that is no file of a cgroup");
     Ok(())
-}
-
-/// Collects settings.
-#[derive(Default)]
-struct Settings(Vec<Setting>);
-
-impl Settings {
-    fn set(&mut self, controller: &'static str, file: impl Into<String>, value: impl ToString) {
-        self.0.push(Setting { controller, file: file.into(), value: value.to_string() });
-    }
-
-    /// Only if there is a value.
-    fn given(&mut self, controller: &'static str, file: &str, value: Option<impl ToString>) {
-        if let Some(value) = value {
-            self.set(controller, file, value);
-        }
-    }
-}
-
-/// What is the same in v1 and v2.
-impl Settings {
-    fn set_pids(&mut self, resources: &LinuxResources) {
-        let Some(pids) = resources.pids() else { return };
-        self.set("pids", "pids.max", if pids.limit() > 0 { pids.limit().to_string() } else { "max".into() });
-    }
-
-    fn set_rdma(&mut self, resources: &LinuxResources) {
-        for (device, limits) in resources.rdma().iter().flatten() {
-            let counts = [("hca_handle", limits.hca_handles()), ("hca_object", limits.hca_objects())];
-            let counts = counts.iter().filter_map(|(name, count)| Some(format!(" {name}={}", (*count)?)));
-            self.set("rdma", "rdma.max", format!("{device}{}", counts.collect::<String>()));
-        }
-    }
-}
-
-/// `-1` is no limit, and how that is written.
-fn unless_unlimited(limit: i64, unlimited: &str) -> String {
-    if limit < 0 { unlimited.to_owned() } else { limit.to_string() }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use anyhow::{bail, ensure};
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 
-use super::{Setting, Settings, unless_unlimited};
+use super::settings::{Setting, Settings, unless_unlimited};
 
 pub(super) fn settings(resources: &LinuxResources) -> anyhow::Result<Vec<Setting>> {
     let mut all = Settings::default();

@@ -1,0 +1,141 @@
+//! What a case is, and how it is checked.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use container::cgroup::{Cgroup, Folders};
+use container::rootfs;
+use container::title::Layout;
+use serde_json::Value;
+use workload::Workload;
+
+use crate::apart::apart;
+use crate::look::Seen;
+use crate::{birth, bundle, look};
+
+/// A spec, and what comes of it.
+pub struct Case {
+    /// For people and filters.
+    pub name: &'static str,
+    /// What is changed in [`bundle::SPEC`], as a JSON merge patch.
+    pub spec: &'static str,
+    /// What comes of it.
+    pub expected: Expected,
+}
+
+/// What comes of a spec.
+pub enum Expected {
+    /// A box, of which the kernel, asked the first of each pair (see [`look`]), shows the second.
+    Box(&'static [(&'static str, &'static str)]),
+    /// One more process in the box, of which that is shown; the first is what `pod's` means there.
+    Exec(&'static [(&'static str, &'static str)]),
+    /// No box, and a sentence with these words.
+    Refusal(&'static str),
+    /// The box of a compiler, with this to be seen.
+    Compiler(&'static [(&'static str, &'static str)]),
+}
+
+/// A case in which a box comes of a spec.
+pub const fn shows(
+    name: &'static str,
+    spec: &'static str,
+    seen: &'static [(&'static str, &'static str)],
+) -> Case {
+    Case { name, spec, expected: Expected::Box(seen) }
+}
+
+/// A case in which none does.
+pub const fn refused(name: &'static str, spec: &'static str, words: &'static str) -> Case {
+    Case { name, spec, expected: Expected::Refusal(words) }
+}
+
+/// Checks a case in a process, a mount namespace and a cgroup of its own. Nothing of it is left.
+///
+/// # Errors
+/// What was seen and not expected, line by line; what is left.
+pub fn check(case: &Case) -> Result<()> {
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let layout = Layout::look()?;
+    // Named before there is another process.
+    let cgroup = Folders::at(Path::new(&bundle::cgroup()))?;
+    let done = apart(|| in_own_process(case, folder.path(), layout));
+    // Whatever became of the process.
+    let removed = Cgroup::of(&workload("{}", folder.path(), 0)?)?.remove();
+    done.and(removed)?;
+    ensure!(!cgroup.exists(), "its cgroup is left");
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    ensure!(!mounts.contains(&*folder.path().to_string_lossy()), "mounts are left: {mounts}");
+    folder.close().context("its folder is not empty for root to remove")
+}
+
+fn in_own_process(case: &Case, folder: &Path, layout: Option<Layout>) -> Result<()> {
+    bundle::hide_mounts(folder)?;
+    let pod = if case.spec.contains(bundle::POD) { birth::pod()?.pid } else { 0 };
+    let workload = workload(case.spec, folder, pod)?;
+    bundle::make(&workload)?;
+    let seen = |pid, line| Seen { pid, pod, line, cgroup: bundle::cgroup(), bundle: folder };
+    match case.expected {
+        Expected::Box(expected) => {
+            let (born, line) = birth::guest(&workload, layout)?;
+            compare(&seen(born.pid, &line), expected)?;
+        }
+        Expected::Exec(expected) => {
+            let (first, _gate) = birth::guest(&workload, layout)?;
+            let (born, line) = birth::exec(&workload, &first, layout)?;
+            compare(&Seen { pod: first.pid, ..seen(born.pid, &line) }, expected)?;
+        }
+        Expected::Compiler(expected) => {
+            let (born, line) = birth::compiler(folder)?;
+            compare(&seen(born.pid, &line), expected)?;
+        }
+        Expected::Refusal(words) => match birth::guest(&workload, layout) {
+            Ok(_) => bail!("a box was built; refused was to be: {words}"),
+            Err(error) => ensure!(format!("{error:#}").contains(words), "refused, but so: {error:#}"),
+        },
+    }
+    // As at Delete: the snapshot's mount goes while guests, which have their own copy, may live on.
+    rootfs::unmount_all(&workload.rootfs())?;
+    ensure!(std::fs::read_dir(workload.rootfs())?.next().is_none(), "the root file system is still mounted");
+    Ok(())
+}
+
+fn compare(seen: &Seen<'_>, expected: &[(&str, &str)]) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (question, expected) in expected {
+        match look::at(seen, question).with_context(|| format!("cannot see {question:?}"))? {
+            None => {}
+            Some(shown) if shown == *expected => {}
+            Some(shown) => wrong.push(format!("{question}: {shown:?}, expected {expected:?}")),
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+fn workload(changes: &str, folder: &Path, pod: i32) -> Result<Workload> {
+    let mut spec: Value = serde_json::from_str(bundle::SPEC)?;
+    merge(&mut spec, serde_json::from_str(changes).context("the case's spec is no JSON")?);
+    let text = spec.to_string();
+    let text =
+        text.replace(bundle::CGROUP, &bundle::cgroup()).replace(bundle::POD, &format!("/proc/{pod}/ns"));
+    let text = text.replace(bundle::BUNDLE, &folder.display().to_string());
+    Ok(Workload::read("box", folder, text.as_bytes(), workload::Options::default())?)
+}
+
+/// RFC 7396.
+fn merge(into: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *into = patch;
+        return;
+    };
+    if !into.is_object() {
+        *into = Value::Object(serde_json::Map::new());
+    }
+    let Some(into) = into.as_object_mut() else { return };
+    for (key, value) in patch {
+        match value {
+            Value::Null => drop(into.remove(&key)),
+            value => merge(into.entry(key).or_insert(Value::Null), value),
+        }
+    }
+}
