@@ -11,7 +11,7 @@ root=(); [ "$(id -u)" = 0 ] || root=(sudo -E env "PATH=$PATH")
 
 # By their names, for e2e not to be among them; test/tidy checks that none is left out.
 inner() {
-  "${root[@]}" cargo test --release --workspace --lib --bins --test tidy --test conformance \
+  "${root[@]}" cargo test --release --workspace --lib --bins --test tidy --test conformance --test boxes \
     --test connections --test requests --test egress --test lookup --test replay
 }
 
