@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use workload::{Format, Options, Outline, Workload, World};
 use crate::apart::apart;
 use crate::compiling::{Bounds, Unfit, compile};
 use crate::daemon::Daemon;
+use crate::payload::{CodeFd, OutputFd, SpillFd};
 
 /// Where the cache is unless options or environment say otherwise, and the word for none.
 const FOLDER: &str = "/var/lib/lighter/cache";
@@ -36,13 +37,14 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Code that this shim's own compiler made and that nobody but root can change any more.
 pub struct Code {
     pub world: World,
-    pub file: File,
+    pub file: CodeFd<File>,
 }
 
 impl Code {
     /// For a guest that begins where `workload` says.
     fn of(outline: &Outline, file: File, workload: &Workload) -> anyhow::Result<Self> {
-        Ok(Self { world: outline.world(workload.entrypoint.function.as_deref())?, file })
+        let world = outline.world(workload.entrypoint.function.as_deref())?;
+        Ok(Self { world, file: CodeFd(file) })
     }
 }
 
@@ -300,7 +302,8 @@ async fn into_cache(
         }
     };
     let memory = channel::memory_file("code")?;
-    let (outline, spilled) = compile(daemon, workload, found, &[&draft.file, &memory], given_up).await?;
+    let (output, spill) = (OutputFd(draft.file.as_fd()), Some(SpillFd(memory.as_fd())));
+    let (outline, spilled) = compile(daemon, workload, found, (output, spill), given_up).await?;
     if let Some(why) = spilled {
         log::warn!("compiled code is not kept: {why}");
         return Ok((Code::of(&outline, sealed(memory).await?, workload)?, None));
@@ -336,7 +339,8 @@ async fn into_memory(
     given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<Code> {
     let file = channel::memory_file("code")?;
-    let (outline, _) = compile(daemon, workload, found, &[&file], given_up).await?;
+    let output = OutputFd(file.as_fd());
+    let (outline, _) = compile(daemon, workload, found, (output, None), given_up).await?;
     Code::of(&outline, sealed(file).await?, workload)
 }
 

@@ -1,13 +1,13 @@
 //! The standard streams of one process, from the paths containerd names to the process's end: fifos go straight into
 //! it, what goes to a terminal or into a file is carried, a logger is started beside it.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use container::birth::Born;
-use container::stdio::{self, Hold, Logger, Owner, Paths, Stdio, Unread, Writers};
+use container::stdio::{self, Hold, Logger, Owner, Paths, Unread, Writers};
 use container::{process, terminal};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -17,7 +17,7 @@ use crate::awaited::readable;
 use crate::console::Console;
 use crate::daemon::Daemon;
 use crate::logs::{Carried, PATIENCE};
-use crate::payload::Request;
+use crate::payload::{LoggerPipes, NewLogger, ReadyFd, Request, Stderr, Stdin, Stdio, Stdout};
 use crate::task::lock;
 
 /// How long a logger may take after the last output before it is told to end, and then before it is killed.
@@ -40,7 +40,7 @@ const READY: Duration = Duration::from_secs(10);
 /// What a process is given, and what the daemon keeps.
 pub struct Opened {
     /// Standard input, output and error of the process itself.
-    pub process: [OwnedFd; 3],
+    pub process: Stdio<OwnedFd>,
     /// The rest.
     pub streams: Streams,
 }
@@ -72,7 +72,8 @@ pub async fn open(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths) -> a
     let (ours, theirs) = terminal::pair(workload.host_uid())?;
     let mut opened = open_ends(daemon, workload, paths).await?;
     opened.streams.console = Some(carry(workload, ours, opened.process)?);
-    Ok(Opened { process: [theirs.try_clone()?, theirs.try_clone()?, theirs], streams: opened.streams })
+    let process = Stdio::from([theirs.try_clone()?, theirs.try_clone()?, theirs]);
+    Ok(Opened { process, streams: opened.streams })
 }
 
 /// Opens the streams without a terminal's being between them and the process.
@@ -86,7 +87,7 @@ pub async fn open_ends(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths)
     let stderr = if workload.terminal() { String::new() } else { paths.stderr.clone() };
     let paths = Paths { stderr, ..paths.clone() };
     let writers = await_readers(&workload.id, &paths).await;
-    let Stdio { process, hold, logs, logger } = stdio::open(&paths, Owner { uid, gid: asked.io_gid })?;
+    let stdio::Stdio { process, hold, logs, logger } = stdio::open(&paths, Owner { uid, gid: asked.io_gid })?;
     drop(writers);
     let logger = match logger {
         Some(logger) => Some(start_logger(daemon, &workload.id, logger).await?),
@@ -95,7 +96,8 @@ pub async fn open_ends(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths)
     let logs =
         logs.into_iter().map(|log| Carried::begin(&workload.id, log)).collect::<anyhow::Result<_>>()?;
     let hold = Mutex::new(Some(hold));
-    Ok(Opened { process, streams: Streams { hold, logs, logger, ..Streams::default() } })
+    let streams = Streams { hold, logs, logger, ..Streams::default() };
+    Ok(Opened { process: process.into(), streams })
 }
 
 /// Waits until somebody reads the fifos, as runc's shim does: containerd's client opens them in its own time,
@@ -132,18 +134,10 @@ impl Opened {
         let console = carry(workload, terminal, self.process)?;
         Ok(Streams { console: Some(console), ..self.streams })
     }
-
-    /// The process's ends, to be sent to it.
-    pub fn ends(&self) -> [BorrowedFd<'_>; 3] {
-        self.process.each_ref().map(AsFd::as_fd)
-    }
 }
 
-fn carry(
-    workload: &Workload,
-    terminal: OwnedFd,
-    [stdin, stdout, _]: [OwnedFd; 3],
-) -> anyhow::Result<Console> {
+fn carry(workload: &Workload, terminal: OwnedFd, process: Stdio<OwnedFd>) -> anyhow::Result<Console> {
+    let Stdio { stdin: Stdin(stdin), stdout: Stdout(stdout), .. } = process;
     terminal::resize_to(&terminal, workload.process().console_size().as_ref())
         .context("cannot set the terminal's size")?;
     Console::carry(terminal, stdin, stdout)
@@ -227,9 +221,11 @@ async fn start_logger(daemon: &Arc<Daemon>, id: &str, logger: Logger) -> anyhow:
     let env = [("CONTAINER_ID", id), ("CONTAINER_NAMESPACE", &daemon.namespace)];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let program = logger.command.first().cloned().unwrap_or_default();
-    let request = Request::Logger { command: logger.command, env };
     let [out, err] = &logger.pipes;
-    let (born, line) = daemon.nursery.birth(&request, &[out.as_fd(), err.as_fd(), tell.as_fd()]).await?;
+    let (stdout, stderr, ready_end) = (Stdout(out.as_fd()), Stderr(err.as_fd()), ReadyFd(tell.as_fd()));
+    let pipes = LoggerPipes { stdout, stderr, ready: ready_end };
+    let request = Request::Logger(NewLogger { command: logger.command, env, pipes });
+    let (born, line) = daemon.nursery.birth(request).await?;
     drop(tell);
     let reader = Reader::of(daemon, born);
     line.report().await?;

@@ -1,10 +1,10 @@
 //! From a Wasm file that was found to a guest's process: what a new container and an exec share.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Error, anyhow, bail};
 use container::birth::Born;
-use container::channel;
 use container::process;
 use workload::{Guest, Workload};
 
@@ -12,34 +12,41 @@ use crate::code::Code;
 use crate::daemon::Daemon;
 use crate::guest_memory::GuestMemory;
 use crate::nursery::Line;
-use crate::payload::{Order, Payload, Report, Request};
+use crate::payload::{BoundFd, CodeFd, GuestFiles, Order, Payload, PayloadFd, PidFd, Report};
 
-/// Gives birth to the process of a guest, in a box of its own or in one that is there. Of the request's
-/// descriptors those for its `entry` into a cgroup and those `before` the code are the caller's.
-pub async fn guest(
-    daemon: &Daemon,
-    request: &Request,
-    workload: &Workload,
-    code: Code,
-    memory: &GuestMemory,
-    (entry, before): (&[OwnedFd], &[BorrowedFd<'_>]),
-) -> anyhow::Result<(Born, Line)> {
-    let guest = Guest::of(workload, code.world)?;
-    let payload = Payload { workload: workload.clone(), guest: Some(guest) };
-    let payload = channel::sealed_json("workload", &payload)?;
-    let bound = memory.bound()?;
-    let after = [code.file.as_fd(), bound.as_fd(), memory.wanted()];
-    let first = entry.iter().map(AsFd::as_fd).chain([payload.as_fd()]);
-    let fds: Vec<_> = first.chain(before.iter().copied()).chain(after).collect();
-    daemon.nursery.birth(request, &fds).await
+/// What a guest's process is told and given, beside its streams.
+pub struct Given<'a> {
+    payload: PayloadFd<File>,
+    code: CodeFd<File>,
+    bound: BoundFd<File>,
+    memory: &'a GuestMemory,
+}
+
+impl<'a> Given<'a> {
+    /// For the guest of `code` in a container whose guests have `memory`.
+    pub fn of(workload: &Workload, code: Code, memory: &'a GuestMemory) -> anyhow::Result<Self> {
+        let guest = Guest::of(workload, code.world)?;
+        let payload = PayloadFd::of(&Payload { workload: workload.clone(), guest })?;
+        Ok(Self { payload, code: code.file, bound: memory.bound()?, memory })
+    }
+
+    /// What it is told.
+    pub fn payload(&self) -> PayloadFd<BorrowedFd<'_>> {
+        self.payload.borrowed()
+    }
+
+    /// What it is given.
+    pub fn files(&self) -> GuestFiles<BorrowedFd<'_>> {
+        GuestFiles { code: self.code.borrowed(), bound: self.bound.borrowed(), wanted: self.memory.wanted() }
+    }
 }
 
 /// Lets the midwife go and returns whom it gave birth to.
 pub async fn delivered(daemon: &Daemon, midwife: Born, line: &Line) -> anyhow::Result<Born> {
     let report = line.report().await;
     daemon.nursery.ended(&midwife).await.context("cannot wait for a child")?;
-    match report?.map(|(report, mut fds)| (report, fds.pop())) {
-        Some((Report::Delivered(pid), Some(pidfd))) => {
+    match report? {
+        Some(Report::Delivered(pid, PidFd(pidfd))) => {
             daemon.nursery.await_end_of(pid);
             Ok(Born { pid, pidfd })
         }
@@ -50,7 +57,7 @@ pub async fn delivered(daemon: &Daemon, midwife: Born, line: &Line) -> anyhow::R
 /// Waits until a guest is at its gate; the log tells in detail how it came there.
 pub async fn at_gate(workload: &Workload, line: Line) -> anyhow::Result<Gate> {
     match line.report().await? {
-        Some((Report::Ready { steps, tells }, _)) => {
+        Some(Report::Ready { steps, tells }) => {
             let steps: Vec<_> = steps.iter().map(|(step, took)| format!("{step} {took}")).collect();
             log::debug!("container {}: its process, in µs: {}", workload.id, steps.join(", "));
             Ok(Gate { line, tells })
@@ -68,7 +75,7 @@ pub struct Gate {
 impl Gate {
     /// Lets the guest go, and waits for what may fail before it runs.
     pub async fn open(&self) -> anyhow::Result<()> {
-        self.line.send(&Order::Go, &[]).context("the container's process is gone")?;
+        self.line.send(Order::Go).context("the container's process is gone")?;
         if self.tells {
             expect(&self.line, |report| matches!(report, Report::Done)).await?;
         }
@@ -77,16 +84,16 @@ impl Gate {
 }
 
 /// Waits for a report that must come next.
-pub async fn expect(line: &Line, is_it: impl Fn(&Report) -> bool) -> anyhow::Result<()> {
+pub async fn expect(line: &Line, is_it: impl Fn(&Report<OwnedFd>) -> bool) -> anyhow::Result<()> {
     match line.report().await? {
-        Some((report, _)) if is_it(&report) => Ok(()),
+        Some(report) if is_it(&report) => Ok(()),
         other => Err(out_of_turn(other)),
     }
 }
 
-fn out_of_turn(said: Option<(Report, Vec<OwnedFd>)>) -> Error {
+fn out_of_turn(said: Option<Report<OwnedFd>>) -> Error {
     match said {
-        Some((other, _)) => anyhow!("the container's process said {other:?} out of turn"),
+        Some(other) => anyhow!("the container's process said {other:?} out of turn"),
         None => {
             anyhow!(
                 "the container's process ended before its guest ran; was it killed, as by a seccomp profile, or out \

@@ -1,7 +1,6 @@
 //! Create: from a bundle to a process at its gate, or one sentence and nothing left behind.
 
 use std::borrow::Cow;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +8,6 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, bail};
 use container::birth::Born;
 use container::cgroup::{self, Cgroup};
-use container::channel;
 use container::entrypoint::Found;
 use container::layers::Layers;
 use container::process::{self, Identity};
@@ -29,7 +27,7 @@ use crate::apart::beside;
 use crate::code;
 use crate::daemon::Daemon;
 use crate::options;
-use crate::payload::{Report, Request};
+use crate::payload::{Report, Request, TerminalFd, WorkloadFd};
 use crate::record::{self, Record, SNAPSHOT, read_workload};
 use crate::streams::{self, Streams};
 use crate::task::{Kind, Process, Task};
@@ -160,12 +158,15 @@ async fn make_native(
     record.entered = true;
     record.write(&workload.bundle)?;
     // Should this daemon be killed, its `delete` waits until nobody is making anything any more.
-    let making = record::hold(&workload.bundle)?;
-    let payload = channel::sealed_json("workload", workload)?;
-    let [stdin, stdout, stderr] = opened.ends();
-    let fds = [payload.as_fd(), stdin, stdout, stderr, making.as_fd()];
-    let (report, terminal) = daemon.nursery.errand(&Request::NativeCreate, &fds).await?;
-    let Report::Created(pid) = report else {
+    let note = record::hold(&workload.bundle)?;
+    let described = WorkloadFd::of(workload)?;
+    let request = Request::NativeCreate {
+        workload: described.borrowed(),
+        stdio: opened.process.borrowed(),
+        note: note.borrowed(),
+    };
+    let report = daemon.nursery.errand(request).await?;
+    let Report::Created(pid, terminal) = report else {
         bail!("the process that makes native containers said {report:?}")
     };
     // It is our child, so its id is its own until we reap it.
@@ -173,7 +174,7 @@ async fn make_native(
     record.process = Identity::of(born.pid).ok();
     or_end(daemon, &born, record.write(&workload.bundle)).await?;
     let streams = match terminal {
-        Some(terminal) => opened.with_terminal(workload, terminal),
+        Some(TerminalFd(terminal)) => opened.with_terminal(workload, terminal),
         None => Ok(opened.streams),
     };
     let streams = or_end(daemon, &born, streams).await?;

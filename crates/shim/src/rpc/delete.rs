@@ -1,11 +1,10 @@
 //! Delete: takes away what Create made.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use container::cgroup::Cgroup;
 use container::hooks::Moment;
-use container::{channel, process, rootfs};
+use container::{process, rootfs};
 use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::events::task::TaskDelete;
 use containerd_shim_protos::protobuf::MessageField;
@@ -16,7 +15,7 @@ use super::hooks::run_hooks;
 use super::{StatusOf, status};
 use crate::apart::apart;
 use crate::daemon::Daemon;
-use crate::payload::Request;
+use crate::payload::{Request, WorkloadFd};
 use crate::record::{self, Record, SNAPSHOT};
 use crate::task::{Ended, Event, Process, State, Task, now};
 
@@ -99,6 +98,6 @@ pub async fn remove(daemon: &Daemon, workload: &Workload, record: &Record) -> an
 }
 
 async fn delete_native(daemon: &Daemon, workload: &Workload) -> anyhow::Result<()> {
-    let payload = channel::sealed_json("workload", workload)?;
-    daemon.nursery.errand(&Request::NativeDelete, &[payload.as_fd()]).await.map(drop)
+    let workload = WorkloadFd::of(workload)?;
+    daemon.nursery.errand(Request::NativeDelete(workload.borrowed())).await.map(drop)
 }

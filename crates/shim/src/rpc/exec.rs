@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use container::birth::Born;
-use container::cgroup::{Entry, Folders, Way};
-use container::channel;
+use container::cgroup::{Folders, Way};
 use container::inside::Inside;
 use container::namespaces::Namespaces;
 use container::stdio::Paths;
@@ -17,14 +16,16 @@ use tokio::time::timeout;
 use ttrpc::{Code, Result};
 use workload::Workload;
 
-use super::bear::{self, at_gate, delivered, expect, or_end, set_oom_score};
+use super::bear::{Given, at_gate, delivered, expect, or_end, set_oom_score};
 use super::exit::watch;
 use super::{StatusOf, status};
 use crate::code::{self, Fresh};
 use crate::daemon::Daemon;
 use crate::guest_memory::GuestMemory;
 use crate::nursery::Line;
-use crate::payload::{Order, Payload, Report, Request};
+use crate::payload::{
+    Entrance, ExecGuest, ExecProgram, Order, PidFd, Report, Request, TerminalFd, WorkloadFd,
+};
 use crate::streams::{self, Opened, Streams};
 use crate::task::{Event, Kind, Process, Task};
 
@@ -124,17 +125,17 @@ async fn run(
 ) -> anyhow::Result<(Born, Streams)> {
     let (workload, paths) = (&process.workload, &process.paths);
     let first = task.first.born().context("the container has no process")?;
-    let Entry { way, fds: entry } = task.cgroup.entry()?;
-    let program = matches!(what, What::Program);
-    let request = Request::Exec { pid: first.pid, cgroup: way, program };
+    let entry = task.cgroup.entry()?;
+    let (pid, first, cgroup) = (first.pid, PidFd(first.pidfd.as_fd()), Entrance::of(&entry)?);
     match what {
         What::Guest(code, fresh, memory) => {
             let opened = streams::open(daemon, workload, paths).await?;
-            let [stdin, stdout, stderr] = opened.ends();
-            let before = [first.pidfd.as_fd(), stdin, stdout, stderr];
-            let (born, line) =
-                bear::guest(daemon, &request, workload, code, memory, (&entry, &before)).await?;
-            let born = entered(daemon, task, workload, way, born, &line).await?;
+            let given = Given::of(workload, code, memory)?;
+            let (payload, stdio, files) = (given.payload(), opened.process.borrowed(), given.files());
+            let request = Request::ExecGuest(ExecGuest { pid, first, cgroup, payload, stdio, files });
+            let (born, line) = daemon.nursery.birth(request).await?;
+            drop(given);
+            let born = entered(daemon, task, workload, entry.way, born, &line).await?;
             let gone = soon(async { at_gate(workload, line).await?.open().await });
             or_end(daemon, &born, gone.await).await?;
             if let Some(fresh) = fresh {
@@ -144,13 +145,12 @@ async fn run(
         }
         What::Program => {
             let opened = streams::open_ends(daemon, workload, paths).await?;
-            let payload = Payload { workload: workload.clone(), guest: None };
-            let payload = channel::sealed_json("workload", &payload)?;
-            let [stdin, stdout, stderr] = opened.ends();
-            let fixed = [payload.as_fd(), first.pidfd.as_fd(), stdin, stdout, stderr];
-            let fds: Vec<_> = entry.iter().map(AsFd::as_fd).chain(fixed).collect();
-            let (born, line) = daemon.nursery.birth(&request, &fds).await?;
-            let born = entered(daemon, task, workload, way, born, &line).await?;
+            let described = WorkloadFd::of(workload)?;
+            let (workload_fd, stdio) = (described.borrowed(), opened.process.borrowed());
+            let request =
+                Request::ExecProgram(ExecProgram { pid, first, cgroup, workload: workload_fd, stdio });
+            let (born, line) = daemon.nursery.birth(request).await?;
+            let born = entered(daemon, task, workload, entry.way, born, &line).await?;
             let streams = or_end(daemon, &born, soon(begun(workload, opened, &line)).await).await?;
             Ok((born, streams))
         }
@@ -175,7 +175,7 @@ async fn entered(
             admit(task, born.pid)?;
         }
         set_oom_score(workload, born.pid);
-        line.send(&Order::Enter, &[]).context("the exec's process is gone")
+        line.send(Order::Enter).context("the exec's process is gone")
     });
     let admitted = admitted.await;
     or_end(daemon, &born, admitted).await?;
@@ -203,14 +203,11 @@ async fn soon<T>(step: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 async fn begun(workload: &Workload, opened: Opened, line: &Line) -> anyhow::Result<Streams> {
     let streams = match line.report().await? {
         None => return Ok(opened.streams),
-        Some((Report::Terminal, mut fds)) => {
-            let terminal = fds.pop().context("the exec's process sent no terminal")?;
-            opened.with_terminal(workload, terminal)?
-        }
-        Some((other, _)) => bail!("the exec's process said {other:?} out of turn"),
+        Some(Report::Terminal(TerminalFd(terminal))) => opened.with_terminal(workload, terminal)?,
+        Some(other) => bail!("the exec's process said {other:?} out of turn"),
     };
     match line.report().await? {
         None => Ok(streams),
-        Some((other, _)) => bail!("the exec's process said {other:?} out of turn"),
+        Some(other) => bail!("the exec's process said {other:?} out of turn"),
     }
 }

@@ -1,19 +1,16 @@
 //! Hooks in the runtime's namespaces: a process of their own runs them, for they may take long.
 
-use std::os::fd::AsFd;
-
-use container::channel;
 use container::hooks::{self, Moment};
 use workload::Workload;
 
 use crate::daemon::Daemon;
-use crate::payload::Request;
+use crate::payload::{Request, WorkloadFd};
 
 /// Runs the hooks of one moment, if there are any.
 pub async fn run_hooks(daemon: &Daemon, workload: &Workload, moment: Moment, pid: i32) -> anyhow::Result<()> {
     if !hooks::any(&workload.spec, moment) {
         return Ok(());
     }
-    let payload = channel::sealed_json("workload", workload)?;
-    daemon.nursery.errand(&Request::Hooks { moment, pid }, &[payload.as_fd()]).await.map(drop)
+    let workload = WorkloadFd::of(workload)?;
+    daemon.nursery.errand(Request::Hooks { moment, pid, workload: workload.borrowed() }).await.map(drop)
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use container::birth::Born;
-use container::cgroup::{Cgroup, Entry, Way};
+use container::cgroup::{Cgroup, Way};
 use container::channel;
 use container::entrypoint::Found;
 use container::hooks::Moment;
@@ -17,14 +17,14 @@ use container::process::Identity;
 use container::stdio::Paths;
 use workload::Workload;
 
-use super::bear::{self, Gate, at_gate, delivered, expect, or_end, set_oom_score};
+use super::bear::{Gate, Given, at_gate, delivered, expect, or_end, set_oom_score};
 use super::hooks::run_hooks;
 use crate::apart::apart;
 use crate::code;
 use crate::daemon::Daemon;
 use crate::guest_memory::GuestMemory;
 use crate::nursery::Line;
-use crate::payload::{Order, Report, Request};
+use crate::payload::{Entrance, NewGuest, Order, Report, Request};
 use crate::record::Record;
 use crate::streams::{self, Streams};
 use crate::task::Kind;
@@ -52,18 +52,26 @@ pub async fn make_wasm(
     };
     // Both to their end: what fails is undone, and nothing may be made any more by then.
     let (entry, prepared) = tokio::join!(apart(move || made.make(&limits)), prepared);
-    let Entry { way, fds: entry } = entry?;
+    let entry = entry?;
     let (opened, (code, fresh)) = prepared?;
     let memory = GuestMemory::new(workload.memory_limit())?;
     let namespaces = Namespaces::of(&workload.spec);
     let asked = Instant::now();
     let joined = namespaces.open()?;
-    let request = Request::Wasm { namespaces: namespaces.clone(), cgroup: way };
-    let before: Vec<_> = joined.iter().map(AsFd::as_fd).chain(opened.ends()).collect();
-    let (born, line) = bear::guest(daemon, &request, workload, code, &memory, (&entry, &before)).await?;
+    let given = Given::of(workload, code, &memory)?;
+    let request = Request::Wasm(NewGuest {
+        namespaces: namespaces.clone(),
+        joined: joined.iter().map(AsFd::as_fd).collect(),
+        cgroup: Entrance::of(&entry)?,
+        payload: given.payload(),
+        stdio: opened.process.borrowed(),
+        files: given.files(),
+    });
+    let (born, line) = daemon.nursery.birth(request).await?;
+    drop(given);
     log::debug!("container {}: born {:?} after it was asked for", workload.id, asked.elapsed());
     let born = if namespaces.need_midwife() { delivered(daemon, born, &line).await? } else { born };
-    let outside = (way == Way::Outside).then_some(cgroup);
+    let outside = (entry.way == Way::Outside).then_some(cgroup);
     let brought = bring_to_gate(daemon, workload, &namespaces, outside, &born, line, record).await;
     let gate = or_end(daemon, &born, brought).await?;
     log::debug!("container {}: at its gate {:?} after it was asked for", workload.id, asked.elapsed());
@@ -99,8 +107,9 @@ async fn bring_to_gate(
     log::debug!("container {}: cgroup and hooks took {:?}", workload.id, joined.elapsed());
     let trees = Trees::open(workload)?.into_fds();
     let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
-    let mut orders =
-        trees.chunks(channel::MOST_FDS).map(|some| (Order::Take, some)).chain([(Order::Enter, &[][..])]);
-    orders.try_for_each(|(order, fds)| line.send(&order, fds)).context("the container's process is gone")?;
+    let some = trees.chunks(channel::MOST_FDS).map(|some| Order::Take(some.to_vec()));
+    some.chain([Order::Enter])
+        .try_for_each(|order| line.send(order))
+        .context("the container's process is gone")?;
     at_gate(workload, line).await
 }

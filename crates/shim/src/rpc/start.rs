@@ -1,10 +1,8 @@
 //! Start: opens the gate.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use container::channel;
 use container::hooks::Moment;
 use containerd_shim_protos::api::StartResponse;
 use containerd_shim_protos::events::task::TaskStart;
@@ -15,7 +13,7 @@ use super::hooks::run_hooks;
 use super::{StatusOf, stats};
 use crate::daemon::Daemon;
 use crate::oom;
-use crate::payload::Request;
+use crate::payload::{Request, WorkloadFd};
 use crate::task::{Event, Kind, Task};
 
 /// Lets the container's process go on, and announces it before its end can be.
@@ -59,8 +57,8 @@ async fn open_gate(daemon: &Daemon, task: &Task) -> anyhow::Result<()> {
     match &task.kind {
         Kind::Wasm { gate, .. } => gate.open().await,
         Kind::Native => {
-            let payload = channel::sealed_json("workload", task.workload())?;
-            daemon.nursery.errand(&Request::NativeStart, &[payload.as_fd()]).await.map(drop)
+            let workload = WorkloadFd::of(task.workload())?;
+            daemon.nursery.errand(Request::NativeStart(workload.borrowed())).await.map(drop)
         }
     }
 }
