@@ -17,8 +17,9 @@ use serde::Deserialize;
 use workload::{Options, Pod};
 
 use crate::bootstrap::Bootstrap;
+use crate::environment::ASKER;
 use crate::socket::listen;
-use crate::{asker, companion, options};
+use crate::{companion, options};
 
 /// Prints the address, version 2 style: a plain line, which every containerd since 1.6 takes.
 ///
@@ -105,7 +106,7 @@ fn begin(listener: UnixListener, options: &Options, containerd: Option<Pid>) -> 
             daemon.env(PLUGINS, path);
         }
         daemon.env(ONE_HEAP.0, ONE_HEAP.1);
-        daemon.env(asker::VARIABLE, containerd.to_string());
+        daemon.env(ASKER, containerd.to_string());
         daemon.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null());
         daemon.spawn().map(drop)
     })

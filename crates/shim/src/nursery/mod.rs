@@ -1,6 +1,10 @@
 //! The nursery, seen from the daemon: requests go in, processes come out as the daemon's children.
 
 mod births;
+mod errands;
+mod gate;
+mod inheritance;
+mod line;
 mod serve;
 
 use std::collections::HashSet;
@@ -17,17 +21,15 @@ use container::birth::{self, Born};
 use container::channel::Channel;
 use container::process;
 use rustix::process::Pid;
-use serde::de::DeserializeOwned;
 use thiserror::Error;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, OnceCell};
+
+pub use gate::Gate;
+pub use line::Line;
 
 use crate::apart::apart;
 use crate::awaited;
-use crate::payload::{
-    Birth, HostFd, LineFd, Order, Passed, PidFd, Reply, Report, Request, Slot, received, send,
-};
+use crate::payload::{Birth, HostFd, LineFd, PidFd, Reply, Report, Request};
 
 /// The forked process that gives birth to every other. Dropping this ends it.
 pub struct Nursery {
@@ -40,9 +42,6 @@ pub struct Nursery {
     /// The children that somebody here waits for. Others are reaped as they are found.
     awaited: std::sync::Mutex<HashSet<i32>>,
 }
-
-/// A channel whose other end is in another process, awaited by this runtime.
-pub struct Line(AsyncFd<Channel>);
 
 /// The nursery's process before there is a runtime to await it with.
 pub struct Forked(Channel, Pid);
@@ -98,7 +97,7 @@ impl Nursery {
         let birth = Birth { line: LineFd(theirs.as_fd()), host, request };
         let nursery = self.line.lock().await;
         self.greeted(&nursery).await?;
-        send(nursery.0.get_ref(), birth).context(GONE)?;
+        nursery.send(birth).context(GONE)?;
         match nursery.receive::<Reply>().await.context(GONE)?? {
             Reply::Born(pid, PidFd(pidfd)) => {
                 // Before the lock is let go: see `errand`.
@@ -199,6 +198,35 @@ impl Nursery {
         }
     }
 
+    /// Lets the midwife go and returns whom it gave birth to.
+    ///
+    /// # Errors
+    /// Why it gave birth to nobody.
+    pub async fn delivered(&self, midwife: Born, line: &Line) -> anyhow::Result<Born> {
+        let report = line.report().await;
+        self.ended(&midwife).await.context("cannot wait for a child")?;
+        match report? {
+            Some(Report::Delivered(pid, PidFd(pidfd))) => {
+                self.await_end_of(pid);
+                Ok(Born { pid, pidfd })
+            }
+            other => bail!("the process that enters the pod's namespaces said {other:?}"),
+        }
+    }
+
+    /// Ends and reaps a process whose making failed; passes the failure on.
+    ///
+    /// # Errors
+    /// That of `made`.
+    pub async fn or_end<T>(&self, born: &Born, made: anyhow::Result<T>) -> anyhow::Result<T> {
+        if made.is_err() {
+            // It may have ended by itself: then only the reaping is left.
+            let _ = process::signal(&born.pidfd, libc::SIGKILL);
+            let _ = self.ended(born).await;
+        }
+        made
+    }
+
     /// Notes that somebody here will wait for the child `pid`.
     pub fn await_end_of(&self, pid: i32) {
         self.awaited().insert(pid);
@@ -206,59 +234,5 @@ impl Nursery {
 
     fn awaited(&self) -> std::sync::MutexGuard<'_, HashSet<i32>> {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Line {
-    fn new(channel: Channel) -> io::Result<Self> {
-        channel.set_nonblocking()?;
-        Ok(Self(awaited::readable(channel)?))
-    }
-
-    /// Sends one order. It fits the socket's buffer: nothing waits.
-    ///
-    /// # Errors
-    /// When the other end is gone.
-    pub fn send(&self, order: Order<BorrowedFd<'_>>) -> io::Result<()> {
-        send(self.0.get_ref(), order)
-    }
-
-    /// The next report; `None` when the process ended without one.
-    ///
-    /// # Errors
-    /// The sentence of a [`Report::Failed`]; when a descriptor is missing.
-    pub async fn report(&self) -> anyhow::Result<Option<Report<OwnedFd>>> {
-        match self.receive::<Report>().await {
-            Ok(report) => or_failure(report?).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error).context("cannot hear from a child"),
-        }
-    }
-
-    /// The report that is there already, if any.
-    ///
-    /// # Errors
-    /// See [`Line::report`].
-    fn reported(&self) -> anyhow::Result<Option<Report<OwnedFd>>> {
-        match self.0.get_ref().receive::<Report>() {
-            Ok(Some((report, fds))) => or_failure(received(report, fds)?).map(Some),
-            Ok(None) | Err(_) => Ok(None),
-        }
-    }
-
-    /// The next message, unless a descriptor of it is missing.
-    async fn receive<M: Passed<Slot> + DeserializeOwned>(
-        &self,
-    ) -> io::Result<anyhow::Result<M::With<OwnedFd>>> {
-        let came = self.0.async_io(Interest::READABLE, Channel::receive::<M>).await?;
-        let (message, fds) = came.ok_or(io::ErrorKind::UnexpectedEof)?;
-        Ok(received(message, fds))
-    }
-}
-
-fn or_failure(report: Report<OwnedFd>) -> anyhow::Result<Report<OwnedFd>> {
-    match report {
-        Report::Failed(sentence) => bail!(sentence),
-        other => Ok(other),
     }
 }

@@ -13,16 +13,10 @@ use container::seccomp::Filter;
 use container::title::Layout;
 
 use super::births;
+use super::inheritance::Inheritance;
 use crate::engines::Engines;
 use crate::payload::{Birth, PidFd, Reply, Request, received, send};
 use crate::socket;
-
-/// What every process born here inherits, set up before the first request.
-pub struct Inheritance {
-    pub engines: Engines,
-    pub filter: Filter,
-    pub layout: Option<Layout>,
-}
 
 /// Serves requests until the daemon is gone; in each process born, lives that process's life.
 pub fn serve(daemon: Channel, socket: &Path) -> ! {

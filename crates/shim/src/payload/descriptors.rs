@@ -9,9 +9,9 @@ use anyhow::{Result, bail};
 use container::cgroup::{Entry, Way};
 use container::channel::sealed_json;
 use serde::{Deserialize, Serialize};
-use workload::{Guest, Workload};
+use workload::{Guest, Outline, Workload};
 
-use super::Passed;
+use super::passed::Passed;
 
 /// The new process's end of its line to the daemon.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,6 +72,17 @@ pub struct Payload {
     pub workload: Workload,
     /// What the guest is given.
     pub guest: Guest,
+    /// The engine that its code is of.
+    pub engine: String,
+}
+
+/// Beside compiled code: what it was made of, and by whom.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Prepared {
+    /// The module.
+    pub outline: Outline,
+    /// The engine that was chosen for it.
+    pub engine: String,
 }
 
 /// Where standard input comes from.

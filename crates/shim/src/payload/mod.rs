@@ -6,11 +6,11 @@ mod request;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use workload::Outline;
 
 pub use descriptors::{
     BoundFd, CodeFd, Entrance, GuestFiles, HostFd, LineFd, LoggerPipes, NoteFd, OutputFd, Payload, PayloadFd,
-    PidFd, ReadyFd, SpillFd, Stderr, Stdin, Stdio, Stdout, TerminalFd, WantedFd, WasmFd, WorkloadFd,
+    PidFd, Prepared, ReadyFd, SpillFd, Stderr, Stdin, Stdio, Stdout, TerminalFd, WantedFd, WasmFd,
+    WorkloadFd,
 };
 pub use passed::{Passed, Slot, received, send};
 pub use request::{Birth, ExecGuest, ExecProgram, NewGuest, NewLogger, Prepare, Request};
@@ -32,9 +32,9 @@ pub enum Report<F = Slot> {
     /// A midwife gave birth: the box's id in the host's pid namespace.
     Delivered(i32, PidFd<F>),
     /// The Wasm is compiled.
-    Prepared(Outline),
+    Prepared(Prepared),
     /// The Wasm is compiled, and its code is in the second file: why the first, the cache's, did not take it.
-    Spilled(Outline, String),
+    Spilled(Prepared, String),
     /// Why this Wasm cannot be compiled, whoever tries: one sentence.
     Unfit(String),
     /// The native container waits to be started: the id of its first process, and its terminal, if it has one.
@@ -86,8 +86,8 @@ impl<F> Passed<F> for Report<F> {
         const TERMINAL: &str = "the process's terminal";
         Ok(match self {
             Self::Delivered(pid, pidfd) => Report::Delivered(pid, PidFd(to("the new process", pidfd.0)?)),
-            Self::Prepared(outline) => Report::Prepared(outline),
-            Self::Spilled(outline, why) => Report::Spilled(outline, why),
+            Self::Prepared(prepared) => Report::Prepared(prepared),
+            Self::Spilled(prepared, why) => Report::Spilled(prepared, why),
             Self::Unfit(sentence) => Report::Unfit(sentence),
             Self::Created(pid, terminal) => {
                 let terminal = terminal.map(|terminal| to(TERMINAL, terminal.0).map(TerminalFd));

@@ -103,6 +103,8 @@ pub struct NewGuest<F = Slot> {
 /// See [`Request::ExecGuest`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExecGuest<F = Slot> {
+    /// The container's.
+    pub namespaces: Namespaces,
     /// The container's first process, in the host's pid namespace.
     pub pid: i32,
     /// The same process, which nobody else can be.
@@ -120,6 +122,8 @@ pub struct ExecGuest<F = Slot> {
 /// See [`Request::ExecProgram`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExecProgram<F = Slot> {
+    /// The container's.
+    pub namespaces: Namespaces,
     /// The container's first process, in the host's pid namespace.
     pub pid: i32,
     /// The same process, which nobody else can be.
@@ -237,6 +241,7 @@ impl<F> Passed<F> for ExecGuest<F> {
 
     fn pass<G>(self, to: &mut impl FnMut(&str, F) -> Result<G>) -> Result<ExecGuest<G>> {
         Ok(ExecGuest {
+            namespaces: self.namespaces,
             pid: self.pid,
             first: PidFd(to("the container's first process", self.first.0)?),
             cgroup: self.cgroup.pass(to)?,
@@ -252,6 +257,7 @@ impl<F> Passed<F> for ExecProgram<F> {
 
     fn pass<G>(self, to: &mut impl FnMut(&str, F) -> Result<G>) -> Result<ExecProgram<G>> {
         Ok(ExecProgram {
+            namespaces: self.namespaces,
             pid: self.pid,
             first: PidFd(to("the container's first process", self.first.0)?),
             cgroup: self.cgroup.pass(to)?,

@@ -4,7 +4,7 @@ use container::process;
 use containerd_shim_protos::api::Empty;
 use ttrpc::{Code, Result};
 
-use super::{StatusOf, status};
+use super::status::{StatusOf, status};
 use crate::task::{Event, Process, Refusal, State, Task};
 
 /// Sends `signal` to one process; with `all` to every process of the container's cgroup.

@@ -8,7 +8,7 @@ use containerd_shim_protos::protobuf::{Message, MessageField};
 use containerd_shim_protos::shim::oci::ProcessDetails;
 use ttrpc::{Code, Result};
 
-use super::{StatusOf, status};
+use super::status::{StatusOf, status};
 use crate::task::{Process, State, Task};
 
 /// Everything containerd shows of a process.

@@ -6,8 +6,9 @@ use containerd_shim_protos::api::{Empty, UpdateTaskRequest};
 use oci_spec::runtime::LinuxResources;
 use ttrpc::Result;
 
-use super::StatusOf;
-use crate::task::{Event, Kind, Task, lock};
+use super::status::StatusOf;
+use crate::lock::lock;
+use crate::task::{Event, Kind, Task};
 
 /// Sets the limits that the request names. A Wasm guest's memory follows from its next growth on.
 pub async fn update(task: &Task, request: UpdateTaskRequest) -> Result<Empty> {

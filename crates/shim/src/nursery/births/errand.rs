@@ -10,9 +10,9 @@ use container::entrypoint::LARGEST_WASM;
 use container::{compiler, hooks, native};
 use workload::{Format, Outline};
 
-use super::{PANICKED, go_in, report_failure, sentence};
-use crate::nursery::serve::Inheritance;
-use crate::payload::{Prepare, Report, Request, TerminalFd, send};
+use super::telling::{PANICKED, go_in, report_failure, sentence};
+use crate::nursery::inheritance::Inheritance;
+use crate::payload::{Prepare, Prepared, Report, Request, TerminalFd, send};
 
 /// Does what `request` asks for, and reports it.
 pub fn run(request: Request<OwnedFd>, line: &Channel, inheritance: &Inheritance) -> i32 {
@@ -57,20 +57,21 @@ fn compile(
         let outline = Outline::of(&wasm)?;
         let world = outline.world(function.as_deref())?;
         let engine = inheritance.engines.choose(&world, engine.as_ref(), engines.as_deref())?;
-        anyhow::Ok((engine.compile(&wasm, &world)?, outline))
+        let code = engine.compile(&wasm, &world)?;
+        anyhow::Ok((code, Prepared { outline, engine: engine.name().to_owned() }))
     };
-    let (code, outline) = match compiled() {
+    let (code, prepared) = match compiled() {
         Ok(compiled) => compiled,
         // What the kernel refuses is the node's trouble, and passes.
         Err(error) if error.chain().any(|cause| cause.is::<std::io::Error>()) => return Err(error),
         Err(error) => return Ok(Report::Unfit(sentence(error))),
     };
-    let Err(error) = File::from(output.0).write_all(&code) else { return Ok(Report::Prepared(outline)) };
+    let Err(error) = File::from(output.0).write_all(&code) else { return Ok(Report::Prepared(prepared)) };
     // It is not compiled again for want of space on a disk.
     let why = format!("cannot write the compiled code: {error}");
     let spill = spill.context("no file was handed over for it").with_context(|| why.clone())?;
     File::from(spill.0).write_all(&code).context(why)?;
-    Ok(Report::Spilled(outline, error.to_string()))
+    Ok(Report::Spilled(prepared, error.to_string()))
 }
 
 /// Reads what an image holds, in a process whose fall takes nothing along.

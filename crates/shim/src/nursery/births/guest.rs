@@ -20,10 +20,12 @@ use container::{ending, privileges, wasm_box};
 use engine::{Bound, Compiled, Equipment, Exit, Loaded};
 use workload::{Abi, Entry, Guest, Workload, World};
 
-use super::{failed, report_failure};
+use super::telling::{failed, report_failure};
 use crate::guest_memory::say_wanted;
-use crate::nursery::serve::Inheritance;
-use crate::payload::{BoundFd, CodeFd, GuestFiles, Order, Report, Slot, Stdio, WantedFd, received, send};
+use crate::nursery::inheritance::Inheritance;
+use crate::payload::{
+    BoundFd, CodeFd, GuestFiles, Order, Payload, Report, Slot, Stdio, WantedFd, received, send,
+};
 
 /// The status of a container whose `startContainer` hook failed, or whose address was taken: what
 /// libcontainer ends with.
@@ -60,8 +62,7 @@ impl Steps {
 /// Lives the guest's life.
 pub fn live(
     home: Home<'_>,
-    workload: Workload,
-    guest: Guest,
+    Payload { workload, guest, engine }: Payload,
     line: Channel,
     stdio: Stdio<OwnedFd>,
     files: GuestFiles<OwnedFd>,
@@ -69,7 +70,8 @@ pub fn live(
 ) -> i32 {
     let mut steps = Steps(Instant::now(), Vec::new());
     let Ready { loaded, starter, listeners, wanted } =
-        match box_and_load(home, &workload, guest, &line, (stdio, files), inheritance, &mut steps) {
+        match box_and_load(home, &workload, (guest, &engine), &line, (stdio, files), inheritance, &mut steps)
+        {
             Ok(ready) => ready,
             Err(error) => return report_failure(&line, error),
         };
@@ -103,7 +105,7 @@ pub fn live(
 fn box_and_load(
     home: Home<'_>,
     workload: &Workload,
-    guest: Guest,
+    (guest, engine): (Guest, &str),
     line: &Channel,
     (stdio, files): (Stdio<OwnedFd>, GuestFiles<OwnedFd>),
     inheritance: &Inheritance,
@@ -124,11 +126,8 @@ fn box_and_load(
     // whole there, or sealed it and heard from the kernel that nobody has it open for writing; or it is in memory,
     // sealed. It reached us through a socket that only the daemon and this nursery hold.
     let code = unsafe { Compiled::vouched(code.into()) };
-    let engine = inheritance.engines.choose(
-        &guest.world,
-        workload.engine().as_ref(),
-        workload.options.engines.as_deref(),
-    )?;
+    let allowed = workload.options.engines.as_deref();
+    let engine = inheritance.engines.chosen(engine, &guest.world, allowed)?;
     let mapped = privileges::without_power(|| engine.map(code, &guest))??;
     steps.done("code mapped");
     let starter = match &home {

@@ -3,6 +3,7 @@
 mod errand;
 mod guest;
 mod program;
+mod telling;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,15 +11,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use anyhow::Context;
 use container::bare;
 use container::birth;
-use container::cgroup::go_through;
 use container::channel::Channel;
 use container::inside::Inside;
 use container::namespaces::Namespaces;
 
-use super::serve::Inheritance;
+use super::inheritance::Inheritance;
 use crate::payload::{
-    Birth, Entrance, ExecGuest, ExecProgram, HostFd, LineFd, NewGuest, Payload, PidFd, Report, Request, send,
+    Birth, Entrance, ExecGuest, ExecProgram, HostFd, LineFd, NewGuest, PidFd, Report, Request, send,
 };
+use telling::{PANICKED, go_in, report_failure};
 
 /// Lives the life that is asked for, and ends the process.
 pub fn live(birth: Birth<OwnedFd>, inheritance: &Inheritance) -> ! {
@@ -40,9 +41,6 @@ pub fn live(birth: Birth<OwnedFd>, inheritance: &Inheritance) -> ! {
     birth::exit_now(catch_unwind(life).unwrap_or(PANICKED))
 }
 
-/// The status of a process that ended by a fault of this program: EX_SOFTWARE.
-const PANICKED: i32 = 70;
-
 /// A new container.
 fn wasm(asked: NewGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) -> i32 {
     let NewGuest { namespaces, joined, cgroup, payload, stdio, files } = asked;
@@ -59,9 +57,9 @@ fn wasm(asked: NewGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) -> i
         Ok((payload, opened))
     };
     match born() {
-        Ok((Payload { workload, guest }, opened)) => {
+        Ok((payload, opened)) => {
             let home = guest::Home::New(&namespaces, opened);
-            guest::live(home, workload, guest, line, stdio, files, inheritance)
+            guest::live(home, payload, line, stdio, files, inheritance)
         }
         Err(error) => report_failure(&line, error),
     }
@@ -69,15 +67,15 @@ fn wasm(asked: NewGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) -> i
 
 /// One more guest in a container.
 fn exec_guest(asked: ExecGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) -> i32 {
-    let ExecGuest { pid, first, cgroup, payload, stdio, files } = asked;
+    let ExecGuest { namespaces, pid, first, cgroup, payload, stdio, files } = asked;
     let entered = || -> anyhow::Result<_> {
         let payload = payload.read()?;
-        let inside = inside(&Namespaces::of(&payload.workload.spec), pid, first, cgroup, &line)?;
+        let inside = inside(&namespaces, pid, first, cgroup, &line)?;
         Ok((payload, inside))
     };
     match entered() {
-        Ok((Payload { workload, guest }, inside)) => {
-            guest::live(guest::Home::There(inside), workload, guest, line, stdio, files, inheritance)
+        Ok((payload, inside)) => {
+            guest::live(guest::Home::There(inside), payload, line, stdio, files, inheritance)
         }
         Err(error) => report_failure(&line, error),
     }
@@ -85,10 +83,10 @@ fn exec_guest(asked: ExecGuest<OwnedFd>, line: Channel, inheritance: &Inheritanc
 
 /// A Linux program in a container.
 fn exec_program(asked: ExecProgram<OwnedFd>, line: &Channel) -> i32 {
-    let ExecProgram { pid, first, cgroup, workload, stdio } = asked;
+    let ExecProgram { namespaces, pid, first, cgroup, workload, stdio } = asked;
     let entered = || -> anyhow::Result<_> {
         let workload = workload.read()?;
-        let inside = inside(&Namespaces::of(&workload.spec), pid, first, cgroup, line)?;
+        let inside = inside(&namespaces, pid, first, cgroup, line)?;
         Ok((workload, inside))
     };
     match entered() {
@@ -129,31 +127,4 @@ fn deliver(namespaces: i32, cgroup: Option<BorrowedFd<'_>>, line: &Channel) -> a
     send(line, Report::Delivered(born.pid, PidFd(born.pidfd.as_fd())))?;
     drop(tell);
     Ok(true)
-}
-
-/// Comes into the cgroup, if that is left to the process.
-fn go_in(cgroup: Entrance<OwnedFd>) -> anyhow::Result<()> {
-    match cgroup {
-        Entrance::Doors(doors) => go_through(doors),
-        Entrance::Birth(_) | Entrance::Outside => Ok(()),
-    }
-}
-
-fn report_failure(line: &Channel, error: anyhow::Error) -> i32 {
-    send(line, failed(error)).map_or(1, |()| 0)
-}
-
-fn failed<F>(error: anyhow::Error) -> Report<F> {
-    Report::Failed(sentence(error))
-}
-
-/// One, short enough for a message.
-fn sentence(error: anyhow::Error) -> String {
-    const ENOUGH: usize = 8 << 10;
-    let mut sentence = format!("{error:#}");
-    if let Some((cut, _)) = sentence.char_indices().find(|(at, _)| *at >= ENOUGH) {
-        sentence.truncate(cut);
-        sentence.push('…');
-    }
-    sentence
 }

@@ -11,7 +11,7 @@ use container::program::take_numbers;
 use container::{exec, wasm_box};
 use workload::Workload;
 
-use super::report_failure;
+use super::telling::report_failure;
 use crate::payload::{LoggerPipes, NewLogger, Order, Report, Stdio, TerminalFd, send};
 
 /// Becomes the program of an exec; comes back only when it could not.

@@ -11,12 +11,11 @@ use container::cgroup::Entry;
 use container::entrypoint::Found;
 use container::places::{self, Place};
 use thiserror::Error;
-use workload::{Options, Outline, Workload};
+use workload::{Options, Workload};
 
 use crate::apart::apart;
-use crate::daemon::Daemon;
-use crate::nursery::Silent;
-use crate::payload::{Entrance, OutputFd, Prepare, Report, Request, SpillFd, WasmFd};
+use crate::nursery::{Nursery, Silent};
+use crate::payload::{Entrance, OutputFd, Prepare, Prepared, Report, Request, SpillFd, WasmFd};
 
 /// How much memory compiling one module may take, in MiB, and how long, in seconds, unless options say otherwise.
 const MIB: u64 = 4096;
@@ -63,12 +62,12 @@ impl Bounds {
 /// # Errors
 /// [`Unfit`], or what else went wrong.
 pub async fn compile(
-    daemon: &Daemon,
+    nursery: &Nursery,
     workload: &Workload,
     found: &Found,
     (output, spill): (OutputFd<BorrowedFd<'_>>, Option<SpillFd<BorrowedFd<'_>>>),
     mut given_up: Pin<&mut impl Future<Output = ()>>,
-) -> anyhow::Result<(Outline, Option<String>)> {
+) -> anyhow::Result<(Prepared, Option<String>)> {
     let bounds = Bounds::of(&workload.options);
     let (place, entry) = tokio::select! {
         taken = take_place(bounds) => taken?,
@@ -93,9 +92,9 @@ pub async fn compile(
             () = given_up => nobody_waits(),
         }
     };
-    match daemon.nursery.errand_until(over, request).await {
-        Ok(Report::Prepared(outline)) => Ok((outline, None)),
-        Ok(Report::Spilled(outline, why)) => Ok((outline, Some(why))),
+    match nursery.errand_until(over, request).await {
+        Ok(Report::Prepared(prepared)) => Ok((prepared, None)),
+        Ok(Report::Spilled(prepared, why)) => Ok((prepared, Some(why))),
         Ok(Report::Unfit(sentence)) => Err(Unfit(sentence).into()),
         Ok(other) => bail!("the compiler's process said {other:?}"),
         Err(error) => Err(match error.downcast::<Silent>() {

@@ -1,6 +1,9 @@
 //! The standard streams of one process, from the paths containerd names to the process's end: fifos go straight into
 //! it, what goes to a terminal or into a file is carried, a logger is started beside it.
 
+mod console;
+mod logs;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,12 +16,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use workload::Workload;
 
+use console::Console;
+use logs::{Carried, PATIENCE};
+
 use crate::awaited::readable;
-use crate::console::Console;
-use crate::daemon::Daemon;
-use crate::logs::{Carried, PATIENCE};
+use crate::lock::lock;
+use crate::nursery::Nursery;
 use crate::payload::{LoggerPipes, NewLogger, ReadyFd, Request, Stderr, Stdin, Stdio, Stdout};
-use crate::task::lock;
 
 /// How long a logger may take after the last output before it is told to end, and then before it is killed.
 const LAST_LINES: [(Duration, i32); 2] =
@@ -36,6 +40,15 @@ const READING_BEGINS: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(2);
 /// How long a logger may take until it is ready to read.
 const READY: Duration = Duration::from_secs(10);
+
+/// What a logger is started by.
+#[derive(Clone, Copy)]
+pub struct Pod<'a> {
+    /// Who gives birth to it.
+    pub nursery: &'a Arc<Nursery>,
+    /// containerd's namespace, which it is told.
+    pub namespace: &'a str,
+}
 
 /// What a process is given, and what the daemon keeps.
 pub struct Opened {
@@ -65,12 +78,12 @@ struct Reader {
 ///
 /// # Errors
 /// Names the path that is missing.
-pub async fn open(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
+pub async fn open(pod: Pod<'_>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
     if !workload.terminal() {
-        return open_ends(daemon, workload, paths).await;
+        return open_ends(pod, workload, paths).await;
     }
     let (ours, theirs) = terminal::pair(workload.host_uid())?;
-    let mut opened = open_ends(daemon, workload, paths).await?;
+    let mut opened = open_ends(pod, workload, paths).await?;
     opened.streams.console = Some(carry(workload, ours, opened.process)?);
     let process = Stdio::from([theirs.try_clone()?, theirs.try_clone()?, theirs]);
     Ok(Opened { process, streams: opened.streams })
@@ -80,7 +93,7 @@ pub async fn open(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths) -> a
 ///
 /// # Errors
 /// Names the path that is missing.
-pub async fn open_ends(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
+pub async fn open_ends(pod: Pod<'_>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
     let asked = &workload.options;
     let uid = if asked.io_uid == 0 { workload.host_uid() } else { asked.io_uid };
     // A terminal is one stream; clients name a third path all the same, and make nothing there.
@@ -90,7 +103,7 @@ pub async fn open_ends(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths)
     let stdio::Stdio { process, hold, logs, logger } = stdio::open(&paths, Owner { uid, gid: asked.io_gid })?;
     drop(writers);
     let logger = match logger {
-        Some(logger) => Some(start_logger(daemon, &workload.id, logger).await?),
+        Some(logger) => Some(start_logger(pod, &workload.id, logger).await?),
         None => None,
     };
     let logs =
@@ -216,18 +229,18 @@ impl Streams {
 
 /// Starts the program that reads the output, and waits until it is ready: it closes its descriptor 5, or
 /// writes to it.
-async fn start_logger(daemon: &Arc<Daemon>, id: &str, logger: Logger) -> anyhow::Result<Reader> {
+async fn start_logger(pod: Pod<'_>, id: &str, logger: Logger) -> anyhow::Result<Reader> {
     let (ready, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let env = [("CONTAINER_ID", id), ("CONTAINER_NAMESPACE", &daemon.namespace)];
+    let env = [("CONTAINER_ID", id), ("CONTAINER_NAMESPACE", pod.namespace)];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let program = logger.command.first().cloned().unwrap_or_default();
     let [out, err] = &logger.pipes;
     let (stdout, stderr, ready_end) = (Stdout(out.as_fd()), Stderr(err.as_fd()), ReadyFd(tell.as_fd()));
     let pipes = LoggerPipes { stdout, stderr, ready: ready_end };
     let request = Request::Logger(NewLogger { command: logger.command, env, pipes });
-    let (born, line) = daemon.nursery.birth(request).await?;
+    let (born, line) = pod.nursery.birth(request).await?;
     drop(tell);
-    let reader = Reader::of(daemon, born);
+    let reader = Reader::of(pod.nursery, born);
     line.report().await?;
     let ready = readable(ready)?;
     match timeout(READY, ready.readable()).await {
@@ -240,11 +253,11 @@ async fn start_logger(daemon: &Arc<Daemon>, id: &str, logger: Logger) -> anyhow:
 }
 
 impl Reader {
-    fn of(daemon: &Arc<Daemon>, born: Born) -> Self {
-        let (daemon, born) = (Arc::clone(daemon), Arc::new(born));
+    fn of(nursery: &Arc<Nursery>, born: Born) -> Self {
+        let (nursery, born) = (Arc::clone(nursery), Arc::new(born));
         let awaited = Arc::clone(&born);
         let ended = tokio::spawn(async move {
-            if let Err(error) = daemon.nursery.ended(&awaited).await {
+            if let Err(error) = nursery.ended(&awaited).await {
                 log::error!("cannot wait for a logger: {error}");
             }
         });
