@@ -69,7 +69,7 @@ impl TaskService for TaskApi {
 
     async fn kill(&self, _: &TtrpcContext, request: KillRequest) -> Result<Empty> {
         let (task, process) = self.process(&request.id, &request.exec_id)?;
-        kill::kill(&task, &process, request.signal, request.all)
+        Self::to_the_end(kill::kill(task, process, request.signal, request.all)).await
     }
 
     async fn delete(&self, _: &TtrpcContext, request: DeleteRequest) -> Result<DeleteResponse> {
@@ -94,7 +94,7 @@ impl TaskService for TaskApi {
     }
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> Result<PidsResponse> {
-        look::pids(&*self.task(&request.id)?)
+        look::pids(&*self.task(&request.id)?).await
     }
 
     async fn connect(&self, _: &TtrpcContext, request: ConnectRequest) -> Result<ConnectResponse> {
@@ -141,7 +141,7 @@ impl TaskService for TaskApi {
 
     async fn update(&self, _: &TtrpcContext, request: UpdateTaskRequest) -> Result<Empty> {
         let task = self.task(&request.id)?;
-        Self::to_the_end(async move { update::update(&task, request).await }).await
+        Self::to_the_end(update::update(task, request)).await
     }
 
     async fn stats(&self, _: &TtrpcContext, request: StatsRequest) -> Result<StatsResponse> {
