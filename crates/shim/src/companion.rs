@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn a_runtimes_name_chooses_an_engine() {
         let engine = |file: &str| engine_of(file).map(|choice| choice.engine);
-        assert_eq!(engine("containerd-shim-wasmedge-v1"), Some("wasmedge".into()));
-        assert_eq!(engine("containerd-shim-wasmtime-v2"), Some("wasmtime".into()));
+        assert_eq!(engine("containerd-shim-fast-v1"), Some("fast".into()));
+        assert_eq!(engine("containerd-shim-small-v2"), Some("small".into()));
         for any in
             ["containerd-shim-lighter-v1", "containerd-shim-wasm-v1", "lighter-daemon", "containerd-shim"]
         {

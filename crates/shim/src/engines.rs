@@ -1,8 +1,11 @@
 //! The back-ends of this build, and which of them runs a guest. The only file that names an engine.
 
+use std::env;
+use std::ffi::OsString;
+
 use anyhow::bail;
 use engine::Engine;
-use workload::{Choice, World};
+use workload::{Choice, Options, World};
 
 use crate::companion;
 
@@ -107,6 +110,14 @@ impl Engines {
             self.all.iter().filter_map(|engine| Some(format!("{} {}", engine.name(), engine.lacks(world)?)));
         each.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// The variable by which an engine finds plug-ins, as containerd has it, where the runtime's options let them be loaded.
+// Inline, for `start` is in a program without engines: called in another unit it would bring this one's into that.
+#[inline]
+pub fn plugins(options: &Options) -> Option<(&'static str, OsString)> {
+    const WASMEDGE: &str = "WASMEDGE_PLUGIN_PATH";
+    if options.wasmedge_plugins { Some((WASMEDGE, env::var_os(WASMEDGE)?)) } else { None }
 }
 
 fn may(name: &str, allowed: Option<&[String]>) -> bool {
