@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::events::Events;
 use crate::nursery::Nursery;
-use crate::streams::Pod;
+use crate::streams::Launcher;
 use crate::task::{Process, Task, Tasks};
 use crate::watch::watch;
 
@@ -39,9 +39,9 @@ impl Daemon {
         }
     }
 
-    /// What loggers are started by.
-    pub fn pod(&self) -> Pod<'_> {
-        Pod { nursery: &self.nursery, namespace: &self.namespace }
+    /// Who launches this pod's containers.
+    pub fn launcher(&self) -> Launcher<'_> {
+        Launcher { nursery: &self.nursery, namespace: &self.namespace }
     }
 
     /// Has the end of a process that was born watched for.

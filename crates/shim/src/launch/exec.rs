@@ -18,7 +18,7 @@ use crate::nursery::{Gate, Line, Nursery};
 use crate::payload::{
     Entrance, ExecGuest, ExecProgram, Order, PidFd, Report, Request, TerminalFd, WorkloadFd,
 };
-use crate::streams::{self, Opened, Pod, Streams};
+use crate::streams::{self, Launcher, Opened, Streams};
 use crate::task::{Kind, Process, Task};
 
 /// What a process of a container runs.
@@ -70,7 +70,7 @@ fn programs(workload: &Workload) -> anyhow::Result<()> {
 /// # Errors
 /// A sentence for the user; the process is gone then.
 pub async fn run(
-    pod: Pod<'_>,
+    launcher: Launcher<'_>,
     task: &Task,
     process: &Process,
     what: What<'_>,
@@ -83,23 +83,23 @@ pub async fn run(
     let (pid, first, cgroup) = (first.pid, PidFd(first.pidfd.as_fd()), Entrance::of(&entry)?);
     match what {
         What::Guest(code, fresh, memory) => {
-            let opened = streams::open(pod, workload, paths).await?;
+            let opened = streams::open(launcher, workload, paths).await?;
             let given = Given::of(workload, *code, memory)?;
             let (payload, stdio, files) = (given.payload(), opened.process.borrowed(), given.files());
             let request =
                 Request::ExecGuest(ExecGuest { namespaces, pid, first, cgroup, payload, stdio, files });
-            let (born, line) = pod.nursery.birth(request).await?;
+            let (born, line) = launcher.nursery.birth(request).await?;
             drop(given);
-            let born = entered(pod.nursery, task, workload, entry.way, born, &line).await?;
+            let born = entered(launcher.nursery, task, workload, entry.way, born, &line).await?;
             let gone = soon(async { Gate::reached(workload, line).await?.open().await });
-            pod.nursery.or_end(&born, gone.await).await?;
+            launcher.nursery.or_end(&born, gone.await).await?;
             if let Some(fresh) = fresh {
                 fresh.keep();
             }
             Ok((born, opened.streams))
         }
         What::Program => {
-            let opened = streams::open_ends(pod, workload, paths).await?;
+            let opened = streams::open_ends(launcher, workload, paths).await?;
             let described = WorkloadFd::of(workload)?;
             let (workload_fd, stdio) = (described.borrowed(), opened.process.borrowed());
             let request = Request::ExecProgram(ExecProgram {
@@ -110,9 +110,9 @@ pub async fn run(
                 workload: workload_fd,
                 stdio,
             });
-            let (born, line) = pod.nursery.birth(request).await?;
-            let born = entered(pod.nursery, task, workload, entry.way, born, &line).await?;
-            let streams = pod.nursery.or_end(&born, soon(begun(workload, opened, &line)).await).await?;
+            let (born, line) = launcher.nursery.birth(request).await?;
+            let born = entered(launcher.nursery, task, workload, entry.way, born, &line).await?;
+            let streams = launcher.nursery.or_end(&born, soon(begun(workload, opened, &line)).await).await?;
             Ok((born, streams))
         }
     }

@@ -21,7 +21,7 @@ use workload::{Role, Workload};
 
 use crate::apart::apart;
 use crate::record::{Record, SNAPSHOT};
-use crate::streams::{self, Pod};
+use crate::streams::{self, Launcher};
 use crate::task::{Process, Task, Tasks};
 
 /// Makes the container of `workload`, whose root is to be made of `mounts`, unless it is given up among `tasks` before;
@@ -30,7 +30,7 @@ use crate::task::{Process, Task, Tasks};
 /// # Errors
 /// A sentence for the user. What was begun is the caller's to take down.
 pub async fn container(
-    pod: Pod<'_>,
+    launcher: Launcher<'_>,
     tasks: &Tasks,
     workload: &Workload,
     mounts: &[Mount],
@@ -65,19 +65,19 @@ pub async fn container(
     let namespaces = Namespaces::of(&workload.spec);
     let (kind, born, streams) = match wasm {
         Some(found) => {
-            let opened = streams::open(pod, workload, &paths);
+            let opened = streams::open(launcher, workload, &paths);
             let given_up = tasks.given_up(&workload.id);
-            guest::make(pod.nursery, workload, &namespaces, (found, layers), (opened, given_up), record)
+            guest::make(launcher.nursery, workload, &namespaces, (found, layers), (opened, given_up), record)
                 .await?
         }
         None => {
-            let opened = streams::open_ends(pod, workload, &paths);
-            program::make(pod.nursery, workload, opened, record).await?
+            let opened = streams::open_ends(launcher, workload, &paths);
+            program::make(launcher.nursery, workload, opened, record).await?
         }
     };
     let (pid, owned) = (born.pid, workload.clone());
     let found = apart(move || Ok((cgroup::folders_of(&owned, pid)?, owned))).await;
-    let (cgroup, workload) = pod.nursery.or_end(&born, found).await?;
+    let (cgroup, workload) = launcher.nursery.or_end(&born, found).await?;
     let first = Process::asked(String::new(), workload, paths);
     first.is_born(born, streams);
     Ok(Task::new(record.clone(), kind, cgroup, namespaces, first))

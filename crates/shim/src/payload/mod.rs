@@ -203,6 +203,25 @@ mod tests {
                 ("the event for want of memory", "wanted"),
             ],
         );
+        let exec = ExecProgram {
+            namespaces: Namespaces::default(),
+            pid: 1,
+            first: PidFd(line),
+            cgroup: Entrance::Birth(door),
+            workload: WorkloadFd(json),
+            stdio: Stdio::from([stdin, stdout, stderr]),
+        };
+        check(
+            Request::ExecProgram(exec),
+            &[
+                ("the container's first process", "line"),
+                ("its cgroup", "door"),
+                ("the container's description", "json"),
+                ("standard input", "in"),
+                ("standard output", "out"),
+                ("standard error", "err"),
+            ],
+        );
         check(Report::Created(1, Some(TerminalFd(code))), &[("the process's terminal", "code")]);
         check(Report::Created(1, None), &[]);
         check(Report::Delivered(1, PidFd(bound)), &[("the new process", "bound")]);

@@ -63,8 +63,8 @@ async fn make_and_fill(
         stdout: request.stdout.clone(),
         stderr: request.stderr.clone(),
     };
-    let (pod, tasks) = (daemon.pod(), &daemon.tasks);
-    let task = Arc::new(launch::container(pod, tasks, workload, &request.rootfs, paths, record).await?);
+    let (launcher, tasks) = (daemon.launcher(), &daemon.tasks);
+    let task = Arc::new(launch::container(launcher, tasks, workload, &request.rootfs, paths, record).await?);
     let filled = tasks.fill(&task);
     match task.first.born() {
         Some(born) => daemon.nursery.or_end(born, filled).await?,

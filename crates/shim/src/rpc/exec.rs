@@ -49,7 +49,8 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) 
     // From here on the container must not be paused, and its end is told after this process's.
     let _containers_turn = task.first.turn.read().await;
     task.first.check(Event::Exec).map_err(StatusOf::from)?;
-    let (born, streams) = exec::run(daemon.pod(), &task, &process, what).await.map_err(StatusOf::from)?;
+    let (born, streams) =
+        exec::run(daemon.launcher(), &task, &process, what).await.map_err(StatusOf::from)?;
     process.is_born(born, streams);
     process.advance(Event::Start).map_err(StatusOf::from)?;
     daemon.events.publish(&TaskExecStarted {

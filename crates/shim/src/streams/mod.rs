@@ -41,12 +41,12 @@ const LOOK: Duration = Duration::from_millis(2);
 /// How long a logger may take until it is ready to read.
 const READY: Duration = Duration::from_secs(10);
 
-/// What a logger is started by.
+/// Who gives birth to containers and their loggers, and for which namespace of containerd's.
 #[derive(Clone, Copy)]
-pub struct Pod<'a> {
-    /// Who gives birth to it.
+pub struct Launcher<'a> {
+    /// What they are born of.
     pub nursery: &'a Arc<Nursery>,
-    /// containerd's namespace, which it is told.
+    /// containerd's namespace, which a logger is told.
     pub namespace: &'a str,
 }
 
@@ -78,12 +78,12 @@ struct Reader {
 ///
 /// # Errors
 /// Names the path that is missing.
-pub async fn open(pod: Pod<'_>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
+pub async fn open(launcher: Launcher<'_>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
     if !workload.terminal() {
-        return open_ends(pod, workload, paths).await;
+        return open_ends(launcher, workload, paths).await;
     }
     let (ours, theirs) = terminal::pair(workload.host_uid())?;
-    let mut opened = open_ends(pod, workload, paths).await?;
+    let mut opened = open_ends(launcher, workload, paths).await?;
     opened.streams.console = Some(carry(workload, ours, opened.process)?);
     let process = Stdio::from([theirs.try_clone()?, theirs.try_clone()?, theirs]);
     Ok(Opened { process, streams: opened.streams })
@@ -93,7 +93,7 @@ pub async fn open(pod: Pod<'_>, workload: &Workload, paths: &Paths) -> anyhow::R
 ///
 /// # Errors
 /// Names the path that is missing.
-pub async fn open_ends(pod: Pod<'_>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
+pub async fn open_ends(launcher: Launcher<'_>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
     let asked = &workload.options;
     let uid = if asked.io_uid == 0 { workload.host_uid() } else { asked.io_uid };
     // A terminal is one stream; clients name a third path all the same, and make nothing there.
@@ -103,7 +103,7 @@ pub async fn open_ends(pod: Pod<'_>, workload: &Workload, paths: &Paths) -> anyh
     let stdio::Stdio { process, hold, logs, logger } = stdio::open(&paths, Owner { uid, gid: asked.io_gid })?;
     drop(writers);
     let logger = match logger {
-        Some(logger) => Some(start_logger(pod, &workload.id, logger).await?),
+        Some(logger) => Some(start_logger(launcher, &workload.id, logger).await?),
         None => None,
     };
     let logs =
@@ -229,18 +229,18 @@ impl Streams {
 
 /// Starts the program that reads the output, and waits until it is ready: it closes its descriptor 5, or
 /// writes to it.
-async fn start_logger(pod: Pod<'_>, id: &str, logger: Logger) -> anyhow::Result<Reader> {
+async fn start_logger(launcher: Launcher<'_>, id: &str, logger: Logger) -> anyhow::Result<Reader> {
     let (ready, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let env = [("CONTAINER_ID", id), ("CONTAINER_NAMESPACE", pod.namespace)];
+    let env = [("CONTAINER_ID", id), ("CONTAINER_NAMESPACE", launcher.namespace)];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let program = logger.command.first().cloned().unwrap_or_default();
     let [out, err] = &logger.pipes;
     let (stdout, stderr, ready_end) = (Stdout(out.as_fd()), Stderr(err.as_fd()), ReadyFd(tell.as_fd()));
     let pipes = LoggerPipes { stdout, stderr, ready: ready_end };
     let request = Request::Logger(NewLogger { command: logger.command, env, pipes });
-    let (born, line) = pod.nursery.birth(request).await?;
+    let (born, line) = launcher.nursery.birth(request).await?;
     drop(tell);
-    let reader = Reader::of(pod.nursery, born);
+    let reader = Reader::of(launcher.nursery, born);
     line.report().await?;
     let ready = readable(ready)?;
     match timeout(READY, ready.readable()).await {
