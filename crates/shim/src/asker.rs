@@ -12,9 +12,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
 use crate::awaited::readable;
+use crate::environment::ASKER;
 
-/// The environment variable by which a daemon is told who asked for it.
-pub const VARIABLE: &str = "LIGHTER_ASKER";
 /// How long what it sent may be on its way, when it is gone.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
@@ -29,7 +28,7 @@ pub struct Asker {
 impl Asker {
     /// Whoever the environment names, and the working directory, which is the bundle. `None` when nobody is named.
     pub fn find() -> Option<Self> {
-        let pid = Pid::from_raw(std::env::var(VARIABLE).ok()?.parse().ok()?)?;
+        let pid = Pid::from_raw(std::env::var(ASKER).ok()?.parse().ok()?)?;
         let process = pidfd_open(pid, PidfdFlags::NONBLOCK).ok();
         let bundle = std::env::current_dir().ok()?;
         let inode = fs::metadata(&bundle).ok()?.ino();

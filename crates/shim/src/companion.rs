@@ -13,16 +13,13 @@ use anyhow::{Context, bail};
 use container::sealed;
 use workload::Choice;
 
-use crate::{code, events, info};
+use crate::environment::PASSED_ON;
 
 const NAME: &str = "lighter-daemon";
 /// Where `make install` puts it.
 const INSTALLED: &str = "/usr/local/bin";
 /// The engine in the name of this project's own runtime: none.
 const OWN: &str = "lighter";
-/// Environment variables that say something to the daemon: where containerd takes events, and systemd orders; where the
-/// cache is. All else that containerd was given, secrets among it, is not its business, nor that of its children.
-const HEARD: [&str; 3] = [events::ADDRESS, "DBUS_SYSTEM_BUS_ADDRESS", code::ENVIRONMENT];
 
 /// Executes it as containerd has executed this program: same name, same arguments, but little of the environment.
 /// `how` says whether it takes this program's place. What it is executed from nobody can write to, see [`sealed`].
@@ -36,7 +33,7 @@ pub fn execute<T>(how: impl FnOnce(&mut Command) -> io::Result<T>) -> anyhow::Re
         let mut args = env::args_os();
         let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
         command.arg0(args.next().unwrap_or_default()).args(args);
-        command.env_clear().envs(HEARD.iter().filter_map(|name| Some((name, env::var_os(name)?))));
+        command.env_clear().envs(PASSED_ON.iter().filter_map(|name| Some((name, env::var_os(name)?))));
         Ok(how(&mut command)?)
     };
     executed().with_context(|| format!("cannot execute {}; it belongs beside this program", path.display()))
@@ -67,9 +64,13 @@ fn path(this: &Path) -> anyhow::Result<PathBuf> {
 fn is_of_this_build(daemon: &Path) -> bool {
     let said = Command::new(daemon).arg("-version").stdin(Stdio::null()).env_clear().output();
     said.is_ok_and(|said| {
-        said.status.success()
-            && String::from_utf8_lossy(&said.stdout).lines().any(|line| line == info::build())
+        said.status.success() && String::from_utf8_lossy(&said.stdout).lines().any(|line| line == build())
     })
+}
+
+/// The line that tells one build from another.
+pub fn build() -> String {
+    format!("  Build: {}", env!("LIGHTER_BUILD"))
 }
 
 /// The engine that this program is called by.
@@ -90,8 +91,8 @@ mod tests {
     #[test]
     fn a_runtimes_name_chooses_an_engine() {
         let engine = |file: &str| engine_of(file).map(|choice| choice.engine);
-        assert_eq!(engine("containerd-shim-wasmedge-v1"), Some("wasmedge".into()));
-        assert_eq!(engine("containerd-shim-wasmtime-v2"), Some("wasmtime".into()));
+        assert_eq!(engine("containerd-shim-fast-v1"), Some("fast".into()));
+        assert_eq!(engine("containerd-shim-small-v2"), Some("small".into()));
         for any in
             ["containerd-shim-lighter-v1", "containerd-shim-wasm-v1", "lighter-daemon", "containerd-shim"]
         {

@@ -8,18 +8,18 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use container::cgroup::Cgroup;
 use container::hooks::{self, Moment};
-use container::{native, rootfs};
+use container::native;
 use containerd_shim::Flags;
 use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::{Message, MessageField};
 use workload::Workload;
 
 use crate::companion;
-use crate::record::{self, Record, SNAPSHOT, read_workload};
+use crate::end::{Step, steps};
+use crate::events::now;
+use crate::record::{self, Record, read_workload};
 use crate::socket;
-use crate::task::now;
 
 /// After most containers nothing is left: then there is only to answer. Else the daemon's program takes over,
 /// which has what it needs for [`thoroughly`].
@@ -78,23 +78,13 @@ fn answer(pid: i32) -> anyhow::Result<()> {
 /// As the daemon would, in a process that needs no other to do it. Each step is tried, whatever
 /// becomes of the others.
 fn remove(workload: &Workload, record: &Record) {
-    if let Some(process) = record.process {
-        process.kill();
-    }
-    if record.entered {
-        tell(match record.native {
-            true => delete_native(workload),
-            false => Cgroup::of(workload).and_then(|cgroup| cgroup.remove()),
+    for step in steps(workload, record) {
+        tell(match step {
+            Step::Do(work) => work(),
+            Step::DeleteNative => delete_native(workload),
+            Step::Hooks { pid } => hooks::run(workload, Moment::Stopped, pid),
         });
     }
-    if record.mounted {
-        tell(rootfs::unmount_all(&workload.bundle.join(SNAPSHOT)));
-    }
-    if record.entered && !record.native {
-        let pid = record.process.map_or(0, |process| process.pid);
-        tell(hooks::run(workload, Moment::Stopped, pid));
-    }
-    tell(record::forget(&workload.bundle));
 }
 
 /// The daemon may have been killed while libcontainer was making the container, in processes of its own that go on. What

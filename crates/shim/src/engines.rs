@@ -1,8 +1,11 @@
 //! The back-ends of this build, and which of them runs a guest. The only file that names an engine.
 
+use std::env;
+use std::ffi::OsString;
+
 use anyhow::bail;
 use engine::Engine;
-use workload::{Choice, World};
+use workload::{Choice, Options, World};
 
 use crate::companion;
 
@@ -47,20 +50,19 @@ impl Engines {
         asked: Option<&Choice>,
         allowed: Option<&[String]>,
     ) -> anyhow::Result<&dyn Engine> {
-        let may = |name: &str| allowed.is_none_or(|allowed| allowed.iter().any(|engine| engine == name));
-        let only = || format!("the runtime's option Engines allows {}", listed(allowed));
-        let could = || self.all.iter().filter(|engine| may(engine.name()) && engine.lacks(world).is_none());
+        let could =
+            || self.all.iter().filter(|engine| may(engine.name(), allowed) && engine.lacks(world).is_none());
         let Some(Choice { engine: name, said_by }) = asked.or(self.usual.as_ref()) else {
             return match could().next() {
                 Some(engine) => Ok(engine.as_ref()),
                 None if allowed.is_some() => {
-                    bail!("{}, and of this shim's ({}) none of those runs it", only(), self.names())
+                    bail!("{}, and of this shim's ({}) none of those runs it", only(allowed), self.names())
                 }
                 None => bail!("no engine of this shim runs it: {}", self.lacking(world)),
             };
         };
-        if !may(name) {
-            bail!("{said_by} says {name:?}, and {}", only());
+        if !may(name, allowed) {
+            bail!("{said_by} says {name:?}, and {}", only(allowed));
         }
         let others = could().map(|engine| engine.name()).collect::<Vec<_>>().join(", ");
         let others = if others.is_empty() { "no engine here could" } else { &format!("{others} could") };
@@ -76,6 +78,28 @@ impl Engines {
         }
     }
 
+    /// The engine that was chosen before, when the code of a guest of `world` was compiled.
+    ///
+    /// # Errors
+    /// When it is none of these, is not allowed, or cannot run such a guest.
+    pub fn chosen(
+        &self,
+        name: &str,
+        world: &World,
+        allowed: Option<&[String]>,
+    ) -> anyhow::Result<&dyn Engine> {
+        if !may(name, allowed) {
+            bail!("its code is of the engine {name}, and {}", only(allowed));
+        }
+        let Some(engine) = self.all.iter().find(|engine| engine.name() == name) else {
+            bail!("its code is of the engine {name}, which this shim has not built in ({})", self.names());
+        };
+        match engine.lacks(world) {
+            None => Ok(engine.as_ref()),
+            Some(lacks) => bail!("its code is of the engine {name}, which {lacks}"),
+        }
+    }
+
     /// Their names, with commas between.
     pub fn names(&self) -> String {
         self.all.iter().map(|engine| engine.name()).collect::<Vec<_>>().join(", ")
@@ -88,10 +112,23 @@ impl Engines {
     }
 }
 
-/// The engines that are allowed, for a sentence.
-fn listed(allowed: Option<&[String]>) -> String {
-    match allowed.unwrap_or_default() {
+/// The variable by which an engine finds plug-ins, as containerd has it, where the runtime's options let them be loaded.
+// Inline, for `start` is in a program without engines: called in another unit it would bring this one's into that.
+#[inline]
+pub fn plugins(options: &Options) -> Option<(&'static str, OsString)> {
+    const WASMEDGE: &str = "WASMEDGE_PLUGIN_PATH";
+    if options.wasmedge_plugins { Some((WASMEDGE, env::var_os(WASMEDGE)?)) } else { None }
+}
+
+fn may(name: &str, allowed: Option<&[String]>) -> bool {
+    allowed.is_none_or(|allowed| allowed.iter().any(|engine| engine == name))
+}
+
+/// The engines that are allowed, as a clause.
+fn only(allowed: Option<&[String]>) -> String {
+    let listed = match allowed.unwrap_or_default() {
         [] => "none".into(),
         some => format!("only {}", some.join(", ")),
-    }
+    };
+    format!("the runtime's option Engines allows {listed}")
 }

@@ -1,9 +1,10 @@
 //! Events to containerd: in order, each until it arrived, without anybody waiting for it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use containerd_shim_protos::api::{Empty, ForwardRequest};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use containerd_shim_protos::protobuf::{MessageDyn, MessageField};
 use containerd_shim_protos::shim::event::Envelope;
 use containerd_shim_protos::shim_async::{Client, EventsClient};
@@ -11,18 +12,17 @@ use containerd_shim_protos::topics;
 use tokio::sync::{mpsc, oneshot};
 use ttrpc::context::with_timeout;
 
-use crate::task::now;
+use crate::environment::EVENTS;
 
 /// How long one attempt may take before containerd counts as away.
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// How long to wait before the next attempt.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The environment variable in which containerd says where it takes events.
-pub const ADDRESS: &str = "TTRPC_ADDRESS";
 /// How long a daemon that has nothing else to do tries to deliver the rest.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The queue's end that takes events.
+#[derive(Clone)]
 pub struct Events {
     namespace: String,
     queue: mpsc::UnboundedSender<Item>,
@@ -37,7 +37,7 @@ impl Events {
     /// Starts the queue to the containerd that the environment names.
     pub fn to_containerd(namespace: String) -> Self {
         let (queue, items) = mpsc::unbounded_channel();
-        let address = std::env::var(ADDRESS).unwrap_or_default();
+        let address = std::env::var(EVENTS).unwrap_or_default();
         tokio::spawn(deliver(address, items));
         Self { namespace, queue }
     }
@@ -67,6 +67,16 @@ impl Events {
         {
             log::warn!("containerd does not take the last events");
         }
+    }
+}
+
+/// The time as protobuf writes it.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanos: since.subsec_nanos().cast_signed(),
+        ..Timestamp::default()
     }
 }
 

@@ -8,6 +8,8 @@ use container::channel;
 use engine::Bound;
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::payload::{BoundFd, WantedFd};
+
 /// What the daemon keeps of it.
 pub struct GuestMemory {
     bound: File,
@@ -41,14 +43,14 @@ impl GuestMemory {
     ///
     /// # Errors
     /// When too many files are open.
-    pub fn bound(&self) -> anyhow::Result<File> {
-        File::open(format!("/proc/self/fd/{}", self.bound.as_raw_fd()))
-            .context("cannot open the memory's bound again")
+    pub fn bound(&self) -> anyhow::Result<BoundFd<File>> {
+        let opened = File::open(format!("/proc/self/fd/{}", self.bound.as_raw_fd()));
+        opened.map(BoundFd).context("cannot open the memory's bound again")
     }
 
     /// Where a guest's process says it with [`say_wanted`].
-    pub fn wanted(&self) -> BorrowedFd<'_> {
-        self.wanted.as_fd()
+    pub fn wanted(&self) -> WantedFd<BorrowedFd<'_>> {
+        WantedFd(self.wanted.as_fd())
     }
 
     /// Whether a guest ended for want of memory since this was last asked.
@@ -58,9 +60,9 @@ impl GuestMemory {
 }
 
 /// Says that this guest ends for want of memory.
-pub fn say_wanted(wanted: &OwnedFd) {
+pub fn say_wanted(wanted: &WantedFd<OwnedFd>) {
     // Nobody is left to tell if it fails: the exit status still says that it trapped.
-    let _ = rustix::io::write(wanted, &1_u64.to_ne_bytes());
+    let _ = rustix::io::write(&wanted.0, &1_u64.to_ne_bytes());
 }
 
 /// What a container's memory limit, in bytes, leaves a guest's linear memories: less what the process
@@ -78,11 +80,11 @@ mod tests {
     #[test]
     fn want_is_told_once() {
         let memory = GuestMemory::new(Some(64 << 20)).unwrap();
-        assert_eq!(Bound::in_file(memory.bound().unwrap()).most(), 62 << 20);
+        assert_eq!(Bound::in_file(memory.bound().unwrap().0).most(), 62 << 20);
         assert!(!memory.was_wanted());
-        say_wanted(&memory.wanted().try_clone_to_owned().unwrap());
+        say_wanted(&WantedFd(memory.wanted().0.try_clone_to_owned().unwrap()));
         assert!(memory.was_wanted() && !memory.was_wanted());
         memory.limit(None).unwrap();
-        assert_eq!(Bound::in_file(memory.bound().unwrap()).most(), u64::MAX);
+        assert_eq!(Bound::in_file(memory.bound().unwrap().0).most(), u64::MAX);
     }
 }

@@ -36,12 +36,7 @@ pub fn print_version() -> anyhow::Result<()> {
 /// When one cannot run on this machine, or standard output is closed.
 pub fn print_engines() -> anyhow::Result<()> {
     let names = Engines::set_up()?.names();
-    writeln!(io::stdout(), "{}\n  Engines: {names}", build()).context("cannot print the engines")
-}
-
-/// The line that tells one build from another.
-pub fn build() -> String {
-    format!("  Build: {}", env!("LIGHTER_BUILD"))
+    writeln!(io::stdout(), "{}\n  Engines: {names}", companion::build()).context("cannot print the engines")
 }
 
 /// Prints a `RuntimeInfo` message. Options on standard input change nothing of it, so they are not read.

@@ -6,35 +6,48 @@
 //! daemon, with all engines in it. The daemon's nursery is a fork of the daemon, made before there is any
 //! thread; each guest is a fork of the nursery.
 //!
-//! Unsafe code lives in `nursery::births::guest` (it vouches for code that our own compiler made), in `daemon`
+//! Inside, a container goes one way:
+//!
+//! ```text
+//! serve ──► rpc ──► launch ──► watch ──► end
+//! the socket,       finds, compiles,     waits for ends,   takes down
+//! the runtime       gives birth          tells of them     what was made
+//! ```
+//!
+//! `rpc` has one file per request, and `daemon` what requests share. What launches, watches and takes down is given the
+//! nursery, and never the daemon. All of these know `task`, what there is of a container, and the `nursery`, which knows
+//! none of them: what crosses its socket is `payload`'s. No file imports one that imports it.
+//!
+//! Unsafe code lives in `nursery::births::guest` (it vouches for code that our own compiler made), in `serve`
 //! (it hands the listening socket to the ttrpc server) and in `awaited` (descriptors under tokio).
 
 mod apart;
 mod asker;
 mod awaited;
 mod bootstrap;
-mod code;
 mod companion;
-mod compiling;
-mod console;
 mod daemon;
 pub mod delete;
+mod end;
 mod engines;
+mod environment;
 mod events;
 mod guest_memory;
 pub mod info;
+mod launch;
+mod lock;
 mod log_fifo;
-mod logs;
 mod nursery;
-mod oom;
 pub mod options;
 pub mod payload;
 mod record;
 mod rpc;
+mod serve;
 mod socket;
 pub mod start;
 mod streams;
 mod task;
+mod watch;
 
 use std::ffi::CStr;
 use std::process::ExitCode;
@@ -57,7 +70,7 @@ pub fn daemon_main() -> ExitCode {
         rustix::thread::set_name(NAME).context("cannot name the process")?;
         match flags.action.as_str() {
             _ if flags.version => info::print_engines(),
-            "start" => daemon::run(flags),
+            "start" => serve::run(flags),
             "delete" => delete::thoroughly(flags),
             _ => bail!("containerd-shim-lighter-v1 runs this program"),
         }

@@ -11,6 +11,8 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use workload::{Options, Workload};
 
+use crate::payload::NoteFd;
+
 /// The file's name in the bundle.
 const FILE: &str = "lighter.json";
 
@@ -87,13 +89,13 @@ pub fn is_noted(bundle: &Path) -> bool {
 ///
 /// # Errors
 /// Names the file.
-pub fn hold(bundle: &Path) -> anyhow::Result<File> {
+pub fn hold(bundle: &Path) -> anyhow::Result<NoteFd<File>> {
     let path = bundle.join(FILE);
     let held = File::open(&path).and_then(|file| {
         flock(&file, FlockOperation::LockShared)?;
         Ok(file)
     });
-    held.with_context(|| format!("cannot hold {}", path.display()))
+    held.map(NoteFd).with_context(|| format!("cannot hold {}", path.display()))
 }
 
 /// Whether somebody holds it.
@@ -142,7 +144,7 @@ mod tests {
         let read = Record::read(bundle.path()).unwrap().unwrap();
         assert!(read.mounted && read.options.root.is_empty());
         let held = hold(bundle.path()).unwrap();
-        let further = held.try_clone().unwrap();
+        let further = held.0.try_clone().unwrap();
         drop(held);
         assert!(is_held(bundle.path()), "a copy of it counts");
         drop(further);

@@ -17,8 +17,9 @@ use serde::Deserialize;
 use workload::{Options, Pod};
 
 use crate::bootstrap::Bootstrap;
+use crate::environment::ASKER;
 use crate::socket::listen;
-use crate::{asker, companion, options};
+use crate::{companion, engines, options};
 
 /// Prints the address, version 2 style: a plain line, which every containerd since 1.6 takes.
 ///
@@ -89,8 +90,6 @@ fn take_place(options: &Options) -> anyhow::Result<()> {
     folders.admit(std::process::id().cast_signed())
 }
 
-/// The environment variable by which WasmEdge finds plug-ins.
-const PLUGINS: &str = "WASMEDGE_PLUGIN_PATH";
 /// Has the C library keep one heap for all threads, mallopt(3): 140 KiB less for each pod.
 const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
 
@@ -101,11 +100,9 @@ fn begin(listener: UnixListener, options: &Options, containerd: Option<Pid>) -> 
     ensure!(rustix::process::getppid() == containerd, "containerd has gone, so nobody would ask the daemon");
     let containerd = containerd.map_or(0, |containerd| containerd.as_raw_nonzero().get());
     companion::execute(|daemon| {
-        if let Some(path) = env::var_os(PLUGINS).filter(|_| options.wasmedge_plugins) {
-            daemon.env(PLUGINS, path);
-        }
+        daemon.envs(engines::plugins(options));
         daemon.env(ONE_HEAP.0, ONE_HEAP.1);
-        daemon.env(asker::VARIABLE, containerd.to_string());
+        daemon.env(ASKER, containerd.to_string());
         daemon.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(Stdio::null());
         daemon.spawn().map(drop)
     })

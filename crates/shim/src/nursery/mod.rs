@@ -1,6 +1,10 @@
 //! The nursery, seen from the daemon: requests go in, processes come out as the daemon's children.
 
 mod births;
+mod errands;
+mod gate;
+mod inheritance;
+mod line;
 mod serve;
 
 use std::collections::HashSet;
@@ -17,15 +21,15 @@ use container::birth::{self, Born};
 use container::channel::Channel;
 use container::process;
 use rustix::process::Pid;
-use serde::de::DeserializeOwned;
 use thiserror::Error;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, OnceCell};
+
+pub use gate::Gate;
+pub use line::Line;
 
 use crate::apart::apart;
 use crate::awaited;
-use crate::payload::{Reply, Report, Request};
+use crate::payload::{Birth, HostFd, LineFd, PidFd, Reply, Report, Request};
 
 /// The forked process that gives birth to every other. Dropping this ends it.
 pub struct Nursery {
@@ -38,9 +42,6 @@ pub struct Nursery {
     /// The children that somebody here waits for. Others are reaped as they are found.
     awaited: std::sync::Mutex<HashSet<i32>>,
 }
-
-/// A channel whose other end is in another process, awaited by this runtime.
-pub struct Line(AsyncFd<Channel>);
 
 /// The nursery's process before there is a runtime to await it with.
 pub struct Forked(Channel, Pid);
@@ -89,23 +90,22 @@ impl Nursery {
     ///
     /// # Errors
     /// A sentence from the nursery, or that it is gone.
-    pub async fn birth(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> anyhow::Result<(Born, Line)> {
+    pub async fn birth(&self, request: Request<BorrowedFd<'_>>) -> anyhow::Result<(Born, Line)> {
+        const GONE: &str = "the nursery is gone; the pod must be restarted";
         let (ours, theirs) = Channel::pair().context("cannot make a channel")?;
-        let host = request.is_of_host().then(|| self.host.as_fd());
-        let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(host).chain(fds.iter().copied()).collect();
+        let host = request.is_of_host().then(|| HostFd(self.host.as_fd()));
+        let birth = Birth { line: LineFd(theirs.as_fd()), host, request };
         let nursery = self.line.lock().await;
         self.greeted(&nursery).await?;
-        nursery.0.get_ref().send(request, &fds).context("the nursery is gone; the pod must be restarted")?;
-        let (reply, mut fds) =
-            nursery.receive().await.context("the nursery is gone; the pod must be restarted")?;
-        match (reply, fds.pop()) {
-            (Reply::Born(pid), Some(pidfd)) => {
+        nursery.send(birth).context(GONE)?;
+        match nursery.receive::<Reply>().await.context(GONE)?? {
+            Reply::Born(pid, PidFd(pidfd)) => {
                 // Before the lock is let go: see `errand`.
                 self.await_end_of(pid);
                 Ok((Born { pid, pidfd }, Line::new(ours)?))
             }
-            (Reply::Failed(sentence), _) => bail!(sentence),
-            (reply, _) => bail!("the nursery said {reply:?}, and no descriptor came with it"),
+            Reply::Failed(sentence) => bail!(sentence),
+            Reply::Ready(_) => bail!("the nursery says that it is ready, out of turn"),
         }
     }
 
@@ -130,26 +130,21 @@ impl Nursery {
 
     /// What the nursery said first, which is waited for.
     async fn greeted(&self, nursery: &Line) -> anyhow::Result<String> {
-        let said = async || match nursery.receive().await {
-            Ok((Reply::Ready(fingerprint), _)) => Ok(fingerprint),
-            Ok((Reply::Failed(sentence), _)) => Err(sentence),
-            Ok((other, _)) => Err(format!("the nursery began with {other:?}")),
+        let said = async || match nursery.receive::<Reply>().await {
+            Ok(Ok(Reply::Ready(fingerprint))) => Ok(fingerprint),
+            Ok(Ok(Reply::Failed(sentence))) => Err(sentence),
+            Ok(other) => Err(format!("the nursery began with {other:?}")),
             Err(error) => Err(format!("the nursery is gone; the pod must be restarted: {error}")),
         };
         self.greeting.get_or_init(said).await.clone().map_err(Error::msg)
     }
 
-    /// Has a short-lived process do one thing, and returns what it reports, with the descriptor it
-    /// attached to that.
+    /// Has a short-lived process do one thing, and returns what it reports.
     ///
     /// # Errors
     /// The process's own sentence, or how it ended without one.
-    pub async fn errand(
-        &self,
-        request: &Request,
-        fds: &[BorrowedFd<'_>],
-    ) -> anyhow::Result<(Report, Option<OwnedFd>)> {
-        self.errand_until(pending(), request, fds).await
+    pub async fn errand(&self, request: Request<BorrowedFd<'_>>) -> anyhow::Result<Report<OwnedFd>> {
+        self.errand_until(pending(), request).await
     }
 
     /// The same, given up when `late` is there.
@@ -159,10 +154,9 @@ impl Nursery {
     pub async fn errand_until(
         &self,
         late: impl Future<Output = Error>,
-        request: &Request,
-        fds: &[BorrowedFd<'_>],
-    ) -> anyhow::Result<(Report, Option<OwnedFd>)> {
-        let (born, line) = self.birth(request, fds).await?;
+        request: Request<BorrowedFd<'_>>,
+    ) -> anyhow::Result<Report<OwnedFd>> {
+        let (born, line) = self.birth(request).await?;
         // Its own end counts too: a container it made may hold the line open after it was killed.
         let (report, status) = tokio::select! {
             biased;
@@ -174,17 +168,14 @@ impl Nursery {
             }
         };
         let status = status.context("cannot wait for a child")?;
-        if let Ok(Some((Report::Created(pid), _))) = &report {
+        if let Ok(Some(Report::Created(pid, _))) = &report {
             self.await_end_of(*pid);
         }
         // While somebody is being born, a child may have ended already that nobody here knows to await.
         if self.line.try_lock().is_ok() {
             process::reap_strangers(|pid| self.awaited().contains(&pid));
         }
-        match report? {
-            Some((report, mut attached)) => Ok((report, attached.pop())),
-            None => Err(Silent { status }.into()),
-        }
+        report?.ok_or_else(|| Silent { status }.into())
     }
 }
 
@@ -207,6 +198,35 @@ impl Nursery {
         }
     }
 
+    /// Lets the midwife go and returns whom it gave birth to.
+    ///
+    /// # Errors
+    /// Why it gave birth to nobody.
+    pub async fn delivered(&self, midwife: Born, line: &Line) -> anyhow::Result<Born> {
+        let report = line.report().await;
+        self.ended(&midwife).await.context("cannot wait for a child")?;
+        match report? {
+            Some(Report::Delivered(pid, PidFd(pidfd))) => {
+                self.await_end_of(pid);
+                Ok(Born { pid, pidfd })
+            }
+            other => bail!("the process that enters the pod's namespaces said {other:?}"),
+        }
+    }
+
+    /// Ends and reaps a process whose making failed; passes the failure on.
+    ///
+    /// # Errors
+    /// That of `made`.
+    pub async fn or_end<T>(&self, born: &Born, made: anyhow::Result<T>) -> anyhow::Result<T> {
+        if made.is_err() {
+            // It may have ended by itself: then only the reaping is left.
+            let _ = process::signal(&born.pidfd, libc::SIGKILL);
+            let _ = self.ended(born).await;
+        }
+        made
+    }
+
     /// Notes that somebody here will wait for the child `pid`.
     pub fn await_end_of(&self, pid: i32) {
         self.awaited().insert(pid);
@@ -214,50 +234,5 @@ impl Nursery {
 
     fn awaited(&self) -> std::sync::MutexGuard<'_, HashSet<i32>> {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Line {
-    fn new(channel: Channel) -> io::Result<Self> {
-        channel.set_nonblocking()?;
-        Ok(Self(awaited::readable(channel)?))
-    }
-
-    /// Sends one message with descriptors. It fits the socket's buffer: nothing waits.
-    ///
-    /// # Errors
-    /// When the other end is gone.
-    pub fn send(&self, message: &impl serde::Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-        self.0.get_ref().send(message, fds)
-    }
-
-    /// The next report; `None` when the process ended without one.
-    ///
-    /// # Errors
-    /// The sentence of a [`Report::Failed`].
-    pub async fn report(&self) -> anyhow::Result<Option<(Report, Vec<OwnedFd>)>> {
-        match self.receive().await {
-            Ok((Report::Failed(sentence), _)) => bail!(sentence),
-            Ok(report) => Ok(Some(report)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error).context("cannot hear from a child"),
-        }
-    }
-
-    /// The report that is there already, if any.
-    ///
-    /// # Errors
-    /// See [`Line::report`].
-    fn reported(&self) -> anyhow::Result<Option<(Report, Vec<OwnedFd>)>> {
-        match self.0.get_ref().receive() {
-            Ok(Some((Report::Failed(sentence), _))) => bail!(sentence),
-            Ok(report) => Ok(report),
-            Err(_) => Ok(None),
-        }
-    }
-
-    async fn receive<T: DeserializeOwned>(&self) -> io::Result<(T, Vec<OwnedFd>)> {
-        let received = self.0.async_io(Interest::READABLE, Channel::receive).await?;
-        received.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }

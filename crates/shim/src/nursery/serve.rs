@@ -1,30 +1,22 @@
 //! The nursery's own loop: single-threaded, idle, its memory shared with every process it bears.
 
-use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use container::bare;
 use container::birth::{self, Born};
-use container::cgroup::Way;
 use container::channel::Channel;
 use container::compiler;
 use container::seccomp::Filter;
 use container::title::Layout;
 
 use super::births;
+use super::inheritance::Inheritance;
 use crate::engines::Engines;
-use crate::payload::{Reply, Request};
+use crate::payload::{Birth, PidFd, Reply, Request, received, send};
 use crate::socket;
-
-/// What every process born here inherits, set up before the first request.
-pub struct Inheritance {
-    pub engines: Engines,
-    pub filter: Filter,
-    pub layout: Option<Layout>,
-}
 
 /// Serves requests until the daemon is gone; in each process born, lives that process's life.
 pub fn serve(daemon: Channel, socket: &Path) -> ! {
@@ -34,27 +26,18 @@ pub fn serve(daemon: Channel, socket: &Path) -> ! {
         Ok(inheritance) => inheritance,
         Err(error) => refuse_all(&daemon, socket, &format!("{error:#}")),
     };
-    answer(&daemon, &Reply::Ready(inheritance.engines.fingerprint()), None);
-    let (request, line, fds) = loop {
-        let (request, fds) = next(&daemon, socket);
-        let mut fds = VecDeque::from(fds);
-        let Some(line) = fds.pop_front().map(Channel::from) else {
-            answer(
-                &daemon,
-                &Reply::Failed("a request lost its descriptors; are too many files open?".into()),
-                None,
-            );
-            continue;
-        };
-        match bear(&request, &fds) {
-            Ok(None) => break (request, line, fds),
-            Ok(Some(born)) => answer(&daemon, &Reply::Born(born.pid), Some(born.pidfd)),
-            Err(error) => answer(&daemon, &Reply::Failed(format!("{error:#}")), None),
+    answer(&daemon, Reply::Ready(inheritance.engines.fingerprint()));
+    let birth = loop {
+        let asked = next(&daemon, socket).and_then(|birth| Ok((bear(&birth.request)?, birth)));
+        match asked {
+            Ok((None, birth)) => break birth,
+            Ok((Some(Born { pid, pidfd }), _)) => answer(&daemon, Reply::Born(pid, PidFd(pidfd.as_fd()))),
+            Err(error) => answer(&daemon, Reply::Failed(format!("{error:#}"))),
         }
     };
     // The daemon must see the nursery's end when the nursery ends, not when the last guest does.
     drop(daemon);
-    births::live(&request, line, fds, &inheritance)
+    births::live(birth, &inheritance)
 }
 
 fn set_up(socket: &Path) -> anyhow::Result<Inheritance> {
@@ -67,29 +50,28 @@ fn set_up(socket: &Path) -> anyhow::Result<Inheritance> {
 
 /// Without engines there is nothing to bear; the daemon is told why, and asks for nothing.
 fn refuse_all(daemon: &Channel, socket: &Path, sentence: &str) -> ! {
-    answer(daemon, &Reply::Failed(sentence.to_owned()), None);
+    answer(daemon, Reply::Failed(sentence.to_owned()));
     loop {
         let _ = next(daemon, socket);
     }
 }
 
 /// Boxes are born into namespaces, a guest's and the compiler's; the others do their work in the host's.
-fn bear(request: &Request, fds: &VecDeque<OwnedFd>) -> anyhow::Result<Option<Born>> {
+fn bear(request: &Request<OwnedFd>) -> anyhow::Result<Option<Born>> {
     let (flags, cgroup) = match request {
-        Request::Wasm { namespaces, cgroup } if !namespaces.need_midwife() => {
-            (namespaces.new, fds.front().filter(|_| *cgroup == Way::Birth))
+        Request::Wasm(guest) if !guest.namespaces.need_midwife() => {
+            (guest.namespaces.new, guest.cgroup.birth())
         }
-        Request::Prepare { cgroup, .. } => {
-            (compiler::NAMESPACES, fds.front().filter(|_| *cgroup == Way::Birth))
-        }
+        Request::Prepare(prepare) => (compiler::NAMESPACES, prepare.cgroup.birth()),
         _ => (0, None),
     };
-    birth::sibling(flags, cgroup.map(AsFd::as_fd)).context("cannot make a process")
+    birth::sibling(flags, cgroup).context("cannot make a process")
 }
 
-fn next(daemon: &Channel, socket: &Path) -> (Request, Vec<OwnedFd>) {
-    match daemon.receive() {
-        Ok(Some(message)) => message,
+/// The next request, unless a descriptor of it is missing.
+fn next(daemon: &Channel, socket: &Path) -> anyhow::Result<Birth<OwnedFd>> {
+    match daemon.receive::<Birth>() {
+        Ok(Some((birth, fds))) => received(birth, fds),
         // The daemon is gone, or speaks what this build does not: it is not ours any more.
         Ok(None) | Err(_) => {
             remove_socket_of_the_dead(socket);
@@ -113,8 +95,7 @@ fn remove_socket_of_the_dead(socket: &Path) {
     }
 }
 
-fn answer(daemon: &Channel, reply: &Reply, pidfd: Option<OwnedFd>) {
-    let fds: Vec<_> = pidfd.iter().map(AsFd::as_fd).collect();
+fn answer(daemon: &Channel, reply: Reply<BorrowedFd<'_>>) {
     // A daemon that is gone is noticed when the next request is awaited.
-    let _ = daemon.send(reply, &fds);
+    let _ = send(daemon, reply);
 }

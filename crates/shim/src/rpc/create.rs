@@ -1,38 +1,23 @@
 //! Create: from a bundle to a process at its gate, or one sentence and nothing left behind.
 
-use std::borrow::Cow;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context, bail};
-use container::birth::Born;
-use container::cgroup::{self, Cgroup};
-use container::channel;
-use container::entrypoint::Found;
-use container::layers::Layers;
-use container::process::{self, Identity};
-use container::rootfs::{self, Snapshot};
+use anyhow::bail;
 use container::stdio::Paths;
-use containerd_shim_protos::api::{CreateTaskRequest, CreateTaskResponse, Mount};
+use containerd_shim_protos::api::{CreateTaskRequest, CreateTaskResponse};
 use containerd_shim_protos::events::task::{TaskCreate, TaskIO};
 use containerd_shim_protos::protobuf::MessageField;
 use ttrpc::{Code, Result};
-use workload::{Role, Workload};
+use workload::Workload;
 
-use super::bear::or_end;
-use super::exit::watch;
-use super::make_wasm::make_wasm;
-use super::{StatusOf, delete, status};
-use crate::apart::beside;
-use crate::code;
+use super::status::{StatusOf, status};
 use crate::daemon::Daemon;
-use crate::options;
-use crate::payload::{Report, Request};
-use crate::record::{self, Record, SNAPSHOT, read_workload};
-use crate::streams::{self, Streams};
-use crate::task::{Kind, Process, Task};
+use crate::end::take_down;
+use crate::record::{Record, read_workload};
+use crate::task::Task;
+use crate::{launch, options};
 
 /// Makes the container and announces it.
 pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<CreateTaskResponse> {
@@ -50,11 +35,11 @@ pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<C
     };
     let pid = task.first.pid();
     daemon.events.publish(&announcement(&request, pid));
-    tokio::spawn(watch(Arc::clone(&daemon), Arc::clone(&task), Arc::clone(&task.first)));
+    daemon.watch(&task, &task.first);
     Ok(CreateTaskResponse { pid, ..CreateTaskResponse::default() })
 }
 
-async fn make_or_undo(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyhow::Result<Arc<Task>> {
+async fn make_or_undo(daemon: &Daemon, request: &CreateTaskRequest) -> anyhow::Result<Arc<Task>> {
     if !request.checkpoint.is_empty() {
         bail!("cannot restore a checkpoint: this shim makes none");
     }
@@ -68,116 +53,24 @@ async fn make_or_undo(daemon: &Arc<Daemon>, request: &CreateTaskRequest) -> anyh
 }
 
 async fn make_and_fill(
-    daemon: &Arc<Daemon>,
+    daemon: &Daemon,
     request: &CreateTaskRequest,
     workload: &Workload,
     record: &mut Record,
 ) -> anyhow::Result<Arc<Task>> {
-    let task = Arc::new(make(daemon, request, workload, record).await?);
-    let filled = daemon.tasks.fill(&task);
-    match task.first.born() {
-        Some(born) => or_end(daemon, born, filled).await?,
-        None => filled?,
-    }
-    Ok(task)
-}
-
-async fn make(
-    daemon: &Arc<Daemon>,
-    request: &CreateTaskRequest,
-    workload: &Workload,
-    record: &mut Record,
-) -> anyhow::Result<Task> {
-    let bundle = &workload.bundle;
-    // Each note is written before what it tells of, so that `delete` finds it whenever the daemon goes.
-    record.mounted = !request.rootfs.is_empty();
-    record.write(bundle)?;
-    let target = bundle.join(SNAPSHOT);
-    let mut layers = Layers::none_at(&target);
-    for Mount { type_: kind, source, options, .. } in &request.rootfs {
-        let snapshot = Snapshot { kind, source, options };
-        layers = layers.and_of(&snapshot);
-        rootfs::mount_snapshot(snapshot, &target)?;
-    }
-    rootfs::check_mount_sources(workload)?;
     let paths = Paths {
         stdin: request.stdin.clone(),
         stdout: request.stdout.clone(),
         stderr: request.stderr.clone(),
     };
-    let (workload, wasm) = match workload.role() {
-        Role::Sandbox => (Cow::Borrowed(workload), None),
-        Role::Application => entrypoint(daemon, workload).await?,
-    };
-    let workload = workload.as_ref();
-    if wasm.is_none() && workload.role() == Role::Application && !workload.allows_programs() {
-        bail!(
-            "cannot run {:?}: it is a Linux program, and the runtime's option LinuxPrograms denies those: \
-             here only Wasm runs",
-            workload.entrypoint.path
-        );
+    let (launcher, tasks) = (daemon.launcher(), &daemon.tasks);
+    let task = Arc::new(launch::container(launcher, tasks, workload, &request.rootfs, paths, record).await?);
+    let filled = tasks.fill(&task);
+    match task.first.born() {
+        Some(born) => daemon.nursery.or_end(born, filled).await?,
+        None => filled?,
     }
-    record.native = wasm.is_none();
-    let (kind, born, streams) = match wasm {
-        Some(found) => make_wasm(daemon, workload, found, layers, &paths, record).await?,
-        None => make_native(daemon, workload, &paths, record).await?,
-    };
-    let cgroup = or_end(daemon, &born, cgroup::folders_of(workload, born.pid)).await?;
-    let first = Process::asked(String::new(), workload.clone(), paths);
-    first.is_born(born, streams);
-    Ok(Task::new(record.clone(), kind, cgroup, first))
-}
-
-/// What is to run, and its file where that is Wasm. A guest takes the place of the init that stands before it.
-async fn entrypoint<'a>(
-    daemon: &Daemon,
-    workload: &'a Workload,
-) -> anyhow::Result<(Cow<'a, Workload>, Option<Found>)> {
-    let given_up = || daemon.tasks.given_up(&workload.id);
-    if let Some(behind) = workload.behind_init()
-        // Of what is not there the init tells, as it does elsewhere.
-        && let Ok(found) = code::entrypoint(&behind, given_up()).await
-        && found.format.is_wasm()
-    {
-        return Ok((Cow::Owned(behind), Some(found)));
-    }
-    let found = code::entrypoint(workload, given_up()).await?;
-    Ok((Cow::Borrowed(workload), Some(found).filter(|found| found.format.is_wasm())))
-}
-
-async fn make_native(
-    daemon: &Arc<Daemon>,
-    workload: &Workload,
-    paths: &Paths,
-    record: &mut Record,
-) -> anyhow::Result<(Kind, Born, Streams)> {
-    // What comes last takes longest.
-    if let Err(error) = beside(cgroup::warm_up) {
-        log::debug!("cannot make a thread: {error}");
-    }
-    let opened = streams::open_ends(daemon, workload, paths).await?;
-    Cgroup::of(workload)?.check_free()?;
-    record.entered = true;
-    record.write(&workload.bundle)?;
-    // Should this daemon be killed, its `delete` waits until nobody is making anything any more.
-    let making = record::hold(&workload.bundle)?;
-    let payload = channel::sealed_json("workload", workload)?;
-    let [stdin, stdout, stderr] = opened.ends();
-    let fds = [payload.as_fd(), stdin, stdout, stderr, making.as_fd()];
-    let (report, terminal) = daemon.nursery.errand(&Request::NativeCreate, &fds).await?;
-    let Report::Created(pid) = report else {
-        bail!("the process that makes native containers said {report:?}")
-    };
-    // It is our child, so its id is its own until we reap it.
-    let born = Born { pid, pidfd: process::open(pid).context("the container's process ended at once")? };
-    record.process = Identity::of(born.pid).ok();
-    or_end(daemon, &born, record.write(&workload.bundle)).await?;
-    let streams = match terminal {
-        Some(terminal) => opened.with_terminal(workload, terminal),
-        None => Ok(opened.streams),
-    };
-    let streams = or_end(daemon, &born, streams).await?;
-    Ok((Kind::Native, born, streams))
+    Ok(task)
 }
 
 /// Takes back whatever a failed Create had done. By what is known here: when containerd stopped waiting for
@@ -185,10 +78,7 @@ async fn make_native(
 /// remove by then. What cannot be taken back is logged: the sentence that the user needs is the one that
 /// made Create fail.
 async fn undo(daemon: &Daemon, workload: &Workload, record: &Record) {
-    if let Some(process) = record.process {
-        process.kill();
-    }
-    if let Err(error) = delete::remove(daemon, workload, record).await {
+    if let Err(error) = take_down(&daemon.nursery, workload, record).await {
         log::warn!("container {}: after a failed Create: {error:#}", workload.id);
     }
 }

@@ -1,24 +1,18 @@
 //! Delete: takes away what Create made.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use container::cgroup::Cgroup;
-use container::hooks::Moment;
-use container::{channel, process, rootfs};
+use container::process;
 use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::events::task::TaskDelete;
 use containerd_shim_protos::protobuf::MessageField;
 use ttrpc::{Code, Result};
-use workload::Workload;
 
-use super::hooks::run_hooks;
-use super::{StatusOf, status};
-use crate::apart::apart;
+use super::status::{StatusOf, status};
 use crate::daemon::Daemon;
-use crate::payload::Request;
-use crate::record::{self, Record, SNAPSHOT};
-use crate::task::{Ended, Event, Process, State, Task, now};
+use crate::end::take_down;
+use crate::events::now;
+use crate::task::{Ended, Event, Process, State, Task};
 
 /// Removes a task that has ended, or that never ran.
 pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteResponse> {
@@ -30,7 +24,7 @@ pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteRespon
     }
     let response = take_away(first).await?;
     let workload = task.workload();
-    let removed = remove(&daemon, workload, &task.record).await;
+    let removed = take_down(&daemon.nursery, workload, &task.record).await;
     // The task is gone for containerd whatever is left of it: a Delete that fails would be asked for
     // again and find a state that refuses it.
     daemon.tasks.free(&workload.id);
@@ -71,34 +65,4 @@ async fn take_away(process: &Process) -> Result<DeleteResponse> {
         exited_at: MessageField::some(ended.at),
         ..DeleteResponse::default()
     })
-}
-
-/// Removes the cgroup, the mounts and libcontainer's state, and runs the `poststop` hooks. Every step
-/// is tried, the hooks last; the first failure is told.
-pub async fn remove(daemon: &Daemon, workload: &Workload, record: &Record) -> anyhow::Result<()> {
-    let container = match record {
-        Record { entered: false, .. } => Ok(()),
-        Record { native: true, .. } => delete_native(daemon, workload).await,
-        Record { .. } => match Cgroup::of(workload) {
-            Ok(cgroup) => apart(move || cgroup.remove()).await,
-            Err(error) => Err(error),
-        },
-    };
-    let unmounted =
-        if record.mounted { rootfs::unmount_all(&workload.bundle.join(SNAPSHOT)) } else { Ok(()) };
-    // Where the note is gone, a `delete` of containerd's was here before, and ran them.
-    let stopped = if record.entered && !record.native && record::is_noted(&workload.bundle) {
-        let pid = record.process.map_or(0, |process| process.pid);
-        run_hooks(daemon, workload, Moment::Stopped, pid).await
-    } else {
-        Ok(())
-    };
-    // Also after a failure: what could not be removed now is told now, and hooks run once.
-    let forgotten = record::forget(&workload.bundle);
-    container.and(unmounted).and(stopped).and(forgotten)
-}
-
-async fn delete_native(daemon: &Daemon, workload: &Workload) -> anyhow::Result<()> {
-    let payload = channel::sealed_json("workload", workload)?;
-    daemon.nursery.errand(&Request::NativeDelete, &[payload.as_fd()]).await.map(drop)
 }

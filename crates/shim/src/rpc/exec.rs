@@ -1,32 +1,18 @@
 //! Exec: one more process in a container, asked for here and begun by its Start.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
-use container::birth::Born;
-use container::cgroup::{Entry, Folders, Way};
-use container::channel;
-use container::inside::Inside;
-use container::namespaces::Namespaces;
+use anyhow::Context;
 use container::stdio::Paths;
 use containerd_shim_protos::api::{Empty, ExecProcessRequest, StartResponse};
 use containerd_shim_protos::events::task::{TaskExecAdded, TaskExecStarted};
-use tokio::time::timeout;
 use ttrpc::{Code, Result};
 use workload::Workload;
 
-use super::bear::{self, at_gate, delivered, expect, or_end, set_oom_score};
-use super::exit::watch;
-use super::{StatusOf, status};
-use crate::code::{self, Fresh};
+use super::status::{StatusOf, status};
 use crate::daemon::Daemon;
-use crate::guest_memory::GuestMemory;
-use crate::nursery::Line;
-use crate::payload::{Order, Payload, Report, Request};
-use crate::streams::{self, Opened, Streams};
-use crate::task::{Event, Kind, Process, Task};
+use crate::launch::exec;
+use crate::task::{Event, Process, Task};
 
 /// Notes what is to be run, under a name of its own.
 pub fn add(daemon: &Daemon, task: &Task, request: ExecProcessRequest) -> Result<Empty> {
@@ -59,11 +45,12 @@ fn read(container: &Workload, request: &ExecProcessRequest) -> anyhow::Result<Wo
 pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) -> Result<StartResponse> {
     let _turn = process.turn.write().await;
     process.check(Event::Start).map_err(StatusOf::from)?;
-    let what = what_to_run(&daemon, &task, &process.workload).await.map_err(StatusOf::from)?;
+    let what = exec::prepare(&daemon.nursery, &task, &process.workload).await.map_err(StatusOf::from)?;
     // From here on the container must not be paused, and its end is told after this process's.
     let _containers_turn = task.first.turn.read().await;
     task.first.check(Event::Exec).map_err(StatusOf::from)?;
-    let (born, streams) = run(&daemon, &task, &process, what).await.map_err(StatusOf::from)?;
+    let (born, streams) =
+        exec::run(daemon.launcher(), &task, &process, what).await.map_err(StatusOf::from)?;
     process.is_born(born, streams);
     process.advance(Event::Start).map_err(StatusOf::from)?;
     daemon.events.publish(&TaskExecStarted {
@@ -72,145 +59,6 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) 
         pid: process.pid(),
         ..TaskExecStarted::default()
     });
-    tokio::spawn(watch(Arc::clone(&daemon), Arc::clone(&task), Arc::clone(&process)));
+    daemon.watch(&task, &process);
     Ok(StartResponse { pid: process.pid(), ..StartResponse::default() })
-}
-
-/// What a process of a container runs.
-enum What<'a> {
-    Guest(code::Code, Option<Fresh>, &'a GuestMemory),
-    Program,
-}
-
-/// In a Wasm container a guest, and a Linux program only where its owner allowed that.
-async fn what_to_run<'a>(daemon: &Daemon, task: &'a Task, workload: &Workload) -> anyhow::Result<What<'a>> {
-    let Kind::Wasm { memory, layers, .. } = &task.kind else {
-        return programs(workload).map(|()| What::Program);
-    };
-    // With its container an exec is over.
-    let ended = || async { drop(task.first.wait().await) };
-    let found = code::entrypoint(workload, ended()).await?;
-    if found.format.is_wasm() {
-        let (code, fresh) = code::of(daemon, workload, found, layers, ended()).await?;
-        return Ok(What::Guest(code, fresh, memory));
-    }
-    programs(workload)?;
-    if workload.allows_native_exec() {
-        return Ok(What::Program);
-    }
-    bail!(
-        "cannot execute {:?}: it is a Linux program; this is a Wasm container, whose execs are Wasm files. \
-         Name one of those, or allow Linux programs by the container's annotation \
-         lighter.wasm/allow-native-exec=true",
-        workload.entrypoint.path
-    )
-}
-
-/// Refuses a Linux program where the runtime's options deny them all, whatever the container's annotations allow.
-fn programs(workload: &Workload) -> anyhow::Result<()> {
-    ensure!(
-        workload.allows_programs(),
-        "cannot execute {:?}: it is a Linux program, and the runtime's option LinuxPrograms denies those",
-        workload.entrypoint.path
-    );
-    Ok(())
-}
-
-async fn run(
-    daemon: &Arc<Daemon>,
-    task: &Task,
-    process: &Process,
-    what: What<'_>,
-) -> anyhow::Result<(Born, Streams)> {
-    let (workload, paths) = (&process.workload, &process.paths);
-    let first = task.first.born().context("the container has no process")?;
-    let Entry { way, fds: entry } = task.cgroup.entry()?;
-    let program = matches!(what, What::Program);
-    let request = Request::Exec { pid: first.pid, cgroup: way, program };
-    match what {
-        What::Guest(code, fresh, memory) => {
-            let opened = streams::open(daemon, workload, paths).await?;
-            let [stdin, stdout, stderr] = opened.ends();
-            let before = [first.pidfd.as_fd(), stdin, stdout, stderr];
-            let (born, line) =
-                bear::guest(daemon, &request, workload, code, memory, (&entry, &before)).await?;
-            let born = entered(daemon, task, workload, way, born, &line).await?;
-            let gone = soon(async { at_gate(workload, line).await?.open().await });
-            or_end(daemon, &born, gone.await).await?;
-            if let Some(fresh) = fresh {
-                fresh.keep();
-            }
-            Ok((born, opened.streams))
-        }
-        What::Program => {
-            let opened = streams::open_ends(daemon, workload, paths).await?;
-            let payload = Payload { workload: workload.clone(), guest: None };
-            let payload = channel::sealed_json("workload", &payload)?;
-            let [stdin, stdout, stderr] = opened.ends();
-            let fixed = [payload.as_fd(), first.pidfd.as_fd(), stdin, stdout, stderr];
-            let fds: Vec<_> = entry.iter().map(AsFd::as_fd).chain(fixed).collect();
-            let (born, line) = daemon.nursery.birth(&request, &fds).await?;
-            let born = entered(daemon, task, workload, way, born, &line).await?;
-            let streams = or_end(daemon, &born, soon(begun(workload, opened, &line)).await).await?;
-            Ok((born, streams))
-        }
-    }
-}
-
-/// Lets a process into the container: into its namespaces by way of a midwife where there must be one,
-/// into its cgroup, then on.
-async fn entered(
-    daemon: &Daemon,
-    task: &Task,
-    workload: &Workload,
-    cgroup: Way,
-    born: Born,
-    line: &Line,
-) -> anyhow::Result<Born> {
-    let namespaces = Namespaces::of(&workload.spec);
-    let born = if Inside::needs_midwife(&namespaces) { delivered(daemon, born, line).await? } else { born };
-    let admitted = soon(async {
-        expect(line, |report| matches!(report, Report::Joined)).await?;
-        if cgroup == Way::Outside {
-            admit(task, born.pid)?;
-        }
-        set_oom_score(workload, born.pid);
-        line.send(&Order::Enter, &[]).context("the exec's process is gone")
-    });
-    let admitted = admitted.await;
-    or_end(daemon, &born, admitted).await?;
-    Ok(born)
-}
-
-/// Into the cgroup that the container was given; where that one holds only others, as on v2 in a container
-/// that makes cgroups of its own, into that of its first process.
-fn admit(task: &Task, pid: i32) -> anyhow::Result<()> {
-    task.cgroup.admit(pid).or_else(|refused| match task.first.born() {
-        Some(first) => Folders::of(first.pid)?.admit(pid),
-        None => Err(refused),
-    })
-}
-
-/// Whoever is in the container already may stop a process that comes in; the container's own end must not
-/// wait for it.
-async fn soon<T>(step: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    const SOON: Duration = Duration::from_secs(20);
-    let late = |_| Err(anyhow!("the exec's process does not answer; was it stopped in the container?"));
-    timeout(SOON, step).await.unwrap_or_else(late)
-}
-
-/// Waits until the program has begun: its end of the line closes by that.
-async fn begun(workload: &Workload, opened: Opened, line: &Line) -> anyhow::Result<Streams> {
-    let streams = match line.report().await? {
-        None => return Ok(opened.streams),
-        Some((Report::Terminal, mut fds)) => {
-            let terminal = fds.pop().context("the exec's process sent no terminal")?;
-            opened.with_terminal(workload, terminal)?
-        }
-        Some((other, _)) => bail!("the exec's process said {other:?} out of turn"),
-    };
-    match line.report().await? {
-        None => Ok(streams),
-        Some((other, _)) => bail!("the exec's process said {other:?} out of turn"),
-    }
 }

@@ -1,14 +1,17 @@
 //! Kill: a signal to the container's first process, or to all of them.
 
+use std::sync::Arc;
+
 use container::process;
 use containerd_shim_protos::api::Empty;
 use ttrpc::{Code, Result};
 
-use super::{StatusOf, status};
+use super::status::{StatusOf, status};
+use crate::apart::apart;
 use crate::task::{Event, Process, Refusal, State, Task};
 
 /// Sends `signal` to one process; with `all` to every process of the container's cgroup.
-pub fn kill(task: &Task, process: &Process, signal: u32, all: bool) -> Result<Empty> {
+pub async fn kill(task: Arc<Task>, process: Arc<Process>, signal: u32, all: bool) -> Result<Empty> {
     process.check(Event::Kill).map_err(StatusOf::from)?;
     let Some(born) = process.born() else {
         return Err(status(Code::FAILED_PRECONDITION, format!("process {:?} was not started", process.id())));
@@ -26,15 +29,20 @@ pub fn kill(task: &Task, process: &Process, signal: u32, all: bool) -> Result<Em
             ));
         }
     }
-    if all && process.is_first() {
-        for pid in task.cgroup.pids().into_iter().filter(|pid| *pid != born.pid) {
-            // One that ended since has nothing to be told.
-            let _ = process::open(pid).and_then(|pidfd| process::signal(pidfd, number));
-        }
-    }
-    if number == libc::SIGKILL && process.is_first() && process.state() == State::Paused {
-        // On v1 what is frozen does not even die. It is over: nobody sees the others go on for a moment.
-        task.cgroup.freeze(false).map_err(StatusOf::from)?;
+    // On v1 what is frozen does not even die. It is over: nobody sees the others go on for a moment.
+    let thaw = number == libc::SIGKILL && process.is_first() && process.state() == State::Paused;
+    let others = all && process.is_first();
+    if others || thaw {
+        let (cgroup, first) = (task.cgroup.clone(), born.pid);
+        let done = apart(move || {
+            let pids = if others { cgroup.pids() } else { Vec::new() };
+            for pid in pids.into_iter().filter(|pid| *pid != first) {
+                // One that ended since has nothing to be told.
+                let _ = process::open(pid).and_then(|pidfd| process::signal(pidfd, number));
+            }
+            if thaw { cgroup.freeze(false) } else { Ok(()) }
+        });
+        done.await.map_err(StatusOf::from)?;
     }
     Ok(Empty::new())
 }

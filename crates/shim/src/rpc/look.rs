@@ -8,7 +8,8 @@ use containerd_shim_protos::protobuf::{Message, MessageField};
 use containerd_shim_protos::shim::oci::ProcessDetails;
 use ttrpc::{Code, Result};
 
-use super::{StatusOf, status};
+use super::status::{StatusOf, status};
+use crate::apart::apart;
 use crate::task::{Process, State, Task};
 
 /// Everything containerd shows of a process.
@@ -54,8 +55,9 @@ pub async fn wait(process: &Process) -> Result<WaitResponse> {
 
 /// Every process of the container, by which exec it is. containerd takes an empty answer for a shim that
 /// leaked.
-pub fn pids(task: &Task) -> Result<PidsResponse> {
-    let mut pids = task.cgroup.pids();
+pub async fn pids(task: &Task) -> Result<PidsResponse> {
+    let cgroup = task.cgroup.clone();
+    let mut pids = apart(move || Ok(cgroup.pids())).await.map_err(StatusOf::from)?;
     if pids.is_empty() {
         pids.extend(task.first.born().map(|born| born.pid));
     }

@@ -1,17 +1,14 @@
 //! containerd's Task API: one file per request that does something; here only who answers what.
 
-mod bear;
 mod create;
 mod delete;
 mod exec;
-mod exit;
-mod hooks;
 mod kill;
 mod look;
-mod make_wasm;
 mod pause;
 mod start;
-pub mod stats;
+mod stats;
+mod status;
 mod update;
 
 use std::future::Future;
@@ -21,12 +18,12 @@ use async_trait::async_trait;
 use containerd_shim_protos::api::*;
 use containerd_shim_protos::shim_async::Task as TaskService;
 use ttrpc::r#async::TtrpcContext;
-use ttrpc::{Code, Error, Result, get_status};
+use ttrpc::{Code, Result};
 
-pub use bear::Gate;
+use status::{StatusOf, status};
 
 use crate::daemon::Daemon;
-use crate::task::{Process, Refusal, Task};
+use crate::task::{Process, Task};
 
 /// The service, under whatever version's name it is registered.
 pub struct TaskApi(pub Arc<Daemon>);
@@ -72,7 +69,7 @@ impl TaskService for TaskApi {
 
     async fn kill(&self, _: &TtrpcContext, request: KillRequest) -> Result<Empty> {
         let (task, process) = self.process(&request.id, &request.exec_id)?;
-        kill::kill(&task, &process, request.signal, request.all)
+        Self::to_the_end(kill::kill(task, process, request.signal, request.all)).await
     }
 
     async fn delete(&self, _: &TtrpcContext, request: DeleteRequest) -> Result<DeleteResponse> {
@@ -97,7 +94,7 @@ impl TaskService for TaskApi {
     }
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> Result<PidsResponse> {
-        look::pids(&*self.task(&request.id)?)
+        look::pids(&*self.task(&request.id)?).await
     }
 
     async fn connect(&self, _: &TtrpcContext, request: ConnectRequest) -> Result<ConnectResponse> {
@@ -144,12 +141,12 @@ impl TaskService for TaskApi {
 
     async fn update(&self, _: &TtrpcContext, request: UpdateTaskRequest) -> Result<Empty> {
         let task = self.task(&request.id)?;
-        Self::to_the_end(async move { update::update(&task, request).await }).await
+        Self::to_the_end(update::update(task, request)).await
     }
 
     async fn stats(&self, _: &TtrpcContext, request: StatsRequest) -> Result<StatsResponse> {
         let task = self.task(&request.id)?;
-        stats::of(&task)
+        stats::stats(task).await
     }
 
     async fn checkpoint(&self, _: &TtrpcContext, request: CheckpointTaskRequest) -> Result<Empty> {
@@ -159,34 +156,5 @@ impl TaskService for TaskApi {
             request.id
         );
         Err(status(Code::UNIMPLEMENTED, sentence))
-    }
-}
-
-fn status(code: Code, sentence: String) -> Error {
-    Error::RpcStatus(get_status(code, sentence))
-}
-
-impl From<Refusal> for StatusOf {
-    fn from(refusal: Refusal) -> Self {
-        let code = match refusal {
-            Refusal::Precondition(..) => Code::FAILED_PRECONDITION,
-            Refusal::Finished | Refusal::Gone => Code::NOT_FOUND,
-        };
-        Self(status(code, refusal.to_string()))
-    }
-}
-
-/// Anything that becomes the status of an RPC.
-struct StatusOf(Error);
-
-impl From<anyhow::Error> for StatusOf {
-    fn from(error: anyhow::Error) -> Self {
-        Self(status(Code::UNKNOWN, format!("{error:#}")))
-    }
-}
-
-impl From<StatusOf> for Error {
-    fn from(StatusOf(error): StatusOf) -> Self {
-        error
     }
 }

@@ -6,7 +6,7 @@ use containerd_shim_protos::api::Empty;
 use containerd_shim_protos::events::task::{TaskPaused, TaskResumed};
 use ttrpc::Result;
 
-use super::StatusOf;
+use super::status::StatusOf;
 use crate::apart::apart;
 use crate::daemon::Daemon;
 use crate::task::{Event, Task};

@@ -1,28 +1,25 @@
 //! Start: opens the gate.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use container::channel;
 use container::hooks::Moment;
 use containerd_shim_protos::api::StartResponse;
 use containerd_shim_protos::events::task::TaskStart;
 use tokio::time::timeout;
 use ttrpc::Result;
 
-use super::hooks::run_hooks;
-use super::{StatusOf, stats};
+use super::status::StatusOf;
 use crate::daemon::Daemon;
-use crate::oom;
-use crate::payload::Request;
+use crate::nursery::Nursery;
 use crate::task::{Event, Kind, Task};
+use crate::watch::{oom, stats};
 
 /// Lets the container's process go on, and announces it before its end can be.
 pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse> {
     let turn = task.first.turn.write().await;
     task.first.check(Event::Start).map_err(StatusOf::from)?;
-    if let Err(error) = open_gate(&daemon, &task).await {
+    if let Err(error) = open_gate(&daemon.nursery, &task).await {
         drop(turn);
         seen_ended(&task).await;
         return Err(StatusOf::from(error).into());
@@ -35,10 +32,10 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse
         pid,
         ..TaskStart::default()
     });
-    task.keep_stats(stats::now);
-    tokio::spawn(oom::watch(Arc::clone(&daemon), Arc::clone(&task)));
+    tokio::spawn(oom::watch(daemon.events.clone(), Arc::clone(&task)));
+    stats::keep(&task).await;
     if let (Kind::Wasm { .. }, Some(born)) = (&task.kind, task.first.born())
-        && let Err(error) = run_hooks(&daemon, task.workload(), Moment::Started, born.pid).await
+        && let Err(error) = daemon.nursery.run_hooks(task.workload(), Moment::Started, born.pid).await
     {
         // OCI: a failing poststart hook is logged and the lifecycle goes on.
         log::warn!("container {}: {error:#}", task.workload().id);
@@ -55,12 +52,9 @@ async fn seen_ended(task: &Task) {
     }
 }
 
-async fn open_gate(daemon: &Daemon, task: &Task) -> anyhow::Result<()> {
+async fn open_gate(nursery: &Nursery, task: &Task) -> anyhow::Result<()> {
     match &task.kind {
         Kind::Wasm { gate, .. } => gate.open().await,
-        Kind::Native => {
-            let payload = channel::sealed_json("workload", task.workload())?;
-            daemon.nursery.errand(&Request::NativeStart, &[payload.as_fd()]).await.map(drop)
-        }
+        Kind::Native => nursery.start_native(task.workload()).await,
     }
 }

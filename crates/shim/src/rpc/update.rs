@@ -1,19 +1,24 @@
 //! Update: other limits for a container that is there.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use container::cgroup::{Cgroup, Whose};
 use containerd_shim_protos::api::{Empty, UpdateTaskRequest};
 use oci_spec::runtime::LinuxResources;
 use ttrpc::Result;
 
-use super::StatusOf;
-use crate::task::{Event, Kind, Task, lock};
+use super::status::StatusOf;
+use crate::apart::apart;
+use crate::lock::lock;
+use crate::task::{Event, Kind, Task};
 
 /// Sets the limits that the request names. A Wasm guest's memory follows from its next growth on.
-pub async fn update(task: &Task, request: UpdateTaskRequest) -> Result<Empty> {
+pub async fn update(task: Arc<Task>, request: UpdateTaskRequest) -> Result<Empty> {
     let _turn = task.first.turn.write().await;
     task.first.check(Event::Update).map_err(StatusOf::from)?;
-    set(task, &request).map_err(StatusOf::from)?;
+    let updated = Arc::clone(&task);
+    apart(move || set(&updated, &request)).await.map_err(StatusOf::from)?;
     Ok(Empty::new())
 }
 

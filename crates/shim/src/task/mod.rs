@@ -2,17 +2,18 @@
 
 mod process;
 mod state;
+mod told;
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::bail;
 use container::cgroup::{Folders, is_by_systemd};
 use container::layers::Layers;
+use container::namespaces::Namespaces;
 use containerd_shim_protos::api::StatsResponse;
-use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use oci_spec::runtime::LinuxResources;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -20,11 +21,12 @@ use workload::Workload;
 
 pub use process::{Ended, Process};
 pub use state::{Event, Refusal, State};
+pub use told::Told;
 
 use crate::guest_memory::GuestMemory;
-use crate::oom::Told;
+use crate::lock::lock;
+use crate::nursery::Gate;
 use crate::record::Record;
-use crate::rpc::Gate;
 
 /// How long a Delete waits for a Create to be taken back, whose compiler it ends. containerd waits 5 s for the
 /// Delete; what takes longer is taken back when it ends.
@@ -49,12 +51,16 @@ pub struct Task {
     pub kind: Kind,
     /// The cgroup its first process was put into.
     pub cgroup: Folders,
+    /// Its namespaces, as its spec says.
+    pub namespaces: Namespaces,
     /// Its first process.
     pub first: Arc<Process>,
     /// How often its memory ran out, as far as containerd was told.
     pub oom: Told,
     /// The limits it has by now.
     pub limits: Mutex<LinuxResources>,
+    /// Whether systemd made its cgroup.
+    by_systemd: bool,
     /// What it had used when that was looked at last, where the cgroup may be gone when containerd asks.
     last_stats: Mutex<Option<StatsResponse>>,
     /// Its other processes, by the names they were given.
@@ -78,15 +84,18 @@ pub enum Kind {
 
 impl Task {
     /// A task just created.
-    pub fn new(record: Record, kind: Kind, cgroup: Folders, first: Process) -> Self {
+    pub fn new(record: Record, kind: Kind, cgroup: Folders, namespaces: Namespaces, first: Process) -> Self {
+        let by_systemd = is_by_systemd(&first.workload);
         let first_limits = first.workload.resources().cloned().unwrap_or_default();
         Self {
             record,
             kind,
             cgroup,
+            namespaces,
             first: Arc::new(first),
             oom: Told::default(),
             limits: Mutex::new(first_limits),
+            by_systemd,
             last_stats: Mutex::default(),
             execs: Mutex::default(),
         }
@@ -97,9 +106,14 @@ impl Task {
         &self.first.workload
     }
 
+    /// Whether systemd may remove its cgroup before containerd asks what it has used.
+    pub fn loses_stats(&self) -> bool {
+        self.by_systemd
+    }
+
     /// Notes what it has used, if systemd may remove its cgroup before containerd asks: with its last process.
     pub fn keep_stats(&self, stats: impl FnOnce(&Self) -> Option<StatsResponse>) {
-        if is_by_systemd(self.workload())
+        if self.loses_stats()
             && let Some(stats) = stats(self)
         {
             *lock(&self.last_stats) = Some(stats);
@@ -213,19 +227,4 @@ impl Tasks {
     pub fn is_empty(&self) -> bool {
         lock(&self.0).is_empty()
     }
-}
-
-/// The time as protobuf writes it.
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp {
-        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        nanos: since.subsec_nanos().cast_signed(),
-        ..Timestamp::default()
-    }
-}
-
-/// Locks what no thread can have left half-changed: each change is one assignment.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

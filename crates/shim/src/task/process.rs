@@ -9,7 +9,8 @@ use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use tokio::sync::watch;
 use workload::Workload;
 
-use super::{Event, Refusal, State, lock};
+use super::state::{Event, Refusal, State};
+use crate::lock::lock;
 use crate::streams::Streams;
 
 /// A process, from when it is asked for until it is deleted.

@@ -1,6 +1,5 @@
 //! The life of a guest's process: into its box, to its gate, and to its end.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,10 +20,12 @@ use container::{ending, privileges, wasm_box};
 use engine::{Bound, Compiled, Equipment, Exit, Loaded};
 use workload::{Guest, Shape, Workload};
 
-use super::{failed, report_failure, take, take_three};
+use super::telling::{failed, report_failure};
 use crate::guest_memory::say_wanted;
-use crate::nursery::serve::Inheritance;
-use crate::payload::{Order, Report};
+use crate::nursery::inheritance::Inheritance;
+use crate::payload::{
+    BoundFd, CodeFd, GuestFiles, Order, Payload, Report, Slot, Stdio, WantedFd, received, send,
+};
 
 /// The status of a container whose `startContainer` hook failed, or whose address was taken: what
 /// libcontainer ends with.
@@ -36,7 +37,7 @@ struct Ready {
     starter: Option<Starter>,
     listeners: Listeners,
     /// Where to say that it ended for want of memory.
-    wanted: OwnedFd,
+    wanted: WantedFd<OwnedFd>,
 }
 
 /// Where a guest lives.
@@ -61,21 +62,22 @@ impl Steps {
 /// Lives the guest's life.
 pub fn live(
     home: Home<'_>,
-    workload: Workload,
-    guest: Guest,
+    Payload { workload, guest, engine }: Payload,
     line: Channel,
-    fds: VecDeque<OwnedFd>,
+    stdio: Stdio<OwnedFd>,
+    files: GuestFiles<OwnedFd>,
     inheritance: &Inheritance,
 ) -> i32 {
     let mut steps = Steps(Instant::now(), Vec::new());
     let Ready { loaded, starter, listeners, wanted } =
-        match box_and_load(home, &workload, guest, &line, fds, inheritance, &mut steps) {
+        match box_and_load(home, &workload, (guest, &engine), &line, (stdio, files), inheritance, &mut steps)
+        {
             Ok(ready) => ready,
             Err(error) => return report_failure(&line, error),
         };
     let tells = starter.is_some() || !listeners.is_empty();
-    if line.send(&Report::Ready { steps: steps.1, tells }, &[]).is_err()
-        || !matches!(line.receive(), Ok(Some((Order::Go, _))))
+    if send(&line, Report::Ready { steps: steps.1, tells }).is_err()
+        || !matches!(line.receive(), Ok(Some((Order::<Slot>::Go, _))))
     {
         // Deleted at the gate, or the daemon is gone.
         return 128 + libc::SIGKILL;
@@ -84,7 +86,7 @@ pub fn live(
         let done = starter.map_or(Ok(()), Starter::run).and_then(|()| listeners.listen());
         let failed = done.is_err();
         // When the daemon is gone nobody is left to tell.
-        let _ = line.send(&done.map_or_else(self::failed, |()| Report::Done), &[]);
+        let _ = send(&line, done.map_or_else(self::failed, |()| Report::Done));
         if failed {
             return NOT_STARTED;
         }
@@ -103,19 +105,18 @@ pub fn live(
 fn box_and_load(
     home: Home<'_>,
     workload: &Workload,
-    guest: Guest,
+    (guest, engine): (Guest, &str),
     line: &Channel,
-    mut fds: VecDeque<OwnedFd>,
+    (stdio, files): (Stdio<OwnedFd>, GuestFiles<OwnedFd>),
     inheritance: &Inheritance,
     steps: &mut Steps,
 ) -> anyhow::Result<Ready> {
-    wasm_box::take_stdio(workload, take_three(&mut fds)?)?;
-    let (code, bound) = (File::from(take(&mut fds)?), File::from(take(&mut fds)?));
-    let wanted = take(&mut fds)?;
+    wasm_box::take_stdio(workload, stdio.in_order())?;
+    let GuestFiles { code: CodeFd(code), bound: BoundFd(bound), wanted } = files;
     if let Home::New(namespaces, opened) = &home {
         wasm_box::join(namespaces, opened)?;
     }
-    line.send(&Report::Joined, &[])?;
+    send(line, Report::Joined)?;
     steps.done("born and joined");
     let trees = entering(line)?;
     steps.done("waited for the order to enter");
@@ -124,12 +125,9 @@ fn box_and_load(
     // can change it any more: it is in the cache's folder, which only root can write to, and the daemon found it
     // whole there, or sealed it and heard from the kernel that nobody has it open for writing; or it is in memory,
     // sealed. It reached us through a socket that only the daemon and this nursery hold.
-    let code = unsafe { Compiled::vouched(code) };
-    let engine = inheritance.engines.choose(
-        &guest.job.world(),
-        workload.engine().as_ref(),
-        workload.options.engines.as_deref(),
-    )?;
+    let code = unsafe { Compiled::vouched(code.into()) };
+    let allowed = workload.options.engines.as_deref();
+    let engine = inheritance.engines.chosen(engine, &guest.job.world(), allowed)?;
     let mapped = privileges::without_power(|| engine.map(code, &guest))??;
     steps.done("code mapped");
     let starter = match &home {
@@ -143,7 +141,7 @@ fn box_and_load(
     steps.done("box built");
     let (listeners, stop) = give_up_power(workload, &guest, inheritance)?;
     steps.done("power given up");
-    let equipment = Equipment { bound: Bound::in_file(bound), sockets: listeners.sockets()?, stop };
+    let equipment = Equipment { bound: Bound::in_file(bound.into()), sockets: listeners.sockets()?, stop };
     let name = &workload.entrypoint.path;
     let loaded = telling(line, name, || mapped.load(guest, equipment));
     let loaded = loaded.with_context(|| format!("cannot run {name:?}"))?;
@@ -194,10 +192,11 @@ fn give_up_power(
 fn entering(line: &Channel) -> anyhow::Result<Vec<OwnedFd>> {
     let mut all = Vec::new();
     loop {
-        match line.receive()? {
-            Some((Order::Take, fds)) => all.extend(fds),
-            Some((Order::Enter, _)) => return Ok(all),
-            _ => bail!("the container was given up"),
+        let Some((order, fds)) = line.receive::<Order>()? else { bail!("the container was given up") };
+        match received(order, fds)? {
+            Order::Take(trees) => all.extend(trees),
+            Order::Enter => return Ok(all),
+            Order::Go => bail!("the container was given up"),
         }
     }
 }

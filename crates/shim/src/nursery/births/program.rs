@@ -1,6 +1,5 @@
 //! The lives of Linux programs that the nursery bears: one executed in a container, and a logger.
 
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -12,14 +11,14 @@ use container::program::take_numbers;
 use container::{exec, wasm_box};
 use workload::Workload;
 
-use super::{report_failure, take_three};
-use crate::payload::{Order, Report};
+use super::telling::report_failure;
+use crate::payload::{LoggerPipes, NewLogger, Order, Report, Stdio, TerminalFd, send};
 
 /// Becomes the program of an exec; comes back only when it could not.
-pub fn live(workload: &Workload, inside: &Inside, line: &Channel, fds: VecDeque<OwnedFd>) -> i32 {
+pub fn live(workload: &Workload, inside: &Inside, line: &Channel, stdio: Stdio<OwnedFd>) -> i32 {
     // What a shell answers for a program that cannot be executed.
     const CANNOT_EXECUTE: i32 = 126;
-    let failed = become_program(workload, inside, line, fds);
+    let failed = become_program(workload, inside, line, stdio);
     let _ = report_failure(line, failed);
     CANNOT_EXECUTE
 }
@@ -29,15 +28,15 @@ fn become_program(
     workload: &Workload,
     inside: &Inside,
     line: &Channel,
-    mut fds: VecDeque<OwnedFd>,
+    stdio: Stdio<OwnedFd>,
 ) -> anyhow::Error {
-    let mut prepared = || -> anyhow::Result<_> {
-        wasm_box::replace_stdio(take_three(&mut fds)?)?;
-        line.send(&Report::Joined, &[])?;
-        let Some((Order::Enter, _)) = line.receive()? else { bail!("the exec was given up") };
+    let prepared = || -> anyhow::Result<_> {
+        wasm_box::replace_stdio(stdio.in_order())?;
+        send(line, Report::Joined)?;
+        let Some((Order::Enter, _)) = line.receive::<Order>()? else { bail!("the exec was given up") };
         let entered = exec::enter(workload, inside)?;
         if let Some(terminal) = &entered.terminal {
-            line.send(&Report::Terminal, &[terminal.as_fd()])?;
+            send(line, Report::Terminal(TerminalFd(terminal.as_fd())))?;
         }
         exec::prepare(workload, entered)
     };
@@ -48,17 +47,13 @@ fn become_program(
 }
 
 /// Becomes the program that reads a container's output, from its descriptors 3 to 5 on.
-pub fn logger(
-    command: &[String],
-    env: &[(String, String)],
-    line: Channel,
-    mut fds: VecDeque<OwnedFd>,
-) -> i32 {
+pub fn logger(logger: NewLogger<OwnedFd>, line: Channel) -> i32 {
     const FIRST: i32 = 3;
-    let mut failed = || -> anyhow::Result<()> {
+    let NewLogger { command, env, pipes: LoggerPipes { stdout, stderr, ready } } = logger;
+    let failed = || -> anyhow::Result<()> {
         let (path, args) = command.split_first().context("the logger has no path")?;
-        take_numbers(FIRST, take_three(&mut fds)?)?;
-        let error = Command::new(path).args(args).env_clear().envs(env.iter().cloned()).exec();
+        take_numbers(FIRST, [stdout.0, stderr.0, ready.0])?;
+        let error = Command::new(path).args(args).env_clear().envs(env).exec();
         Err(error).with_context(|| format!("cannot execute the logger {path}"))
     };
     // The line must not have one of the numbers.

@@ -1,8 +1,7 @@
 //! Compiling: at a place of the node's, within bounds, and no longer than somebody waits for it.
 
-use std::fs::File;
 use std::num::NonZero;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::thread;
 use std::time::Duration;
@@ -12,12 +11,11 @@ use container::cgroup::Entry;
 use container::entrypoint::Found;
 use container::places::{self, Place};
 use thiserror::Error;
-use workload::{Options, Outline, Workload};
+use workload::{Options, Workload};
 
 use crate::apart::apart;
-use crate::daemon::Daemon;
-use crate::nursery::Silent;
-use crate::payload::{Report, Request};
+use crate::nursery::{Nursery, Silent};
+use crate::payload::{Entrance, OutputFd, Prepare, Prepared, Report, Request, SpillFd, WasmFd};
 
 /// How much memory compiling one module may take, in MiB, and how long, in seconds, unless options say otherwise.
 const MIB: u64 = 4096;
@@ -58,31 +56,34 @@ impl Bounds {
     }
 }
 
-/// Has a process of its own read, judge and compile what was found into the first of the files, into the second where
-/// that takes no more, unless it is `given_up` before. Returns why it was not the first, too.
+/// Has a process of its own read, judge and compile what was found into `output`, into `spill`
+/// where that takes no more, unless it is `given_up` before. Returns why it was not the first, too.
 ///
 /// # Errors
 /// [`Unfit`], or what else went wrong.
 pub async fn compile(
-    daemon: &Daemon,
+    nursery: &Nursery,
     workload: &Workload,
     found: &Found,
-    files: &[&File],
+    (output, spill): (OutputFd<BorrowedFd<'_>>, Option<SpillFd<BorrowedFd<'_>>>),
     mut given_up: Pin<&mut impl Future<Output = ()>>,
-) -> anyhow::Result<(Outline, Option<String>)> {
+) -> anyhow::Result<(Prepared, Option<String>)> {
     let bounds = Bounds::of(&workload.options);
-    let (place, Entry { way, fds: entry }) = tokio::select! {
+    let (place, entry) = tokio::select! {
         taken = take_place(bounds) => taken?,
         () = given_up.as_mut() => return Err(nobody_waits()),
     };
-    let request = Request::Prepare {
+    let request = Request::Prepare(Prepare {
         format: found.format,
         function: workload.entrypoint.function.clone(),
         memory: bounds.memory(),
         engine: workload.engine(),
         engines: workload.options.engines.clone(),
-        cgroup: way,
-    };
+        cgroup: Entrance::of(&entry)?,
+        wasm: WasmFd(found.file.as_fd()),
+        output,
+        spill,
+    });
     let over = async {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(bounds.seconds)) => Unfit(format!(
@@ -91,17 +92,11 @@ pub async fn compile(
             () = given_up => nobody_waits(),
         }
     };
-    let fds: Vec<_> = entry
-        .iter()
-        .map(AsFd::as_fd)
-        .chain([found.file.as_fd()])
-        .chain(files.iter().map(AsFd::as_fd))
-        .collect();
-    match daemon.nursery.errand_until(over, &request, &fds).await {
-        Ok((Report::Prepared(outline), _)) => Ok((outline, None)),
-        Ok((Report::Spilled(outline, why), _)) => Ok((outline, Some(why))),
-        Ok((Report::Unfit(sentence), _)) => Err(Unfit(sentence).into()),
-        Ok((other, _)) => bail!("the compiler's process said {other:?}"),
+    match nursery.errand_until(over, request).await {
+        Ok(Report::Prepared(prepared)) => Ok((prepared, None)),
+        Ok(Report::Spilled(prepared, why)) => Ok((prepared, Some(why))),
+        Ok(Report::Unfit(sentence)) => Err(Unfit(sentence).into()),
+        Ok(other) => bail!("the compiler's process said {other:?}"),
         Err(error) => Err(match error.downcast::<Silent>() {
             Ok(silent) => explained(silent, &place, bounds),
             Err(other) => other,

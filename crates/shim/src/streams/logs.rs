@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::apart::apart;
 use crate::awaited::readable;
-use crate::task::lock;
+use crate::lock::lock;
 
 /// How long the last output of an ended process may take to be written to all its logs, and how long a Delete waits for
 /// processes that were left behind with the pipes.

@@ -4,7 +4,7 @@ use container::cgroup::{Folders, number};
 use containerd_shim_protos::cgroups_v2::metrics::*;
 use containerd_shim_protos::protobuf::MessageField;
 
-use super::{device, page_sizes, rdma};
+use super::text::{device, page_sizes, rdma};
 
 /// Everything that the controllers of v2 count.
 pub fn metrics(cgroup: &Folders, wanted: u64) -> Metrics {

@@ -1,35 +1,33 @@
-//! The end of a container's process, as everybody is told of it.
+//! Watching: from a process that runs to its end, as everybody is told of it.
+
+pub mod oom;
+pub mod stats;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use container::namespaces::Namespaces;
 use containerd_shim_protos::events::task::TaskExit;
 use containerd_shim_protos::protobuf::MessageField;
 
-use super::stats;
 use crate::apart::apart;
-use crate::daemon::Daemon;
-use crate::oom;
-use crate::task::{Ended, Event, Process, State, Task, now};
+use crate::events::{Events, now};
+use crate::nursery::Nursery;
+use crate::task::{Ended, Event, Process, State, Task};
 
 /// How long the ends of a container's other processes may keep its own from being told.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Waits for a process's end and tells everybody.
-pub async fn watch(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) {
+pub async fn watch(nursery: Arc<Nursery>, events: Events, task: Arc<Task>, process: Arc<Process>) {
     let id = &task.workload().id;
     let Some(born) = process.born() else { return };
-    let status = match daemon.nursery.ended(born).await {
+    let status = match nursery.ended(born).await {
         Ok(status) => status,
         Err(error) => return log::error!("container {id}: cannot wait for its end: {error}"),
     };
     log::debug!("container {id}: process {:?} ended with status {status}", process.id());
     let ended = Ended { status, at: now() };
-    oom::tell_wanted(&daemon, &task);
-    if process.is_first() {
-        last_look(&daemon, &task, status);
-    }
+    last_look(&events, &task, process.is_first().then_some(status)).await;
     // A Start that is on its way announces itself first.
     let _turn = process.turn.write().await;
     if process.is_first() {
@@ -39,7 +37,7 @@ pub async fn watch(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) 
     if let Err(refusal) = process.advance(Event::Exit) {
         log::error!("container {id}: {refusal}");
     }
-    daemon.events.publish(&TaskExit {
+    events.publish(&TaskExit {
         container_id: id.clone(),
         id: process.id().to_owned(),
         pid: process.pid(),
@@ -50,10 +48,21 @@ pub async fn watch(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) 
     process.end(ended);
 }
 
-/// What the cgroup says at the end, before anything is waited for: systemd removes it as soon as it is empty.
-fn last_look(daemon: &Daemon, task: &Task, status: u32) {
-    oom::tell_last(daemon, task, status);
-    task.keep_stats(stats::now);
+/// What the guest and the cgroup say at the end of a process, and, where that was the container's first, with which
+/// status it ended; before anything is waited for: systemd removes a cgroup as soon as it is empty.
+async fn last_look(events: &Events, task: &Arc<Task>, first: Option<u32>) {
+    let (events, looked) = (events.clone(), Arc::clone(task));
+    let look = apart(move || {
+        oom::tell_wanted(&events, &looked);
+        if let Some(status) = first {
+            oom::tell_last(&events, &looked, status);
+            looked.keep_stats(stats::now);
+        }
+        Ok(())
+    });
+    if let Err(error) = look.await {
+        log::error!("container {}: {error:#}", task.workload().id);
+    }
 }
 
 /// With its first process a container is over: the others end, and their ends are told before its own.
@@ -70,7 +79,7 @@ async fn end_the_rest(task: &Task) {
 /// The kernel does it in a pid namespace of the container's own; in a shared one the others are killed
 /// here, or they would keep its pipes open.
 async fn kill_the_rest(task: &Task) {
-    if Namespaces::of(&task.workload().spec).new & libc::CLONE_NEWPID == 0 {
+    if task.namespaces.new & libc::CLONE_NEWPID == 0 {
         let cgroup = task.cgroup.clone();
         let killed = apart(move || {
             cgroup.kill_all();

@@ -1,24 +1,28 @@
 //! The standard streams of one process, from the paths containerd names to the process's end: fifos go straight into
 //! it, what goes to a terminal or into a file is carried, a logger is started beside it.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+mod console;
+mod logs;
+
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use container::birth::Born;
-use container::stdio::{self, Hold, Logger, Owner, Paths, Stdio, Unread, Writers};
+use container::stdio::{self, Hold, Logger, Owner, Paths, Unread, Writers};
 use container::{process, terminal};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use workload::Workload;
 
+use console::Console;
+use logs::{Carried, PATIENCE};
+
 use crate::awaited::readable;
-use crate::console::Console;
-use crate::daemon::Daemon;
-use crate::logs::{Carried, PATIENCE};
-use crate::payload::Request;
-use crate::task::lock;
+use crate::lock::lock;
+use crate::nursery::Nursery;
+use crate::payload::{LoggerPipes, NewLogger, ReadyFd, Request, Stderr, Stdin, Stdio, Stdout};
 
 /// How long a logger may take after the last output before it is told to end, and then before it is killed.
 const LAST_LINES: [(Duration, i32); 2] =
@@ -37,10 +41,19 @@ const LOOK: Duration = Duration::from_millis(2);
 /// How long a logger may take until it is ready to read.
 const READY: Duration = Duration::from_secs(10);
 
+/// Who gives birth to containers and their loggers, and for which namespace of containerd's.
+#[derive(Clone, Copy)]
+pub struct Launcher<'a> {
+    /// What they are born of.
+    pub nursery: &'a Arc<Nursery>,
+    /// containerd's namespace, which a logger is told.
+    pub namespace: &'a str,
+}
+
 /// What a process is given, and what the daemon keeps.
 pub struct Opened {
     /// Standard input, output and error of the process itself.
-    pub process: [OwnedFd; 3],
+    pub process: Stdio<OwnedFd>,
     /// The rest.
     pub streams: Streams,
 }
@@ -65,37 +78,39 @@ struct Reader {
 ///
 /// # Errors
 /// Names the path that is missing.
-pub async fn open(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
+pub async fn open(launcher: Launcher<'_>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
     if !workload.terminal() {
-        return open_ends(daemon, workload, paths).await;
+        return open_ends(launcher, workload, paths).await;
     }
     let (ours, theirs) = terminal::pair(workload.host_uid())?;
-    let mut opened = open_ends(daemon, workload, paths).await?;
+    let mut opened = open_ends(launcher, workload, paths).await?;
     opened.streams.console = Some(carry(workload, ours, opened.process)?);
-    Ok(Opened { process: [theirs.try_clone()?, theirs.try_clone()?, theirs], streams: opened.streams })
+    let process = Stdio::from([theirs.try_clone()?, theirs.try_clone()?, theirs]);
+    Ok(Opened { process, streams: opened.streams })
 }
 
 /// Opens the streams without a terminal's being between them and the process.
 ///
 /// # Errors
 /// Names the path that is missing.
-pub async fn open_ends(daemon: &Arc<Daemon>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
+pub async fn open_ends(launcher: Launcher<'_>, workload: &Workload, paths: &Paths) -> anyhow::Result<Opened> {
     let asked = &workload.options;
     let uid = if asked.io_uid == 0 { workload.host_uid() } else { asked.io_uid };
     // A terminal is one stream; clients name a third path all the same, and make nothing there.
     let stderr = if workload.terminal() { String::new() } else { paths.stderr.clone() };
     let paths = Paths { stderr, ..paths.clone() };
     let writers = await_readers(&workload.id, &paths).await;
-    let Stdio { process, hold, logs, logger } = stdio::open(&paths, Owner { uid, gid: asked.io_gid })?;
+    let stdio::Stdio { process, hold, logs, logger } = stdio::open(&paths, Owner { uid, gid: asked.io_gid })?;
     drop(writers);
     let logger = match logger {
-        Some(logger) => Some(start_logger(daemon, &workload.id, logger).await?),
+        Some(logger) => Some(start_logger(launcher, &workload.id, logger).await?),
         None => None,
     };
     let logs =
         logs.into_iter().map(|log| Carried::begin(&workload.id, log)).collect::<anyhow::Result<_>>()?;
     let hold = Mutex::new(Some(hold));
-    Ok(Opened { process, streams: Streams { hold, logs, logger, ..Streams::default() } })
+    let streams = Streams { hold, logs, logger, ..Streams::default() };
+    Ok(Opened { process: process.into(), streams })
 }
 
 /// Waits until somebody reads the fifos, as runc's shim does: containerd's client opens them in its own time,
@@ -132,18 +147,10 @@ impl Opened {
         let console = carry(workload, terminal, self.process)?;
         Ok(Streams { console: Some(console), ..self.streams })
     }
-
-    /// The process's ends, to be sent to it.
-    pub fn ends(&self) -> [BorrowedFd<'_>; 3] {
-        self.process.each_ref().map(AsFd::as_fd)
-    }
 }
 
-fn carry(
-    workload: &Workload,
-    terminal: OwnedFd,
-    [stdin, stdout, _]: [OwnedFd; 3],
-) -> anyhow::Result<Console> {
+fn carry(workload: &Workload, terminal: OwnedFd, process: Stdio<OwnedFd>) -> anyhow::Result<Console> {
+    let Stdio { stdin: Stdin(stdin), stdout: Stdout(stdout), .. } = process;
     terminal::resize_to(&terminal, workload.process().console_size().as_ref())
         .context("cannot set the terminal's size")?;
     Console::carry(terminal, stdin, stdout)
@@ -222,16 +229,18 @@ impl Streams {
 
 /// Starts the program that reads the output, and waits until it is ready: it closes its descriptor 5, or
 /// writes to it.
-async fn start_logger(daemon: &Arc<Daemon>, id: &str, logger: Logger) -> anyhow::Result<Reader> {
+async fn start_logger(launcher: Launcher<'_>, id: &str, logger: Logger) -> anyhow::Result<Reader> {
     let (ready, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let env = [("CONTAINER_ID", id), ("CONTAINER_NAMESPACE", &daemon.namespace)];
+    let env = [("CONTAINER_ID", id), ("CONTAINER_NAMESPACE", launcher.namespace)];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let program = logger.command.first().cloned().unwrap_or_default();
-    let request = Request::Logger { command: logger.command, env };
     let [out, err] = &logger.pipes;
-    let (born, line) = daemon.nursery.birth(&request, &[out.as_fd(), err.as_fd(), tell.as_fd()]).await?;
+    let (stdout, stderr, ready_end) = (Stdout(out.as_fd()), Stderr(err.as_fd()), ReadyFd(tell.as_fd()));
+    let pipes = LoggerPipes { stdout, stderr, ready: ready_end };
+    let request = Request::Logger(NewLogger { command: logger.command, env, pipes });
+    let (born, line) = launcher.nursery.birth(request).await?;
     drop(tell);
-    let reader = Reader::of(daemon, born);
+    let reader = Reader::of(launcher.nursery, born);
     line.report().await?;
     let ready = readable(ready)?;
     match timeout(READY, ready.readable()).await {
@@ -244,11 +253,11 @@ async fn start_logger(daemon: &Arc<Daemon>, id: &str, logger: Logger) -> anyhow:
 }
 
 impl Reader {
-    fn of(daemon: &Arc<Daemon>, born: Born) -> Self {
-        let (daemon, born) = (Arc::clone(daemon), Arc::new(born));
+    fn of(nursery: &Arc<Nursery>, born: Born) -> Self {
+        let (nursery, born) = (Arc::clone(nursery), Arc::new(born));
         let awaited = Arc::clone(&born);
         let ended = tokio::spawn(async move {
-            if let Err(error) = daemon.nursery.ended(&awaited).await {
+            if let Err(error) = nursery.ended(&awaited).await {
                 log::error!("cannot wait for a logger: {error}");
             }
         });

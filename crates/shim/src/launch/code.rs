@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
@@ -13,21 +13,21 @@ use container::entrypoint::{Found, Search};
 use container::layers::Layers;
 use container::{channel, lease};
 use rustix::fs::{StatVfsMountFlags, statvfs};
-use workload::{Format, Options, Outline, Workload, World};
+use workload::{Format, Options, Workload, World};
 
+use super::compiling::{Bounds, Unfit, compile};
 use crate::apart::apart;
-use crate::compiling::{Bounds, Unfit, compile};
-use crate::daemon::Daemon;
+use crate::environment::CACHE;
+use crate::nursery::Nursery;
+use crate::payload::{CodeFd, OutputFd, Prepared, SpillFd};
 
 /// Where the cache is unless options or environment say otherwise, and the word for none.
 const FOLDER: &str = "/var/lib/lighter/cache";
 const OFF: &str = "off";
-/// The environment variable of containerd's service that moves it.
-pub const ENVIRONMENT: &str = "LIGHTER_CACHE";
 /// How much it holds, in MiB.
 const MIB: u64 = 2048;
-/// How an `Outline` is noted beside the code: another number for other fields.
-const NOTE: &str = "4";
+/// How [`Prepared`] is noted beside the code: another number for other fields.
+const NOTE: &str = "5";
 /// Larger files are compiled each time, in bytes.
 const LARGEST: u64 = 256 << 20;
 /// How often to look whether somebody else has compiled it.
@@ -36,13 +36,16 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Code that this shim's own compiler made and that nobody but root can change any more.
 pub struct Code {
     pub world: World,
-    pub file: File,
+    /// The engine that it is of.
+    pub engine: String,
+    pub file: CodeFd<File>,
 }
 
 impl Code {
     /// For a guest that begins where `workload` says.
-    fn of(outline: &Outline, file: File, workload: &Workload) -> anyhow::Result<Self> {
-        Ok(Self { world: World::of(outline, workload.entrypoint.function.as_deref())?, file })
+    fn of(prepared: Prepared, file: File, workload: &Workload) -> anyhow::Result<Self> {
+        let world = World::of(&prepared.outline, workload.entrypoint.function.as_deref())?;
+        Ok(Self { world, engine: prepared.engine, file: CodeFd(file) })
     }
 }
 
@@ -70,20 +73,20 @@ pub async fn entrypoint(workload: &Workload, given_up: impl Future<Output = ()>)
 /// # Errors
 /// A sentence that names the file and what is wrong with it. Trouble with the cache is none: it is logged.
 pub async fn of(
-    daemon: &Daemon,
+    nursery: &Nursery,
     workload: &Workload,
     found: Found,
     layers: &Layers,
     given_up: impl Future<Output = ()>,
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
     let asked = Instant::now();
-    let code = find_or_compile(daemon, workload, found, layers, pin!(given_up)).await;
+    let code = find_or_compile(nursery, workload, found, layers, pin!(given_up)).await;
     log::debug!("container {}: code {:?} after it was asked for", workload.id, asked.elapsed());
     code.with_context(|| format!("cannot run {:?}", workload.entrypoint.path))
 }
 
 async fn find_or_compile(
-    daemon: &Daemon,
+    nursery: &Nursery,
     workload: &Workload,
     found: Found,
     layers: &Layers,
@@ -91,16 +94,16 @@ async fn find_or_compile(
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
     let Looked { mut found, digested, stays } = look(&workload.options, found, layers).await?;
     let Some((cache, mut digest)) = digested else {
-        return Ok((into_memory(daemon, workload, &found, given_up).await?, None));
+        return Ok((into_memory(nursery, workload, &found, given_up).await?, None));
     };
-    let mut key = key(daemon, workload, found.format, &digest).await?;
+    let mut key = key(nursery, workload, found.format, &digest).await?;
     if !stays {
         if let Some(code) = get(&cache, &key, workload).await? {
             return Ok((code, None));
         }
         // It may be another by now: what is compiled is what this digest is of.
         (found, digest) = copied(found).await?;
-        key = self::key(daemon, workload, found.format, &digest).await?;
+        key = self::key(nursery, workload, found.format, &digest).await?;
     }
     loop {
         if let Some(code) = get(&cache, &key, workload).await? {
@@ -118,12 +121,12 @@ async fn find_or_compile(
                 }
                 let tried = tried(&key, workload);
                 failed_before(&cache, &tried).await?;
-                let compiled = into_cache(daemon, workload, &found, (&cache, key, lock), given_up).await;
+                let compiled = into_cache(nursery, workload, &found, (&cache, key, lock), given_up).await;
                 return remembering(&cache, &tried, compiled).await;
             }
             Err(error) => {
                 log::warn!("compiled code is not kept: {error:#}");
-                return Ok((into_memory(daemon, workload, &found, given_up).await?, None));
+                return Ok((into_memory(nursery, workload, &found, given_up).await?, None));
             }
         }
     }
@@ -132,8 +135,8 @@ async fn find_or_compile(
 /// What code in the cache must be of: this file, these engines, what the container asks of them, and which of them it
 /// may have. A module is the same code wherever its guest begins; a component that answers requests is another where a
 /// function of it runs once.
-async fn key(daemon: &Daemon, workload: &Workload, format: Format, digest: &Digest) -> anyhow::Result<Key> {
-    let fingerprint = daemon.nursery.fingerprint().await?;
+async fn key(nursery: &Nursery, workload: &Workload, format: Format, digest: &Digest) -> anyhow::Result<Key> {
+    let fingerprint = nursery.fingerprint().await?;
     let begins = match format {
         Format::Module => "",
         _ => workload.entrypoint.function.as_ref().map_or("", |_| "#"),
@@ -238,7 +241,7 @@ async fn copied(found: Found) -> anyhow::Result<(Found, Digest)> {
 
 /// Where the cache is and how many bytes it holds; `None` where there is to be none.
 fn place(options: &Options) -> Option<(PathBuf, u64)> {
-    let from_environment = || std::env::var(ENVIRONMENT).unwrap_or_default();
+    let from_environment = || std::env::var(CACHE).unwrap_or_default();
     let named = Some(options.cache_dir.clone()).filter(|named| !named.is_empty());
     let folder = match named.unwrap_or_else(from_environment) {
         named if named == OFF => return None,
@@ -279,13 +282,13 @@ async fn get(cache: &Cache, key: &Key, workload: &Workload) -> anyhow::Result<Op
         // A note that another version of this shim made says nothing here.
         Ok(entry.and_then(|Entry { file, note }| Some((serde_json::from_slice(&note).ok()?, file))))
     });
-    kept.await?.map(|(outline, file)| Code::of(&outline, file, workload)).transpose()
+    kept.await?.map(|(prepared, file)| Code::of(prepared, file, workload)).transpose()
 }
 
 /// Compiles into a file of the cache, which is a value of it from the start. What the cache cannot take is its
 /// container's alone.
 async fn into_cache(
-    daemon: &Daemon,
+    nursery: &Nursery,
     workload: &Workload,
     found: &Found,
     (cache, key, lock): (&Cache, Key, Lock),
@@ -296,18 +299,19 @@ async fn into_cache(
         Ok(draft) => draft,
         Err(error) => {
             log::warn!("compiled code is not kept: {error:#}");
-            return Ok((into_memory(daemon, workload, found, given_up).await?, None));
+            return Ok((into_memory(nursery, workload, found, given_up).await?, None));
         }
     };
     let memory = channel::memory_file("code")?;
-    let (outline, spilled) = compile(daemon, workload, found, &[&draft.file, &memory], given_up).await?;
+    let (output, spill) = (OutputFd(draft.file.as_fd()), Some(SpillFd(memory.as_fd())));
+    let (prepared, spilled) = compile(nursery, workload, found, (output, spill), given_up).await?;
     if let Some(why) = spilled {
         log::warn!("compiled code is not kept: {why}");
-        return Ok((Code::of(&outline, sealed(memory).await?, workload)?, None));
+        return Ok((Code::of(prepared, sealed(memory).await?, workload)?, None));
     }
-    let note = serde_json::to_vec(&outline)?;
+    let note = serde_json::to_vec(&prepared)?;
     let (file, value) = apart(move || kept_or_copied(draft, &key, &note)).await?;
-    Ok((Code::of(&outline, file, workload)?, value.map(|value| Fresh { value, lock })))
+    Ok((Code::of(prepared, file, workload)?, value.map(|value| Fresh { value, lock })))
 }
 
 /// The code in a file that nobody can change any more: the cache's, if it is to become one, else a copy of it.
@@ -330,14 +334,15 @@ fn kept_or_copied(draft: Draft, key: &Key, note: &[u8]) -> anyhow::Result<(File,
 
 /// Compiles into a file in memory, which is its container's alone.
 async fn into_memory(
-    daemon: &Daemon,
+    nursery: &Nursery,
     workload: &Workload,
     found: &Found,
     given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<Code> {
     let file = channel::memory_file("code")?;
-    let (outline, _) = compile(daemon, workload, found, &[&file], given_up).await?;
-    Code::of(&outline, sealed(file).await?, workload)
+    let output = OutputFd(file.as_fd());
+    let (prepared, _) = compile(nursery, workload, found, (output, None), given_up).await?;
+    Code::of(prepared, sealed(file).await?, workload)
 }
 
 /// The file, which nobody can change any more.

@@ -1,0 +1,101 @@
+//! Launching: from a bundle that was read to a process at its gate.
+
+mod birth;
+mod code;
+mod compiling;
+pub mod exec;
+mod guest;
+mod program;
+
+use std::borrow::Cow;
+
+use anyhow::bail;
+use container::cgroup;
+use container::entrypoint::Found;
+use container::layers::Layers;
+use container::namespaces::Namespaces;
+use container::rootfs::{self, Snapshot};
+use container::stdio::Paths;
+use containerd_shim_protos::api::Mount;
+use workload::{Role, Workload};
+
+use crate::apart::apart;
+use crate::record::{Record, SNAPSHOT};
+use crate::streams::{self, Launcher};
+use crate::task::{Process, Task, Tasks};
+
+/// Makes the container of `workload`, whose root is to be made of `mounts`, unless it is given up among `tasks` before;
+/// what is begun is noted in `record`.
+///
+/// # Errors
+/// A sentence for the user. What was begun is the caller's to take down.
+pub async fn container(
+    launcher: Launcher<'_>,
+    tasks: &Tasks,
+    workload: &Workload,
+    mounts: &[Mount],
+    paths: Paths,
+    record: &mut Record,
+) -> anyhow::Result<Task> {
+    let bundle = &workload.bundle;
+    // Each note is written before what it tells of, so that `delete` finds it whenever the daemon goes.
+    record.mounted = !mounts.is_empty();
+    record.write(bundle)?;
+    let target = bundle.join(SNAPSHOT);
+    let mut layers = Layers::none_at(&target);
+    for Mount { type_: kind, source, options, .. } in mounts {
+        let snapshot = Snapshot { kind, source, options };
+        layers = layers.and_of(&snapshot);
+        rootfs::mount_snapshot(snapshot, &target)?;
+    }
+    rootfs::check_mount_sources(workload)?;
+    let (workload, wasm) = match workload.role() {
+        Role::Sandbox => (Cow::Borrowed(workload), None),
+        Role::Application => entrypoint(tasks, workload).await?,
+    };
+    let workload = workload.as_ref();
+    if wasm.is_none() && workload.role() == Role::Application && !workload.allows_programs() {
+        bail!(
+            "cannot run {:?}: it is a Linux program, and the runtime's option LinuxPrograms denies those: \
+             here only Wasm runs",
+            workload.entrypoint.path
+        );
+    }
+    record.native = wasm.is_none();
+    let namespaces = Namespaces::of(&workload.spec);
+    let (kind, born, streams) = match wasm {
+        Some(found) => {
+            let opened = streams::open(launcher, workload, &paths);
+            let given_up = tasks.given_up(&workload.id);
+            guest::make(launcher.nursery, workload, &namespaces, (found, layers), (opened, given_up), record)
+                .await?
+        }
+        None => {
+            let opened = streams::open_ends(launcher, workload, &paths);
+            program::make(launcher.nursery, workload, opened, record).await?
+        }
+    };
+    let (pid, owned) = (born.pid, workload.clone());
+    let found = apart(move || Ok((cgroup::folders_of(&owned, pid)?, owned))).await;
+    let (cgroup, workload) = launcher.nursery.or_end(&born, found).await?;
+    let first = Process::asked(String::new(), workload, paths);
+    first.is_born(born, streams);
+    Ok(Task::new(record.clone(), kind, cgroup, namespaces, first))
+}
+
+/// What is to run, and its file where that is Wasm. A guest takes the place of the init that stands before it.
+async fn entrypoint<'a>(
+    tasks: &Tasks,
+    workload: &'a Workload,
+) -> anyhow::Result<(Cow<'a, Workload>, Option<Found>)> {
+    let given_up = || tasks.given_up(&workload.id);
+    if let Some(behind) = workload.behind_init()
+        // Of what is not there the init tells, as it does elsewhere.
+        && let Ok(found) = code::entrypoint(&behind, given_up()).await
+        && found.format.is_wasm()
+    {
+        return Ok((Cow::Owned(behind), Some(found)));
+    }
+    let found = code::entrypoint(workload, given_up()).await?;
+    Ok((Cow::Borrowed(workload), Some(found).filter(|found| found.format.is_wasm())))
+}
