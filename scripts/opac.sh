@@ -5,7 +5,7 @@
 #
 # Only needed to rebuild test/guests/opa; building and testing the project never runs it. Open Policy Agent,
 # the libraries it is built of and Go are Debian sid's. Nothing is installed: apt works on a state of its own
-# under DIR, and the packages are unpacked there; they take 2.5 GB, the build's cache another 1 GB. The mirror
+# under DIR, and the packages are unpacked there; they take 2.4 GB, the build's cache another 0.3. The mirror
 # is the one this system's apt uses; set DEBIAN_MIRROR where that one carries no Debian. Afterwards:
 #   DIR/opac             the program
 #   DIR/packages         the versions that were unpacked

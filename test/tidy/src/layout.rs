@@ -27,8 +27,7 @@ pub fn top_is_bare(names: &[String]) -> Vec<String> {
 }
 
 /// Every `.wasm` lies in test/guests/NAME as NAME.wasm beside its sources, in test/guests/opa beside its policy,
-/// or in test/examples/NAME as app.wasm, or among
-/// the cases beside its text.
+/// or in test/examples/NAME as app.wasm, or among the cases beside its text.
 pub fn wasm_has_sources(files: &[File]) -> Vec<String> {
     let there = |path: &String| files.iter().any(|file| file.path == *path);
     let mut found = Vec::new();
