@@ -1,5 +1,6 @@
 #!/bin/sh
-# Rebuilds the committed .wasm files of test/guests, all of them or the named ones.
+# Rebuilds the committed .wasm files of test/guests, all of them or the named ones; those of test/guests/opa
+# are guest-policies.sh's.
 #
 #   scripts/guest-toolchain.sh DIR           once
 #   GUEST_TOOLCHAIN=DIR scripts/guests.sh [NAME...]
@@ -30,6 +31,7 @@ cd "$repo/test/guests"
 [ $# -gt 0 ] || set -- */
 for name; do
     name=${name%/}
+    [ "$name" = opa ] && continue
     case $name in
     *-p1 | socket-* | listener-std | poll-torture) target=wasm32-wasip1 ;;
     *) target=wasm32-wasip2 ;;

@@ -26,8 +26,8 @@ pub fn top_is_bare(names: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Every `.wasm` lies in test/guests/NAME as NAME.wasm beside its sources, or in test/examples/NAME as app.wasm, or among
-/// the cases beside its text.
+/// Every `.wasm` lies in test/guests/NAME as NAME.wasm beside its sources, in test/guests/opa beside its policy,
+/// or in test/examples/NAME as app.wasm, or among the cases beside its text.
 pub fn wasm_has_sources(files: &[File]) -> Vec<String> {
     let there = |path: &String| files.iter().any(|file| file.path == *path);
     let mut found = Vec::new();
@@ -47,12 +47,15 @@ pub fn wasm_has_sources(files: &[File]) -> Vec<String> {
             ["crates", "engine", "conformance", "cases", _] => {
                 [path.replace(".wasm", ".wat")].into_iter().filter(|path| !there(path)).collect()
             }
+            ["test", "guests", "opa", _] => {
+                [path.replace(".wasm", ".rego")].into_iter().filter(|path| !there(path)).collect()
+            }
             _ => {
                 found.push(finding(
                     path,
                     1,
-                    "a .wasm lies in test/guests/NAME as NAME.wasm, in test/examples/NAME as app.wasm, or in \
-                     crates/engine/conformance/cases",
+                    "a .wasm lies in test/guests/NAME as NAME.wasm, in test/guests/opa, in test/examples/NAME as \
+                     app.wasm, or in crates/engine/conformance/cases",
                 ));
                 continue;
             }
@@ -121,15 +124,18 @@ mod tests {
         check(&whole, &[]);
         let bare = "test/guests/a/a.wasm:1: no test/guests/a/src/main.rs or test/guests/a/src/lib.rs to build it from";
         check(&whole[..3], &[bare]);
+        check(&["test/guests/opa/a.wasm", "test/guests/opa/a.rego"], &[]);
+        check(
+            &["test/guests/opa/a.wasm"],
+            &["test/guests/opa/a.wasm:1: no test/guests/opa/a.rego to build it from"],
+        );
         let app = ["app.wasm", "Cargo.toml", "Cargo.lock", "src/lib.rs"]
             .map(|file| format!("test/examples/a/{file}"));
         check(&app.each_ref().map(String::as_str), &[]);
         check(
             &["crates/a.wasm"],
-            &[
-                "crates/a.wasm:1: a .wasm lies in test/guests/NAME as NAME.wasm, in test/examples/NAME as app.wasm, or in \
-                 crates/engine/conformance/cases",
-            ],
+            &["crates/a.wasm:1: a .wasm lies in test/guests/NAME as NAME.wasm, in test/guests/opa, in \
+                 test/examples/NAME as app.wasm, or in crates/engine/conformance/cases"],
         );
     }
 

@@ -1,0 +1,3 @@
+package a.d
+
+far if input.question == "far?"

@@ -1,0 +1,6 @@
+package a.b
+
+near := "near"
+
+# Undefined without an input.
+asked := input.question
