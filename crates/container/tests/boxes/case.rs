@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use container::cgroup::{Cgroup, Folders};
 use container::rootfs;
 use container::title::Layout;
+use nix::mount::{MsFlags, mount};
 use serde_json::Value;
 use workload::Workload;
 
@@ -93,7 +94,8 @@ fn in_own_process(case: &Case, folder: &Path, layout: Option<Layout>) -> Result<
             Err(error) => ensure!(format!("{error:#}").contains(words), "refused, but so: {error:#}"),
         },
     }
-    // As at Delete: the snapshot's mount goes while guests, which have their own copy, may live on.
+    // As at Delete: the mounts at the root's place go, however many, while guests, which have copies, may live on.
+    mount(Some("tmpfs"), &workload.rootfs(), Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
     rootfs::unmount_all(&workload.rootfs())?;
     ensure!(std::fs::read_dir(workload.rootfs())?.next().is_none(), "the root file system is still mounted");
     Ok(())
