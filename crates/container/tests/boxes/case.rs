@@ -7,12 +7,16 @@ use container::cgroup::{Cgroup, Folders};
 use container::rootfs;
 use container::title::Layout;
 use nix::mount::{MsFlags, mount};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 use workload::Workload;
 
 use crate::apart::apart;
 use crate::look::Seen;
 use crate::{birth, bundle, look};
+
+/// In which time the kernel ends a process.
+const SOON: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// A spec, and what comes of it.
 pub struct Case {
@@ -30,6 +34,8 @@ pub enum Expected {
     Box(&'static [(&'static str, &'static str)]),
     /// One more process in the box, of which that is shown; the first is what `pod's` means there.
     Exec(&'static [(&'static str, &'static str)]),
+    /// A box that ends with its daemon.
+    End,
     /// No box, and a sentence with these words.
     Refusal(&'static str),
     /// The box of a compiler, with this to be seen.
@@ -88,6 +94,11 @@ fn in_own_process(case: &Case, folder: &Path, layout: Option<Layout>) -> Result<
         Expected::Compiler(expected) => {
             let (born, line) = birth::compiler(folder)?;
             compare(&seen(born.pid, &line), expected)?;
+        }
+        Expected::End => {
+            let orphan = birth::orphan(&workload, layout)?;
+            let ended = poll(&mut [PollFd::new(&orphan, PollFlags::IN)], Some(&SOON))?;
+            ensure!(ended == 1, "it outlives its daemon");
         }
         Expected::Refusal(words) => match birth::guest(&workload, layout) {
             Ok(_) => bail!("a box was built; refused was to be: {words}"),

@@ -81,6 +81,7 @@ pub const CASES: &[Case] = &[
             {"names": ["mkdirat"], "action": "SCMP_ACT_NOTIFY"}]}}}"#,
         "SCMP_ACT_NOTIFY",
     ),
+    Case { name: "end-of-the-daemon", spec: "{}", expected: Expected::End },
     shows("signals", "{}", &[("status SigCgt", "0000000036806e47"), ("status SigBlk", "0000000000000000")]),
     shows("descriptors", "{}", &[("descriptors", "/dev/null /dev/null /dev/null socket")]),
     shows(
