@@ -17,8 +17,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::{FlockOperation, flock, fstatfs};
 use rustix::io::Errno;
-use rustix::mount::{UnmountFlags, mount_bind, unmount};
-use rustix::process::{chdir, fchdir, pivot_root};
+use rustix::mount::mount_bind;
 
 use crate::trees::{self, Depth};
 
@@ -107,14 +106,9 @@ fn make(folder: &Path) -> anyhow::Result<()> {
         .context("cannot make the mount namespace private")?;
     let root = trees::fresh("tmpfs", "lighter", &["mode=755".into(), "size=64k".into()])
         .context("cannot make a tmpfs")?;
-    let pivoted = || {
-        trees::attach(&root, Path::new("/proc"))?;
-        fchdir(&root)?;
-        pivot_root(".", ".")?;
-        unmount(".", UnmountFlags::DETACH)?;
-        chdir("/")
-    };
-    pivoted().context("cannot change the nursery's root")?;
+    trees::attach(&root, Path::new("/proc"))
+        .and_then(|()| trees::pivot(&root))
+        .context("cannot change the nursery's root")?;
     fs::create_dir(PLACE).with_context(|| format!("cannot make {PLACE}"))?;
     for (path, tree) in kept {
         let attached = || -> io::Result<()> {
@@ -135,13 +129,7 @@ pub(crate) fn work_apart(bytes: u64) -> anyhow::Result<()> {
     let folder = trees::fresh("tmpfs", "lighter", &["mode=777".into(), format!("size={bytes}")])
         .context("cannot make a folder to work in")?;
     trees::attach(&folder, Path::new(PLACE)).context("cannot attach the folder to work in")?;
-    let pivoted = || {
-        fchdir(&folder)?;
-        pivot_root(".", ".")?;
-        unmount(".", UnmountFlags::DETACH)?;
-        chdir("/")
-    };
-    pivoted().context("cannot make the folder to work in the root")
+    trees::pivot(&folder).context("cannot make the folder to work in the root")
 }
 
 /// The mount namespace of the caller, for those born in the bare one who have work in it.

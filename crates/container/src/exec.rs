@@ -9,7 +9,7 @@ use libcontainer::syscall::syscall::create_syscall;
 use libcontainer::{apparmor, capabilities, tty};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, chdir, setgroups, setsid};
+use nix::unistd::{Gid, Uid, chdir, setsid};
 use oci_spec::runtime::{LinuxCapabilities, Process};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use workload::Workload;
@@ -41,9 +41,6 @@ pub fn enter(workload: &Workload, inside: &Inside) -> anyhow::Result<Entered> {
     keyring::join(workload)?;
     privileges::limit(workload.process())?;
     inside.enter()?;
-    if inside.in_user() {
-        privileges::become_root().context("cannot become root of the user namespace")?;
-    }
     let terminal = if workload.terminal() { Some(open_terminal(&*create_syscall())?) } else { None };
     Ok(Entered { terminal, env, granted })
 }
@@ -93,8 +90,7 @@ fn give_up_power(
 fn become_user(process: &Process, system: &dyn Syscall) -> anyhow::Result<()> {
     let user = process.user();
     umask(Mode::from_bits_truncate(user.umask().unwrap_or(0o022)));
-    let groups: Vec<Gid> = user.additional_gids().iter().flatten().copied().map(Gid::from_raw).collect();
-    setgroups(&groups).context("cannot set the additional groups")?;
+    privileges::join_groups(user)?;
     system
         .set_id(Uid::from_raw(user.uid()), Gid::from_raw(user.gid()))
         .map_err(|error| anyhow!("cannot become user {}: {}", user.uid(), sentence(&error)))

@@ -8,6 +8,7 @@ use nix::sched::{CloneFlags, setns};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::namespaces::Namespaces;
+use crate::privileges;
 
 /// The kinds of namespace and their files in `/proc/PID/ns`, in the order in which they are entered: the
 /// user namespace decides what may be done in the others, the mount namespace takes `/proc` out of sight.
@@ -62,11 +63,6 @@ impl Inside {
         Ok(Self { before_birth, after_birth })
     }
 
-    /// Whether the container has a user namespace of its own.
-    pub(crate) fn in_user(&self) -> bool {
-        self.before_birth.iter().any(|open| open.flag == libc::CLONE_NEWUSER)
-    }
-
     /// Whether a process must enter some of them and then give birth to the one that is meant.
     pub fn needs_midwife(namespaces: &Namespaces) -> bool {
         namespaces.has(BEFORE_BIRTH[0]) || namespaces.has(BEFORE_BIRTH[1])
@@ -80,12 +76,15 @@ impl Inside {
         enter(&self.before_birth)
     }
 
-    /// Enters the rest, the container's root last. For the process itself.
+    /// Enters the rest, the container's root last, and becomes root of its user namespace, if it has one. For the process
+    /// itself.
     ///
     /// # Errors
-    /// Names the namespace.
+    /// Names the namespace; when that maps no root.
     pub fn enter(&self) -> anyhow::Result<()> {
-        enter(&self.after_birth)
+        enter(&self.after_birth)?;
+        let in_user = self.before_birth.iter().any(|open| open.flag == libc::CLONE_NEWUSER);
+        if in_user { privileges::become_root() } else { Ok(()) }
     }
 }
 

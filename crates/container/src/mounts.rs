@@ -9,19 +9,18 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use libcontainer::syscall::linux::{
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr,
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
 };
 use nix::mount::MsFlags;
 use oci_spec::runtime::Mount;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, makedev, mknodat, openat, statx};
-use rustix::mount::{UnmountFlags, unmount};
-use rustix::process::{fchdir, pivot_root, umask};
+use rustix::process::umask;
 use workload::Workload;
 
 use crate::idmap::IdMaps;
 use crate::namespaces::Namespaces;
 use crate::rootfs::beneath::find_or_make;
-use crate::trees::{self, Depth, UNCHANGED};
+use crate::trees::{self, Depth};
 use crate::volumes::{check_kinds, is_bind, propagation_of, propagation_of_root, source_of};
 
 /// What every guest may open: nothing that stores, nothing that listens. Their minor numbers; the major is 1.
@@ -106,20 +105,24 @@ fn open_bind(volume: &Mount, source: &Path) -> anyhow::Result<OwnedFd> {
 ///
 /// # Errors
 /// Names the mount that failed.
-pub(crate) fn build(workload: &Workload, trees: Trees, place: &Path) -> anyhow::Result<OwnedFd> {
+pub(crate) fn build(
+    workload: &Workload,
+    namespaces: &Namespaces,
+    trees: Trees,
+    place: &Path,
+) -> anyhow::Result<OwnedFd> {
     let Trees { root, binds } = trees;
     let mut binds = binds.into_iter();
     let label = workload.spec.linux().as_ref().and_then(|linux| linux.mount_label().as_deref());
     trees::attach(&root, place).context("cannot attach the root file system")?;
-    make_dev(&root, label, Namespaces::of(&workload.spec).in_user())
-        .context("cannot make the container's /dev")?;
+    make_dev(&root, label, namespaces.in_user()).context("cannot make the container's /dev")?;
     for volume in workload.volumes() {
         let mut mounted = || -> anyhow::Result<()> {
             let opened =
                 if is_bind(volume) { Some(binds.next().context("it was not handed over")?) } else { None };
             let tree = trees::as_asked(volume, opened, label)?;
             if workload.believes(volume.destination()) {
-                trees::set(&tree, Depth::Top, &MountAttr { attr_set: MOUNT_ATTR_RDONLY, ..UNCHANGED })?;
+                trees::add(&tree, Depth::Top, MOUNT_ATTR_RDONLY)?;
             }
             let kind = kind_of(&tree)?;
             // One that the spec shows by itself is meant; what the cgroup says of it counts.
@@ -140,11 +143,7 @@ fn make_dev(root: &OwnedFd, label: Option<&str>, in_user: bool) -> anyhow::Resul
     let mut data = vec!["mode=755".to_owned(), "size=64k".to_owned()];
     data.extend(trees::label_option(label));
     let dev = trees::fresh("tmpfs", "tmpfs", &data)?;
-    trees::set(
-        &dev,
-        Depth::Top,
-        &MountAttr { attr_set: MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, ..UNCHANGED },
-    )?;
+    trees::add(&dev, Depth::Top, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)?;
     trees::attach_onto(&dev, &find_or_make(root, Path::new("/dev"), true)?)?;
     let before = umask(Mode::empty());
     let made = DEVICES.iter().try_for_each(|(name, minor)| {
@@ -161,7 +160,7 @@ fn make_dev(root: &OwnedFd, label: Option<&str>, in_user: bool) -> anyhow::Resul
 
 /// Device nodes in it are files that cannot be opened, whoever put them there.
 fn without_devices(tree: &OwnedFd) -> anyhow::Result<()> {
-    trees::set(tree, Depth::All, &MountAttr { attr_set: MOUNT_ATTR_NODEV, ..UNCHANGED })
+    trees::add(tree, Depth::All, MOUNT_ATTR_NODEV)
 }
 
 fn kind_of(tree: &OwnedFd) -> io::Result<FileType> {
@@ -174,14 +173,7 @@ fn kind_of(tree: &OwnedFd) -> io::Result<FileType> {
 /// # Errors
 /// What the kernel says.
 pub(crate) fn pivot(root: OwnedFd) -> anyhow::Result<()> {
-    let pivoted = || {
-        fchdir(&root)?;
-        // The old root then lies over the new one, which has no place of its own for it.
-        pivot_root(".", ".")?;
-        unmount(".", UnmountFlags::DETACH)?;
-        rustix::process::chdir("/")
-    };
-    pivoted().context("cannot change the root")
+    trees::pivot(&root).context("cannot change the root")
 }
 
 /// Makes the new root a shared mount where the spec asks for that; volumes keep their own propagation.
@@ -192,7 +184,9 @@ pub(crate) fn share_root(workload: &Workload) -> anyhow::Result<()> {
     if root_propagation(workload)? != MsFlags::MS_SHARED {
         return Ok(());
     }
-    let shared = open_root().map_err(Into::into).and_then(|root| trees::propagate(&root, MsFlags::MS_SHARED));
+    let shared = trees::find(Path::new("/"))
+        .map_err(Into::into)
+        .and_then(|root| trees::propagate(&root, MsFlags::MS_SHARED));
     shared.context("cannot make the root a shared mount")
 }
 
@@ -201,10 +195,8 @@ pub(crate) fn share_root(workload: &Workload) -> anyhow::Result<()> {
 /// # Errors
 /// What the kernel says.
 pub(crate) fn make_root_readonly() -> anyhow::Result<()> {
-    trees::set(&open_root()?, Depth::Top, &MountAttr { attr_set: MOUNT_ATTR_RDONLY, ..UNCHANGED })
+    trees::find(Path::new("/"))
+        .map_err(Into::into)
+        .and_then(|root| trees::add(&root, Depth::Top, MOUNT_ATTR_RDONLY))
         .context("cannot make the root read-only")
-}
-
-fn open_root() -> rustix::io::Result<OwnedFd> {
-    openat(rustix::fs::CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
 }

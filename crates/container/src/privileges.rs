@@ -4,7 +4,7 @@ use anyhow::Context;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use oci_spec::runtime::{LinuxCapabilities, PosixRlimit, PosixRlimitType, Process};
+use oci_spec::runtime::{LinuxCapabilities, PosixRlimit, PosixRlimitType, Process, User};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 /// Sets the spec's resource limits. While still root: raising a hard limit needs CAP_SYS_RESOURCE.
@@ -109,11 +109,12 @@ fn forget_capabilities() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the namespace maps no root.
-pub(crate) fn become_root() -> nix::Result<()> {
+pub(crate) fn become_root() -> anyhow::Result<()> {
     let (root, wheel) = (Uid::from_raw(0), Gid::from_raw(0));
-    setgroups(&[])?;
-    setresgid(wheel, wheel, wheel)?;
-    setresuid(root, root, root)
+    setgroups(&[])
+        .and_then(|()| setresgid(wheel, wheel, wheel))
+        .and_then(|()| setresuid(root, root, root))
+        .context("cannot become root of the user namespace")
 }
 
 /// Takes every capability from the bounding set. First, since it needs CAP_SETPCAP.
@@ -137,14 +138,22 @@ fn forget_bounding_set() -> anyhow::Result<()> {
 /// Groups before the group, the group before the user: each needs what the next gives up.
 fn become_user(process: &Process) -> anyhow::Result<()> {
     let user = process.user();
-    let groups: Vec<Gid> = user.additional_gids().iter().flatten().copied().map(Gid::from_raw).collect();
-    setgroups(&groups).context("cannot set the additional groups")?;
+    join_groups(user)?;
     let gid = Gid::from_raw(user.gid());
     setresgid(gid, gid, gid).with_context(|| format!("cannot become group {gid}"))?;
     let uid = Uid::from_raw(user.uid());
     setresuid(uid, uid, uid).with_context(|| format!("cannot become user {uid}"))?;
     umask(Mode::from_bits_truncate(user.umask().unwrap_or(0o022)));
     Ok(())
+}
+
+/// Takes the spec's additional groups, in the place of all that there were.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn join_groups(user: &User) -> anyhow::Result<()> {
+    let groups: Vec<Gid> = user.additional_gids().iter().flatten().copied().map(Gid::from_raw).collect();
+    setgroups(&groups).context("cannot set the additional groups")
 }
 
 fn resource(limit: &PosixRlimit) -> anyhow::Result<Resource> {

@@ -9,9 +9,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use anyhow::Context;
-use libcontainer::syscall::linux::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr};
+use libcontainer::syscall::linux::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 
-use crate::trees::{self, Depth, UNCHANGED};
+use crate::trees::{self, Depth};
 
 /// The program at `path`, to be executed by its number in `/proc/self/fd`, and closed when that is done.
 ///
@@ -19,9 +19,7 @@ use crate::trees::{self, Depth, UNCHANGED};
 /// When there is no such file, or the kernel makes no such mount.
 pub fn open(path: &Path) -> anyhow::Result<OwnedFd> {
     let file = trees::copy(path, Depth::Top).context("it cannot be opened")?;
-    let sealed =
-        MountAttr { attr_set: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, ..UNCHANGED };
-    trees::set(&file, Depth::Top, &sealed)
+    trees::add(&file, Depth::Top, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
         .context("the kernel makes no read-only mount of it; Linux 5.12 does")?;
     Ok(file)
 }

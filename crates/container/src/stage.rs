@@ -35,9 +35,8 @@ pub(crate) fn redirect(spec: &mut Spec, staged: &[(usize, PathBuf)]) {
 ///
 /// # Errors
 /// Names the volume.
-pub(crate) fn volumes(workload: &Workload) -> anyhow::Result<Vec<(usize, PathBuf)>> {
-    let in_user = Namespaces::of(&workload.spec).in_user();
-    let needs = |mount: &&Mount| is_bind(mount) && (in_user || propagation_of(mount).is_some());
+pub(crate) fn volumes(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<Vec<(usize, PathBuf)>> {
+    let needs = |mount: &&Mount| is_bind(mount) && (namespaces.in_user() || propagation_of(mount).is_some());
     let all = workload.spec.mounts().as_deref().unwrap_or_default();
     let chosen: Vec<_> = all.iter().enumerate().filter(|(_, mount)| needs(mount)).collect();
     if chosen.is_empty() {

@@ -14,11 +14,12 @@ use libcontainer::syscall::linux::{
 use libcontainer::syscall::syscall::create_syscall;
 use nix::mount::MsFlags;
 use oci_spec::runtime::Mount;
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
+use rustix::process::{chdir, fchdir, pivot_root};
 
 use crate::sentence::sentence;
 use crate::volumes::parse;
@@ -141,6 +142,34 @@ pub(crate) fn set(tree: &impl AsFd, depth: Depth, change: &MountAttr) -> anyhow:
     create_syscall()
         .mount_setattr(tree.as_fd(), Path::new(""), AT_EMPTY_PATH | deep, change, size_of::<MountAttr>())
         .map_err(|error| anyhow!("{}", sentence(&error)))
+}
+
+/// Adds attributes (`MOUNT_ATTR_*`) to mounts of a tree.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn add(tree: &impl AsFd, depth: Depth, attr_set: u64) -> anyhow::Result<()> {
+    set(tree, depth, &MountAttr { attr_set, ..UNCHANGED })
+}
+
+/// What is mounted at a path, where it is.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn find(place: &Path) -> rustix::io::Result<OwnedFd> {
+    openat(CWD, place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Makes an attached tree the caller's root, and lets go of what was.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn pivot(root: &OwnedFd) -> rustix::io::Result<()> {
+    fchdir(root)?;
+    // The old root then lies over the new one, which has no place of its own for it.
+    pivot_root(".", ".")?;
+    unmount(".", UnmountFlags::DETACH)?;
+    chdir("/")
 }
 
 /// Attaches a tree at a path.

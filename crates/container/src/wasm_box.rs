@@ -43,7 +43,7 @@ pub fn build(workload: &Workload, namespaces: &Namespaces, trees: Trees) -> anyh
     inherited.retain(|number| !trees.numbers().contains(number));
     if namespaces.in_user() {
         // Mapped since the daemon's order: whatever is made from here belongs to the namespace.
-        privileges::become_root().context("cannot become root of the user namespace")?;
+        privileges::become_root()?;
     }
     // While the host's /proc is still in sight.
     set_sysctls(workload, namespaces)?;
@@ -59,7 +59,7 @@ pub fn build(workload: &Workload, namespaces: &Namespaces, trees: Trees) -> anyh
         );
         sethostname(name).with_context(|| format!("cannot set the host name to {name:?}"))?;
     }
-    let root = mounts::build(workload, trees, &place(workload, namespaces)?)?;
+    let root = mounts::build(workload, namespaces, trees, &place(workload, namespaces)?)?;
     hooks::create_container(workload)?;
     mounts::pivot(root)?;
     mounts::share_root(workload)?;
@@ -94,11 +94,7 @@ fn place(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<PathBuf
 pub fn enter(workload: &Workload, inside: &Inside) -> anyhow::Result<()> {
     // Raising a limit is the host's to allow, so it comes before the user namespace.
     privileges::limit(workload.process())?;
-    inside.enter()?;
-    if inside.in_user() {
-        privileges::become_root().context("cannot become root of the user namespace")?;
-    }
-    Ok(())
+    inside.enter()
 }
 
 /// Becomes the guest's user without any capability, in its working directory, deaf to all but the

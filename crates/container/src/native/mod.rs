@@ -47,7 +47,8 @@ pub fn create(workload: &Workload, stdio: [OwnedFd; 3]) -> anyhow::Result<(i32, 
     let bundle = own_bundle(workload);
     fs::create_dir_all(&bundle).with_context(|| format!("cannot make {}", bundle.display()))?;
     make_cwd(workload)?;
-    spec::write(workload, &bundle, &stage::volumes(workload)?)?;
+    let namespaces = Namespaces::of(&workload.spec);
+    spec::write(workload, &namespaces, &bundle, &stage::volumes(workload, &namespaces)?)?;
     keyring::join(workload)?;
     let console = if workload.terminal() { Some(Console::listen(&bundle)?) } else { None };
     let built = build(workload, stdio, console.as_ref().map(|console| console.path.clone()));
@@ -56,13 +57,13 @@ pub fn create(workload: &Workload, stdio: [OwnedFd; 3]) -> anyhow::Result<(i32, 
         Err(anyhow!("cannot create the container: {}", sentence(&error)))
     })?;
     let pid = container.pid().context("libcontainer made a container without a process")?.as_raw();
-    if Namespaces::of(&workload.spec).new_network() {
+    if namespaces.new_network() {
         bring_up_loopback(pid).context("cannot bring up the loopback interface")?;
     }
     let terminal = console.map(Console::receive).transpose()?;
     cgroup::complete(workload, &cgroup::folders_of(workload, pid)?)?;
     // From here on this process sees the container's files.
-    mounted::complete(workload, pid)?;
+    mounted::complete(workload, &namespaces, pid)?;
     Ok((pid, terminal))
 }
 

@@ -7,16 +7,16 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use anyhow::Context;
-use libcontainer::syscall::linux::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY, MountAttr};
+use libcontainer::syscall::linux::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
 use nix::sched::{CloneFlags, setns};
 use oci_spec::runtime::{Capability, Mount, Spec};
-use rustix::fs::{CWD, Mode, OFlags, fstatfs, openat};
+use rustix::fs::fstatfs;
 use workload::Workload;
 
 use super::spec::{cgroups_of_v1, is_cgroup};
 use crate::cgroup::Folders;
 use crate::namespaces::Namespaces;
-use crate::trees::{self, Depth, UNCHANGED};
+use crate::trees::{self, Depth};
 
 /// The kernel's magic number, `linux/magic.h`.
 const TMPFS: i64 = 0x0102_1994;
@@ -26,11 +26,11 @@ const TMPFS: i64 = 0x0102_1994;
 ///
 /// # Errors
 /// Names the mount.
-pub(super) fn complete(workload: &Workload, pid: i32) -> anyhow::Result<()> {
+pub(super) fn complete(workload: &Workload, namespaces: &Namespaces, pid: i32) -> anyhow::Result<()> {
     let spec = &workload.spec;
     let cgroups = cgroups_of_v1(workload)?;
     let without_devices = needs_no_devices(spec);
-    if !Namespaces::of(spec).new_mount() || (cgroups.is_none() && !without_devices) {
+    if !namespaces.new_mount() || (cgroups.is_none() && !without_devices) {
         return Ok(());
     }
     let entered = || -> anyhow::Result<()> {
@@ -62,7 +62,7 @@ fn needs_no_devices(spec: &Spec) -> bool {
 /// and the rights that the spec says, which it could not have while they were mounted.
 fn finish_cgroup(mount: &Mount, folders: &Folders) -> anyhow::Result<()> {
     let place = mount.destination();
-    let found = openat(CWD, place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let found = trees::find(place)?;
     if fstatfs(&found)?.f_type != TMPFS {
         // The spec mounts something else over it.
         return Ok(());
@@ -80,8 +80,7 @@ fn finish_cgroup(mount: &Mount, folders: &Folders) -> anyhow::Result<()> {
 }
 
 fn change(place: &Path, attr_set: u64) -> anyhow::Result<()> {
-    let found = openat(CWD, place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    trees::set(&found, Depth::Top, &MountAttr { attr_set, ..UNCHANGED })
+    trees::add(&trees::find(place)?, Depth::Top, attr_set)
 }
 
 #[cfg(test)]

@@ -22,7 +22,12 @@ use crate::{cgroup, privileges, profile, stage};
 ///
 /// # Errors
 /// Names the file that cannot be written.
-pub fn write(workload: &Workload, folder: &Path, staged: &[(usize, PathBuf)]) -> anyhow::Result<()> {
+pub fn write(
+    workload: &Workload,
+    namespaces: &Namespaces,
+    folder: &Path,
+    staged: &[(usize, PathBuf)],
+) -> anyhow::Result<()> {
     let mut spec = workload.spec.clone();
     if let Some(root) = spec.root_mut() {
         root.set_path(workload.rootfs());
@@ -41,7 +46,7 @@ pub fn write(workload: &Workload, folder: &Path, staged: &[(usize, PathBuf)]) ->
         linux.set_cgroups_path(Some(cgroup::path_of(workload)));
     }
     stage::redirect(&mut spec, staged);
-    open_namespaces(workload, &mut spec)?;
+    open_namespaces(namespaces, &mut spec)?;
     replace_cgroup_mount(workload, &mut spec)?;
     let path = folder.join("config.json");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -60,8 +65,8 @@ fn say_powers(process: &mut Process) {
 /// reach them. Opened before, they are reached through this process's own descriptors, which its children
 /// have as well and which end with it. A new user namespace is made before, too: libcontainer wants `newuidmap` of the
 /// host where there is more than one map.
-fn open_namespaces(workload: &Workload, spec: &mut Spec) -> anyhow::Result<()> {
-    if !Namespaces::of(&workload.spec).in_user() {
+fn open_namespaces(namespaces: &Namespaces, spec: &mut Spec) -> anyhow::Result<()> {
+    if !namespaces.in_user() {
         return Ok(());
     }
     let Some(linux) = spec.linux_mut() else { return Ok(()) };

@@ -112,6 +112,20 @@ fn bring_to_gate(
     expect(line, |report| matches!(report, Report::Ready))
 }
 
+/// A guest's process whose daemon is gone: its descriptor, which is readable once it has ended.
+///
+/// # Errors
+/// As [`guest`].
+pub fn orphan(workload: &Workload, layout: Option<Layout>) -> Result<OwnedFd> {
+    let born = delivered(|_| {
+        let (born, line) = guest(workload, layout)?;
+        // Not by the end of its line.
+        line.send(&Order::Try("sleep".to_owned()), &[])?;
+        Ok(Some(born))
+    });
+    Ok(born?.pidfd)
+}
+
 /// Has one more guest's process come to its gate, in the box of the first.
 ///
 /// # Errors
@@ -210,7 +224,7 @@ fn bear(
     })
 }
 
-/// Has a child do `work`, which makes a sibling of its, and returns that. It is given the descriptor by which it is told.
+/// Has a child do `work`, which makes a process, and returns that. It is given the descriptor by which it is told.
 fn delivered(work: impl FnOnce(RawFd) -> Result<Option<Born>>) -> Result<Born> {
     let (told, tell) = Channel::pair()?;
     if birth::child()?.is_none() {

@@ -14,7 +14,7 @@ use workload::Workload;
 
 /// What every case's spec begins as.
 pub const SPEC: &str = r#"{
-    "ociVersion": "1.0.2", "hostname": "box", "root": {"path": "rootfs"},
+    "ociVersion": "1.0.2", "hostname": "in-the-box", "root": {"path": "rootfs"},
     "process": {"user": {"uid": 1000, "gid": 2000}, "cwd": "/", "args": ["/app.wasm", "one"], "env": ["A=b"]},
     "linux": {"cgroupsPath": "@CGROUP", "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"},
         {"type": "uts"}, {"type": "mount"}, {"type": "cgroup"}]}

@@ -6,12 +6,17 @@ use anyhow::{Context, Result, bail, ensure};
 use container::cgroup::{Cgroup, Folders};
 use container::rootfs;
 use container::title::Layout;
+use nix::mount::{MsFlags, mount};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 use workload::Workload;
 
 use crate::apart::apart;
 use crate::look::Seen;
 use crate::{birth, bundle, look};
+
+/// In which time the kernel ends a process.
+const SOON: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// A spec, and what comes of it.
 pub struct Case {
@@ -29,6 +34,8 @@ pub enum Expected {
     Box(&'static [(&'static str, &'static str)]),
     /// One more process in the box, of which that is shown; the first is what `pod's` means there.
     Exec(&'static [(&'static str, &'static str)]),
+    /// A box that ends with its daemon.
+    End,
     /// No box, and a sentence with these words.
     Refusal(&'static str),
     /// The box of a compiler, with this to be seen.
@@ -88,12 +95,18 @@ fn in_own_process(case: &Case, folder: &Path, layout: Option<Layout>) -> Result<
             let (born, line) = birth::compiler(folder)?;
             compare(&seen(born.pid, &line), expected)?;
         }
+        Expected::End => {
+            let orphan = birth::orphan(&workload, layout)?;
+            let ended = poll(&mut [PollFd::new(&orphan, PollFlags::IN)], Some(&SOON))?;
+            ensure!(ended == 1, "it outlives its daemon");
+        }
         Expected::Refusal(words) => match birth::guest(&workload, layout) {
             Ok(_) => bail!("a box was built; refused was to be: {words}"),
             Err(error) => ensure!(format!("{error:#}").contains(words), "refused, but so: {error:#}"),
         },
     }
-    // As at Delete: the snapshot's mount goes while guests, which have their own copy, may live on.
+    // As at Delete: the mounts at the root's place go, however many, while guests, which have copies, may live on.
+    mount(Some("tmpfs"), &workload.rootfs(), Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
     rootfs::unmount_all(&workload.rootfs())?;
     ensure!(std::fs::read_dir(workload.rootfs())?.next().is_none(), "the root file system is still mounted");
     Ok(())

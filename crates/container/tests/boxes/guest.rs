@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use container::cgroup::{Way, go_through};
@@ -115,6 +117,9 @@ fn attempt(what: &str) -> Result<String> {
         "write" => File::options().append(true).open(path).map(drop),
         "make" => File::create_new(path).map(drop),
         "mkdir" => rustix::fs::mkdirat(CWD, path, Mode::RWXU).map_err(Into::into),
+        "sleep" => loop {
+            sleep(Duration::MAX);
+        },
         "text" => return fs::read_to_string(path).context("cannot read it"),
         "mount" => {
             mount(Some("tmpfs"), "/", Some("tmpfs"), MsFlags::empty(), None::<&str>).map_err(Into::into)

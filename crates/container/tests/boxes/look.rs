@@ -10,6 +10,7 @@
 //! | `namespace KIND` | `host's`, `pod's` or `own` |
 //! | `cgroup` | where the process is in another than its own: nothing |
 //! | `cgroup-file CONTROLLER V1 V2` | that file of the cgroup's, by the host's version; `-` is none |
+//! | `owner` | whose its files in /proc are: root's where nobody may look into the process |
 //! | `descriptors` | what they are, in order |
 //! | `hostname`, `sysctl NAME`, `loopback` | as in its namespaces |
 //! | `bundle FILE` | a file of the bundle's |
@@ -63,6 +64,7 @@ pub fn at(seen: &Seen<'_>, question: &str) -> Result<Option<String>> {
         "namespace" => namespace(seen, of)?.into(),
         "cgroup" => not_in(seen)?,
         "cgroup-file" => return cgroup_file(seen, of),
+        "owner" => fs::metadata(format!("/proc/{}/mem", seen.pid))?.uid().to_string(),
         "descriptors" => descriptors(seen.pid)?,
         "hostname" => within(seen, "uts", || Ok(nix::unistd::gethostname()?.to_string_lossy().into_owned()))?,
         "sysctl" => within(seen, "net", || {

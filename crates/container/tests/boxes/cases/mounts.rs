@@ -75,6 +75,7 @@ pub const CASES: &[Case] = &[
         r#"{"mounts": [{"destination": "/dev/full", "source": "/dev/full", "options": ["bind"]}],
             "linux": {"resources": {"devices": [{"allow": true, "type": "c", "major": 1, "minor": 7, "access": "r"}]}}}"#,
         &[
+            ("descriptors", "/dev/null /dev/null /dev/null socket"),
             ("list /dev", "full null random urandom zero"),
             ("node /dev/full", "character 1:7 666"),
             ("try read /dev/full", "ok"),

@@ -15,7 +15,7 @@ pub const CASES: &[Case] = &[
             ("namespace cgroup", "own"),
             ("namespace user", "host's"),
             ("namespace time", "host's"),
-            ("hostname", "box"),
+            ("hostname", "in-the-box"),
             ("loopback", "up"),
         ],
     ),
@@ -63,6 +63,7 @@ pub const CASES: &[Case] = &[
             "gidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}]}}"#,
         &[
             ("namespace user", "own"),
+            ("descriptors", "/dev/null /dev/null /dev/null socket"),
             ("file uid_map", "0 100000 65536"),
             ("file gid_map", "0 100000 65536"),
             ("status Uid", "101000 101000 101000 101000"),
@@ -79,7 +80,7 @@ pub const CASES: &[Case] = &[
     shows(
         "sysctl",
         r#"{"linux": {"sysctl": {"net.ipv4.ip_default_ttl": "77"}}}"#,
-        &[("sysctl net.ipv4.ip_default_ttl", "77")],
+        &[("descriptors", "/dev/null /dev/null /dev/null socket"), ("sysctl net.ipv4.ip_default_ttl", "77")],
     ),
     refused(
         "sysctl-of-the-host",
@@ -94,7 +95,7 @@ pub const CASES: &[Case] = &[
     refused(
         "hostname-of-the-host",
         r#"{"linux": {"namespaces": [{"type": "mount"}]}}"#,
-        r#"cannot set the host name to "box": the container has the host's"#,
+        r#"cannot set the host name to "in-the-box": the container has the host's"#,
     ),
     refused(
         "mounts-of-the-host",

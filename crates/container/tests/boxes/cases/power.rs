@@ -11,6 +11,7 @@ pub const CASES: &[Case] = &[
             ("status Gid", "2000 2000 2000 2000"),
             ("status Groups", ""),
             ("status Umask", "0022"),
+            ("owner", "0"),
         ],
     ),
     shows(
@@ -68,6 +69,7 @@ pub const CASES: &[Case] = &[
             {"names": ["uname"], "action": "SCMP_ACT_ALLOW"}]}}}"#,
         &[
             ("status Seccomp_filters", "2"),
+            ("descriptors", "/dev/null /dev/null /dev/null socket"),
             ("try mkdir /new", "ENOMEM"),
             ("try uname", "EPERM"),
             ("try read /app.wasm", "ok"),
@@ -79,6 +81,8 @@ pub const CASES: &[Case] = &[
             {"names": ["mkdirat"], "action": "SCMP_ACT_NOTIFY"}]}}}"#,
         "SCMP_ACT_NOTIFY",
     ),
+    Case { name: "end-of-the-daemon", spec: "{}", expected: Expected::End },
+    shows("signals", "{}", &[("status SigCgt", "0000000036806e47"), ("status SigBlk", "0000000000000000")]),
     shows("descriptors", "{}", &[("descriptors", "/dev/null /dev/null /dev/null socket")]),
     shows(
         "descriptors-with-volumes",
@@ -102,7 +106,12 @@ pub const CASES: &[Case] = &[
         "hooks",
         r#"{"hooks": {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "grep -o creating >@BUNDLE/runtime"]}],
             "createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "grep -o creating >@BUNDLE/container; mount -t tmpfs x @BUNDLE/rootfs/data"]}]}}"#,
-        &[("bundle runtime", "creating"), ("bundle container", "creating"), ("mounts", "/ /data /dev")],
+        &[
+            ("descriptors", "/dev/null /dev/null /dev/null socket"),
+            ("bundle runtime", "creating"),
+            ("bundle container", "creating"),
+            ("mounts", "/ /data /dev"),
+        ],
     ),
     refused(
         "hook-that-fails",
