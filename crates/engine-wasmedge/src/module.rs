@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use engine::{Compiled, Equipment, Exit, Loaded, Mapped};
+use engine::{Compiled, Equipment, Exit, Loaded, Mapped, too_large};
 use network::Egress;
 use wasmedge_sdk::config::Config;
 use wasmedge_sdk::error::WasmEdgeError;
@@ -122,10 +122,7 @@ fn check_memory(module: &Module, bound: u64) -> anyhow::Result<()> {
     for export in module.exports() {
         if let Ok(ExternalInstanceType::Memory(memory)) = export.ty() {
             let needed = u64::from(memory.minimum()) << 16;
-            ensure!(
-                memory.minimum() <= settings::pages(bound),
-                "its memory begins with {needed} bytes, and its limit is {bound}"
-            );
+            ensure!(memory.minimum() <= settings::pages(bound), too_large(needed, 0, bound));
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::bail;
-use engine::Bound;
+use engine::{Bound, too_large};
 use wasmtime::{ResourceLimiter, ResourcesRequired, Store};
 
 /// The bytes that an element of a table takes at most: a function's has 8; one that refers to a collected object has 4,
@@ -120,9 +120,7 @@ impl Memory {
         if bytes.saturating_add(elements.saturating_mul(ELEMENT)) <= most {
             return Ok(());
         }
-        let table =
-            if elements == 0 { String::new() } else { format!(", and its table {elements} elements") };
-        bail!("its memory is {bytes} bytes from the start{table}, and the container's limit leaves it {most}")
+        bail!(too_large(bytes, elements, most))
     }
 }
 

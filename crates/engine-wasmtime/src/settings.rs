@@ -40,14 +40,29 @@ pub fn concurrent(deep: usize) -> Config {
     config
 }
 
+/// The calls that one instance is at work on at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// One.
+    One,
+    /// One, and one more from within a function of the host's that it has called.
+    Nested,
+    /// Several, as the component model has them.
+    Concurrent,
+}
+
 /// For guests of which there is a copy per request, `most` at once, each of which may go `deep` bytes deep.
 ///
 /// Epochs, since many share a process: one that takes too long must be ended alone.
-pub fn serving(concurrent_calls: bool, most: usize, deep: usize) -> Config {
-    let mut config = if concurrent_calls { concurrent(deep) } else { config(deep) };
+pub fn serving(calls: Calls, most: usize, deep: usize) -> Config {
+    let mut config = if calls == Calls::Concurrent { concurrent(deep) } else { config(deep) };
     config.epoch_interruption(true);
-    // Each call that waits while others of the same copy go on has one of its own.
-    let stacks = if concurrent_calls { most.saturating_mul(4) } else { most };
+    // Each call that waits while others of the same instance go on has one of its own.
+    let stacks = most.saturating_mul(match calls {
+        Calls::One => 1,
+        Calls::Nested => 2,
+        Calls::Concurrent => 4,
+    });
     if !is_narrow() {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(most, stacks)));
     }

@@ -30,6 +30,13 @@ impl Bound {
     }
 }
 
+/// Why a guest is refused whose memory, of so many bytes, and table, of so many elements, are more from their start than
+/// the bound leaves it: a sentence.
+pub fn too_large(bytes: u64, elements: u64, bound: u64) -> String {
+    let table = if elements == 0 { String::new() } else { format!(", and its table {elements} elements") };
+    format!("its memory is {bytes} bytes from the start{table}, and the container's limit leaves it {bound}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,11 +14,15 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A compiled module, to be linked to the functions of its world.
 pub trait Core: Send + 'static {
-    /// Links it. A memory that it imports is made for each instance, as large as it says.
+    /// Links it. A memory that it imports is made for each instance, as large as it says, and of `min_pages` at least.
     ///
     /// # Errors
     /// Names the import that is not among `imports`, or is of another type.
-    fn link<S: Send + 'static>(self, imports: &'static [Import<S>]) -> anyhow::Result<Arc<dyn Module<S>>>;
+    fn link<S: Send + 'static>(
+        self,
+        imports: &'static [Import<S>],
+        min_pages: u32,
+    ) -> anyhow::Result<Arc<dyn Module<S>>>;
 }
 
 /// A linked module. Of each instance the host has a state of its own, an `S`.

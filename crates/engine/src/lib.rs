@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use workload::{Guest, World};
 
-pub use bound::Bound;
+pub use bound::{Bound, too_large};
 pub use instance::{Core, HostCall, Import, Instance, Module, Pending, Stopped};
 
 /// A Wasm runtime, set up and ready to be forked.

@@ -4,7 +4,7 @@ use crate::finding;
 use crate::tokens;
 use crate::tree::File;
 
-const EMPTY: [&str; 6] = ["instance", "manager", "handler", "context", "util", "common"];
+const EMPTY: [&str; 4] = ["manager", "context", "util", "common"];
 const DECLARE: [&str; 8] = ["const", "enum", "fn", "mod", "static", "struct", "trait", "type"];
 
 /// Nothing that we declare is called by a word that says nothing.

@@ -17,6 +17,7 @@ use workload::{Guest, HostedJob, Shape};
 use crate::ending::{sentence, story};
 use crate::http::Ticks;
 use crate::limits::{self, Bounded, MemoryBound};
+use crate::settings::Calls;
 use crate::{code, heaps, limits as bounds, settings};
 
 /// A module in memory, with an engine of its own: each of its instances can be interrupted.
@@ -38,7 +39,6 @@ impl Hosted {
     ///
     /// # Errors
     /// When the code is another configuration's, or there are too few addresses for the instances.
-    #[expect(unreachable_code, reason = "no world is hosted yet")]
     pub fn map(code: Compiled, job: &HostedJob) -> anyhow::Result<Self> {
         let engine = match job.shape() {
             Shape::RunsOnce(once) => {
@@ -51,7 +51,7 @@ impl Hosted {
 }
 
 fn engine(max: usize, deep: usize) -> anyhow::Result<Engine> {
-    Engine::new(&settings::serving(false, max, deep)).map_err(sentence)
+    Engine::new(&settings::serving(Calls::Nested, max, deep)).map_err(sentence)
 }
 
 impl Mapped for Hosted {
@@ -109,7 +109,11 @@ impl<S> Bounded for State<S> {
 }
 
 impl Core for Unlinked {
-    fn link<S: Send + 'static>(self, imports: &'static [Import<S>]) -> anyhow::Result<Arc<dyn Module<S>>> {
+    fn link<S: Send + 'static>(
+        self,
+        imports: &'static [Import<S>],
+        min_pages: u32,
+    ) -> anyhow::Result<Arc<dyn Module<S>>> {
         let Self { module, memory, ticks } = self;
         let mut linker = Linker::new(module.engine());
         let mut imported = None;
@@ -117,6 +121,7 @@ impl Core for Unlinked {
             let (from, name) = (import.module(), import.name());
             match import.ty() {
                 ExternType::Memory(ty) if imported.is_none() => {
+                    let ty = at_least(&ty, min_pages);
                     imported = Some(ImportedMemory { module: from.into(), name: name.into(), ty });
                 }
                 ExternType::Func(ty) => {
@@ -134,6 +139,13 @@ impl Core for Unlinked {
         }
         Ok(Arc::new(Linked { module, linker, imported, bound: memory, ticks }))
     }
+}
+
+/// The type of a memory that begins with so many pages.
+fn at_least(ty: &MemoryType, min_pages: u32) -> MemoryType {
+    let max = ty.maximum().and_then(|max| u32::try_from(max).ok());
+    let min = u32::try_from(ty.minimum()).unwrap_or(u32::MAX).max(min_pages);
+    MemoryType::new(min.min(max.unwrap_or(u32::MAX)), max)
 }
 
 fn is_of<S>(ty: &FuncType, import: &Import<S>) -> bool {

@@ -10,6 +10,7 @@ use workload::{Guest, Http, HttpHandler, Wasi};
 use crate::ending::sentence;
 use crate::http::{Component, Guests, Ticks};
 use crate::limits::Memory;
+use crate::settings::Calls;
 use crate::worlds::component::{check_start, link, linker};
 use crate::{code, heaps, preopens, settings};
 
@@ -47,7 +48,8 @@ impl Incoming {
 }
 
 fn engine(world: &HttpHandler, most: usize, deep: usize) -> anyhow::Result<Engine> {
-    Engine::new(&settings::serving(world.concurrent, most, deep)).map_err(sentence)
+    let calls = if world.concurrent { Calls::Concurrent } else { Calls::One };
+    Engine::new(&settings::serving(calls, most, deep)).map_err(sentence)
 }
 
 impl Mapped for Incoming {

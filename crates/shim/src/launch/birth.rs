@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 
-use workload::{Guest, Workload};
+use workload::Workload;
 
 use super::code::Code;
 use crate::guest_memory::GuestMemory;
@@ -20,8 +20,7 @@ pub struct Given<'a> {
 impl<'a> Given<'a> {
     /// For the guest of `code` in a container whose guests have `memory`.
     pub fn of(workload: &Workload, code: Code, memory: &'a GuestMemory) -> anyhow::Result<Self> {
-        let Code { world, engine, file: code } = code;
-        let guest = Guest::of(workload, world)?;
+        let Code { guest, engine, file: code } = code;
         let payload = PayloadFd::of(&Payload { workload: workload.clone(), guest, engine })?;
         Ok(Self { payload, code, bound: memory.bound()?, memory })
     }

@@ -13,7 +13,7 @@ use container::entrypoint::{Found, Search};
 use container::layers::Layers;
 use container::{channel, lease};
 use rustix::fs::{StatVfsMountFlags, statvfs};
-use workload::{Format, Options, Workload, World};
+use workload::{Format, Guest, Options, Workload, World};
 
 use super::compiling::{Bounds, Unfit, compile};
 use crate::apart::apart;
@@ -35,7 +35,8 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Code that this shim's own compiler made and that nobody but root can change any more.
 pub struct Code {
-    pub world: World,
+    /// The guest that begins in it.
+    pub guest: Guest,
     /// The engine that it is of.
     pub engine: String,
     pub file: CodeFd<File>,
@@ -45,7 +46,7 @@ impl Code {
     /// For a guest that begins where `workload` says.
     fn of(prepared: Prepared, file: File, workload: &Workload) -> anyhow::Result<Self> {
         let world = World::of(&prepared.outline, workload.entrypoint.function.as_deref())?;
-        Ok(Self { world, engine: prepared.engine, file: CodeFd(file) })
+        Ok(Self { guest: Guest::of(workload, world)?, engine: prepared.engine, file: CodeFd(file) })
     }
 }
 

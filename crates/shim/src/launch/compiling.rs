@@ -11,7 +11,7 @@ use container::cgroup::Entry;
 use container::entrypoint::Found;
 use container::places::{self, Place};
 use thiserror::Error;
-use workload::{Options, Workload};
+use workload::{Guest, Options, Outline, Workload, World};
 
 use crate::apart::apart;
 use crate::nursery::{Nursery, Silent};
@@ -92,7 +92,7 @@ pub async fn compile(
             () = given_up => nobody_waits(),
         }
     };
-    match nursery.errand_until(over, request).await {
+    match nursery.errand_until(over, |outline| settings_fit(workload, outline), request).await {
         Ok(Report::Prepared(prepared)) => Ok((prepared, None)),
         Ok(Report::Spilled(prepared, why)) => Ok((prepared, Some(why))),
         Ok(Report::Unfit(sentence)) => Err(Unfit(sentence).into()),
@@ -101,6 +101,15 @@ pub async fn compile(
             Ok(silent) => explained(silent, &place, bounds),
             Err(other) => other,
         }),
+    }
+}
+
+/// That a container asks for nothing that its guest's world has not, or has otherwise: told before it is compiled.
+fn settings_fit(workload: &Workload, outline: &Outline) -> anyhow::Result<()> {
+    match World::of(outline, workload.entrypoint.function.as_deref()) {
+        Ok(world) => Ok(Guest::of(workload, world).map(drop)?),
+        // It is the compiler's to say, and to be remembered.
+        Err(_) => Ok(()),
     }
 }
 

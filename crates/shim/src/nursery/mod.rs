@@ -23,6 +23,7 @@ use container::process;
 use rustix::process::Pid;
 use thiserror::Error;
 use tokio::sync::{Mutex, OnceCell};
+use workload::Outline;
 
 pub use gate::Gate;
 pub use line::Line;
@@ -144,26 +145,41 @@ impl Nursery {
     /// # Errors
     /// The process's own sentence, or how it ended without one.
     pub async fn errand(&self, request: Request<BorrowedFd<'_>>) -> anyhow::Result<Report<OwnedFd>> {
-        self.errand_until(pending(), request).await
+        self.errand_until(pending(), |_| Ok(()), request).await
     }
 
-    /// The same, given up when `late` is there.
+    /// The same, given up when `late` is there, or where `judge` refuses the module that is compiled.
     ///
     /// # Errors
-    /// See [`Nursery::errand`]; `late`'s.
+    /// See [`Nursery::errand`]; `late`'s and `judge`'s.
     pub async fn errand_until(
         &self,
         late: impl Future<Output = Error>,
+        judge: impl Fn(&Outline) -> anyhow::Result<()>,
         request: Request<BorrowedFd<'_>>,
     ) -> anyhow::Result<Report<OwnedFd>> {
         let (born, line) = self.birth(request).await?;
+        let end = || process::signal(&born.pidfd, libc::SIGKILL).context("cannot end a child");
+        let judged = async {
+            loop {
+                match line.report().await? {
+                    Some(Report::Outlined(outline)) => {
+                        if let Err(refusal) = judge(&outline) {
+                            end()?;
+                            return Err(refusal);
+                        }
+                    }
+                    report => return Ok(report),
+                }
+            }
+        };
         // Its own end counts too: a container it made may hold the line open after it was killed.
         let (report, status) = tokio::select! {
             biased;
-            report = line.report() => (report, self.ended(&born).await),
+            report = judged => (report, self.ended(&born).await),
             status = self.ended(&born) => (line.reported(), status),
             why = late => {
-                process::signal(&born.pidfd, libc::SIGKILL).context("cannot end a child")?;
+                end()?;
                 (Err(why), self.ended(&born).await)
             }
         };

@@ -6,6 +6,7 @@ mod request;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use workload::Outline;
 
 pub use descriptors::{
     BoundFd, CodeFd, Entrance, GuestFiles, HostFd, LineFd, LoggerPipes, NoteFd, OutputFd, Payload, PayloadFd,
@@ -31,6 +32,8 @@ pub enum Reply<F = Slot> {
 pub enum Report<F = Slot> {
     /// A midwife gave birth: the box's id in the host's pid namespace.
     Delivered(i32, PidFd<F>),
+    /// The Wasm was read, and is being compiled: what the outside of it shows.
+    Outlined(Outline),
     /// The Wasm is compiled.
     Prepared(Prepared),
     /// The Wasm is compiled, and its code is in the second file: why the first, the cache's, did not take it.
@@ -86,6 +89,7 @@ impl<F> Passed<F> for Report<F> {
         const TERMINAL: &str = "the process's terminal";
         Ok(match self {
             Self::Delivered(pid, pidfd) => Report::Delivered(pid, PidFd(to("the new process", pidfd.0)?)),
+            Self::Outlined(outline) => Report::Outlined(outline),
             Self::Prepared(prepared) => Report::Prepared(prepared),
             Self::Spilled(prepared, why) => Report::Spilled(prepared, why),
             Self::Unfit(sentence) => Report::Unfit(sentence),

@@ -26,6 +26,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("wasm-cache-full", full),
         Scenario::ours("wasm-cache-shared", shared),
         Scenario::ours("wasm-compile-bounds", bounds),
+        Scenario::ours("wasm-compile-settings", settings),
     ]
 }
 
@@ -46,6 +47,18 @@ impl Module {
     fn says(&self, run: Run<'_>, what: &str) -> Result<()> {
         run.bind(&self.0, "/own", false).args(&["/own/module.wat"]).finish()?.ok()?.prints(what).map(drop)
     }
+}
+
+/// What a container asks of its guest's world is judged before the module is compiled.
+fn settings(daemon: &Containerd) -> Result<()> {
+    let module = Module::new(daemon, "compile-settings", "set")?;
+    let before = values(daemon)?;
+    let run = daemon.run("settings").annotation("lighter.wasm/tcp-listen", "nowhere");
+    let refused = run.bind(&module.0, "/own", false).args(&["/own/module.wat"]).finish()?;
+    let words = "the annotation lighter.wasm/tcp-listen says \"nowhere\"; it must be addresses to listen on";
+    ensure!(refused.code != 0 && refused.stderr.contains(words), "{refused:?}");
+    ensure!(values(daemon)? == before, "it was compiled nevertheless");
+    module.says(daemon.run("settings"), "set")
 }
 
 /// A module that says three letters.

@@ -29,7 +29,7 @@ fn end_with_daemon() -> rustix::io::Result<()> {
 
 fn do_it(request: Request<OwnedFd>, line: &Channel, inheritance: &Inheritance) -> anyhow::Result<()> {
     match request {
-        Request::Prepare(prepare) => return Ok(send(line, compile(prepare, inheritance)?)?),
+        Request::Prepare(prepare) => return Ok(send(line, compile(prepare, line, inheritance)?)?),
         // The note is held by this process and those that libcontainer forks, until they execute.
         Request::NativeCreate { workload, stdio, note: _note } => {
             let (pid, terminal) = native::create(&workload.read()?, stdio.in_order())?;
@@ -47,6 +47,7 @@ fn do_it(request: Request<OwnedFd>, line: &Channel, inheritance: &Inheritance) -
 /// Compiles, where nothing can be reached but what is handed over.
 fn compile(
     asked: Prepare<OwnedFd>,
+    line: &Channel,
     inheritance: &Inheritance,
 ) -> anyhow::Result<Report<BorrowedFd<'static>>> {
     let Prepare { format, function, memory, engine, engines, cgroup, wasm, output, spill } = asked;
@@ -55,6 +56,8 @@ fn compile(
     let compiled = || {
         let wasm = binary(format, wasm.0.into())?;
         let outline = Outline::of(&wasm)?;
+        // The daemon ends it where the container asks its world for what cannot be.
+        send(line, Report::Outlined(outline.clone()))?;
         let world = World::of(&outline, function.as_deref())?;
         let engine = inheritance.engines.choose(&world, engine.as_ref(), engines.as_deref())?;
         let code = engine.compile(&wasm, &world)?;

@@ -1,22 +1,21 @@
 //! Core modules of the worlds that `worlds` has for every engine: linked to the host's functions by their table, and
 //! driven from there.
 //!
-//! WasmEdge's calls do not wait, so what a function of the host's waits for is waited for in place: see [`wait`]. Neither
+//! WasmEdge's calls do not wait, so what a function of the host's waits for is waited for in place: see `within`. Neither
 //! can they be interrupted: an instance that computes too long ends with its process.
+
+mod within;
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::raw::c_void;
 use std::path::Path;
 use std::ptr;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context as Task, Poll, Waker};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use engine::{
-    Compiled, Core, Equipment, HostCall, Import, Instance, Loaded, Mapped, Module, Pending, Stopped,
+    Compiled, Core, Equipment, Import, Instance, Loaded, Mapped, Module, Pending, Stopped, too_large,
 };
-use tokio::runtime::{Builder, Runtime};
 use wasmedge_sdk::{
     AsInstance, ExternalInstanceType, FuncType, MemoryType, ValType, WasmEdgeResult, WasmValue,
 };
@@ -25,6 +24,8 @@ use workload::{Guest, HostedJob};
 
 use crate::module::story;
 use crate::{journal, settings};
+
+use within::enter;
 
 /// A module in memory.
 pub struct MappedHosted {
@@ -43,7 +44,6 @@ impl MappedHosted {
     ///
     /// # Errors
     /// When the code cannot be used.
-    #[expect(unreachable_code, reason = "no world is hosted yet")]
     pub fn open(code: Compiled, job: &HostedJob) -> anyhow::Result<Self> {
         let file = code.into_file();
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -87,7 +87,11 @@ struct Linked<S: 'static> {
 }
 
 impl Core for Unlinked {
-    fn link<S: Send + 'static>(self, imports: &'static [Import<S>]) -> anyhow::Result<Arc<dyn Module<S>>> {
+    fn link<S: Send + 'static>(
+        self,
+        imports: &'static [Import<S>],
+        min_pages: u32,
+    ) -> anyhow::Result<Arc<dyn Module<S>>> {
         let Self { code, bound } = self;
         let from = imports.first().context("its world offers nothing")?.module.to_owned();
         let mut memory = None;
@@ -96,7 +100,7 @@ impl Core for Unlinked {
             let missing = || format!("it imports {module}::{name}, which its world has not");
             match import.ty()? {
                 ExternalInstanceType::Memory(ty) if module == from && memory.is_none() => {
-                    memory = Some((name, bounded(&ty, bound)?));
+                    memory = Some((name, bounded(&ty, min_pages, bound)?));
                 }
                 ExternalInstanceType::Func(ty) => {
                     let offered =
@@ -115,14 +119,11 @@ impl Core for Unlinked {
 }
 
 /// The memory that is made for it.
-fn bounded(ty: &MemoryType, bound: u64) -> anyhow::Result<MemoryType> {
+fn bounded(ty: &MemoryType, min_pages: u32, bound: u64) -> anyhow::Result<MemoryType> {
     let max = ty.maximum().unwrap_or(u32::MAX).min(settings::pages(bound));
-    ensure!(
-        ty.minimum() <= max,
-        "its memory begins with {} bytes, and its limit is {bound}",
-        u64::from(ty.minimum()) << 16
-    );
-    MemoryType::new(ty.minimum(), Some(max), false).context("its memory cannot be made")
+    let min = ty.minimum().max(min_pages);
+    ensure!(min <= max, too_large(u64::from(min) << 16, 0, bound));
+    MemoryType::new(min, Some(max), false).context("its memory cannot be made")
 }
 
 fn type_of<S>(import: &Import<S>) -> FuncType {
@@ -283,150 +284,8 @@ unsafe fn parts<'a, S>(shared: *mut Shared<S>) -> (&'a mut [u8], &'a mut S) {
     }
 }
 
-/// An instance that has called the host.
-struct Within<S> {
-    executor: *mut ffi::WasmEdge_ExecutorContext,
-    instance: *const ffi::WasmEdge_ModuleInstanceContext,
-    shared: *mut Shared<S>,
-}
-
-// SAFETY: the instance waits until this is gone, on whichever thread that is.
-unsafe impl<S: Send> Send for Within<S> {}
-
-impl<S: Send + 'static> Instance<S> for Within<S> {
-    fn call<'a>(
-        &'a mut self,
-        export: &'a str,
-        arguments: &'a [u32],
-    ) -> Pending<'a, Result<Option<u32>, Stopped>> {
-        let outcome = match self.function(export) {
-            // SAFETY: the function is the instance's, which has called the host and may be called by it.
-            Some(function) => unsafe { self.invoke(function, arguments) },
-            None => Ok(None),
-        };
-        Box::pin(async move { outcome })
-    }
-
-    fn exports(&mut self, function: &str) -> bool {
-        self.function(function).is_some()
-    }
-
-    fn parts(&mut self) -> (&mut [u8], &mut S) {
-        // SAFETY: the instance waits for the host.
-        unsafe { parts(self.shared) }
-    }
-}
-
-impl<S> Within<S> {
-    fn function(&self, export: &str) -> Option<*mut ffi::WasmEdge_FunctionInstanceContext> {
-        // SAFETY: the instance lives, and the name is read until this returns.
-        let function = unsafe { ffi::WasmEdge_ModuleInstanceFindFunction(self.instance, wrapped(export)) };
-        (!function.is_null()).then_some(function)
-    }
-
-    /// # Safety
-    /// `function` is the instance's.
-    unsafe fn invoke(
-        &self,
-        function: *mut ffi::WasmEdge_FunctionInstanceContext,
-        arguments: &[u32],
-    ) -> Result<Option<u32>, Stopped> {
-        // SAFETY: the caller's promise; there is room for as many results as the type says, and each is written.
-        unsafe {
-            let ty = ffi::WasmEdge_FunctionInstanceGetFunctionType(function);
-            let count = ffi::WasmEdge_FunctionTypeGetReturnsLength(ty);
-            let value = |number: &u32| ffi::WasmEdge_ValueGenI32(number.cast_signed());
-            let arguments: Vec<_> = arguments.iter().map(value).collect();
-            let mut results = vec![ffi::WasmEdge_ValueGenI32(0); count as usize];
-            let outcome = ffi::WasmEdge_ExecutorInvoke(
-                self.executor,
-                function,
-                arguments.as_ptr(),
-                arguments.len() as u32,
-                results.as_mut_ptr(),
-                count,
-            );
-            if !ffi::WasmEdge_ResultOK(outcome) {
-                return Err(Stopped::Trap("wasm trap in a call of the host's".into()));
-            }
-            Ok(results.first().map(|value| ffi::WasmEdge_ValueGetI32(*value).cast_unsigned()))
-        }
-    }
-}
-
+/// A name as WasmEdge reads it, for as long as the text lives.
 fn wrapped(name: &str) -> ffi::WasmEdge_String {
     // SAFETY: it is as long as the text, and lives no longer.
     unsafe { ffi::WasmEdge_StringWrap(name.as_ptr().cast(), name.len() as u32) }
-}
-
-/// A function of the host's, as WasmEdge calls it.
-unsafe extern "C" fn enter<S: Send + 'static>(
-    _key: *mut c_void,
-    call: *mut c_void,
-    frame: *const ffi::WasmEdge_CallingFrameContext,
-    given: *const ffi::WasmEdge_Value,
-    count: u32,
-    results: *mut ffi::WasmEdge_Value,
-    result_count: u32,
-) -> ffi::WasmEdge_Result {
-    const DONE: ffi::WasmEdge_Result = ffi::WasmEdge_Result { Code: 0 };
-    const FAILED: ffi::WasmEdge_Result = ffi::WasmEdge_Result { Code: 2 };
-    // SAFETY: it is the call that the function was made with, which lives as long as the instance.
-    let Call { import, shared } = unsafe { &*call.cast::<Call<S>>() };
-    let arguments: Vec<u32> = (0..count as usize)
-        // SAFETY: WasmEdge hands so many values, each of 32 bits by the function's type.
-        .map(|nth| unsafe { ffi::WasmEdge_ValueGetI32(*given.add(nth)) }.cast_unsigned())
-        .collect();
-    let answer = match import.call {
-        HostCall::Plain(function) => {
-            // SAFETY: the instance waits for the host.
-            let (memory, state) = unsafe { parts(*shared) };
-            function(memory, state, &arguments)
-        }
-        HostCall::Within(function) => {
-            // SAFETY: the frame is whole until this returns.
-            let (executor, instance) = unsafe {
-                (
-                    ffi::WasmEdge_CallingFrameGetExecutor(frame),
-                    ffi::WasmEdge_CallingFrameGetModuleInstance(frame),
-                )
-            };
-            let mut within = Within { executor, instance, shared: *shared };
-            wait(function(&mut within, &arguments)).and_then(|answer| answer)
-        }
-    };
-    match answer {
-        Ok(number) => {
-            if result_count == 1 {
-                // SAFETY: WasmEdge has room for as many results as the function's type has, which is one.
-                unsafe { *results = ffi::WasmEdge_ValueGenI32(number.cast_signed()) };
-            }
-            DONE
-        }
-        Err(error) => {
-            // SAFETY: the instance waits for the host.
-            unsafe { (**shared).failed = Some(format!("{error:#}")) };
-            FAILED
-        }
-    }
-}
-
-/// What `future` comes to. The thread that is here runs the guest's event loop, which must not wait in itself: another one
-/// does, on a loop of its own.
-///
-/// # Errors
-/// When there can be no further thread.
-fn wait<T: Send>(mut future: Pending<'_, T>) -> anyhow::Result<T> {
-    static LOOP: OnceLock<Option<Runtime>> = OnceLock::new();
-    // Most wait for nothing.
-    let set_up = || Builder::new_multi_thread().worker_threads(1).enable_io().enable_time().build().ok();
-    if let Some(waiting) = LOOP.get() {
-        let _inside = waiting.as_ref().map(Runtime::enter);
-        if let Poll::Ready(done) = future.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
-            return Ok(done);
-        }
-    }
-    let runtime = LOOP.get_or_init(set_up).as_ref().context("there is no thread to wait for the network")?;
-    let waited = std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join());
-    waited.map_err(|_| anyhow!("a function of the host's failed"))
 }

@@ -1,0 +1,158 @@
+//! An instance that has called the host: how WasmEdge calls a function of the host's, and what that may do meanwhile.
+
+use std::os::raw::c_void;
+use std::sync::OnceLock;
+use std::task::{Context as Task, Poll, Waker};
+
+use anyhow::{Context, anyhow};
+use engine::{HostCall, Instance, Pending, Stopped};
+use tokio::runtime::{Builder, Runtime};
+use wasmedge_sys::ffi;
+
+use super::{Call, Shared, parts, wrapped};
+
+/// An instance that has called the host.
+struct Within<S> {
+    executor: *mut ffi::WasmEdge_ExecutorContext,
+    instance: *const ffi::WasmEdge_ModuleInstanceContext,
+    shared: *mut Shared<S>,
+}
+
+// SAFETY: the instance waits until this is gone, on whichever thread that is.
+unsafe impl<S: Send> Send for Within<S> {}
+
+impl<S: Send + 'static> Instance<S> for Within<S> {
+    fn call<'a>(
+        &'a mut self,
+        export: &'a str,
+        arguments: &'a [u32],
+    ) -> Pending<'a, Result<Option<u32>, Stopped>> {
+        let outcome = match self.function(export) {
+            // SAFETY: the function is the instance's, which has called the host and may be called by it.
+            Some(function) => unsafe { self.invoke(function, arguments) },
+            None => Ok(None),
+        };
+        Box::pin(async move { outcome })
+    }
+
+    fn exports(&mut self, function: &str) -> bool {
+        self.function(function).is_some()
+    }
+
+    fn parts(&mut self) -> (&mut [u8], &mut S) {
+        // SAFETY: the instance waits for the host.
+        unsafe { parts(self.shared) }
+    }
+}
+
+impl<S> Within<S> {
+    fn function(&self, export: &str) -> Option<*mut ffi::WasmEdge_FunctionInstanceContext> {
+        // SAFETY: the instance lives, and the name is read until this returns.
+        let function = unsafe { ffi::WasmEdge_ModuleInstanceFindFunction(self.instance, wrapped(export)) };
+        (!function.is_null()).then_some(function)
+    }
+
+    /// # Safety
+    /// `function` is the instance's.
+    unsafe fn invoke(
+        &self,
+        function: *mut ffi::WasmEdge_FunctionInstanceContext,
+        arguments: &[u32],
+    ) -> Result<Option<u32>, Stopped> {
+        // SAFETY: the caller's promise; there is room for as many results as the type says, and each is written.
+        unsafe {
+            let ty = ffi::WasmEdge_FunctionInstanceGetFunctionType(function);
+            let count = ffi::WasmEdge_FunctionTypeGetReturnsLength(ty);
+            let value = |number: &u32| ffi::WasmEdge_ValueGenI32(number.cast_signed());
+            let arguments: Vec<_> = arguments.iter().map(value).collect();
+            let mut results = vec![ffi::WasmEdge_ValueGenI32(0); count as usize];
+            let outcome = ffi::WasmEdge_ExecutorInvoke(
+                self.executor,
+                function,
+                arguments.as_ptr(),
+                arguments.len() as u32,
+                results.as_mut_ptr(),
+                count,
+            );
+            if !ffi::WasmEdge_ResultOK(outcome) {
+                return Err(Stopped::Trap("wasm trap in a call of the host's".into()));
+            }
+            Ok(results.first().map(|value| ffi::WasmEdge_ValueGetI32(*value).cast_unsigned()))
+        }
+    }
+}
+
+/// A function of the host's, as WasmEdge calls it.
+///
+/// # Safety
+/// `call` is the [`Call`] that the function was made with, and the rest is what WasmEdge hands to such functions.
+pub unsafe extern "C" fn enter<S: Send + 'static>(
+    _key: *mut c_void,
+    call: *mut c_void,
+    frame: *const ffi::WasmEdge_CallingFrameContext,
+    given: *const ffi::WasmEdge_Value,
+    count: u32,
+    results: *mut ffi::WasmEdge_Value,
+    result_count: u32,
+) -> ffi::WasmEdge_Result {
+    const DONE: ffi::WasmEdge_Result = ffi::WasmEdge_Result { Code: 0 };
+    const FAILED: ffi::WasmEdge_Result = ffi::WasmEdge_Result { Code: 2 };
+    // SAFETY: it is the call that the function was made with, which lives as long as the instance.
+    let Call { import, shared } = unsafe { &*call.cast::<Call<S>>() };
+    let arguments: Vec<u32> = (0..count as usize)
+        // SAFETY: WasmEdge hands so many values, each of 32 bits by the function's type.
+        .map(|nth| unsafe { ffi::WasmEdge_ValueGetI32(*given.add(nth)) }.cast_unsigned())
+        .collect();
+    let answer = match import.call {
+        HostCall::Plain(function) => {
+            // SAFETY: the instance waits for the host.
+            let (memory, state) = unsafe { parts(*shared) };
+            function(memory, state, &arguments)
+        }
+        HostCall::Within(function) => {
+            // SAFETY: the frame is whole until this returns.
+            let (executor, instance) = unsafe {
+                (
+                    ffi::WasmEdge_CallingFrameGetExecutor(frame),
+                    ffi::WasmEdge_CallingFrameGetModuleInstance(frame),
+                )
+            };
+            let mut within = Within { executor, instance, shared: *shared };
+            wait(function(&mut within, &arguments)).and_then(|answer| answer)
+        }
+    };
+    match answer {
+        Ok(number) => {
+            if result_count == 1 {
+                // SAFETY: WasmEdge has room for as many results as the function's type has, which is one.
+                unsafe { *results = ffi::WasmEdge_ValueGenI32(number.cast_signed()) };
+            }
+            DONE
+        }
+        Err(error) => {
+            // SAFETY: the instance waits for the host.
+            unsafe { (**shared).failed = Some(format!("{error:#}")) };
+            FAILED
+        }
+    }
+}
+
+/// What `future` comes to. The thread that is here runs the guest's event loop, which must not wait in itself: another one
+/// does, on a loop of its own.
+///
+/// # Errors
+/// When there can be no further thread.
+fn wait<T: Send>(mut future: Pending<'_, T>) -> anyhow::Result<T> {
+    static LOOP: OnceLock<Option<Runtime>> = OnceLock::new();
+    // Most wait for nothing.
+    let set_up = || Builder::new_multi_thread().worker_threads(1).enable_io().enable_time().build().ok();
+    if let Some(waiting) = LOOP.get() {
+        let _inside = waiting.as_ref().map(Runtime::enter);
+        if let Poll::Ready(done) = future.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
+            return Ok(done);
+        }
+    }
+    let runtime = LOOP.get_or_init(set_up).as_ref().context("there is no thread to wait for the network")?;
+    let waited = std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join());
+    waited.map_err(|_| anyhow!("a function of the host's failed"))
+}
