@@ -38,5 +38,5 @@ pub use text::{TextError, binary_of};
 pub use wishes::WishError;
 pub use world::{
     Command, Hosted, HostedJob, HttpHandler, Job, Need, Outline, Preview1, Shape, Start, Wasi, World,
-    WorldError,
+    WorldError, opa,
 };

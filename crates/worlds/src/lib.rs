@@ -1,7 +1,7 @@
 //! What guests import beyond the standard worlds, written once for every engine.
 //!
-//! - Worlds of their own, which [`load`] lists: each has its imports as a table, the host's state, and how an instance is
-//!   driven, by the interface that [`engine::Core`] is.
+//! - [`opa`]: compiled policies. A world of its own: its imports as a table, the host's state, and how an instance is
+//!   driven, by the interface that [`engine::Core`] is. [`load`] lists such worlds.
 //! - [`socket`]: the sockets of WasmEdge's ABI as sockets of the kernel, for modules of preview 1: a table that an engine
 //!   links beside its own preview 1.
 //! - [`paths`]: links and read-only mounts as Linux has them, for an engine's own calls on paths.
@@ -11,6 +11,7 @@
 //! Unsafe code: `raw` only.
 
 mod memory;
+pub mod opa;
 pub mod paths;
 #[expect(unsafe_code, reason = "socket options as bytes, which no safe wrapper passes on")]
 mod raw;
@@ -35,6 +36,7 @@ pub fn load(
     sockets: Vec<OwnedFd>,
     stop: Option<OwnedFd>,
 ) -> anyhow::Result<Box<dyn Loaded>> {
-    let _ = (core, guest, sockets, stop);
-    match job {}
+    match job {
+        HostedJob::Opa(job) => opa::load(core, job, guest, sockets, stop),
+    }
 }

@@ -57,14 +57,14 @@ impl<'a> Server<'a> {
         self.net.inside(|| Ok(TcpStream::connect(self.address)?))
     }
 
-    /// Asks over 50 connections for two seconds.
+    /// Asks for `path` over 50 connections for two seconds.
     ///
     /// # Errors
     /// When an answer is not 200, or a connection breaks.
-    pub fn load(&self) -> Result<Load> {
+    pub fn load(&self, path: &str) -> Result<Load> {
         let wrk = ["wrk", "-t1", "-c50", "-d2s", "--latency"];
         let mut command: Command = self.net.command("env".as_ref());
-        let output = run(command.args(wrk).arg(format!("http://{}/", self.address)))?.ok()?;
+        let output = run(command.args(wrk).arg(format!("http://{}{path}", self.address)))?.ok()?;
         let told = output.stdout;
         ensure!(
             !told.contains("Non-2xx") && !told.contains("Socket errors"),

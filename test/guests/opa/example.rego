@@ -3,7 +3,7 @@
 #
 # entrypoints: example example/allow example/admin example/names example/sizes example/figures example/texts
 # entrypoints: example/nested example/evens example/echo example/kinds example/label example/tags
-# entrypoints: a/b/near a/b/c/deep a/b/c/set a/d/far
+# entrypoints: a/b/asked a/b/near a/b/c/deep a/b/c/set a/d/far
 package example
 
 # Undefined unless the input says so.

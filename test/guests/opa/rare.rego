@@ -3,18 +3,10 @@
 #
 # entrypoints: rare rare/aws_sign_req rare/graphql_is_valid rare/graphql_is_valid_wrong
 # entrypoints: rare/graphql_schema_is_valid rare/json_match_schema rare/json_verify_schema
-# entrypoints: rare/jwt_decode_verify_rs256 rare/jwt_verify_es256 rare/jwt_verify_es256_wrong
-# entrypoints: rare/jwt_verify_ps256 rare/jwt_verify_rs256 rare/lookup_ip_addr rare/rego_parse_module
-# entrypoints: rare/x509_parse
+# entrypoints: rare/jwt_decode_verify_rs256 rare/lookup_ip_addr rare/rego_parse_module rare/x509_parse
+# entrypoints: rare/strings_render rare/yaml_marshal rare/yaml_unmarshal rare/yaml_unmarshal_wrong
+# entrypoints: rare/yaml_is_valid rare/uuid_parse rare/uuid_parse_time rare/regex_globs_match
 package rare
-
-jwt_verify_rs256 := io.jwt.verify_rs256("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJsaWdodGVyIiwic3ViIjoiYWxpY2UiLCJleHAiOjQxMDI0NDQ4MDB9.NA0dOYJL395XJ3gNuTqvB5tpB91I-G_oCrNfbKnNW-v93gb-Z_OQ867AC4ByYtB2al0N6hjYs4kH2Lmx1TSjZ4qeILeu5uLUNM_s1udeZU8lChPJtBy1rWZ_ZD-6JbjpCBhoGaSAOfOZY8YmxjcRpyb8oqHGkErY11SQ9HoEHeWZt-Rog-TxBWl9qBT51lahbr1Er8v4aFfbm34-jBHPQGgdludHgvim0WK21j775NgynJtiulNsBMiKO2KamVoqfCztcWg6LH3C3q8I6eQy1vsmh4AYxX8ZyiLuYbQtLX6n8pEm5N3XXLc4TKRHMIm0_pvHCWw5NMHNY6PgN_2sMw", rsa)
-
-jwt_verify_ps256 := io.jwt.verify_ps256("eyJhbGciOiJQUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJsaWdodGVyIiwic3ViIjoiYWxpY2UiLCJleHAiOjQxMDI0NDQ4MDB9.jkUyIf_ljIoRlYQnt9xV2C6f7w4L3x_ZHRz0oyGkF7utMcLyqGiejER3Wz4CT4rOHtZ3CGT1VxSkoCANxU_j8bkkEZPdCu7mZKL7IOnYhx0u902vh5ejeyz5JUwgwR0nYkBsd_4a7VsOR7Qie4o3H7knon161Sa-oNpxuGGVzkpGwoxibEpd_S-8yDzRvxsG9G9XNJnoDOfdtbOq0Wm96USrqLHiWsboWffC2WYoPZtUYH_GEpSo312wQDfHq_uFX2CsmNR8J9iLTGEamtECNRAy3J-m9At7ZVYh5IHrVfM1BdcrgywiT6PLLehPqzS5K4A3wdKk2Y60XXXkGEUsQg", rsa)
-
-jwt_verify_es256 := io.jwt.verify_es256("eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJsaWdodGVyIiwic3ViIjoiYWxpY2UiLCJleHAiOjQxMDI0NDQ4MDB9.neqQIjL-jaOY6WgtTjMO6FMbXm_JvnE3rAjiwZ5cE6VpIEIrUbxuRiW1m0_NJ4RdZ9fdjSisCQK2SNKS3ML5nA", ec)
-
-jwt_verify_es256_wrong := io.jwt.verify_es256("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJsaWdodGVyIiwic3ViIjoiYWxpY2UiLCJleHAiOjQxMDI0NDQ4MDB9.NA0dOYJL395XJ3gNuTqvB5tpB91I-G_oCrNfbKnNW-v93gb-Z_OQ867AC4ByYtB2al0N6hjYs4kH2Lmx1TSjZ4qeILeu5uLUNM_s1udeZU8lChPJtBy1rWZ_ZD-6JbjpCBhoGaSAOfOZY8YmxjcRpyb8oqHGkErY11SQ9HoEHeWZt-Rog-TxBWl9qBT51lahbr1Er8v4aFfbm34-jBHPQGgdludHgvim0WK21j775NgynJtiulNsBMiKO2KamVoqfCztcWg6LH3C3q8I6eQy1vsmh4AYxX8ZyiLuYbQtLX6n8pEm5N3XXLc4TKRHMIm0_pvHCWw5NMHNY6PgN_2sMw", ec)
 
 jwt_decode_verify_rs256 := io.jwt.decode_verify("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJsaWdodGVyIiwic3ViIjoiYWxpY2UiLCJleHAiOjQxMDI0NDQ4MDB9.NA0dOYJL395XJ3gNuTqvB5tpB91I-G_oCrNfbKnNW-v93gb-Z_OQ867AC4ByYtB2al0N6hjYs4kH2Lmx1TSjZ4qeILeu5uLUNM_s1udeZU8lChPJtBy1rWZ_ZD-6JbjpCBhoGaSAOfOZY8YmxjcRpyb8oqHGkErY11SQ9HoEHeWZt-Rog-TxBWl9qBT51lahbr1Er8v4aFfbm34-jBHPQGgdludHgvim0WK21j775NgynJtiulNsBMiKO2KamVoqfCztcWg6LH3C3q8I6eQy1vsmh4AYxX8ZyiLuYbQtLX6n8pEm5N3XXLc4TKRHMIm0_pvHCWw5NMHNY6PgN_2sMw", {"cert": rsa, "alg": "RS256"})
 
@@ -68,3 +60,19 @@ Af8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCICdHUA28XSP52QpPMzu5mw8gi/R3
 viCe0PkZldKg7a1JAiEAsIrFDKLaVWx6KOkkZuo8I4JknfTxThyKsk4SjDJxzo0=
 -----END CERTIFICATE-----
 `
+
+strings_render := strings.render_template("hello {{.name}}: {{range .list}}<{{.}}>{{end}}", {"name": "zoë", "list": [1, 2]})
+
+yaml_marshal := yaml.marshal({"name": "zoë", "list": [1, 2.5, true, null], "map": {"x": "1"}, "empty": {}})
+
+yaml_unmarshal := yaml.unmarshal("name: zoë\nlist:\n  - 1\n  - 2.5\n  - yes\n  - 'yes'\nmap: {x: 0x10}\nwhen: 2020-01-02\n")
+
+yaml_unmarshal_wrong := yaml.unmarshal("a: [1")
+
+yaml_is_valid := [yaml.is_valid("a: 1"), yaml.is_valid("a: [1")]
+
+uuid_parse := uuid.parse("00000000-0000-4000-8000-00000000000a")
+
+uuid_parse_time := uuid.parse("c232ab00-9414-11ec-b3c8-9f6bdeced846")
+
+regex_globs_match := [regex.globs_match("a.a.[0-9]+z", "a.b.[0-9]*z"), regex.globs_match("[a-z]+", "[0-9]*x")]

@@ -28,6 +28,8 @@ pub struct Outline {
     functions: Vec<(String, Option<usize>)>,
     /// Exported interfaces of a component.
     interfaces: Vec<String>,
+    /// Exported globals of a core module.
+    globals: Vec<String>,
 }
 
 impl Outline {
@@ -43,6 +45,11 @@ impl Outline {
     /// Whether one of a component's exported interfaces is such a one.
     pub(super) fn exports(&self, is: fn(&str) -> bool) -> bool {
         self.interfaces.iter().any(|name| is(name))
+    }
+
+    /// Whether a core module exports such a global.
+    pub(super) fn exports_global(&self, name: &str) -> bool {
+        self.globals.iter().any(|global| global == name)
     }
 
     /// That a component begins in no version of WASI that is not known here.
@@ -180,8 +187,13 @@ impl Outline {
             Payload::ExportSection(exports) => {
                 for export in exports {
                     let export = export?;
-                    if matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact) {
-                        self.functions.push((export.name.into(), core.parameters(export.index)));
+                    let name = export.name.to_owned();
+                    match export.kind {
+                        ExternalKind::Func | ExternalKind::FuncExact => {
+                            self.functions.push((name, core.parameters(export.index)));
+                        }
+                        ExternalKind::Global => self.globals.push(name),
+                        _ => {}
                     }
                 }
             }

@@ -21,7 +21,7 @@ use crate::{Bench, servers};
 type Measurement = fn(&Bench) -> Result<Vec<Table>>;
 
 /// Each with the beginning of its tables' names.
-pub const ALL: [(&str, Measurement); 13] = [
+pub const ALL: [(&str, Measurement); 14] = [
     ("start", start),
     ("many-mounts", many_mounts),
     ("quota", quota),
@@ -31,6 +31,7 @@ pub const ALL: [(&str, Measurement); 13] = [
     ("memory", memory),
     ("crowd", crowd),
     ("http", servers::http),
+    ("opa", servers::opa),
     ("socket-server", servers::sockets),
     ("idle", servers::idle),
     ("cold", servers::cold),

@@ -15,6 +15,9 @@ const PORT: u16 = 8080;
 /// Each told where, in its own words.
 const ADDRESS: &str = "0.0.0.0:8080";
 const HTTP: &[&str] = &["/http-hello.wasm"];
+/// A policy, and a question that it decides.
+const POLICY: &[&str] = &["/cases/opa-once.wasm"];
+const QUESTION: &str = "/v1/data/example/admin?input=%7B%22user%22%3A%22root%22%7D";
 const SOCKETS: &[&str] = &["/socket-hello.wasm", "8080"];
 
 fn native(name: &str, args: &'static [&'static str]) -> Subject {
@@ -40,17 +43,29 @@ fn components(bench: &Bench) -> Vec<Subject> {
 
 /// Answers of `hello` over 50 connections.
 pub fn http(bench: &Bench) -> Result<Vec<Table>> {
-    rates(bench, "http", "hello over HTTP, 50 connections", components(bench))
+    rates(bench, "http", "hello over HTTP, 50 connections", components(bench), "/")
 }
 
 /// The same by servers that bring their own hyper, on one thread.
 pub fn sockets(bench: &Bench) -> Result<Vec<Table>> {
     let one = native("hyper, native, 1 thread", &["/hyper", ADDRESS, "1"]);
     let all = vec![one, wasm("lighter, WasmEdge's sockets", SOCKETS)];
-    rates(bench, "socket-server", "hello of a server on sockets, 50 connections", all)
+    rates(bench, "socket-server", "hello of a server on sockets, 50 connections", all, "/")
 }
 
-fn rates(bench: &Bench, key: &str, title: &str, all: Vec<Subject>) -> Result<Vec<Table>> {
+/// Decisions of a policy: by instances whose heap is emptied, and by a new one for each.
+pub fn opa(bench: &Bench) -> Result<Vec<Table>> {
+    const ONE_PORT: [&str; 2] = ["--env", "LIGHTER_HTTP_ADDRESS=0.0.0.0:8080"];
+    const ANEW: [&str; 4] = [ONE_PORT[0], ONE_PORT[1], "--env", "LIGHTER_HTTP_REUSE=1"];
+    let all = vec![
+        native("hyper, native", &["/hyper", ADDRESS]),
+        wasm("lighter, OPA", POLICY).with(&ONE_PORT),
+        wasm("lighter, OPA, a new instance each", POLICY).with(&ANEW),
+    ];
+    rates(bench, "opa", "decisions of a policy over HTTP, 50 connections", all, QUESTION)
+}
+
+fn rates(bench: &Bench, key: &str, title: &str, all: Vec<Subject>, path: &str) -> Result<Vec<Table>> {
     let daemon = bench.containerd()?;
     let line = |subject: &Subject| (Line::new(&subject.name), Line::new(&subject.name));
     let mut lines: Vec<_> = all.iter().map(line).collect();
@@ -60,7 +75,7 @@ fn rates(bench: &Bench, key: &str, title: &str, all: Vec<Subject>) -> Result<Vec
                 continue;
             }
             let server = Server::start(&daemon, subject, &format!("{key}-{index}-{round}"), PORT)?;
-            match server.load() {
+            match server.load(path) {
                 Ok(Load { rate: answers, p99: slow }) => {
                     rate.note(Ok(answers));
                     p99.note(Ok(slow));

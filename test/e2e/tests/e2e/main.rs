@@ -40,6 +40,7 @@ mod limits;
 mod links;
 mod load;
 mod native;
+mod opa;
 mod options;
 mod pod;
 mod profile;
@@ -115,6 +116,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios.extend(terminal::scenarios());
     scenarios.extend(limits::scenarios());
     scenarios.extend(http::scenarios());
+    scenarios.extend(opa::scenarios());
     scenarios.extend(engines::scenarios());
     scenarios.extend(options::scenarios());
     scenarios.extend(cache::scenarios());

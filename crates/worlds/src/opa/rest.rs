@@ -1,0 +1,292 @@
+//! OPA's REST API over a policy: `/v1/data`, `/v0/data`, `/health` and `/`. What changes policies or data, or asks what is
+//! not compiled, is answered with 501.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bytes::Bytes;
+use engine::Stopped;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use server::{Answer, BodyError, Failure, Permit, Pool, Pooled, RequestBody};
+use tokio::runtime::Builder;
+
+use super::Source;
+use super::documents::{Asked, asked};
+use super::policy::{Failed, Policy};
+use super::term::Term;
+
+/// The policy's server.
+pub struct Rest {
+    source: Source,
+    pool: Pool<Policy>,
+    entrypoints: BTreeMap<String, u32>,
+}
+
+/// An answer of the API: a status, the type of the text, and the text.
+struct Said(StatusCode, Option<&'static str>, String);
+
+const JSON: &str = "application/json";
+
+/// The body of a request to `/v1/data`.
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+}
+
+/// A result, as `/v1/data` gives it: undefined is no result at all.
+pub fn document(result: Option<&Term>) -> String {
+    result.map_or_else(|| "{}".into(), |result| format!("{{\"result\":{}}}", result.json()))
+}
+
+impl Rest {
+    /// Of instances that answer as often as `reuse` says, each with an empty heap. A first one is made at once: what is
+    /// wrong with the policy or its data is told before anybody asks.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn begin(source: Source, reuse: u64) -> anyhow::Result<Self> {
+        let runtime =
+            Builder::new_current_thread().build().context("cannot set up the guest's event loop")?;
+        let entrypoints = runtime.block_on(source.make())?.entrypoints;
+        Ok(Self { source, pool: Pool::new(reuse), entrypoints })
+    }
+
+    async fn policy(&self) -> Result<Pooled<Policy>, Failed> {
+        let policy = self.pool.take(|| async { self.source.make().await.map_err(failure) }).await;
+        policy.map_err(|failure| Failed::Stopped(stopped(failure)))
+    }
+
+    /// What the document at `path` is for this input; `None` where it is undefined.
+    async fn result(&self, path: &[&str], input: Option<&[u8]>) -> Result<Option<Term>, Failed> {
+        let mut policy = self.policy().await?;
+        let result = self.evaluate(&mut policy.instance, path, input).await?;
+        self.pool.give_back(policy);
+        Ok(result)
+    }
+
+    async fn evaluate(
+        &self,
+        policy: &mut Policy,
+        path: &[&str],
+        input: Option<&[u8]>,
+    ) -> Result<Option<Term>, Failed> {
+        match asked(&self.entrypoints, path) {
+            Asked::Within(number, rest) => {
+                let result = policy.evaluate(number, input).await?;
+                Ok(result.and_then(|result| rest.iter().try_fold(&result, |at, name| at.step(name)).cloned()))
+            }
+            Asked::Below(all) => {
+                let base = self.source.documents.at(path).cloned();
+                // A package is there, even where none of its rules is defined.
+                let mut document = base.or_else(|| (!all.is_empty()).then(Term::empty));
+                for (path, number) in all {
+                    let result = policy.evaluate(number, input).await?;
+                    let Some(document) = &mut document else { continue };
+                    match (result, path.split_last()) {
+                        (Some(result), _) => document.put(&path, result),
+                        (None, Some((_, package))) => document.make(package),
+                        (None, None) => {}
+                    }
+                }
+                Ok(document)
+            }
+        }
+    }
+
+    async fn say(&self, head: &Parts, body: &[u8]) -> Result<Said, Failed> {
+        let parts: Vec<String> = parts(head.uri.path());
+        let parts: Vec<_> = parts.iter().map(String::as_str).collect();
+        match (&head.method, parts.as_slice()) {
+            (&Method::GET, ["health"]) => Ok(Said::json("{}".into())),
+            (&Method::POST, []) => self.v0(&DECISION, body).await,
+            (&Method::POST, ["v0", "data", path @ ..]) => self.v0(path, body).await,
+            (&Method::POST, ["v1", "data", path @ ..]) => match input(body) {
+                Ok(input) => self.v1(path, input, true).await,
+                Err(error) => Ok(invalid(&format!("body contains {error}"))),
+            },
+            (&Method::GET, ["v1", "data", path @ ..]) => match parameter(head.uri.query(), "input") {
+                Some(text) if let Err(error) = serde_json::from_str::<&RawValue>(&text) => {
+                    Ok(invalid(&format!("parameter contains malformed input document: {error}")))
+                }
+                text => self.v1(path, text.as_ref().map(String::as_bytes), false).await,
+            },
+            (_, ["v1", "policies" | "query" | "compile" | "config" | "status", ..])
+            | (&Method::PUT | &Method::PATCH | &Method::DELETE, ["v1", "data", _, ..]) => Ok(Said::error(
+                StatusCode::NOT_IMPLEMENTED,
+                "not_implemented",
+                "a compiled policy cannot be changed, and answers queries for its documents only",
+            )),
+            (_, ["health"] | [] | ["v0" | "v1", "data", ..]) => {
+                Ok(Said::bare(StatusCode::METHOD_NOT_ALLOWED, ""))
+            }
+            _ => Ok(Said::bare(StatusCode::NOT_FOUND, "404 page not found\n")),
+        }
+    }
+
+    async fn v1(&self, path: &[&str], input: Option<&[u8]>, warns: bool) -> Result<Said, Failed> {
+        let result = self.result(path, input).await?;
+        let mut said = document(result.as_ref());
+        if warns && input.is_none() {
+            said.pop();
+            said.push_str(if result.is_some() { "," } else { "" });
+            said.push_str(WARNING);
+            said.push('}');
+        }
+        Ok(Said::json(said))
+    }
+
+    /// The body is the input, and the answer the result alone.
+    async fn v0(&self, path: &[&str], body: &[u8]) -> Result<Said, Failed> {
+        let input = if body.trim_ascii().is_empty() { b"null" } else { body };
+        if let Err(error) = serde_json::from_slice::<&RawValue>(input) {
+            return Ok(invalid(&format!(
+                "unexpected parse error for input: body contains malformed input document: {error}"
+            )));
+        }
+        if let Some(result) = self.result(path, Some(input)).await? {
+            return Ok(Said::json(result.json()));
+        }
+        let is_rule = matches!(asked(&self.entrypoints, path), Asked::Within(..));
+        let why = if is_rule { "undefined" } else { "missing" };
+        let message = format!("document {why}: data.{}", path.join("."));
+        Ok(Said::error(StatusCode::NOT_FOUND, "undefined_document", &message))
+    }
+}
+
+/// What a query without a path is about: the default decision of OPA's configuration.
+const DECISION: [&str; 2] = ["system", "main"];
+const WARNING: &str =
+    r#""warning":{"code":"api_usage_warning","message":"'input' key missing from the request"}"#;
+
+/// The components of a request's path.
+fn parts(path: &str) -> Vec<String> {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    parts.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect()
+}
+
+/// The value of a parameter of a query string.
+fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query?.as_bytes());
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// The input of a body of `/v1/data`; an empty body has none.
+fn input(body: &[u8]) -> Result<Option<&[u8]>, String> {
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let body: Body<'_> =
+        serde_json::from_slice(body).map_err(|error| format!("malformed input document: {error}"))?;
+    Ok(body.input.map(|input| input.get().as_bytes()))
+}
+
+fn invalid(message: &str) -> Said {
+    Said::error(StatusCode::BAD_REQUEST, "invalid_parameter", message)
+}
+
+impl Said {
+    fn json(document: String) -> Self {
+        Self(StatusCode::OK, Some(JSON), document + "\n")
+    }
+
+    fn bare(status: StatusCode, text: &str) -> Self {
+        Self(status, (!text.is_empty()).then_some("text/plain; charset=utf-8"), text.to_owned())
+    }
+
+    fn error(status: StatusCode, code: &str, message: &str) -> Self {
+        Self::failure(status, &json!({ "code": code, "message": message }))
+    }
+
+    /// Errors are on several lines, whatever the client wants.
+    fn failure(status: StatusCode, error: &Value) -> Self {
+        Self(status, Some(JSON), format!("{error:#}\n"))
+    }
+
+    fn into_response(self, pretty: bool) -> Response<Full<Bytes>> {
+        let Self(status, kind, text) = self;
+        let shown = || Some(format!("{:#}\n", serde_json::from_str::<Value>(&text).ok()?));
+        let shown = (pretty && kind == Some(JSON)).then(shown).flatten().unwrap_or(text);
+        let mut response = Response::new(Full::new(shown.into()));
+        *response.status_mut() = status;
+        if let Some(kind) = kind {
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        response
+    }
+}
+
+impl Answer for Rest {
+    type Body = Full<Bytes>;
+
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<RequestBody>,
+        permit: Permit,
+    ) -> Result<Response<Full<Bytes>>, Failure> {
+        permit.begin();
+        let (head, body) = request.into_parts();
+        let said = match body.collect().await {
+            Ok(body) => match self.say(&head, &body.to_bytes()).await {
+                Err(Failed::Aborted(words)) => {
+                    Failure::Declined(words.clone()).log("while it answered a query");
+                    Said::failure(StatusCode::INTERNAL_SERVER_ERROR, &aborted(&words))
+                }
+                Err(failed) => return Err(failure(failed)),
+                Ok(said) => said,
+            },
+            Err(BodyError::TooLong) => invalid("request body too large"),
+            Err(_) => invalid("the request's body did not come"),
+        };
+        let pretty =
+            parameter(head.uri.query(), "pretty").is_some_and(|value| !value.eq_ignore_ascii_case("false"));
+        Ok(said.into_response(pretty))
+    }
+}
+
+/// What clients are told of a policy that gave up: `FILE:ROW:COLUMN: WHY`, in OPA's own words.
+fn aborted(words: &str) -> Value {
+    let mut error =
+        json!({ "code": "internal_error", "message": "error(s) occurred while evaluating query" });
+    let mut parts = words.splitn(4, ':');
+    let mut next = || parts.next().map(str::trim).unwrap_or_default();
+    let (file, row, column, why) = (next(), next(), next(), next());
+    let conflict = match why {
+        "var assignment conflict" => "complete rules must not produce multiple outputs",
+        "object insert conflict" => "object keys must be unique",
+        _ => return error,
+    };
+    if let (Ok(row), Ok(column)) = (row.parse::<u32>(), column.parse::<u32>()) {
+        error["errors"] = json!([{
+            "code": "eval_conflict_error",
+            "message": conflict,
+            "location": { "file": file, "row": row, "col": column },
+        }]);
+    }
+    error
+}
+
+/// Back again, from the pool's words.
+fn stopped(failure: Failure) -> Stopped {
+    match failure {
+        Failure::NoRoom(reason) => Stopped::NoRoom(reason),
+        Failure::Trapped(story) | Failure::Declined(story) => Stopped::Trap(story),
+        Failure::Silent => Stopped::Trap("it is silent".into()),
+    }
+}
+
+fn failure(failed: Failed) -> Failure {
+    match failed {
+        Failed::Stopped(Stopped::NoRoom(reason)) => Failure::NoRoom(reason),
+        Failed::Stopped(Stopped::Trap(story) | Stopped::OutOfMemory(story)) => Failure::Trapped(story),
+        other => Failure::Declined(other.to_string()),
+    }
+}
