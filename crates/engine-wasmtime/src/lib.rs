@@ -10,6 +10,7 @@
 mod clock;
 #[expect(unsafe_code, reason = "bytes that the engine vouches for become code")]
 mod code;
+mod component;
 mod ending;
 mod files;
 #[expect(unsafe_code, reason = "malloc is told something by mallopt")]
@@ -17,6 +18,7 @@ mod heaps;
 mod http;
 mod limits;
 mod lookup;
+mod outgoing;
 mod paths;
 #[expect(unsafe_code, reason = "a descriptor is watched that nobody owns")]
 mod polled;
@@ -24,6 +26,7 @@ mod preopens;
 mod settings;
 mod sockets;
 mod stdio;
+mod ticks;
 mod wasi;
 mod worlds;
 

@@ -16,8 +16,8 @@ use workload::Wasi;
 use super::received::{Received, received};
 #[cfg(feature = "p3")]
 use super::wasi03;
+use crate::component::Host;
 use crate::ending::{sentence, story};
-use crate::worlds::Host;
 
 /// A component that was linked.
 pub enum Component {

@@ -17,14 +17,14 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi_config::WasiConfigVariables;
 use workload::{Guest, Http};
 
-use super::Outgoing;
 use super::answer::{Answered, Working};
 use super::exports::{Component, Exports, Said, trapped};
-use super::ticks::Ticks;
+use crate::component::Host;
 use crate::ending::story;
 use crate::limits::{self, Bounded as _, Memory};
+use crate::outgoing::Outgoing;
+use crate::ticks::Ticks;
 use crate::wasi;
-use crate::worlds::Host;
 
 /// What copies are made of.
 pub struct Guests {

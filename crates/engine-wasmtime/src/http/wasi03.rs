@@ -20,7 +20,7 @@ use wasmtime_wasi_http::{Error, FieldMap, WasiBody, WasiHttpView};
 
 use super::exports::{Said, trapped};
 use super::received::Received;
-use crate::worlds::Host;
+use crate::component::Host;
 
 /// Has the copy of a guest in `store` work on `request`. What it says comes by `said`; then its tasks go on
 /// until the answer is sent, or given up, and they have returned.

@@ -15,9 +15,9 @@ use wasmtime::{
 use workload::{Guest, HostedJob, Shape};
 
 use crate::ending::{sentence, story};
-use crate::http::Ticks;
 use crate::limits::{self, Bounded, MemoryBound};
 use crate::settings::Calls;
+use crate::ticks::Ticks;
 use crate::{code, heaps, limits as bounds, settings};
 
 /// A module in memory, with an engine of its own: each of its instances can be interrupted.

@@ -7,11 +7,12 @@ use wasmtime::Engine;
 use wasmtime::component;
 use workload::{Guest, Http, HttpHandler, Wasi};
 
+use crate::component::{check_start, link, linker};
 use crate::ending::sentence;
-use crate::http::{Component, Guests, Ticks};
+use crate::http::{Component, Guests};
 use crate::limits::Memory;
 use crate::settings::Calls;
-use crate::worlds::component::{check_start, link, linker};
+use crate::ticks::Ticks;
 use crate::{code, heaps, preopens, settings};
 
 /// A component in memory, with an engine of its own: only few guests need it.

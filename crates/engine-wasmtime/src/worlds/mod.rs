@@ -1,12 +1,10 @@
 //! One file per world: what it links, how a guest of it begins.
 
-mod component;
 mod hosted;
 mod incoming;
 mod once;
 mod preview1;
 
-pub use component::Host;
 pub use hosted::Hosted;
 pub use incoming::Incoming;
 pub use once::Once;

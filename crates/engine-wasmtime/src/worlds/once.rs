@@ -14,11 +14,11 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p3::bindings::Command as Command03;
 use workload::{Command, Guest, Start as Begin, Wasi};
 
+use crate::component::{self, Host};
 use crate::ending::{self, sentence};
-use crate::http::Outgoing;
 use crate::limits::{self, Memory};
+use crate::outgoing::Outgoing;
 use crate::wasi;
-use crate::worlds::component::{self, Host};
 use crate::worlds::takes_parameters;
 
 /// The host functions of WASI 0.2, linked once.

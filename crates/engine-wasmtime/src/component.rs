@@ -14,8 +14,8 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use workload::Wasi;
 
 use crate::ending::sentence;
-use crate::http::{self, Outgoing};
 use crate::limits::{Bounded, MemoryBound};
+use crate::outgoing::{self, Outgoing};
 use crate::{files, lookup, paths};
 
 /// What the host functions of one component work on.
@@ -107,7 +107,7 @@ pub fn link(linker: &Linker<Host>, component: &Component) -> anyhow::Result<Inst
     let linked = (|| {
         if imports("wasi:http/") {
             wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker.to_mut())?;
-            http::link(linker.to_mut())?;
+            outgoing::link(linker.to_mut())?;
         }
         if imports("wasi:config/") {
             wasmtime_wasi_config::add_to_linker(linker.to_mut(), |host: &mut Host| {

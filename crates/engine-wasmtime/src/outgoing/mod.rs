@@ -1,5 +1,7 @@
 //! Requests that guests make, sent by the [`client`].
 
+mod errors;
+
 use std::sync::Arc;
 
 use client::{Client, Deadlines};
@@ -8,7 +10,7 @@ use http_body_util::BodyExt;
 use network::Egress;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::errors;
+pub use errors::link;
 
 /// How the requests of a guest, and of all its instances, go out.
 #[derive(Clone)]
