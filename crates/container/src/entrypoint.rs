@@ -8,18 +8,30 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use workload::{Format, Workload};
 
+use crate::layers::Layers;
 use crate::rootfs::beneath::{find_in, open_found};
 
 /// The largest Wasm file, in bytes: far above what anybody ships, far below what would hurt a node.
 pub const LARGEST_WASM: u64 = 1 << 30;
 
-/// The file a container starts from.
+/// What a container starts from.
 #[derive(Debug)]
-pub struct Found {
+pub struct Source {
     /// The file, open for reading at its beginning.
     pub file: File,
     /// What it is.
     pub format: Format,
+    /// Whether it is known by something that stands for its bytes.
+    pub known: Known,
+}
+
+/// What stands for the bytes of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing: they may be others by the next look.
+    Not,
+    /// What the kernel says of the file, which is an image layer's own: nobody can change it, and its times are the kernel's.
+    ByItsFile,
 }
 
 /// The places where a container's entrypoint may be: in the root file system, or in the mount that will lie over it.
@@ -29,14 +41,15 @@ pub struct Search {
     name: String,
     /// Folders of the host's, and a path in each.
     places: Vec<(PathBuf, PathBuf)>,
+    layers: Layers,
 }
 
 impl Search {
-    /// Those of a workload.
-    pub fn of(workload: &Workload) -> Self {
+    /// Those of a workload, whose image has these layers.
+    pub fn of(workload: &Workload, layers: &Layers) -> Self {
         let candidates = workload.entrypoint_candidates();
         let places = candidates.iter().map(|candidate| workload.locate(candidate)).collect();
-        Self { name: workload.entrypoint.path.clone(), places }
+        Self { name: workload.entrypoint.path.clone(), places, layers: layers.clone() }
     }
 
     /// Finds the entrypoint as `execvp` would in the finished box, and waits for the file system: an image may come over
@@ -44,11 +57,14 @@ impl Search {
     ///
     /// # Errors
     /// A sentence that names the file and what is wrong with it.
-    pub fn find(self) -> anyhow::Result<Found> {
-        let Self { name, places } = self;
+    pub fn find(self) -> anyhow::Result<Source> {
+        let Self { name, places, layers } = self;
         for (base, rest) in places {
             match find_in(&base, &rest) {
-                Ok(file) => return read_head(file).with_context(|| format!("cannot run {name:?}")),
+                Ok(file) => {
+                    let (file, format) = read_head(file).with_context(|| format!("cannot run {name:?}"))?;
+                    return Ok(layers.source(file, format));
+                }
                 Err(error) if is_absence(&error) => {}
                 Err(error) => {
                     return Err(error).with_context(|| format!("cannot open {name:?} in {}", base.display()));
@@ -68,7 +84,7 @@ fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-fn read_head(found: File) -> anyhow::Result<Found> {
+fn read_head(found: File) -> anyhow::Result<(File, Format)> {
     let metadata = found.metadata()?;
     let kind = metadata.file_type();
     if !kind.is_file() {
@@ -94,7 +110,7 @@ fn read_head(found: File) -> anyhow::Result<Found> {
             "exec format error: it is neither Wasm (a module, a component or their text) nor a Linux program (ELF or #!)"
         );
     };
-    Ok(Found { file, format })
+    Ok((file, format))
 }
 
 #[cfg(test)]
@@ -126,7 +142,8 @@ mod tests {
         fs::write(at("rootfs/text"), b"hello").unwrap();
         symlink("../../outside", at("rootfs/escape")).unwrap();
         symlink("/app.wasm", at("rootfs/link")).unwrap();
-        let find = |arg0: &str| Search::of(&workload(bundle.path(), arg0)).find();
+        let layers = Layers::none_at(&at("rootfs"));
+        let find = |arg0: &str| Search::of(&workload(bundle.path(), arg0), &layers).find();
         for good in ["/app.wasm", "app.wasm", "/link", "/vol/v.wasm"] {
             assert_eq!(find(good).unwrap().format, Format::Module, "{good}");
         }

@@ -7,8 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fstatfs, statat};
+use workload::Format;
 
-use crate::entrypoint::Found;
+use crate::entrypoint::{Known, Source};
 use crate::rootfs::beneath::open_found;
 use crate::rootfs::snapshot::{LAYERS, Snapshot};
 
@@ -49,13 +50,22 @@ impl Layers {
         self
     }
 
+    /// What was found as a source: the layer's own file of it, where there is one that stands for its bytes.
+    pub fn source(&self, file: File, format: Format) -> Source {
+        // Of a Linux program nobody asks.
+        match Some(&file).filter(|_| format.is_wasm()).and_then(|file| self.file(file)) {
+            Some(own) => Source { file: own, format, known: Known::ByItsFile },
+            None => Source { file, format, known: Known::Not },
+        }
+    }
+
     /// The layer's own file of what was found, where what the kernel says of it tells what is in it: nobody can
     /// change it, and its times are the kernel's. `None` of any other, which must be read each time.
     ///
     /// What was found must not be read in its place: through the overlay it turns into the container's copy as soon
     /// as that is written to, also for who has it open.
-    pub fn file(&self, found: &Found) -> Option<File> {
-        let path = std::fs::read_link(format!("/proc/self/fd/{}", found.file.as_raw_fd())).ok()?;
+    fn file(&self, found: &File) -> Option<File> {
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?;
         let below = path.strip_prefix(&self.root).ok()?;
         let own = self.lower.iter().find_map(|layer| own(layer, below).ok())?;
         // An overlay shows its files with the numbers and times that they have below.
@@ -64,7 +74,7 @@ impl Layers {
             let changed = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
             file.is_file().then_some((file.ino(), file.len(), changed))
         };
-        let (Own { file, lasting: true }, shown) = (own, figures(&found.file)?) else { return None };
+        let (Own { file, lasting: true }, shown) = (own, figures(found)?) else { return None };
         (figures(&file)? == shown).then(|| open_found(&file).ok())?
     }
 }
@@ -92,8 +102,6 @@ fn own(layer: &Path, below: &Path) -> io::Result<Own> {
 mod tests {
     use super::*;
     use std::fs;
-
-    use workload::Format;
 
     #[test]
     fn file_systems_whose_times_an_image_may_choose_are_not_listed() {
@@ -125,8 +133,10 @@ mod tests {
         fs::hard_link(at("layer/app"), at("root/app")).unwrap();
         fs::write(at("root/other"), "one").unwrap();
         let layers = Layers { root: at("root"), lower: vec![at("no-such-layer"), at("layer")] };
-        let file =
-            |path: &str| layers.file(&Found { file: File::open(at(path)).unwrap(), format: Format::Module });
+        let file = |path: &str| {
+            let source = layers.source(File::open(at(path)).unwrap(), Format::Module);
+            (source.known == Known::ByItsFile).then_some(source.file)
+        };
         let kind = fstatfs(File::open(at("layer")).unwrap()).unwrap().f_type;
         let lasting = u64::try_from(kind).is_ok_and(|kind| KEEPS_TIMES.contains(&kind));
         let named = |file: File| fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use cache::{Cache, Digest, Draft, Entry, Failure, Identity, Key, Lock, Sealed};
-use container::entrypoint::{Found, Search};
+use container::entrypoint::{Known, Search, Source};
 use container::layers::Layers;
 use container::{channel, lease};
 use rustix::fs::{StatVfsMountFlags, statvfs};
@@ -61,8 +61,12 @@ pub struct Fresh {
 ///
 /// # Errors
 /// A sentence that names the file and what is wrong with it.
-pub async fn entrypoint(workload: &Workload, given_up: impl Future<Output = ()>) -> anyhow::Result<Found> {
-    let search = Search::of(workload);
+pub async fn entrypoint(
+    workload: &Workload,
+    layers: &Layers,
+    given_up: impl Future<Output = ()>,
+) -> anyhow::Result<Source> {
+    let search = Search::of(workload, layers);
     tokio::select! {
         found = apart(move || search.find()) => found,
         () = given_up => bail!("it was given up while {:?} was looked for", workload.entrypoint.path),
@@ -76,12 +80,11 @@ pub async fn entrypoint(workload: &Workload, given_up: impl Future<Output = ()>)
 pub async fn of(
     nursery: &Nursery,
     workload: &Workload,
-    found: Found,
-    layers: &Layers,
+    source: Source,
     given_up: impl Future<Output = ()>,
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
     let asked = Instant::now();
-    let code = find_or_compile(nursery, workload, found, layers, pin!(given_up)).await;
+    let code = find_or_compile(nursery, workload, source, pin!(given_up)).await;
     log::debug!("container {}: code {:?} after it was asked for", workload.id, asked.elapsed());
     code.with_context(|| format!("cannot run {:?}", workload.entrypoint.path))
 }
@@ -89,22 +92,22 @@ pub async fn of(
 async fn find_or_compile(
     nursery: &Nursery,
     workload: &Workload,
-    found: Found,
-    layers: &Layers,
+    source: Source,
     mut given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
-    let Looked { mut found, digested, stays } = look(&workload.options, found, layers).await?;
+    let stays = source.known == Known::ByItsFile;
+    let Looked { mut source, digested } = look(&workload.options, source).await?;
     let Some((cache, mut digest)) = digested else {
-        return Ok((into_memory(nursery, workload, &found, given_up).await?, None));
+        return Ok((into_memory(nursery, workload, &source, given_up).await?, None));
     };
-    let mut key = key(nursery, workload, found.format, &digest).await?;
+    let mut key = key(nursery, workload, source.format, &digest).await?;
     if !stays {
         if let Some(code) = get(&cache, &key, workload).await? {
             return Ok((code, None));
         }
         // It may be another by now: what is compiled is what this digest is of.
-        (found, digest) = copied(found).await?;
-        key = self::key(nursery, workload, found.format, &digest).await?;
+        (source, digest) = copied(source).await?;
+        key = self::key(nursery, workload, source.format, &digest).await?;
     }
     loop {
         if let Some(code) = get(&cache, &key, workload).await? {
@@ -122,12 +125,12 @@ async fn find_or_compile(
                 }
                 let tried = tried(&key, workload);
                 failed_before(&cache, &tried).await?;
-                let compiled = into_cache(nursery, workload, &found, (&cache, key, lock), given_up).await;
+                let compiled = into_cache(nursery, workload, &source, (&cache, key, lock), given_up).await;
                 return remembering(&cache, &tried, compiled).await;
             }
             Err(error) => {
                 log::warn!("compiled code is not kept: {error:#}");
-                return Ok((into_memory(nursery, workload, &found, given_up).await?, None));
+                return Ok((into_memory(nursery, workload, &source, given_up).await?, None));
             }
         }
     }
@@ -181,40 +184,35 @@ async fn remembering<T>(cache: &Cache, tried: &Key, compiled: anyhow::Result<T>)
 
 /// A file that was looked at for the cache.
 struct Looked {
-    /// The file; of an image's layer, the layer's own.
-    found: Found,
+    source: Source,
     /// The cache and the file's digest there, unless there is to be none.
     digested: Option<(Cache, Digest)>,
-    /// Whether the digest stays true: nobody can change the file.
-    stays: bool,
 }
 
-async fn look(options: &Options, found: Found, layers: &Layers) -> anyhow::Result<Looked> {
-    let undigested = |found| Looked { found, digested: None, stays: false };
-    let Some((folder, most)) = place(options) else { return Ok(undigested(found)) };
-    let length = found.file.metadata().context("cannot look at it")?.len();
-    let own = layers.file(&found);
+async fn look(options: &Options, source: Source) -> anyhow::Result<Looked> {
+    let undigested = |source| Looked { source, digested: None };
+    let Some((folder, most)) = place(options) else { return Ok(undigested(source)) };
+    let length = source.file.metadata().context("cannot look at it")?.len();
     apart(move || {
         let cache = match Cache::open(&folder, most).and_then(|cache| executable(&folder).map(|()| cache)) {
-            Ok(_) if length > LARGEST => return Ok(undigested(found)),
+            Ok(_) if length > LARGEST => return Ok(undigested(source)),
             Ok(cache) => cache,
             Err(error) => {
                 log::warn!("compiled code is not kept: {error:#}");
-                return Ok(undigested(found));
+                return Ok(undigested(source));
             }
         };
-        let stays = own.is_some();
-        let found = Found { file: own.unwrap_or(found.file), ..found };
-        let identity = stays.then(|| found.file.metadata()).transpose().context("cannot look at it")?;
+        let stays = source.known == Known::ByItsFile;
+        let identity = stays.then(|| source.file.metadata()).transpose().context("cannot look at it")?;
         let identity = identity.as_ref().map(Identity::of);
         if let Some(digest) = identity.as_ref().and_then(|file| cache.known(file)) {
-            return Ok(Looked { found, digested: Some((cache, digest)), stays });
+            return Ok(Looked { source, digested: Some((cache, digest)) });
         }
-        let digest = Digest::of(&found.file).context("cannot read it")?;
+        let digest = Digest::of(&source.file).context("cannot read it")?;
         if let Some(Err(error)) = identity.map(|file| cache.note(&file, &digest)) {
             log::warn!("the digest of a file is not kept: {error}");
         }
-        Ok(Looked { found, digested: Some((cache, digest)), stays })
+        Ok(Looked { source, digested: Some((cache, digest)) })
     })
     .await
 }
@@ -231,11 +229,11 @@ fn executable(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// A copy of what was found, which nobody can change any more, and the digest of that.
-async fn copied(found: Found) -> anyhow::Result<(Found, Digest)> {
+async fn copied(source: Source) -> anyhow::Result<(Source, Digest)> {
     apart(move || {
-        let file = copy(&found.file, LARGEST).context("cannot read it")?;
+        let file = copy(&source.file, LARGEST).context("cannot read it")?;
         let digest = Digest::of(&file).context("cannot read it")?;
-        Ok((Found { file, ..found }, digest))
+        Ok((Source { file, ..source }, digest))
     })
     .await
 }
@@ -291,7 +289,7 @@ async fn get(cache: &Cache, key: &Key, workload: &Workload) -> anyhow::Result<Op
 async fn into_cache(
     nursery: &Nursery,
     workload: &Workload,
-    found: &Found,
+    source: &Source,
     (cache, key, lock): (&Cache, Key, Lock),
     given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
@@ -300,12 +298,12 @@ async fn into_cache(
         Ok(draft) => draft,
         Err(error) => {
             log::warn!("compiled code is not kept: {error:#}");
-            return Ok((into_memory(nursery, workload, found, given_up).await?, None));
+            return Ok((into_memory(nursery, workload, source, given_up).await?, None));
         }
     };
     let memory = channel::memory_file("code")?;
     let (output, spill) = (OutputFd(draft.file.as_fd()), Some(SpillFd(memory.as_fd())));
-    let (prepared, spilled) = compile(nursery, workload, found, (output, spill), given_up).await?;
+    let (prepared, spilled) = compile(nursery, workload, source, (output, spill), given_up).await?;
     if let Some(why) = spilled {
         log::warn!("compiled code is not kept: {why}");
         return Ok((Code::of(prepared, sealed(memory).await?, workload)?, None));
@@ -337,12 +335,12 @@ fn kept_or_copied(draft: Draft, key: &Key, note: &[u8]) -> anyhow::Result<(File,
 async fn into_memory(
     nursery: &Nursery,
     workload: &Workload,
-    found: &Found,
+    source: &Source,
     given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<Code> {
     let file = channel::memory_file("code")?;
     let output = OutputFd(file.as_fd());
-    let (prepared, _) = compile(nursery, workload, found, (output, None), given_up).await?;
+    let (prepared, _) = compile(nursery, workload, source, (output, None), given_up).await?;
     Code::of(prepared, sealed(file).await?, workload)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Error, anyhow, bail};
 use container::cgroup::Entry;
-use container::entrypoint::Found;
+use container::entrypoint::Source;
 use container::places::{self, Place};
 use thiserror::Error;
 use workload::{Guest, Options, Outline, Workload, World};
@@ -64,7 +64,7 @@ impl Bounds {
 pub async fn compile(
     nursery: &Nursery,
     workload: &Workload,
-    found: &Found,
+    source: &Source,
     (output, spill): (OutputFd<BorrowedFd<'_>>, Option<SpillFd<BorrowedFd<'_>>>),
     mut given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<(Prepared, Option<String>)> {
@@ -74,13 +74,13 @@ pub async fn compile(
         () = given_up.as_mut() => return Err(nobody_waits()),
     };
     let request = Request::Prepare(Prepare {
-        format: found.format,
+        format: source.format,
         function: workload.entrypoint.function.clone(),
         memory: bounds.memory(),
         engine: workload.engine(),
         engines: workload.options.engines.clone(),
         cgroup: Entrance::of(&entry)?,
-        wasm: WasmFd(found.file.as_fd()),
+        wasm: WasmFd(source.file.as_fd()),
         output,
         spill,
     });

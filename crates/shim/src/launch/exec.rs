@@ -38,9 +38,9 @@ pub async fn prepare<'a>(nursery: &Nursery, task: &'a Task, workload: &Workload)
     };
     // With its container an exec is over.
     let ended = || async { drop(task.first.wait().await) };
-    let found = code::entrypoint(workload, ended()).await?;
+    let found = code::entrypoint(workload, layers, ended()).await?;
     if found.format.is_wasm() {
-        let (code, fresh) = code::of(nursery, workload, found, layers, ended()).await?;
+        let (code, fresh) = code::of(nursery, workload, found, ended()).await?;
         return Ok(What::Guest(Box::new(code), fresh, memory));
     }
     programs(workload)?;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use container::birth::Born;
 use container::cgroup::{Cgroup, Entry, Way};
 use container::channel;
-use container::entrypoint::Found;
+use container::entrypoint::Source;
 use container::hooks::Moment;
 use container::layers::Layers;
 use container::mounts::Trees;
@@ -33,7 +33,7 @@ pub async fn make(
     nursery: &Nursery,
     workload: &Workload,
     namespaces: &Namespaces,
-    (found, layers): (Found, Layers),
+    (source, layers): (Source, Layers),
     (opened, given_up): (impl Future<Output = anyhow::Result<Opened>>, impl Future<Output = ()>),
     record: &mut Record,
 ) -> anyhow::Result<(Kind, Born, Streams)> {
@@ -51,7 +51,7 @@ pub async fn make(
     // To their end: what fails is undone, and nothing may be made any more by then.
     let (entry, prepared) = tokio::join!(
         apart(move || entered.make(&made)),
-        prepare(nursery, workload, (found, &layers), opened, given_up)
+        prepare(nursery, workload, source, opened, given_up)
     );
     let (entry, (opened, (code, fresh))) = (entry?, prepared?);
     let memory = GuestMemory::new(workload.memory_limit())?;
@@ -74,7 +74,7 @@ pub async fn make(
 async fn prepare(
     nursery: &Nursery,
     workload: &Workload,
-    (found, layers): (Found, &Layers),
+    source: Source,
     opened: impl Future<Output = anyhow::Result<Opened>>,
     given_up: impl Future<Output = ()>,
 ) -> anyhow::Result<(Opened, (Code, Option<Fresh>))> {
@@ -92,7 +92,7 @@ async fn prepare(
             () = without_streams.notified() => {}
         }
     };
-    let (opened, code) = tokio::join!(opened, code::of(nursery, workload, found, layers, nobody_waits));
+    let (opened, code) = tokio::join!(opened, code::of(nursery, workload, source, nobody_waits));
     Ok((opened?, code?))
 }
 

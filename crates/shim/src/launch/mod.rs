@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use anyhow::bail;
 use container::cgroup;
-use container::entrypoint::Found;
+use container::entrypoint::Source;
 use container::layers::Layers;
 use container::namespaces::Namespaces;
 use container::rootfs::{self, Snapshot};
@@ -51,7 +51,7 @@ pub async fn container(
     rootfs::check_mount_sources(workload)?;
     let (workload, wasm) = match workload.role() {
         Role::Sandbox => (Cow::Borrowed(workload), None),
-        Role::Application => entrypoint(tasks, workload).await?,
+        Role::Application => entrypoint(tasks, workload, &layers).await?,
     };
     let workload = workload.as_ref();
     if wasm.is_none() && workload.role() == Role::Application && !workload.allows_programs() {
@@ -64,10 +64,10 @@ pub async fn container(
     record.native = wasm.is_none();
     let namespaces = Namespaces::of(&workload.spec);
     let (kind, born, streams) = match wasm {
-        Some(found) => {
+        Some(source) => {
             let opened = streams::open(launcher, workload, &paths);
             let given_up = tasks.given_up(&workload.id);
-            guest::make(launcher.nursery, workload, &namespaces, (found, layers), (opened, given_up), record)
+            guest::make(launcher.nursery, workload, &namespaces, (source, layers), (opened, given_up), record)
                 .await?
         }
         None => {
@@ -87,15 +87,16 @@ pub async fn container(
 async fn entrypoint<'a>(
     tasks: &Tasks,
     workload: &'a Workload,
-) -> anyhow::Result<(Cow<'a, Workload>, Option<Found>)> {
+    layers: &Layers,
+) -> anyhow::Result<(Cow<'a, Workload>, Option<Source>)> {
     let given_up = || tasks.given_up(&workload.id);
     if let Some(behind) = workload.behind_init()
         // Of what is not there the init tells, as it does elsewhere.
-        && let Ok(found) = code::entrypoint(&behind, given_up()).await
+        && let Ok(found) = code::entrypoint(&behind, layers, given_up()).await
         && found.format.is_wasm()
     {
         return Ok((Cow::Owned(behind), Some(found)));
     }
-    let found = code::entrypoint(workload, given_up()).await?;
+    let found = code::entrypoint(workload, layers, given_up()).await?;
     Ok((Cow::Borrowed(workload), Some(found).filter(|found| found.format.is_wasm())))
 }
