@@ -10,29 +10,10 @@ use workload::{Format, Workload};
 
 use crate::layers::Layers;
 use crate::rootfs::beneath::{find_in, open_found};
+use crate::source::Source;
 
 /// The largest Wasm file, in bytes: far above what anybody ships, far below what would hurt a node.
 pub const LARGEST_WASM: u64 = 1 << 30;
-
-/// What a container starts from.
-#[derive(Debug)]
-pub struct Source {
-    /// The file, open for reading at its beginning.
-    pub file: File,
-    /// What it is.
-    pub format: Format,
-    /// Whether it is known by something that stands for its bytes.
-    pub known: Known,
-}
-
-/// What stands for the bytes of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// Nothing: they may be others by the next look.
-    Not,
-    /// What the kernel says of the file, which is an image layer's own: nobody can change it, and its times are the kernel's.
-    ByItsFile,
-}
 
 /// The places where a container's entrypoint may be: in the root file system, or in the mount that will lie over it.
 #[derive(Debug)]

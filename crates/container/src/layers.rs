@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fstatfs, statat};
 use workload::Format;
 
-use crate::entrypoint::{Known, Source};
 use crate::rootfs::beneath::open_found;
 use crate::rootfs::snapshot::{LAYERS, Snapshot};
+use crate::source::{Known, Source};
 
 /// File systems on which the kernel alone says when a file was changed last: it writes the time down by its own
 /// clock, whoever asks for the change, and there is no call to set it. So an image that is unpacked there cannot

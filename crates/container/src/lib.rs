@@ -36,6 +36,7 @@ pub mod rootfs;
 pub mod sealed;
 pub mod seccomp;
 mod sentence;
+pub mod source;
 mod stage;
 pub mod stdio;
 pub mod terminal;

@@ -5,6 +5,7 @@
 //! so that a check can itself be tested. `tests/tidy.rs` applies them all to this repository.
 
 pub mod arrows;
+pub mod circles;
 pub mod docs;
 pub mod layout;
 pub mod metadata;

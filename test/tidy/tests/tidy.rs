@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use tidy::metadata::{self, Outside, Package};
 use tidy::tree::{self, File};
-use tidy::{arrows, docs, layout, names, supply, text, unsafety};
+use tidy::{arrows, circles, docs, layout, names, supply, text, unsafety};
 
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| tree::files().expect("every file can be read"));
 static PACKAGES: LazyLock<Vec<Package>> =
@@ -23,6 +23,11 @@ fn none(found: Vec<String>) {
 #[test]
 fn crates_import_only_what_the_picture_shows() {
     none(arrows::are_drawn(&PACKAGES, &FILES));
+}
+
+#[test]
+fn files_import_each_other_in_one_direction() {
+    none(circles::are_none(&FILES));
 }
 
 #[test]

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use cache::{Cache, Digest, Draft, Entry, Failure, Identity, Key, Lock, Sealed};
-use container::entrypoint::{Known, Search, Source};
+use container::entrypoint::Search;
 use container::layers::Layers;
+use container::source::{Known, Source};
 use container::{channel, lease};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use workload::{Format, Guest, Options, Workload, World};

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Error, anyhow, bail};
 use container::cgroup::Entry;
-use container::entrypoint::Source;
 use container::places::{self, Place};
+use container::source::Source;
 use thiserror::Error;
 use workload::{Guest, Options, Outline, Workload, World};
 

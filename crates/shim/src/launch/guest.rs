@@ -8,12 +8,12 @@ use anyhow::Context;
 use container::birth::Born;
 use container::cgroup::{Cgroup, Entry, Way};
 use container::channel;
-use container::entrypoint::Source;
 use container::hooks::Moment;
 use container::layers::Layers;
 use container::mounts::Trees;
 use container::namespaces::Namespaces;
 use container::process::Identity;
+use container::source::Source;
 use tokio::sync::Notify;
 use workload::Workload;
 

@@ -11,10 +11,10 @@ use std::borrow::Cow;
 
 use anyhow::bail;
 use container::cgroup;
-use container::entrypoint::Source;
 use container::layers::Layers;
 use container::namespaces::Namespaces;
 use container::rootfs::{self, Snapshot};
+use container::source::Source;
 use container::stdio::Paths;
 use containerd_shim_protos::api::Mount;
 use workload::{Role, Workload};
