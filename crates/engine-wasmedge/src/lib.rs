@@ -7,7 +7,7 @@
 //!
 //! The crate is empty without the feature `wasmedge`: it needs libwasmedge, a dynamic library.
 //!
-//! Unsafe code: `faults`, `host`, `hosted` and `journal` only.
+//! Unsafe code: `faults`, `host`, `hosted` and its `within`, and `journal` only.
 #![cfg(feature = "wasmedge")]
 
 mod compile;
