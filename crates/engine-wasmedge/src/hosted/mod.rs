@@ -4,7 +4,6 @@
 //! WasmEdge's calls do not wait, so what a function of the host's waits for is waited for in place: see `within`. Neither
 //! can they be interrupted: an instance that computes too long ends with its process.
 
-#[expect(unsafe_code, reason = "WasmEdge calls the host, which calls it, by pointers")]
 mod within;
 
 use std::fs::File;

@@ -1,5 +1,7 @@
 //! An instance that has called the host: how WasmEdge calls a function of the host's, and what that may do meanwhile.
 
+#![expect(unsafe_code, reason = "WasmEdge calls the host, which calls it, by pointers")]
+
 use std::os::raw::c_void;
 use std::sync::OnceLock;
 use std::task::{Context as Task, Poll, Waker};
