@@ -257,7 +257,7 @@ mod tests {
             let v4 = format!("{}/{prefix}", Ipv4Addr::from_bits(address));
             let v6 = format!("{}/{prefix}", Ipv6Addr::from_bits(high));
             for (name, builtin) in ALL {
-                let Pure(call) = builtin else { panic!("{name}") };
+                let (Pure(call) | Set(call)) = builtin else { panic!("{name}") };
                 let _ = (call(&[a.clone(), b.clone()]), call(&[json!(v4)]), call(&[json!(v6)]), call(&[]));
                 let _ = (call(&[json!([v4, v6, v6, v4, "1.2.3.4"])]), call(&[json!([v4, v6]), json!([v6, v4])]));
             }
