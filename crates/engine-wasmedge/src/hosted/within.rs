@@ -146,15 +146,14 @@ pub unsafe extern "C" fn enter<S: Send + 'static>(
 /// When there can be no further thread.
 fn wait<T: Send>(mut future: Pending<'_, T>) -> anyhow::Result<T> {
     static LOOP: OnceLock<Option<Runtime>> = OnceLock::new();
-    // Most wait for nothing.
-    let set_up = || Builder::new_multi_thread().worker_threads(1).enable_io().enable_time().build().ok();
-    if let Some(waiting) = LOOP.get() {
-        let _inside = waiting.as_ref().map(Runtime::enter);
-        if let Poll::Ready(done) = future.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
-            return Ok(done);
-        }
+    // Without a thread of its own: most wait for nothing.
+    let set_up = || Builder::new_current_thread().enable_io().enable_time().build().ok();
+    let runtime = LOOP.get_or_init(set_up).as_ref().context("there is no event loop to wait on")?;
+    let inside = runtime.enter();
+    if let Poll::Ready(done) = future.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
+        return Ok(done);
     }
-    let runtime = LOOP.get_or_init(set_up).as_ref().context("there is no thread to wait for the network")?;
+    drop(inside);
     let waited = std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join());
     waited.map_err(|_| anyhow!("a function of the host's failed"))
 }
