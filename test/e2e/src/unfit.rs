@@ -1,7 +1,7 @@
 //! Scenarios that an engine cannot pass, by its design: each is named with its reason, and counted as skipped.
 
 /// The engine, a part of the scenarios' names, and why.
-const UNFIT: [(&str, &str, &str); 24] = [
+const UNFIT: [(&str, &str, &str); 23] = [
     ("wasmedge", "-p2", COMPONENTS),
     ("wasmedge", "wasm-p3-", COMPONENTS),
     ("wasmedge", "http-", COMPONENTS),
@@ -24,7 +24,6 @@ const UNFIT: [(&str, &str, &str); 24] = [
     ("wasmedge", "example-", "its command names the default runtime"),
     ("wasmedge", "docker-", "it asks as containerd does, and has been tested so with the default runtime"),
     ("wasmedge", "faults-", "its bounds are those of the default daemon"),
-    ("wasmedge", "load-", "its bounds are those of the default daemon"),
     ("wasmedge", "soak-", "its bounds are those of the default daemon"),
 ];
 const COMPONENTS: &str = "its guest is a component";
