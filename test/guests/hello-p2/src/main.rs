@@ -4,6 +4,7 @@
 //! FILE, one thing per line.
 
 mod cwd;
+#[path = "../../exit.rs"]
 mod exit;
 
 fn main() -> std::io::Result<()> {

@@ -3,6 +3,7 @@
 //! `tcp-echo-p2 PORT`: listens on 127.0.0.1:PORT and prints `ready` once it does. It serves one
 //! client at a time.
 
+#[path = "../../exit.rs"]
 mod exit;
 
 use std::io::{BufRead, BufReader, Write};

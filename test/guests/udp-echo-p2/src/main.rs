@@ -2,6 +2,7 @@
 //!
 //! `udp-echo-p2 PORT`: listens on 127.0.0.1:PORT and prints `ready` once it does.
 
+#[path = "../../exit.rs"]
 mod exit;
 
 use std::net::UdpSocket;

@@ -8,7 +8,7 @@ unsafe extern "C" {
 
 /// Ends the guest with this exit code.
 pub fn exit(code: u8) -> ! {
-    // SAFETY: the declaration is the canonical ABI's of wit/exit.wit; a number goes in, nothing
+    // SAFETY: the declaration is the canonical ABI's of the wit beside each guest; a number goes in, nothing
     // comes back.
     unsafe { exit_with_code(code.into()) };
     unreachable!("the host does not return from an exit")
