@@ -24,6 +24,6 @@ bench: build ; scripts/bench.sh
 # What it runs, of the whole workspace's features and profile: `make build` and `make test` compile none of it again.
 demo:
 	@scripts/provision.sh demo
-	cargo build --release --workspace --bin lighter-daemon --bin containerd-shim-lighter-v1 --bin demo
+	cargo build --release --workspace --bin lighter-daemon --bin containerd-shim-lighter-v1
 	scripts/demo.sh
 install: ; scripts/install.sh "$$(scripts/target-dir.sh)" "$(DESTDIR)$(PREFIX)/bin"

@@ -13,12 +13,12 @@ need gcc command -v gcc
 need libc6-dev test -e /usr/include/stdlib.h
 need libseccomp-dev test -e /usr/include/seccomp.h
 need pkg-config command -v pkg-config
-need protobuf-compiler command -v protoc
 need containerd command -v containerd
 need runc command -v runc
-need busybox-static test -x /bin/busybox
 # For all but `scripts/provision.sh demo`: what the tests take besides.
 if [ "${1:-}" != demo ]; then
+  need protobuf-compiler command -v protoc
+  need busybox-static test -x /bin/busybox
   need containernetworking-plugins test -x /usr/lib/cni/bridge -o -x /opt/cni/bin/bridge
   need erofs-utils command -v mkfs.erofs
   need iproute2 command -v ip
