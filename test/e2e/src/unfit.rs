@@ -34,3 +34,9 @@ pub fn why(engine: &str, name: &str) -> Option<&'static str> {
     let fits = |(of, part, _): &&(&str, &str, &str)| *of == engine && name.contains(*part);
     UNFIT.iter().find(fits).map(|(_, _, why)| *why)
 }
+
+/// A row's part of a name that none of `names` has: the row excuses nothing any more.
+pub fn stale<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&'static str> {
+    let has = |part: &str| names.clone().any(|name| name.contains(part));
+    UNFIT.iter().map(|(_, part, _)| *part).find(|part| !has(part))
+}

@@ -55,8 +55,7 @@ fn module(path: &str) -> Module {
 /// The modules that a file names by a path, its tests left out.
 fn imported<'a>(modules: &'a BTreeMap<Module, &File>, own: &Module, file: &File) -> BTreeSet<&'a Module> {
     let tokens = tokens::of(file.text());
-    let tests = tokens.windows(2).position(|pair| pair[0].word == "mod" && pair[1].word == "tests");
-    let paths = paths(&tokens[..tests.unwrap_or(tokens.len())], own);
+    let paths = paths(tokens::without_tests(&tokens), own);
     let mut imported = BTreeSet::new();
     for path in paths {
         let longest = (0..=path.len()).rev().find_map(|length| modules.get_key_value(&path[..length]));

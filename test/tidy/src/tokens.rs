@@ -20,6 +20,12 @@ pub fn of(source: &str) -> Vec<Token> {
     tokens
 }
 
+/// The tokens before the module of a file's unit tests.
+pub fn without_tests(tokens: &[Token]) -> &[Token] {
+    let tests = tokens.windows(2).position(|pair| pair[0].word == "mod" && pair[1].word == "tests");
+    &tokens[..tests.unwrap_or(tokens.len())]
+}
+
 /// The lines on which the words of `phrase` follow each other.
 pub fn lines_of(tokens: &[Token], phrase: &[&str]) -> Vec<usize> {
     let same = |window: &&[Token]| window.iter().map(|token| token.word.as_str()).eq(phrase.iter().copied());

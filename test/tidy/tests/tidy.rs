@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use tidy::metadata::{self, Outside, Package};
 use tidy::tree::{self, File};
-use tidy::{arrows, circles, docs, layout, names, supply, text, unsafety};
+use tidy::{apart, arrows, circles, docs, layout, names, once, supply, text, unsafety};
 
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| tree::files().expect("every file can be read"));
 static PACKAGES: LazyLock<Vec<Package>> =
@@ -28,6 +28,16 @@ fn crates_import_only_what_the_picture_shows() {
 #[test]
 fn files_import_each_other_in_one_direction() {
     none(circles::are_none(&FILES));
+}
+
+#[test]
+fn cgroups_are_worked_on_apart_from_the_first_thread() {
+    none(apart::is_cgroup_work(&FILES));
+}
+
+#[test]
+fn what_is_worked_out_once_is_handed_on() {
+    none(once::is_worked_out(&FILES));
 }
 
 #[test]

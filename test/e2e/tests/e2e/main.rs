@@ -63,7 +63,7 @@ use e2e::rootfs::{self, Node};
 use e2e::runner::{By, Filter, Scenario, Verdict, say};
 use e2e::scope::Scope;
 use e2e::versions::{self, Install, Shim};
-use e2e::{image, interrupt};
+use e2e::{image, interrupt, unfit};
 
 fn main() -> ExitCode {
     match run() {
@@ -88,6 +88,9 @@ fn run() -> Result<bool> {
     let nodes = rootfs::nodes(&cases, &test.join("guests"))?;
     let users = data::users(&cases);
     let scenarios = scenarios(cases);
+    if let Some(part) = unfit::stale(scenarios.iter().map(|scenario| scenario.name.as_str())) {
+        bail!("src/unfit.rs has a row for {part:?}, and no scenario is called so");
+    }
     let chosen: Vec<&Scenario> = scenarios.iter().filter(|scenario| filter.name(&scenario.name)).collect();
     let (installs, missing) = versions::installed()?;
     interrupt::listen()?;

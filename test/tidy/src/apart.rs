@@ -1,0 +1,111 @@
+//! The daemon's first thread serves all containers of its pod, so what waits in the kernel is done apart from it.
+
+use crate::finding;
+use crate::tokens::{self, Token};
+use crate::tree::File;
+
+/// Calls that read or write a cgroup's files, which may take as long as the kernel needs to settle processes.
+const CGROUP_WORK: [&[&str]; 16] = [
+    &["Cgroup", ":", ":", "of"],
+    &["OomNotice", ":", ":", "of"],
+    &["folders_of", "("],
+    &["go_through", "("],
+    &["warm_up", "("],
+    &[".", "admit", "("],
+    &[".", "check_free", "("],
+    &[".", "entry", "(", ")"],
+    &[".", "exists", "("],
+    &[".", "freeze", "("],
+    &[".", "keyed", "("],
+    &[".", "kill_all", "("],
+    &[".", "limit", "("],
+    &[".", "number", "("],
+    &[".", "oom_kills", "("],
+    &[".", "pids", "("],
+];
+/// What has a closure done by another thread.
+const APART: [&str; 3] = ["apart", "beside", "spawn_blocking"];
+
+/// No asynchronous function of the shim works on a cgroup itself.
+pub fn is_cgroup_work(files: &[File]) -> Vec<String> {
+    let shim = files.iter().filter(|file| file.is_rust_in("crates/shim/src/"));
+    let found = shim.flat_map(|file| {
+        let calls = on_the_first_thread(&tokens::of(file.text()));
+        calls.into_iter().map(|(line, call)| {
+            finding(&file.path, line, format!("`{call}` waits in the kernel: call it in `apart(move || …)`"))
+        })
+    });
+    found.collect()
+}
+
+/// The calls in bodies of `async`, except in the arguments of what does them apart.
+fn on_the_first_thread(tokens: &[Token]) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut bodies: Vec<usize> = Vec::new();
+    let (mut awaits_body, mut depth, mut at) = (false, 0, 0);
+    while let Some(token) = tokens.get(at) {
+        let next = tokens.get(at + 1).map(|next| next.word.as_str());
+        match token.word.as_str() {
+            "async" => awaits_body = true,
+            ";" if depth == bodies.last().copied().unwrap_or(0) => awaits_body = false,
+            "{" => {
+                depth += 1;
+                if std::mem::take(&mut awaits_body) {
+                    bodies.push(depth);
+                }
+            }
+            "}" => {
+                bodies.pop_if(|body| *body == depth);
+                depth -= 1;
+            }
+            word if APART.contains(&word) && next == Some("(") => at = closing(tokens, at + 1),
+            _ if !bodies.is_empty() => {
+                let rest = tokens[at..].iter().map(|token| token.word.as_str());
+                let call =
+                    CGROUP_WORK.iter().find(|call| rest.clone().take(call.len()).eq(call.iter().copied()));
+                found.extend(call.map(|call| (token.line, call.concat())));
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+/// Where the parenthesis that opens at `open` closes.
+fn closing(tokens: &[Token], open: usize) -> usize {
+    let mut depth = 0;
+    for (at, token) in tokens.iter().enumerate().skip(open) {
+        match token.word.as_str() {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    tokens.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_calls_beside_apart_are_found() {
+        let check = |source: &str, expected: &[&str]| {
+            let found = is_cgroup_work(&[File::new("crates/shim/src/a.rs", source)]);
+            let at = |call: &&str| {
+                format!("crates/shim/src/a.rs:1: `{call}` waits in the kernel: call it in `apart(move || …)`")
+            };
+            assert_eq!(found, expected.iter().map(at).collect::<Vec<_>>(), "{source}");
+        };
+        check("async fn a() { cgroup.pids() }", &[".pids("]);
+        check("async fn a() { if b { Cgroup::of(w)?.freeze(true) } }", &["Cgroup::of", ".freeze("]);
+        check("async fn a() { apart(move || { cgroup.pids() }).await; cgroup.freeze(true) }", &[".freeze("]);
+        check("fn a() { tokio::spawn(async move { cgroup.pids() }); cgroup.pids() }", &[".pids("]);
+        check("async fn a() { apart(move || cgroup.pids()).await } fn b() { cgroup.pids() }", &[]);
+        check("trait A { async fn a(); } fn b() { cgroup.pids() }", &[]);
+    }
+}
