@@ -1,36 +1,26 @@
 //! The folders a guest may look into, opened with its user's rights while it is loaded.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use worlds::preopens::open_each;
 
 use crate::ending::sentence;
 
 /// Opens each of `preopens` for the guest under its own path.
 ///
-/// A path that is a file (a bind-mounted one) is left out: the guest reaches it through the folder
-/// that holds it.
-///
 /// # Errors
-/// Names the first path that cannot be opened.
+/// See [`open_each`].
 pub fn open(preopens: &[PathBuf], builder: &mut WasiCtxBuilder) -> anyhow::Result<()> {
-    for preopen in preopens {
-        let shown = preopen.display();
-        let name = preopen.to_str().with_context(|| format!("the path {shown} is not UTF-8"))?;
-        // The kernel knows what may be written to: its own refusals are those that programs know.
-        match builder.preopened_dir(preopen, name, FsPerms::ReadWrite) {
-            Ok(_) => {}
-            Err(error) if kind(&error) == Some(ErrorKind::NotADirectory) => {}
-            Err(error) if kind(&error) == Some(ErrorKind::PermissionDenied) => {
-                return Err(anyhow!("cannot open {shown} for the guest: its user may not read that folder"));
-            }
-            Err(error) => return Err(sentence(error).context(format!("cannot open {shown} for the guest"))),
+    open_each(preopens, |name| {
+        // The kernel knows what is writable, and refuses in the words that programs know.
+        match builder.preopened_dir(name, name, FsPerms::ReadWrite) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.downcast::<io::Error>().map_or_else(sentence, Into::into)),
         }
-    }
-    Ok(())
+    })
 }
 
 /// Takes the first `count` descriptors of preview 1's table for what stands there instead: listening sockets.
@@ -53,8 +43,4 @@ pub fn folders(preopens: &[PathBuf]) -> anyhow::Result<WasiFilesystemCtx> {
     builder.allow_blocking_current_thread(true);
     open(preopens, &mut builder)?;
     Ok(builder.build().filesystem().clone())
-}
-
-fn kind(error: &wasmtime::Error) -> Option<ErrorKind> {
-    error.downcast_ref::<io::Error>().map(io::Error::kind)
 }

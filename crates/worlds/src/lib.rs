@@ -5,6 +5,7 @@
 //! - [`socket`]: the sockets of WasmEdge's ABI as sockets of the kernel, for modules of preview 1: a table that an engine
 //!   links beside its own preview 1.
 //! - [`paths`]: links and read-only mounts as Linux has them, for an engine's own calls on paths.
+//! - [`preopens`]: which directories a guest sees.
 //!
 //! [`Memory`] is the one place where addresses and lengths that a guest names are checked. Nothing here knows an engine.
 //!
@@ -13,6 +14,7 @@
 mod memory;
 pub mod opa;
 pub mod paths;
+pub mod preopens;
 #[expect(unsafe_code, reason = "socket options as bytes, which no safe wrapper passes on")]
 mod raw;
 pub mod socket;
