@@ -2,6 +2,8 @@
 # The tests of the engine WasmEdge: the contract of all engines, on it alone, and then the end-to-end tests on its
 # runtime. Both are root's; what they run is built before, as whoever calls this (make wasmedge).
 #
+#   scripts/test-wasmedge.sh              all end-to-end tests on the newest containerd, and on each of them those that show
+#                                         that it starts and ends this daemon: all else of it is the default daemon's code
 #   scripts/test-wasmedge.sh [WORD...]    those end-to-end tests that the words choose: see test/e2e
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,4 +14,10 @@ root=(); [ "$(id -u)" = 0 ] || root=(sudo -E env "PATH=$PATH")
   export RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/wasmedge-rustc.sh
   "${root[@]}" cargo test --release --workspace --features shim/wasmedge --test wasmedge
 )
-"${root[@]}" env LIGHTER_E2E_RUNTIME=io.containerd.wasmedge.v1 cargo test --release --workspace --test e2e -- "$@"
+e2e() { "${root[@]}" env LIGHTER_E2E_RUNTIME=io.containerd.wasmedge.v1 cargo test --release --workspace --test e2e -- "$@"; }
+if [ $# -gt 0 ]; then
+  e2e "$@"
+else
+  e2e newest
+  e2e exit-3 wasm-exec wasm-sigkill wasm-events wasm-oom wasm-rpc wasm-shim-killed wasm-containerd cri-wasm
+fi

@@ -42,6 +42,7 @@ pub type Check = Box<dyn Fn(&Containerd) -> Result<String>>;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     versions: Vec<String>,
+    newest: bool,
     names: Vec<String>,
     without: Vec<String>,
 }
@@ -77,7 +78,7 @@ impl Scenario {
 }
 
 impl Filter {
-    /// Reads the words after `--`: versions such as `1.7`, parts of names such as `hello`, parts of names
+    /// Reads the words after `--`: versions such as `1.7` or `newest`, parts of names such as `hello`, parts of names
     /// that are not wanted such as `!hello`.
     ///
     /// # Errors
@@ -92,15 +93,23 @@ impl Filter {
                 filter.without.push(part.into());
                 continue;
             }
+            if word == "newest" {
+                filter.newest = true;
+                continue;
+            }
             let version = word.contains('.') && word.split('.').all(|part| part.parse::<u32>().is_ok());
             if version { filter.versions.push(word) } else { filter.names.push(word) }
         }
         Ok(filter)
     }
 
-    /// Whether it lets `version` through.
-    pub fn version(&self, version: &str) -> bool {
-        self.versions.is_empty() || self.versions.iter().any(|wanted| wanted == version)
+    /// Those of `installs`, which are in the order of their versions, that it lets through.
+    pub fn installs<'a>(&self, installs: &'a [Install]) -> impl Iterator<Item = &'a Install> {
+        let all = self.versions.is_empty() && !self.newest;
+        installs.iter().enumerate().filter_map(move |(at, install)| {
+            let newest = self.newest && at + 1 == installs.len();
+            (all || newest || self.versions.contains(&install.version)).then_some(install)
+        })
     }
 
     /// Whether it lets `name` through.
@@ -234,11 +243,19 @@ mod tests {
 
     #[test]
     fn versions_and_names_are_told_apart() {
+        let install =
+            |version: &str| Install { version: version.into(), release: version.into(), bin: "/".into() };
+        let installs = ["1.6", "1.7", "2.1"].map(install);
+        let through = |filter: &Filter| {
+            filter.installs(&installs).map(|install| install.version.clone()).collect::<Vec<_>>()
+        };
         let filter = Filter::parse(["1.7", "hello"].map(String::from).into_iter()).unwrap();
-        assert!(filter.version("1.7") && !filter.version("1.6"));
+        assert_eq!(through(&filter), ["1.7"]);
         assert!(filter.name("wasm-hello") && !filter.name("exit"));
         let all = Filter::default();
-        assert!(all.version("1.6") && all.name("anything"));
+        assert!(through(&all) == ["1.6", "1.7", "2.1"] && all.name("anything"));
+        let newest = Filter::parse(["newest", "1.6"].map(String::from).into_iter()).unwrap();
+        assert!(through(&newest) == ["1.6", "2.1"] && newest.name("anything"));
         let some = Filter::parse(["wasm", "!row"].map(String::from).into_iter()).unwrap();
         assert!(some.name("wasm-hello") && !some.name("wasm-in-a-row") && !some.name("exit"));
         assert!(Filter::parse(["--list"].map(String::from).into_iter()).is_err());

@@ -56,7 +56,7 @@ use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use conformance::{Case, User};
 use e2e::containerd::Containerd;
 use e2e::rootfs::{self, Node};
@@ -98,7 +98,9 @@ fn run() -> Result<bool> {
 
     let mut verdict = Verdict::default();
     missing.iter().for_each(|why| verdict.skip(&format!("skipped: {why}"), chosen.len()));
-    for install in installs.iter().filter(|install| filter.version(&install.version)) {
+    let asked: Vec<&Install> = filter.installs(&installs).collect();
+    ensure!(!asked.is_empty(), "of the versions of containerd that were asked for none is here");
+    for install in asked {
         verdict.run(install, &shim, &chosen, |install, by| prepare(install, &shim, by, &nodes, &users));
     }
     Ok(verdict.end())
