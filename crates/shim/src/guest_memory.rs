@@ -80,11 +80,11 @@ mod tests {
     #[test]
     fn want_is_told_once() {
         let memory = GuestMemory::new(Some(64 << 20)).unwrap();
-        assert_eq!(Bound::in_file(memory.bound().unwrap().0).most(), 62 << 20);
+        assert_eq!(Bound::in_file(memory.bound().unwrap().0).max(), 62 << 20);
         assert!(!memory.was_wanted());
         say_wanted(&WantedFd(memory.wanted().0.try_clone_to_owned().unwrap()));
         assert!(memory.was_wanted() && !memory.was_wanted());
         memory.limit(None).unwrap();
-        assert_eq!(Bound::in_file(memory.bound().unwrap().0).most(), u64::MAX);
+        assert_eq!(Bound::in_file(memory.bound().unwrap().0).max(), u64::MAX);
     }
 }
