@@ -1,4 +1,4 @@
-//! Names the build after what it is made of, so that the shim takes no daemon for its own that says other things than it.
+//! Computes the build's id, a hash of all sources, so that the shim never executes the daemon of another build.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,9 +24,9 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// All files below `folder`.
-fn read(folder: &Path, sources: &mut BTreeMap<PathBuf, Vec<u8>>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+/// Reads all files below `dir`.
+fn read(dir: &Path, sources: &mut BTreeMap<PathBuf, Vec<u8>>) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {
             read(&path, sources)?;

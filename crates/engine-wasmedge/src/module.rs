@@ -79,7 +79,7 @@ impl<'a> MappedModule<'a> {
 impl Mapped for MappedModule<'_> {
     fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
         let Self { code, world, plugins } = *self;
-        let bound = equipment.bound.most();
+        let bound = equipment.bound.max();
         check_memory(&code.module, bound)?;
         let folders = preopens::folders(&guest.preopens)?;
         let mut wasi = wasi(&guest, &folders)?;

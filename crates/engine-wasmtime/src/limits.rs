@@ -63,7 +63,7 @@ pub trait Bounded {
 impl Memory {
     /// Nothing held yet.
     pub fn new(bound: Bound) -> Self {
-        let most = bound.most().into();
+        let most = bound.max().into();
         Self(Arc::new(Shared { bound, most, held: AtomicU64::new(0) }))
     }
 
@@ -74,7 +74,7 @@ impl Memory {
 
     /// Reads the bound once more, for copies yet to be made.
     pub fn refresh(&self) {
-        self.0.most.store(self.0.bound.most(), Ordering::Relaxed);
+        self.0.most.store(self.0.bound.max(), Ordering::Relaxed);
     }
 
     /// Takes what a copy begins with: by the bound as it was last read, since a copy may be made for each request;
@@ -116,7 +116,7 @@ impl Memory {
         let of = |size: fn(&ResourcesRequired) -> Option<u64>| needs.and_then(size).unwrap_or(0);
         let bytes = of(|needs| needs.max_initial_memory_size).saturating_mul(PAGE);
         let elements = of(|needs| needs.max_initial_table_size);
-        let most = self.0.bound.most();
+        let most = self.0.bound.max();
         if bytes.saturating_add(elements.saturating_mul(ELEMENT)) <= most {
             return Ok(());
         }

@@ -1,7 +1,8 @@
-//! A core module as a world sees it that is written once for every engine, in `worlds`: the functions that the host
-//! offers it, as a table; its instances, whose exports can be called and whose memory can be read and written.
+//! Core modules independently of the engine, for the worlds that are written once for every engine, in `worlds`: the
+//! table of functions that the host offers, and instances, whose exports can be called and whose memory can be read and
+//! written.
 //!
-//! All numbers are of 32 bits: of the ABIs that are hosted so, none has others.
+//! All numbers have 32 bits, as in every ABI that is hosted this way.
 
 use std::fmt::{self, Debug, Formatter};
 use std::pin::Pin;
@@ -9,15 +10,16 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-/// What comes of something that may have to wait.
+/// The future of an operation that may have to wait.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A compiled module, to be linked to the functions of its world.
 pub trait Core: Send + 'static {
-    /// Links it. A memory that it imports is made for each instance, as large as it says, and of `min_pages` at least.
+    /// Links it. Each instance gets a memory of its own for an imported one: of the size that the import declares, and
+    /// of at least `min_pages`.
     ///
     /// # Errors
-    /// Names the import that is not among `imports`, or is of another type.
+    /// Names the import that is not in `imports`, or has another type.
     fn link<S: Send + 'static>(
         self,
         imports: &'static [Import<S>],
@@ -25,51 +27,51 @@ pub trait Core: Send + 'static {
     ) -> anyhow::Result<Arc<dyn Module<S>>>;
 }
 
-/// A linked module. Of each instance the host has a state of its own, an `S`.
+/// A linked module. Each instance has its own host state `S`.
 pub trait Module<S>: Send + Sync {
     /// Makes an instance.
     fn instantiate(&self, state: S) -> Pending<'_, Result<Box<dyn Instance<S>>, Stopped>>;
 }
 
-/// An instance of a module, seen from the host: between calls of its exports, or within one that has called the host.
+/// An instance of a module, as the host uses it: between calls of its exports, or within a host call.
 pub trait Instance<S>: Send {
-    /// Calls a function that it exports. `None` where that returns nothing, and for any function that is not there.
+    /// Calls an exported function. `None` if it returns nothing, or if there is no such function.
     fn call<'a>(
         &'a mut self,
         export: &'a str,
         arguments: &'a [u32],
     ) -> Pending<'a, Result<Option<u32>, Stopped>>;
 
-    /// Whether it exports such a function.
+    /// Whether it exports a function of this name.
     fn exports(&mut self, function: &str) -> bool;
 
-    /// Its memory, and the host's state.
+    /// Its memory and its host state.
     fn parts(&mut self) -> (&mut [u8], &mut S);
 }
 
 /// A function that the host offers.
 pub struct Import<S> {
-    /// The module's name that it is imported from.
+    /// The name of the module that it is imported from.
     pub module: &'static str,
     /// Its own name.
     pub name: &'static str,
     /// How many numbers it takes.
     pub parameters: usize,
-    /// Whether it returns one.
+    /// Whether it returns a number.
     pub returns: bool,
     /// What it does.
     pub call: HostCall<S>,
 }
 
-/// What a function of the host's does; an error ends the guest as a trap does.
+/// The implementation of a host function; an error stops the guest as a trap does.
 pub enum HostCall<S> {
-    /// It answers at once, from the guest's memory and the host's state.
+    /// It returns at once, using the guest's memory and the host state.
     Plain(fn(&mut [u8], &mut S, &[u32]) -> anyhow::Result<u32>),
-    /// It may wait, and call the guest in its turn.
+    /// It may wait, and may call the guest back.
     Within(Within<S>),
 }
 
-/// A function that is called from within an instance.
+/// A host function with access to the instance that calls it.
 pub type Within<S> =
     for<'a> fn(&'a mut (dyn Instance<S> + 'a), &'a [u32]) -> Pending<'a, anyhow::Result<u32>>;
 
@@ -79,16 +81,16 @@ impl<S> Debug for Import<S> {
     }
 }
 
-/// Why an instance is no more, or never was.
+/// Why an instance stopped, or could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Stopped {
     /// It trapped: the reason and the Wasm backtrace, for people.
     #[error("{0}")]
     Trap(String),
-    /// It trapped because its bound refused it memory: what it held and asked for, and the rest as for a trap.
+    /// It trapped because its bound refused it memory: the sizes that it had and requested, then as for a trap.
     #[error("{0}")]
     OutOfMemory(String),
-    /// There is no room for one more instance just now.
+    /// There is no room for another instance at the moment.
     #[error("{0}")]
     NoRoom(String),
 }

@@ -1,5 +1,5 @@
-//! The containerd that asked for a daemon. Where it is gone before it asked the daemon for anything nobody ever will: the
-//! next one knows nothing of a daemon that came into being meanwhile.
+//! The containerd that requested this daemon. If it exits before its first request to the daemon, no request will ever
+//! come: the next containerd does not know of the daemon.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -14,19 +14,19 @@ use tokio::time::sleep;
 use crate::awaited::readable;
 use crate::environment::ASKER;
 
-/// How long what it sent may be on its way, when it is gone.
+/// How long to wait, after containerd exited, for a request that it has already sent.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
-/// The process that asked, and what it made for that.
+/// The containerd process, and the bundle that it made.
 pub struct Asker {
-    /// `None` when it is gone already.
+    /// Its pidfd; `None` when it has exited already.
     process: Option<OwnedFd>,
     bundle: PathBuf,
     inode: u64,
 }
 
 impl Asker {
-    /// Whoever the environment names, and the working directory, which is the bundle. `None` when nobody is named.
+    /// Reads the process id from the environment; the working directory is the bundle. `None` without the variable.
     pub fn find() -> Option<Self> {
         let pid = Pid::from_raw(std::env::var(ASKER).ok()?.parse().ok()?)?;
         let process = pidfd_open(pid, PidfdFlags::NONBLOCK).ok();
@@ -35,10 +35,10 @@ impl Asker {
         Some(Self { process, bundle, inode })
     }
 
-    /// Waits until it is gone and nothing of it can come any more. Returns what removes the bundle.
+    /// Waits until it has exited and no request of it can arrive any more. Returns the bundle that it left.
     ///
     /// # Errors
-    /// When it cannot be awaited.
+    /// When its pidfd cannot be polled.
     pub async fn gone(self) -> io::Result<Bundle> {
         let Self { process, bundle, inode } = self;
         if let Some(process) = process {
@@ -50,34 +50,34 @@ impl Asker {
     }
 }
 
-/// A bundle that nobody knows of.
+/// A bundle that no containerd knows of.
 pub struct Bundle {
     path: PathBuf,
     inode: u64,
 }
 
 impl Bundle {
-    /// Removes it and its working folder, as far as there is nothing in them but files: a mount stays, and so does a bundle
+    /// Removes it and its working directory, as far as they contain only files: a mount stays, and so does a bundle
     /// that another containerd made in its place.
     pub fn remove(&self) {
         if fs::metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
             let work = fs::read_link(self.path.join("work"));
-            // What is left is for people to look at.
+            // Whatever cannot be removed stays for an administrator to look at.
             let _ = fs::remove_dir(self.path.join("rootfs"));
-            empty(&self.path);
+            remove_files(&self.path);
             work.into_iter()
                 .filter(|work| work.file_name() == self.path.file_name())
-                .for_each(|work| empty(&work));
+                .for_each(|work| remove_files(&work));
         }
     }
 }
 
-/// Removes a folder of files.
-fn empty(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+/// Removes a directory of files.
+fn remove_files(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let _ = fs::remove_file(entry.path());
     }
-    let _ = fs::remove_dir(folder);
+    let _ = fs::remove_dir(dir);
 }
 
 #[cfg(test)]
@@ -85,9 +85,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bundle_goes_with_its_working_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let [bundle, work] = ["state/c", "root/c"].map(|path| folder.path().join(path));
+    fn a_bundle_goes_with_its_working_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let [bundle, work] = ["state/c", "root/c"].map(|path| dir.path().join(path));
         let make = || {
             fs::create_dir_all(bundle.join("rootfs")).unwrap();
             fs::create_dir_all(&work).unwrap();
@@ -102,6 +102,6 @@ mod tests {
         assert!(bundle.join("config.json").exists() && work.exists(), "another's");
         fs::write(bundle.join("rootfs/file"), "").unwrap();
         Bundle { inode: fs::metadata(&bundle).unwrap().ino(), ..kept }.remove();
-        assert!(bundle.join("rootfs/file").exists(), "a root is nobody's to remove");
+        assert!(bundle.join("rootfs/file").exists(), "files of a root are never removed");
     }
 }

@@ -1,4 +1,4 @@
-//! Descriptors that the runtime waits for.
+//! Registers file descriptors with tokio's reactor.
 
 #![expect(unsafe_code, reason = "tokio asks its caller to keep a registered descriptor open")]
 
@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Registers `inner` to be awaited until it can be read.
+/// Registers `inner` for readability.
 ///
 /// # Errors
 /// When the descriptor cannot be polled.
@@ -16,7 +16,7 @@ pub fn readable<T: AsFd + AsRawFd>(inner: T) -> io::Result<AsyncFd<T>> {
     awaited(inner, Interest::READABLE)
 }
 
-/// Registers `inner` to be awaited for what `interest` says.
+/// Registers `inner` for `interest`.
 ///
 /// # Errors
 /// When the descriptor cannot be polled: regular files cannot.

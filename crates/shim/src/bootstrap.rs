@@ -1,5 +1,5 @@
-//! What containerd writes to the standard input of `start`: up to 2.2 the runtime's options, from 2.3 on a message of its
-//! own, `containerd.runtime.bootstrap.v1.BootstrapParams`, in which the options are one of the extensions.
+//! What containerd writes to the standard input of `start`: up to 2.2 the runtime's options, since 2.3 a
+//! `containerd.runtime.bootstrap.v1.BootstrapParams` message, which carries the options as one of its extensions.
 
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -12,28 +12,28 @@ use containerd_shim_protos::protobuf::well_known_types::any::Any;
 
 use crate::{log_fifo, options};
 
-/// What a `start` is to follow.
+/// The parameters of a `start`.
 #[derive(Debug, Default, PartialEq)]
 pub struct Bootstrap {
     /// The runtime's options.
     pub options: Option<Any>,
-    /// Where the pod's socket is to be; `None` for the place that all shims use.
+    /// The directory for the pod's socket; `None` for the one that all shims use.
     pub socket_dir: Option<PathBuf>,
-    /// The types of extensions that say nothing to this shim.
+    /// The types of the extensions that this shim does not know.
     unknown: Vec<String>,
 }
 
 impl Bootstrap {
-    /// Reads it. What says nothing here is told in containerd's log.
+    /// Reads it from standard input. Unknown extensions are logged to containerd's log.
     ///
     /// # Errors
-    /// When it is not one of both.
+    /// When the input is neither message.
     pub fn read(flags: &Flags) -> anyhow::Result<Self> {
-        const ENOUGH: u64 = 10 << 20;
+        const MAX_BYTES: u64 = 10 << 20;
         let mut bytes = Vec::new();
         let stdin = io::stdin();
         if !stdin.is_terminal() {
-            stdin.take(ENOUGH).read_to_end(&mut bytes).context("cannot read the options")?;
+            stdin.take(MAX_BYTES).read_to_end(&mut bytes).context("cannot read the options")?;
         }
         let bootstrap = Self::of(&bytes, &flags.id, &flags.namespace)?;
         if !bootstrap.unknown.is_empty() {
@@ -43,8 +43,8 @@ impl Bootstrap {
         Ok(bootstrap)
     }
 
-    /// Both messages begin with two fields that are written alike. In the new one these are the id and the namespace that
-    /// the command line says, too.
+    /// The first two fields of both messages have the same encoding. In the new message they are the id and the
+    /// namespace, which the command line has as well: that is how the two are distinguished.
     fn of(bytes: &[u8], id: &str, namespace: &str) -> anyhow::Result<Self> {
         let params = BootstrapParams::parse_from_bytes(bytes);
         let params = params.ok().filter(|params| params.instance_id == id && params.namespace == namespace);

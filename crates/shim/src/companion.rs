@@ -1,7 +1,7 @@
-//! The daemon's program, which lies beside the one that containerd executes; and what this one is called.
+//! Locates the daemon's program, which is installed next to the one that containerd executes, and evaluates its name.
 //!
-//! Users choose an engine by the name of the runtime, that is of the file that containerd executes:
-//! `containerd-shim-ENGINE-v1`. There may be a daemon's program for it alone, `lighter-daemon-ENGINE`.
+//! Users choose an engine by the name of the runtime, that is, of the file that containerd executes:
+//! `containerd-shim-ENGINE-v1`. An engine may have a daemon program of its own, `lighter-daemon-ENGINE`.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
@@ -16,18 +16,18 @@ use workload::Choice;
 use crate::environment::PASSED_ON;
 
 const NAME: &str = "lighter-daemon";
-/// Where `make install` puts it.
+/// The directory that `make install` uses.
 const INSTALLED: &str = "/usr/local/bin";
-/// The engine in the name of this project's own runtime: none.
+/// The name of this project's own runtime, which chooses no engine.
 const OWN: &str = "lighter";
 
-/// Executes it as containerd has executed this program: same name, same arguments, but little of the environment.
-/// `how` says whether it takes this program's place. What it is executed from nobody can write to, see [`sealed`].
+/// Executes the daemon's program with this program's name and arguments and a reduced environment. `how` decides
+/// whether it replaces this process. It is executed from a read-only mount, see [`sealed`].
 ///
 /// # Errors
 /// Names the file that cannot be executed.
 pub fn execute<T>(how: impl FnOnce(&mut Command) -> io::Result<T>) -> anyhow::Result<T> {
-    let path = path(&env::current_exe().context("cannot tell where this program lies")?)?;
+    let path = path(&env::current_exe().context("cannot find the path of this program")?)?;
     let executed = || -> anyhow::Result<T> {
         let file = sealed::open(&path)?;
         let mut args = env::args_os();
@@ -39,8 +39,8 @@ pub fn execute<T>(how: impl FnOnce(&mut Command) -> io::Result<T>) -> anyhow::Re
     executed().with_context(|| format!("cannot execute {}; it belongs beside this program", path.display()))
 }
 
-/// Where the daemon of `this` program is: beside it, or, where somebody has copied this one alone, the first of the same
-/// build among where it is installed and the folders of `PATH`.
+/// The path of the daemon of `this` program: next to it, or, if only this program was copied, the first one of the same
+/// build in the installation directory or the directories of `PATH`.
 fn path(this: &Path) -> anyhow::Result<PathBuf> {
     let own = called().map(|choice| format!("{NAME}-{}", choice.engine));
     let names = || own.as_deref().into_iter().chain([NAME]);
@@ -48,10 +48,10 @@ fn path(this: &Path) -> anyhow::Result<PathBuf> {
     if let Some(beside) = beside {
         return Ok(beside);
     }
-    let folders = env::var_os("PATH").unwrap_or_default();
-    let folders = iter::once(PathBuf::from(INSTALLED)).chain(env::split_paths(&folders));
-    let elsewhere = folders.filter(|folder| folder.is_absolute());
-    let elsewhere = elsewhere.flat_map(|folder| names().map(move |name| folder.join(name)));
+    let dirs = env::var_os("PATH").unwrap_or_default();
+    let dirs = iter::once(PathBuf::from(INSTALLED)).chain(env::split_paths(&dirs));
+    let elsewhere = dirs.filter(|dir| dir.is_absolute());
+    let elsewhere = elsewhere.flat_map(|dir| names().map(move |name| dir.join(name)));
     let there: Vec<_> = elsewhere.filter(|path| path.exists()).collect();
     if let Some(same) = there.iter().find(|path| is_of_this_build(path)) {
         return Ok(same.clone());
@@ -62,18 +62,18 @@ fn path(this: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn is_of_this_build(daemon: &Path) -> bool {
-    let said = Command::new(daemon).arg("-version").stdin(Stdio::null()).env_clear().output();
-    said.is_ok_and(|said| {
-        said.status.success() && String::from_utf8_lossy(&said.stdout).lines().any(|line| line == build())
+    let output = Command::new(daemon).arg("-version").stdin(Stdio::null()).env_clear().output();
+    output.is_ok_and(|output| {
+        output.status.success() && String::from_utf8_lossy(&output.stdout).lines().any(|line| line == build())
     })
 }
 
-/// The line that tells one build from another.
+/// The line of `-version` that identifies the build.
 pub fn build() -> String {
     format!("  Build: {}", env!("LIGHTER_BUILD"))
 }
 
-/// The engine that this program is called by.
+/// The engine that this program's name chooses.
 pub fn called() -> Option<Choice> {
     let path = env::args_os().next()?;
     engine_of(Path::new(&path).file_name()?.to_str()?)

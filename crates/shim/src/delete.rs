@@ -1,4 +1,4 @@
-//! `delete`: what containerd runs when a daemon is gone, to leave nothing of its container behind.
+//! `delete`: containerd runs it when a daemon is gone, to remove what is left of its container.
 
 use std::fs;
 use std::io::{self, Write};
@@ -21,8 +21,8 @@ use crate::events::now;
 use crate::record::{self, Record, read_workload};
 use crate::socket;
 
-/// After most containers nothing is left: then there is only to answer. Else the daemon's program takes over,
-/// which has what it needs for [`thoroughly`].
+/// In most cases nothing is left of a container, and only the response is printed. Otherwise this executes the daemon's
+/// program, which is able to do [`thoroughly`].
 ///
 /// # Errors
 /// When it cannot be executed.
@@ -31,35 +31,35 @@ pub fn delete(flags: &Flags) -> anyhow::Result<()> {
     if record::is_noted(&bundle) {
         return companion::execute(|program| Err(program.exec()));
     }
-    tell(remove_dead_socket(&bundle));
+    log_failure(remove_dead_socket(&bundle));
     answer(0)
 }
 
 /// Kills the container's processes, removes what was made for it and prints a `DeleteResponse`.
 ///
 /// # Errors
-/// Names what would not go.
+/// When the response cannot be printed. Failures of the clean-up are only logged.
 pub fn thoroughly(flags: &Flags) -> anyhow::Result<()> {
     let bundle = bundle(flags)?;
     let mut pid = 0;
     match Record::read(&bundle) {
         Ok(Some(record)) => {
             pid = record.process.map_or(0, |process| process.pid);
-            tell(
+            log_failure(
                 read_workload(&flags.id, &bundle, record.options.clone())
                     .map(|workload| remove(&workload, &record)),
             );
         }
         Ok(None) => {}
-        Err(error) => tell(Err(error)),
+        Err(error) => log_failure(Err(error)),
     }
-    tell(remove_dead_socket(&bundle));
+    log_failure(remove_dead_socket(&bundle));
     answer(pid)
 }
 
 fn bundle(flags: &Flags) -> anyhow::Result<PathBuf> {
     match flags.bundle.as_str() {
-        "" => std::env::current_dir().context("cannot tell the bundle's folder"),
+        "" => std::env::current_dir().context("cannot find the path of the bundle"),
         bundle => Ok(PathBuf::from(bundle)),
     }
 }
@@ -75,11 +75,11 @@ fn answer(pid: i32) -> anyhow::Result<()> {
     io::stdout().write_all(&bytes).context("cannot print the answer")
 }
 
-/// As the daemon would, in a process that needs no other to do it. Each step is tried, whatever
-/// becomes of the others.
+/// Takes the container down with the steps that the daemon uses, all in this process. A failing step does not stop the
+/// others.
 fn remove(workload: &Workload, record: &Record) {
     for step in steps(workload, record) {
-        tell(match step {
+        log_failure(match step {
             Step::Do(work) => work(),
             Step::DeleteNative => delete_native(workload),
             Step::Hooks { pid } => hooks::run(workload, Moment::Stopped, pid),
@@ -87,13 +87,13 @@ fn remove(workload: &Workload, record: &Record) {
     }
 }
 
-/// The daemon may have been killed while libcontainer was making the container, in processes of its own that go on. What
-/// they make is removed when the last of them is gone.
+/// Removes a native container. If the daemon was killed while libcontainer was making it, libcontainer's processes go
+/// on: what they make is removed once the last of them has exited.
 fn delete_native(workload: &Workload) -> anyhow::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(2);
     let (step, end) = (Duration::from_millis(10), Instant::now() + PATIENCE);
     while record::is_held(&workload.bundle) && Instant::now() < end {
-        // Ends those of them that have come into the cgroup.
+        // Kills those that are in the cgroup by now.
         let _ = native::delete(workload);
         sleep(step);
     }
@@ -105,15 +105,15 @@ fn delete_native(workload: &Workload) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says on standard error, which containerd logs, what went wrong. The answer on standard output is due
-/// all the same: without it containerd keeps the bundle for ever.
-fn tell(step: anyhow::Result<()>) {
+/// Prints an error to standard error, which containerd logs. The response on standard output is printed all the same:
+/// without it containerd keeps the bundle for ever.
+fn log_failure(step: anyhow::Result<()>) {
     if let Err(error) = step {
         eprintln!("containerd-shim-lighter-v1 delete: {error:#}");
     }
 }
 
-/// Removes the pod's socket when nobody answers on it any more: the daemon that was killed could not.
+/// Removes the pod's socket if no daemon listens on it any more: a killed daemon could not remove it.
 fn remove_dead_socket(bundle: &Path) -> anyhow::Result<()> {
     let Ok(address) = fs::read_to_string(bundle.join("address")) else { return Ok(()) };
     let path = PathBuf::from(address.trim().trim_start_matches("unix://"));

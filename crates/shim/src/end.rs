@@ -1,4 +1,4 @@
-//! The end of a container: what Create made is taken down, by its daemon or, where that is gone, by `delete`.
+//! Takes down what Create made for a container. Its daemon does that or, if the daemon is gone, `delete`.
 
 use anyhow::Result;
 use container::cgroup::Cgroup;
@@ -6,27 +6,26 @@ use container::hooks::{self, Moment};
 use container::rootfs;
 use workload::Workload;
 
-use crate::apart::apart;
+use crate::blocking::blocking;
 use crate::nursery::Nursery;
 use crate::record::{self, Record, SNAPSHOT};
 
-/// One thing to do.
+/// One step of the take-down.
 pub enum Step {
-    /// This, which may wait in the kernel.
+    /// Run this, which may block.
     Do(Work),
     /// Remove what libcontainer made.
     DeleteNative,
-    /// Run the `poststop` hooks, which there are, for a container whose first process had this id.
+    /// Run the `poststop` hooks; there is at least one.
     Hooks {
-        /// 0 where it had none.
+        /// The id of the container's first process; 0 if it had none.
         pid: i32,
     },
 }
 
 type Work = Box<dyn FnOnce() -> Result<()> + Send>;
 
-/// What there is to do for a container of which `record` says how far it came, in order. Each step is tried, whatever
-/// becomes of the others.
+/// The steps, in order, for a container that came as far as `record` says. A failing step does not stop the others.
 pub fn steps(workload: &Workload, record: &Record) -> Vec<Step> {
     let mut steps = Vec::new();
     let bundle = workload.bundle.clone();
@@ -49,30 +48,30 @@ pub fn steps(workload: &Workload, record: &Record) -> Vec<Step> {
     if record.entered && !record.native && hooks::any(&workload.spec, Moment::Stopped) {
         steps.push(Step::Hooks { pid: record.process.map_or(0, |process| process.pid) });
     }
-    // Also after a failure: what could not be removed now is told now, and hooks run once.
+    // Also after a failure: that is reported now, and hooks run only once.
     steps.push(Step::Do(Box::new(move || record::forget(&bundle))));
     steps
 }
 
-/// Takes a container down, as its daemon does.
+/// Takes a container down in its daemon.
 ///
 /// # Errors
-/// The first of what went wrong.
+/// The first error.
 pub async fn take_down(nursery: &Nursery, workload: &Workload, record: &Record) -> Result<()> {
     let mut all = Ok(());
     let mut steps = steps(workload, record).into_iter().peekable();
     while let Some(step) = steps.next() {
         let done = match step {
             Step::Do(work) => {
-                // With those that follow, for each turn of another thread takes its time.
+                // Together with the ones that follow, to save switches between threads.
                 let mut works = vec![work];
                 while let Some(Step::Do(next)) = steps.next_if(|next| matches!(next, Step::Do(_))) {
                     works.push(next);
                 }
-                apart(move || works.into_iter().map(|work| work()).fold(Ok(()), Result::and)).await
+                blocking(move || works.into_iter().map(|work| work()).fold(Ok(()), Result::and)).await
             }
             Step::DeleteNative => nursery.delete_native(workload).await,
-            // Where the note is gone, a `delete` of containerd's was here before, and ran them.
+            // Without the record, a `delete` by containerd came first and has run them.
             Step::Hooks { .. } if !record::is_noted(&workload.bundle) => Ok(()),
             Step::Hooks { pid } => nursery.run_hooks(workload, Moment::Stopped, pid).await,
         };

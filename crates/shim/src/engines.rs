@@ -1,4 +1,4 @@
-//! The back-ends of this build, and which of them runs a guest. The only file that names an engine.
+//! The engines of this build, and the choice of the one that runs a guest. The only file that names an engine.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,11 +14,11 @@ pub struct Engines {
     /// In order of preference.
     all: Vec<Box<dyn Engine>>,
     /// The one for guests that ask for none.
-    usual: Option<Choice>,
+    default: Option<Choice>,
 }
 
 impl Engines {
-    /// Sets up every engine that was compiled in, in order of preference.
+    /// Sets up every engine of this build.
     ///
     /// # Errors
     /// When an engine cannot run on this machine at all.
@@ -29,30 +29,31 @@ impl Engines {
             #[cfg(feature = "wasmedge")]
             Box::new(engine_wasmedge::WasmEdge::new()?),
         ];
-        Ok(Self { all, usual: companion::called() })
+        Ok(Self { all, default: companion::called() })
     }
 
-    /// What compiled code must have been made by to be one of these engines', for guests that ask for none.
+    /// Identifies the code that these engines can run: their names, fingerprints and the default engine.
     pub fn fingerprint(&self) -> String {
-        let usual = self.usual.as_ref().map(|choice| choice.engine.as_str());
+        let default = self.default.as_ref().map(|choice| choice.engine.as_str());
         let each = self.all.iter().map(|engine| format!("{} {}", engine.name(), engine.fingerprint()));
-        each.chain(usual.map(|name| format!("{name} first"))).collect::<Vec<_>>().join(", ")
+        each.chain(default.map(|name| format!("{name} first"))).collect::<Vec<_>>().join(", ")
     }
 
-    /// The engine that runs a guest of `world`: the one that was asked for, by its container or by the runtime's
-    /// name, or else the first that can; and of those only one that the runtime's option allows.
+    /// The engine that runs a guest of `world`: the one that its container or the runtime's name asks for, otherwise
+    /// the first that supports the world. It must be among the engines that the runtime's option allows.
     ///
     /// # Errors
-    /// What the engine that was asked for lacks, and which others could; or that it is not allowed.
+    /// When the requested engine is missing, lacks something (names it, and the engines that could run the guest), or
+    /// is not allowed; when no engine runs it.
     pub fn choose(
         &self,
         world: &World,
-        asked: Option<&Choice>,
+        requested: Option<&Choice>,
         allowed: Option<&[String]>,
     ) -> anyhow::Result<&dyn Engine> {
         let could =
             || self.all.iter().filter(|engine| may(engine.name(), allowed) && engine.lacks(world).is_none());
-        let Some(Choice { engine: name, said_by }) = asked.or(self.usual.as_ref()) else {
+        let Some(Choice { engine: name, said_by }) = requested.or(self.default.as_ref()) else {
             return match could().next() {
                 Some(engine) => Ok(engine.as_ref()),
                 None if allowed.is_some() => {
@@ -78,10 +79,10 @@ impl Engines {
         }
     }
 
-    /// The engine that was chosen before, when the code of a guest of `world` was compiled.
+    /// The engine that compiled the code of a guest of `world`.
     ///
     /// # Errors
-    /// When it is none of these, is not allowed, or cannot run such a guest.
+    /// When it is not built in, is not allowed, or cannot run such a guest.
     pub fn chosen(
         &self,
         name: &str,
@@ -100,7 +101,7 @@ impl Engines {
         }
     }
 
-    /// Their names, with commas between.
+    /// Their names, separated by commas.
     pub fn names(&self) -> String {
         self.all.iter().map(|engine| engine.name()).collect::<Vec<_>>().join(", ")
     }
@@ -112,8 +113,8 @@ impl Engines {
     }
 }
 
-/// The variable by which an engine finds plug-ins, as containerd has it, where the runtime's options let them be loaded.
-// Inline, for `start` is in a program without engines: called in another unit it would bring this one's into that.
+/// containerd's variable for the path of an engine's plug-ins, if the runtime's options allow loading them.
+// Inline: a call into this codegen unit would link the engines into the small program of `start`.
 #[inline]
 pub fn plugins(options: &Options) -> Option<(&'static str, OsString)> {
     const WASMEDGE: &str = "WASMEDGE_PLUGIN_PATH";
@@ -124,7 +125,7 @@ fn may(name: &str, allowed: Option<&[String]>) -> bool {
     allowed.is_none_or(|allowed| allowed.iter().any(|engine| engine == name))
 }
 
-/// The engines that are allowed, as a clause.
+/// A clause that lists the allowed engines.
 fn only(allowed: Option<&[String]>) -> String {
     let listed = match allowed.unwrap_or_default() {
         [] => "none".into(),

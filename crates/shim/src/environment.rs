@@ -1,13 +1,13 @@
-//! The environment variables that say something to the daemon. All else that containerd was given, secrets among it, is
-//! not its business, nor that of its children.
+//! The environment variables of the daemon. It gets none of containerd's others, which may hold secrets, and neither do
+//! its children.
 
-/// Where containerd takes events.
+/// The address of containerd's event service.
 pub const EVENTS: &str = "TTRPC_ADDRESS";
-/// Where systemd takes orders.
+/// The address of the D-Bus on which systemd listens.
 const SYSTEMD: &str = "DBUS_SYSTEM_BUS_ADDRESS";
-/// Where compiled code is kept, unless the options say it.
+/// The directory of the cache, unless the options name one.
 pub const CACHE: &str = "LIGHTER_CACHE";
-/// Those that containerd's service has, passed on as they are.
+/// Those that are passed on from containerd's environment unchanged.
 pub const PASSED_ON: [&str; 3] = [EVENTS, SYSTEMD, CACHE];
-/// Who asked for the daemon, which `start` says.
+/// The process id of the containerd that requested the daemon; `start` sets it.
 pub const ASKER: &str = "LIGHTER_ASKER";

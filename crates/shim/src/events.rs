@@ -1,4 +1,4 @@
-//! Events to containerd: in order, each until it arrived, without anybody waiting for it.
+//! Forwards events to containerd from a queue: in order, each retried until it arrived, without blocking any caller.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,14 +14,14 @@ use ttrpc::context::with_timeout;
 
 use crate::environment::EVENTS;
 
-/// How long one attempt may take before containerd counts as away.
+/// The timeout of one attempt.
 const ATTEMPT: Duration = Duration::from_secs(5);
-/// How long to wait before the next attempt.
+/// The pause before the next attempt.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a daemon that has nothing else to do tries to deliver the rest.
+/// How long a daemon that shuts down tries to deliver the rest.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The queue's end that takes events.
+/// The sending end of the queue.
 #[derive(Clone)]
 pub struct Events {
     namespace: String,
@@ -59,7 +59,7 @@ impl Events {
         let _ = self.queue.send(Item::Event(Box::new(envelope)));
     }
 
-    /// Waits, within reason, until what was queued has arrived.
+    /// Waits until all queued events have arrived, two seconds at most.
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.queue.send(Item::Flush(done)).is_ok()
@@ -70,7 +70,7 @@ impl Events {
     }
 }
 
-/// The time as protobuf writes it.
+/// The current time as a protobuf timestamp.
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp {
@@ -96,7 +96,7 @@ fn topic_of(name: &str) -> Option<&'static str> {
 }
 
 async fn deliver(address: String, mut items: mpsc::UnboundedReceiver<Item>) {
-    // And whether it has carried anything yet.
+    // The connection, and whether it has delivered an event yet.
     let mut client = None;
     while let Some(item) = items.recv().await {
         match item {
@@ -107,19 +107,19 @@ async fn deliver(address: String, mut items: mpsc::UnboundedReceiver<Item>) {
                     if let ttrpc::Error::RpcStatus(status) = &error
                         && status.code() != ttrpc::Code::DEADLINE_EXCEEDED
                     {
-                        // It was heard and refused; again would be the same, and hold up all others.
+                        // containerd received it and refused it: a retry would end the same and delay all others.
                         log::warn!("containerd refused an event: {}", status.message);
                         break;
                     }
                     log::debug!("containerd did not take an event: {error}");
-                    // A connection of old may be to a containerd that has gone: a new one is tried at once.
+                    // An older connection may lead to a containerd that is gone: reconnect at once.
                     let was_old = client.take().is_some_and(|(_, used)| used);
                     if !was_old {
                         tokio::time::sleep(PAUSE).await;
                     }
                 }
             }
-            // Nobody waits any more if this fails.
+            // This fails if the caller does not wait any more.
             Item::Flush(done) => drop(done.send(())),
         }
     }

@@ -1,4 +1,4 @@
-//! `-version` and `-info`: what this shim is and what it can do.
+//! `-version` and `-info`: the version, the engines and the features of this shim.
 
 use std::io::{self, Write};
 use std::process::Command;
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::companion;
 use crate::engines::Engines;
 
-/// The name containerd knows the runtime by.
+/// The runtime's name in containerd.
 const NAME: &str = "io.containerd.lighter.v1";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The type containerd looks for among the features.
@@ -30,16 +30,16 @@ pub fn print_version() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints what the daemon's program is: its build, and the engines that are linked in.
+/// Prints the build of the daemon's program and its engines.
 ///
 /// # Errors
-/// When one cannot run on this machine, or standard output is closed.
+/// When an engine cannot run on this machine, or standard output is closed.
 pub fn print_engines() -> anyhow::Result<()> {
     let names = Engines::set_up()?.names();
     writeln!(io::stdout(), "{}\n  Engines: {names}", companion::build()).context("cannot print the engines")
 }
 
-/// Prints a `RuntimeInfo` message. Options on standard input change nothing of it, so they are not read.
+/// Prints a `RuntimeInfo` message. It does not depend on the options on standard input, so they are not read.
 ///
 /// # Errors
 /// When standard output is closed.
@@ -58,7 +58,7 @@ pub fn print_runtime_info() -> anyhow::Result<()> {
     io::stdout().write_all(&bytes).context("cannot print the runtime's info")
 }
 
-/// OCI features, the JSON of runtime-spec's `features.md`. Only what both kinds of container have.
+/// OCI features, the JSON of runtime-spec's `features.md`. Only what both kinds of container support.
 fn features() -> serde_json::Value {
     json!({
         "ociVersionMin": "1.0.0",

@@ -1,29 +1,28 @@
-//! The shim: ttrpc in, events out, Wasm guests in between. Two programs are made of it.
+//! The shim: ttrpc in, events out, Wasm guests in between. It is built into two programs.
 //!
-//! `containerd-shim-lighter-v1` is what containerd executes, for each container, to `start` a pod's daemon, to
-//! clean up after it (`delete`) and to ask what it can do (`-info`). It is small, for the kernel loads it each
-//! time. What it cannot do by itself it leaves to `lighter-daemon`, which lies beside it: that is the pod's
-//! daemon, with all engines in it. The daemon's nursery is a fork of the daemon, made before there is any
-//! thread; each guest is a fork of the nursery.
+//! containerd executes `containerd-shim-lighter-v1` for each container: to `start` a pod's daemon, to clean up after it
+//! (`delete`) and to query its features (`-info`). It is small because the kernel loads it each time. For everything
+//! else it executes `lighter-daemon`, which is installed next to it: the pod's daemon, with all engines linked in. The
+//! nursery is a fork of the daemon, made before the daemon has any thread; each guest is a fork of the nursery.
 //!
-//! Inside, a container goes one way:
+//! A container passes through these modules in one direction:
 //!
 //! ```text
 //! serve ──► rpc ──► launch ──► watch ──► end
-//! the socket,       finds, compiles,     waits for ends,   takes down
-//! the runtime       gives birth          tells of them     what was made
+//! the socket,       finds, compiles,     waits for exits,  takes down
+//! the runtime       spawns               reports them      what was made
 //! ```
 //!
-//! `rpc` has one file per request, and `daemon` what requests share. What launches, watches and takes down is given the
-//! nursery, and never the daemon. All of these know `task`, what there is of a container, and the `nursery`, which knows
-//! none of them: what crosses its socket is `payload`'s. No file imports one that imports it.
+//! `rpc` has one file per request; `daemon` is the state that requests share. `launch`, `watch` and `end` use the
+//! nursery, never the daemon. All of these use `task`, the state of a container, and `nursery`, which imports none of
+//! them; `payload` has the messages of its socket. There are no import cycles between files.
 //!
-//! Unsafe code lives in `nursery::births::guest` (it vouches for code that our own compiler made), in `serve`
-//! (it hands the listening socket to the ttrpc server) and in `awaited` (descriptors under tokio).
+//! Unsafe code: `nursery::births::guest` (vouches for code that our own compiler made), `serve` (hands the listening
+//! socket to the ttrpc server) and `awaited` (registers descriptors with tokio).
 
-mod apart;
 mod asker;
 mod awaited;
+mod blocking;
 mod bootstrap;
 mod companion;
 mod daemon;
@@ -56,17 +55,17 @@ use anyhow::{Context, Result, bail};
 use containerd_shim::Flags;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-/// What lists of processes call the daemon: at most 15 bytes.
+/// The daemon's process name, at most 15 bytes.
 const NAME: &CStr = c"lighter-daemon";
 
-/// What a daemon's program does: all of them are the same, but for the engines that are linked in.
+/// The main function of the daemon's programs, which differ only in the engines that are linked in.
 pub fn daemon_main() -> ExitCode {
     main(|flags| {
-        // Before anything else, for all that are born of it have it from their first instruction on: nobody in a
-        // container may look into a process that has something of the host's. Executing a program takes it back.
+        // First of all, so that every forked process is not dumpable from its first instruction on: no container may
+        // inspect a process that holds resources of the host. `execve` resets it.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)
             .context("cannot forbid looking into the process")?;
-        // It was executed by a number, which people would read in lists of processes.
+        // It was executed by way of /proc/self/fd, so `ps` would show a number as its name.
         rustix::thread::set_name(NAME).context("cannot name the process")?;
         match flags.action.as_str() {
             _ if flags.version => info::print_engines(),
@@ -77,7 +76,7 @@ pub fn daemon_main() -> ExitCode {
     })
 }
 
-/// Reads the command line, in containerd's conventions, and does what it says.
+/// Parses the command line, which follows containerd's conventions, and runs `act`.
 pub fn main(act: impl FnOnce(&Flags) -> Result<()>) -> ExitCode {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     let flags = containerd_shim::parse(&args).context("cannot read the command line");

@@ -1,4 +1,4 @@
-//! The runtime's options out of whichever message containerd wrapped them in.
+//! Reads the runtime's options from any of the messages in which containerd passes them.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use containerd_shim_protos::protobuf::{self, CodedInputStream, Message};
 use containerd_shim_protos::shim::oci::Options as RuncOptions;
 use workload::Options;
 
-/// The messages that options come in.
+/// The messages that carry options.
 const RUNC: &str = "containerd.runc.v1.Options";
 const GENERIC: &str = "runtimeoptions.v1.Options";
 const OLD_RUNC: &str = "containerd.linux.runc.CreateOptions";
 
-/// Reads the options of a Create in containerd's `namespace`. None at all are the defaults.
+/// Reads the options of a Create in containerd's `namespace`. No message means the defaults.
 ///
 /// # Errors
-/// Names the message that cannot be read, or the file of a path that cannot.
+/// Names the message, or the file it refers to, that cannot be read.
 pub fn read(any: Option<&Any>, namespace: &str) -> anyhow::Result<Options> {
     let Some(any) = any.filter(|any| !any.type_url.is_empty()) else { return Ok(Options::default()) };
     let mut options = match name(any) {
@@ -34,7 +34,7 @@ pub fn read(any: Option<&Any>, namespace: &str) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-/// Whether a message is one that [`read`] reads.
+/// Whether [`read`] knows the message's type.
 pub fn are(any: &Any) -> bool {
     [RUNC, GENERIC, OLD_RUNC].contains(&name(any))
 }
@@ -43,7 +43,7 @@ fn name(any: &Any) -> &str {
     any.type_url.trim_start_matches('/')
 }
 
-/// The options that a shim made for runc is given.
+/// The options of runc's shim.
 fn from_runc(bytes: &[u8]) -> anyhow::Result<Options> {
     let runc = RuncOptions::parse_from_bytes(bytes).context("cannot read containerd.runc.v1.Options")?;
     let without_effect = [("BinaryName", &runc.binary_name), ("CriuImagePath", &runc.criu_image_path)];
@@ -63,8 +63,8 @@ fn from_runc(bytes: &[u8]) -> anyhow::Result<Options> {
     })
 }
 
-/// What Go clients before containerd 2 send to any runtime: 8 no_new_keyring, 9 shim_cgroup, 10 io_uid,
-/// 11 io_gid. The rest is about what runc alone does.
+/// Go clients before containerd 2 send this to any runtime: 8 no_new_keyring, 9 shim_cgroup, 10 io_uid, 11 io_gid. The
+/// other fields are for runc only.
 fn from_old_runc(bytes: &[u8]) -> anyhow::Result<Options> {
     let mut options = Options::default();
     each_field(bytes, |tag, input| {
@@ -117,7 +117,7 @@ fn fields(bytes: &[u8]) -> protobuf::Result<(String, Vec<u8>)> {
     Ok((path, body))
 }
 
-/// A field's number and the way its value is written, as they stand before it.
+/// The tag of a field: its number and its wire type.
 const fn tag(field: u32, wire: WireType) -> u32 {
     field << 3 | wire as u32
 }
@@ -129,8 +129,7 @@ const SHIM_CGROUP: u32 = tag(9, WireType::LengthDelimited);
 const IO_UID: u32 = tag(10, WireType::Varint);
 const IO_GID: u32 = tag(11, WireType::Varint);
 
-/// Hands each field of a message whose type is not among the generated ones to `take`, which reads its
-/// value or answers `false`.
+/// Passes each field of a message without a generated type to `take`, which reads its value or returns `false`.
 fn each_field(
     bytes: &[u8],
     mut take: impl FnMut(u32, &mut CodedInputStream<'_>) -> protobuf::Result<bool>,

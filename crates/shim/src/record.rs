@@ -1,4 +1,4 @@
-//! What the shim writes into a bundle, for a `delete` that finds the daemon gone.
+//! The record in a bundle of what was made for its container, for a `delete` after the daemon is gone.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,32 +16,32 @@ use crate::payload::NoteFd;
 /// The file's name in the bundle.
 const FILE: &str = "lighter.json";
 
-/// Where containerd's snapshot is mounted, in the bundle.
+/// The mount point of containerd's snapshot, in the bundle.
 pub const SNAPSHOT: &str = "rootfs";
 
-/// Everything about a container that its `config.json` does not say, and what was begun for it.
+/// What `config.json` does not say about a container, and what was begun for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// The runtime's options, as Create got them.
+    /// The runtime's options from the Create request.
     pub options: Options,
-    /// Whether libcontainer makes it.
+    /// Whether it is a Linux container, made by libcontainer.
     pub native: bool,
-    /// Whether the shim mounted its root file system; else that is somebody else's to unmount.
+    /// Whether the shim mounted its root file system, and so must unmount it.
     pub mounted: bool,
-    /// Whether it may have a cgroup of its own, and hooks that ran.
+    /// Whether its cgroup may exist, and hooks may have run.
     pub entered: bool,
     /// Its first process, once there is one.
     pub process: Option<Identity>,
 }
 
 impl Record {
-    /// Nothing begun yet.
+    /// A record of a container for which nothing was begun.
     pub fn new(options: Options) -> Self {
         Self { options, native: false, mounted: false, entered: false, process: None }
     }
 
-    /// Writes the record over the one that is there, whole or not at all: the kernel copies less than a page
-    /// before it looks whether the writer is killed. (To rename a new file over it makes ext4 write the disk.)
+    /// Overwrites the record atomically: the kernel copies less than a page before it checks whether the writer is
+    /// killed. (Renaming a new file over it would make ext4 write to the disk.)
     ///
     /// # Errors
     /// Names the file.
@@ -56,7 +56,7 @@ impl Record {
         );
         let mut written = || -> io::Result<()> {
             let mut file = File::options().write(true).create(true).truncate(false).open(&path)?;
-            // Nothing of a longer one may show behind it.
+            // Spaces overwrite the rest of a longer record.
             let before = usize::try_from(file.metadata()?.len()).unwrap_or(0);
             text.resize(text.len().max(before), b' ');
             file.write_all(&text)
@@ -64,7 +64,7 @@ impl Record {
         written().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Reads the record; `None` when Create never came so far.
+    /// Reads the record; `None` if Create has not written one.
     ///
     /// # Errors
     /// Names the file.
@@ -80,12 +80,12 @@ impl Record {
     }
 }
 
-/// Whether something of the container may be left, as far as its bundle tells.
+/// Whether the bundle has a record, so something of the container may be left.
 pub fn is_noted(bundle: &Path) -> bool {
     bundle.join(FILE).exists()
 }
 
-/// Holds the note for as long as the file is open in any process, or on its way to one.
+/// Locks the record (shared) for as long as the descriptor is open in any process, or in flight to one.
 ///
 /// # Errors
 /// Names the file.
@@ -98,13 +98,13 @@ pub fn hold(bundle: &Path) -> anyhow::Result<NoteFd<File>> {
     held.map(NoteFd).with_context(|| format!("cannot hold {}", path.display()))
 }
 
-/// Whether somebody holds it.
+/// Whether any process holds the lock.
 pub fn is_held(bundle: &Path) -> bool {
     let tried = File::open(bundle.join(FILE));
     tried.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
 }
 
-/// Notes that nothing of the container is left, so that a later `delete` does nothing twice.
+/// Removes the record: nothing of the container is left, and a later `delete` has nothing to do.
 ///
 /// # Errors
 /// Names the file.

@@ -1,4 +1,4 @@
-//! Serving: the daemon of a pod from its start to its shutdown; one thread and one ttrpc server.
+//! Runs a pod's daemon from its start to its shutdown: one thread with one ttrpc server.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,27 +17,27 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin};
 use ttrpc::asynchronous::{Server, Service};
 
-use crate::apart::{STACK, THREADS};
 use crate::asker::Asker;
+use crate::blocking::{STACK, THREADS};
 use crate::daemon::Daemon;
 use crate::events::Events;
 use crate::nursery::{self, Nursery};
 use crate::rpc::TaskApi;
 use crate::{log_fifo, socket};
 
-/// The first number that is none of standard input, output and error.
+/// The first descriptor after standard input, output and error.
 const FIRST_FREE: i32 = 3;
-/// How long the other threads stay when they have nothing to do: as long as a few containers at once take.
+/// How long the threads for blocking work stay idle before they exit: as long as it takes to create a few containers.
 const THREAD_STAYS: Duration = Duration::from_millis(100);
 
-/// How long work that has begun may take when the daemon ends.
+/// How long blocking work in progress may take when the daemon exits.
 const LAST_WORK: Duration = Duration::from_secs(10);
 
-/// Serves the pod until it is shut down, on the socket that is standard input. The working directory is the
+/// Serves the pod until its shutdown, on the listening socket that is standard input. The working directory is the
 /// bundle of the pod's first container, to whose log it writes.
 ///
 /// # Errors
-/// When a part of it could not be set up. That is logged: nobody reads what a daemon prints.
+/// When the daemon could not be set up. The error is logged too, since no one reads a daemon's standard error.
 pub fn run(flags: &Flags) -> anyhow::Result<()> {
     log_fifo::open(Path::new("."), flags.debug);
     let done = listen(flags);
@@ -53,7 +53,7 @@ fn listen(flags: &Flags) -> anyhow::Result<()> {
     let socket = address.as_pathname().context("the socket has no path")?;
     let asker = Asker::find();
     detach()?;
-    // Before the runtime: a fork is only sound while there is one thread.
+    // Before the runtime: forking is only sound while there is one thread.
     let forked = nursery::fork(socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -68,16 +68,16 @@ fn listen(flags: &Flags) -> anyhow::Result<()> {
         let events = Events::to_containerd(flags.namespace.clone());
         serve(listener, socket, asker, Daemon::new(nursery, events, flags.namespace.clone())).await
     });
-    // Code that is being kept has its time; who waits for a disk that is stuck is not waited for.
+    // Gives code that is being written to the cache some time, but does not wait for a stuck disk.
     runtime.shutdown_timeout(LAST_WORK);
     served
 }
 
-/// Leaves everything of `start` behind: its session, its folder, and its output, whose end
-/// containerd waits for.
+/// Detaches from `start`: from its session, its working directory and its standard streams, on whose EOF containerd
+/// waits.
 fn detach() -> anyhow::Result<()> {
     rustix::process::setsid().context("cannot make a session")?;
-    std::env::set_current_dir("/").context("cannot leave the bundle's folder")?;
+    std::env::set_current_dir("/").context("cannot leave the directory of the bundle")?;
     let null = File::options().read(true).write(true).open("/dev/null").context("cannot open /dev/null")?;
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
@@ -103,35 +103,35 @@ async fn serve(
         tokio::spawn(end_if_forgotten(Arc::clone(&daemon), asker));
     }
     daemon.shutdown.notified().await;
-    // First, so that a `start` from here on makes a daemon of its own instead of finding a dying one.
+    // First, so that a `start` from now on makes a new daemon instead of finding one that shuts down.
     socket::with_lock(socket, || std::fs::remove_file(socket)).context("cannot remove the socket")?;
     daemon.events.flush().await;
     server.shutdown().await.map_err(io::Error::other).context("cannot stop the server")
 }
 
-/// A daemon that was asked for nothing when its containerd is gone ends, and nothing is left of it.
+/// Shuts the daemon down, and removes its bundle, if its containerd exited before it requested a Create.
 async fn end_if_forgotten(daemon: Arc<Daemon>, asker: Asker) {
     let bundle = match asker.gone().await {
         Ok(bundle) => bundle,
         Err(error) => return log::warn!("cannot await containerd's end: {error}"),
     };
-    if !daemon.asked.load(Ordering::Relaxed) {
+    if !daemon.create_requested.load(Ordering::Relaxed) {
         log::info!("containerd was gone before it asked for anything: this daemon ends");
         bundle.remove();
         daemon.shutdown.notify_one();
     }
 }
 
-/// Without it other pods start as slowly as this one did.
+/// Pins the nursery's mount namespace for later pods, which start faster with it.
 async fn keep_namespace(nursery: Arc<Nursery>) {
     if let Err(error) = nursery.keep_namespace().await {
         log::warn!("{error:#}");
     }
 }
 
-/// The task service under the names of both its versions, which have the same messages. Services
-/// that containerd probes for are there without methods, so that it hears UNIMPLEMENTED; for a
-/// service it does not know ttrpc would answer INVALID_ARGUMENT.
+/// The task service under the names of both its versions, which have the same messages. The services that containerd
+/// probes for are registered without methods, so that it receives UNIMPLEMENTED; for an unknown service ttrpc would
+/// return INVALID_ARGUMENT.
 fn services(daemon: &Arc<Daemon>) -> HashMap<String, Service> {
     const TASK_V2: &str = "containerd.task.v2.Task";
     const PROBED: [&str; 2] =

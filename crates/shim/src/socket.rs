@@ -1,4 +1,4 @@
-//! The pod's socket: made by `start`, removed by whoever ends last.
+//! The pod's socket: made by `start`, removed by the daemon, the nursery or `delete`, whichever is last.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,16 +8,15 @@ use std::path::Path;
 use anyhow::Context;
 use rustix::fs::{FlockOperation, Mode};
 
-/// The pod's socket, unless a daemon listens on it already. A socket nobody listens on any more is
-/// replaced.
+/// Binds the pod's socket; `None` if a daemon listens on it already. A dead socket is replaced.
 ///
 /// # Errors
 /// Names the socket that cannot be made.
 pub fn listen(socket: &Path) -> anyhow::Result<Option<UnixListener>> {
-    if let Some(folder) = socket.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if let Some(dir) = socket.parent() {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    // For root alone from its first moment.
+    // The socket must never be accessible to anyone but root.
     let before = rustix::process::umask(Mode::from(0o177));
     let listener = with_lock(socket, || {
         match UnixListener::bind(socket) {
@@ -34,21 +33,21 @@ pub fn listen(socket: &Path) -> anyhow::Result<Option<UnixListener>> {
     listener.with_context(|| format!("cannot listen on {}", socket.display()))
 }
 
-/// Does something to a pod's socket while no other `start`, `delete` or ending daemon does: between
-/// finding a socket dead and replacing it, somebody else could have brought it to life.
+/// Runs `act` under the lock that every `start`, `delete` and exiting daemon takes: otherwise another process could
+/// replace a dead socket between the check and the removal.
 ///
 /// # Errors
-/// Those of `act`, and when the folder of the sockets cannot be locked.
+/// Those of `act`, and when the directory of the sockets cannot be locked.
 pub fn with_lock<T>(socket: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let folder = File::open(socket.parent().unwrap_or(Path::new("/")))?;
-    rustix::fs::flock(&folder, FlockOperation::LockExclusive)?;
+    let dir = File::open(socket.parent().unwrap_or(Path::new("/")))?;
+    rustix::fs::flock(&dir, FlockOperation::LockExclusive)?;
     act()
 }
 
-/// Removes a socket that nobody listens on any more.
+/// Removes the socket if no process listens on it.
 ///
 /// # Errors
-/// When it stays.
+/// When it cannot be removed.
 pub fn remove_if_dead(socket: &Path) -> io::Result<()> {
     if !socket.exists() {
         return Ok(());

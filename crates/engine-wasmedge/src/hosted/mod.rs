@@ -66,7 +66,7 @@ impl Mapped for MappedHosted {
     fn load(self: Box<Self>, guest: Guest, equipment: Equipment) -> anyhow::Result<Box<dyn Loaded>> {
         let Self { code, job } = *self;
         let Equipment { bound, sockets, stop } = equipment;
-        worlds::load(Unlinked { code, bound: bound.most() }, job, &guest, sockets, stop)
+        worlds::load(Unlinked { code, bound: bound.max() }, job, &guest, sockets, stop)
     }
 }
 

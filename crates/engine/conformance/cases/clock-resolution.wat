@@ -1,4 +1,4 @@
-;; Both clocks tell their resolution, a second at most.
+;; Both clocks report their resolution, one second at most.
 ;; EXIT: 0
 (module
   (import "wasi_snapshot_preview1" "clock_res_get"

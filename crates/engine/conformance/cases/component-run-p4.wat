@@ -1,4 +1,4 @@
-;; Of a version that nobody knows yet the sentence names those that run.
+;; For an unknown version the error names the versions that run.
 ;; CREATE: wasi:cli/run@0.4.0
 ;; CREATE: build it for WASI 0.3 or 0.2
 (component

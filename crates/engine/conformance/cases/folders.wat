@@ -1,4 +1,4 @@
-;; Folders and what is in them are made, moved and removed, and what cannot be is refused by its own name.
+;; Directories and their entries are made, moved and removed; each failure has its own errno.
 ;; MOUNT: rw /volume
 ;; EXIT: 0
 (module
@@ -29,14 +29,14 @@
       (call $path_create_directory (local.get $vol) (i32.const 40) (i32.const 3)) (i32.const 0))
     (call $same (i32.const 2)
       (call $path_create_directory (local.get $vol) (i32.const 40) (i32.const 3)) (i32.const 20)) ;; EXIST
-    (call $same (i32.const 3) (call $kind (i32.const 40) (i32.const 3)) (i32.const 3)) ;; a folder
+    (call $same (i32.const 3) (call $kind (i32.const 40) (i32.const 3)) (i32.const 3)) ;; a directory
     (call $same (i32.const 4)
       (call $path_rename (local.get $vol) (i32.const 32) (i32.const 4)
         (local.get $vol) (i32.const 64) (i32.const 8))
       (i32.const 0))
     (call $same (i32.const 5) (call $kind (i32.const 32) (i32.const 4)) (i32.const 144)) ;; 100 + NOENT
     (call $same (i32.const 6) (call $kind (i32.const 64) (i32.const 8)) (i32.const 4)) ;; a file
-    (call $same (i32.const 7) (call $folder (i32.const 64) (i32.const 8)) (i32.const 54)) ;; NOTDIR
+    (call $same (i32.const 7) (call $directory (i32.const 64) (i32.const 8)) (i32.const 54)) ;; NOTDIR
     (call $same (i32.const 8)
       (call $path_remove_directory (local.get $vol) (i32.const 40) (i32.const 3)) (i32.const 55)) ;; NOTEMPTY
     (call $same (i32.const 9)
@@ -45,15 +45,15 @@
       (call $path_unlink_file (local.get $vol) (i32.const 64) (i32.const 8)) (i32.const 0))
     (call $same (i32.const 11)
       (call $path_remove_directory (local.get $vol) (i32.const 40) (i32.const 3)) (i32.const 0))
-    (call $same (i32.const 12) (call $folder (i32.const 40) (i32.const 3)) (i32.const 44))) ;; NOENT
+    (call $same (i32.const 12) (call $directory (i32.const 40) (i32.const 3)) (i32.const 44))) ;; NOENT
   ;; What is there, or 100 and why nothing is.
   (func $kind (param $name i32) (param $length i32) (result i32) (local $errno i32)
     (local.set $errno (call $path_filestat_get
       (call $preopen) (i32.const 0) (local.get $name) (local.get $length) (i32.const 128)))
     (if (local.get $errno) (then (return (i32.add (local.get $errno) (i32.const 100)))))
     (i32.load8_u (i32.const 144)))
-  ;; Opens a folder.
-  (func $folder (param $name i32) (param $length i32) (result i32)
+  ;; Opens a directory.
+  (func $directory (param $name i32) (param $length i32) (result i32)
     (call $path_open (call $preopen) (i32.const 0) (local.get $name) (local.get $length)
       (i32.const 2) (i64.const 0x4000) (i64.const 0) (i32.const 0) (i32.const 24)))
   ;; Ends with `step` unless the two are the same.

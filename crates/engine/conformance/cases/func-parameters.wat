@@ -1,4 +1,4 @@
-;; A named function must not have parameters: there is nobody to give them.
+;; A named function must not have parameters: there are no arguments for them.
 ;; ENTRY: /cases/func-parameters.wasm#add
 ;; CREATE: add
 ;; CREATE: parameter

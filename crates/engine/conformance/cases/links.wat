@@ -1,5 +1,5 @@
-;; Absolute links lead on within the root, as on Linux, whatever the call, also one behind another. One that leads to itself
-;; is a loop, and of a link itself is told where it leads. /away, which leads to /cases, is there.
+;; Absolute symlinks are resolved within the root, as on Linux, by every call, chains of them too. One that points to itself
+;; is LOOP; readlink returns a link's target. /away, which points to /cases, is in the image.
 ;; EXIT: 0
 (module
   (import "wasi_snapshot_preview1" "path_open"

@@ -1,4 +1,4 @@
-;; A memory that is beyond the container's limit from its start fails Create, and the error tells how large it is.
+;; An initial memory beyond the container's limit fails Create, and the error states its size.
 ;; MEMORY: 32 MiB
 ;; CREATE: 67108864 bytes
 ;; CREATE: limit

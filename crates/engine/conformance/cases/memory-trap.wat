@@ -1,4 +1,4 @@
-;; A guest that traps because its limit refused it memory is told of both.
+;; If a guest traps because its limit refused it memory, the message reports both.
 ;; MEMORY: 32 MiB
 ;; EXIT: 134
 ;; STDERR: the container's limit leaves its guest

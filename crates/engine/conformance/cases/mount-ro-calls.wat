@@ -1,5 +1,5 @@
-;; No call changes what is in a read-only mount: none makes, moves, links, cuts or removes a file, or sets its times: each is told that
-;; the file system is read-only.
+;; No call changes a read-only mount: creating, renaming, linking, truncating and removing a file and setting its times all
+;; return ROFS.
 ;; MOUNT: ro /volume
 ;; EXIT: 0
 (module

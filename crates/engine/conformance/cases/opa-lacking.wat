@@ -1,4 +1,4 @@
-;; What claims to be a policy and lacks a function of the ABI is told so.
+;; A policy that lacks a function of the ABI is rejected, and the error says so.
 ;; RUN: a/b
 ;; STDIN: {}
 ;; EXIT: 1

@@ -1,4 +1,4 @@
-;; A timer ends when it was asked to and not before; of two, the first is told alone. One in the past ends at once.
+;; A timer ends at its deadline and not before; of two, only the first is reported. One in the past ends at once.
 ;; EXIT: 0
 (module
   (import "wasi_snapshot_preview1" "poll_oneoff"
@@ -7,8 +7,8 @@
     (func $clock_time_get (param i32 i64 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
   (memory (export "memory") 1)
-  ;; Memory: 0 and 8 times in nanoseconds, 16 events told, 64 subscriptions, 256 events. A subscription has its number
-  ;; first, its clock at 16, its time at 24, and at 40 whether that is absolute.
+  ;; Memory: 0 and 8 times in nanoseconds, 16 the number of events, 64 subscriptions, 256 events. A subscription has its
+  ;; number first, its clock at 16, its time at 24, and at 40 whether that is absolute.
   (func (export "_start")
     (call $now (i32.const 0))
     (i64.store (i32.const 64) (i64.const 7))

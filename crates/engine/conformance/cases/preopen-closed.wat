@@ -1,4 +1,4 @@
-;; A preopen can be closed, and is gone then: neither is it told of, nor does it open anything.
+;; A preopen can be closed: it is not listed any more, and nothing can be opened through it.
 ;; MOUNT: ro /volume
 ;; EXIT: 0
 (module

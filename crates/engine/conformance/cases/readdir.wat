@@ -1,4 +1,4 @@
-;; A folder is read to its end in small pieces, and what is in it comes once.
+;; A directory is read to its end in small pieces, and each entry comes once.
 ;; MOUNT: ro /volume
 ;; EXIT: 0
 (module

@@ -1,5 +1,5 @@
 ;; A file takes another's number, and its place in the file along; what had the number is closed.
-;; Numbers that nobody has are BADF, and nothing happens.
+;; Unused numbers are BADF, and nothing happens.
 ;; MOUNT: ro /volume
 ;; EXIT: 0
 (module

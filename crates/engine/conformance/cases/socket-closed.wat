@@ -1,4 +1,4 @@
-;; A socket that was closed is gone: its number is nobody's, and the next socket has another.
+;; A socket that was closed is gone: its number is unused, and the next socket has another.
 ;; EXIT: 0
 (module
   (import "wasi_snapshot_preview1" "sock_open"

@@ -1,4 +1,4 @@
-;; Who sent a datagram is told in the second version, its port in host order; what does not fit is cut, and said to be.
+;; The second version returns a datagram's sender, its port in host order; what does not fit is truncated, and flagged.
 ;; EXIT: 0
 (module
   (import "wasi_snapshot_preview1" "sock_open"
@@ -46,7 +46,7 @@
   (func $open (result i32)
     (call $same (i32.const 101) (call $sock_open (i32.const 1) (i32.const 1) (i32.const 24)) (i32.const 0))
     (i32.load (i32.const 24)))
-  ;; One at a port of 127.0.0.1 that nobody else has.
+  ;; One at a free port of 127.0.0.1.
   (func $bound (result i32) (local $fd i32)
     (local.set $fd (call $open))
     (call $same (i32.const 102) (call $sock_bind (local.get $fd) (i32.const 0) (i32.const 0)) (i32.const 0))

@@ -1,4 +1,4 @@
-;; Who sends to an end that is gone is told so, PIPE, and lives on: no signal ends it.
+;; Sending to a closed peer returns PIPE; no signal ends the guest.
 ;; EXIT: 0
 (module
   (import "wasi_snapshot_preview1" "sock_open"
@@ -29,7 +29,7 @@
     (local.set $server)
     (local.set $client)
     (drop (call $fd_close (local.get $server)))
-    ;; The first is sent; the answer to it says that nobody is there.
+    ;; The first send succeeds; the peer answers it with a reset.
     (drop (call $sock_send (local.get $client) (i32.const 40) (i32.const 1) (i32.const 0) (i32.const 36)))
     (loop $again
       (local.set $errno
@@ -44,7 +44,7 @@
   (func $open (result i32)
     (call $same (i32.const 101) (call $sock_open (i32.const 1) (i32.const 2) (i32.const 24)) (i32.const 0))
     (i32.load (i32.const 24)))
-  ;; A stream socket at a port of 127.0.0.1 that nobody else has.
+  ;; A stream socket at a free port of 127.0.0.1.
   (func $bound (result i32) (local $fd i32)
     (local.set $fd (call $open))
     (call $same (i32.const 102) (call $sock_bind (local.get $fd) (i32.const 0) (i32.const 0)) (i32.const 0))

@@ -1,4 +1,4 @@
-;; A connection to a port where nobody listens is refused: CONNREFUSED.
+;; A connection to a port without a listener is refused: CONNREFUSED.
 ;; EXIT: 0
 (module
   (import "wasi_snapshot_preview1" "sock_open"
@@ -28,7 +28,7 @@
   (func $open (result i32)
     (call $same (i32.const 101) (call $sock_open (i32.const 1) (i32.const 2) (i32.const 24)) (i32.const 0))
     (i32.load (i32.const 24)))
-  ;; A stream socket at a port of 127.0.0.1 that nobody else has.
+  ;; A stream socket at a free port of 127.0.0.1.
   (func $bound (result i32) (local $fd i32)
     (local.set $fd (call $open))
     (call $same (i32.const 102) (call $sock_bind (local.get $fd) (i32.const 0) (i32.const 0)) (i32.const 0))

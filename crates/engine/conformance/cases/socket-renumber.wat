@@ -36,7 +36,7 @@
     (local.set $server)
     (local.set $client)
     (local.set $other (call $open))
-    (call $same (i32.const 1) (call $fd_renumber (local.get $client) (i32.const 1048599)) (i32.const 8)) ;; a number that is nobody's
+    (call $same (i32.const 1) (call $fd_renumber (local.get $client) (i32.const 1048599)) (i32.const 8)) ;; an unused number
     (call $same (i32.const 2) (call $fd_renumber (local.get $client) (local.get $client)) (i32.const 0))
     (call $same (i32.const 3) (call $fd_renumber (local.get $client) (local.get $other)) (i32.const 0))
     (call $same (i32.const 4) (call $sock_send (local.get $client) (i32.const 40) (i32.const 1) (i32.const 0) (i32.const 36)) (i32.const 8))
@@ -56,7 +56,7 @@
   (func $open (result i32)
     (call $same (i32.const 101) (call $sock_open (i32.const 1) (i32.const 2) (i32.const 24)) (i32.const 0))
     (i32.load (i32.const 24)))
-  ;; A stream socket at a port of 127.0.0.1 that nobody else has.
+  ;; A stream socket at a free port of 127.0.0.1.
   (func $bound (result i32) (local $fd i32)
     (local.set $fd (call $open))
     (call $same (i32.const 102) (call $sock_bind (local.get $fd) (i32.const 0) (i32.const 0)) (i32.const 0))

@@ -1,4 +1,4 @@
-;; A table that is, with the memory, beyond the container's limit from its start fails Create, and the error tells both.
+;; An initial table that exceeds the container's limit together with the memory fails Create; the error has both sizes.
 ;; MEMORY: 32 MiB
 ;; CREATE: 25165824 bytes
 ;; CREATE: 1000000 elements

@@ -1,5 +1,5 @@
 ;; The guest has the spec's user and no capability.
-;; Root's file of mode 0400 is refused, and so is a new file in a folder of root's.
+;; Root's file of mode 0400 is refused, and so is a new file in a directory of root's.
 ;; USER: 1234:5678
 ;; EXIT: 0
 (module

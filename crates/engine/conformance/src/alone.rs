@@ -1,9 +1,9 @@
 //! Every case on an engine alone, without the box: each in a process of its own.
 //!
-//! The program that calls [`main`] runs itself again for each case. The child maps the code, makes a temporary
-//! folder its root (which takes root's rights), loads and runs the guest. Mounts are plain folders there, and those that
-//! are read-only are mounted so. Cases about users and signals belong to the box and are named as left
-//! out. Every child must end with the one thread it began with.
+//! The program that calls [`main`] executes itself again for each case. The child maps the code, changes its root to a
+//! temporary directory (which requires root), loads and runs the guest. Mounts are plain directories there; read-only
+//! ones are bind-mounted read-only. Cases about users and signals belong to the box and are reported as left out. Every
+//! child must still have only one thread when it ends.
 
 #![expect(clippy::print_stdout, reason = "one line per case")]
 
@@ -23,15 +23,15 @@ use workload::{Guest, Options, Workload, World};
 
 use crate::{Case, Expected, Source, contract};
 
-/// By this the program knows that it is the child; the case's name and a folder follow.
+/// The flag of the child; the case's name and a directory follow.
 const CHILD: &str = "--guest";
 
-/// The program that runs every case, or those with the first argument in their names, on the engine that `make`
-/// sets up, and prints a line for each.
+/// Runs every case, or those whose names contain the first argument, on the engine that `make` sets up, and prints a
+/// line for each.
 pub fn main<E: Engine>(make: impl Fn() -> anyhow::Result<E>) -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let passed = make().and_then(|engine| match arguments.as_slice() {
-        [flag, name, folder] if flag == CHILD => Ok(be_guest(&engine, name, Path::new(folder))?),
+        [flag, name, dir] if flag == CHILD => Ok(be_guest(&engine, name, Path::new(dir))?),
         [word, ..] if !word.starts_with('-') => run_all(&engine, word),
         _ => run_all(&engine, ""),
     });
@@ -41,15 +41,15 @@ pub fn main<E: Engine>(make: impl Fn() -> anyhow::Result<E>) -> ExitCode {
     })
 }
 
-fn run_all(engine: &dyn Engine, wanted: &str) -> anyhow::Result<ExitCode> {
+fn run_all(engine: &dyn Engine, filter: &str) -> anyhow::Result<ExitCode> {
     let cases = contract(engine.name())?;
-    let chosen = cases.iter().filter(|case| case.name.contains(wanted));
+    let chosen = cases.iter().filter(|case| case.name.contains(filter));
     let failures = chosen.map(|case| report(engine, case)).filter(|passed| !passed).count();
     println!("{failures} failed");
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs a case and prints its line. Whether it passed.
+/// Runs a case and prints its line. Returns whether it passed.
 fn report(engine: &dyn Engine, case: &Case) -> bool {
     let left_out = match case {
         Case { user: Some(_), .. } => Some("about users: the box's"),
@@ -67,7 +67,7 @@ fn report(engine: &dyn Engine, case: &Case) -> bool {
     outcome.is_ok()
 }
 
-/// With each kind of stdin where it matters: a pipe is watched, a file is always ready.
+/// Runs a case, with each kind of stdin if it has one: a pipe is polled, a file is always ready.
 fn check(engine: &dyn Engine, case: &Case) -> anyhow::Result<()> {
     judge(&case.expected, attempt(engine, case, pipe)?)?;
     if case.stdin.is_none() {
@@ -103,7 +103,7 @@ fn judge(expected: &Expected, outcome: Outcome) -> anyhow::Result<()> {
     }
 }
 
-/// Compiles as the shim does, then runs the guest in a child.
+/// Compiles the case as the shim does, then runs the guest in a child process.
 fn attempt(engine: &dyn Engine, case: &Case, stdin: Input) -> anyhow::Result<Outcome> {
     let wasm = wasm(case)?;
     let world = match World::detect(&wasm, function(case)) {
@@ -117,11 +117,11 @@ fn attempt(engine: &dyn Engine, case: &Case, stdin: Input) -> anyhow::Result<Out
         Ok(code) => code,
         Err(error) => return Ok(Outcome::Refused(format!("{error:#}"))),
     };
-    let folder = tempfile::tempdir()?;
-    fs::write(folder.path().join("code"), code)?;
-    prepare_root(case, &folder.path().join("root"))?;
-    let ended = child(case, folder.path(), stdin)?;
-    let refused = fs::read_to_string(folder.path().join("refused"))?;
+    let dir = tempfile::tempdir()?;
+    fs::write(dir.path().join("code"), code)?;
+    prepare_root(case, &dir.path().join("root"))?;
+    let ended = child(case, dir.path(), stdin)?;
+    let refused = fs::read_to_string(dir.path().join("refused"))?;
     Ok(if refused.is_empty() { ended } else { Outcome::Refused(refused) })
 }
 
@@ -135,13 +135,13 @@ fn wasm(case: &Case) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// What stands after the `#` of a case's entry.
+/// The function after the `#` of a case's entry.
 fn function(case: &Case) -> Option<&str> {
     case.entry.split_once('#').map(|(_, function)| function)
 }
 
-/// The folders of the case's mounts, what the test image holds beside the modules, and the devices
-/// that a box has.
+/// Makes the directories of the case's mounts, the files of the test image other than modules, and the devices of a
+/// box.
 fn prepare_root(case: &Case, root: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(root.join("cases"))?;
     fs::write(root.join("secret"), "only root reads this\n")?;
@@ -153,52 +153,52 @@ fn prepare_root(case: &Case, root: &Path) -> anyhow::Result<()> {
             .context("cannot make a device; this test wants root's rights")?;
     }
     for mount in &case.mounts {
-        let folder = root.join(mount.path.trim_start_matches('/'));
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join("note"), "from the host")?;
+        let dir = root.join(mount.path.trim_start_matches('/'));
+        fs::create_dir_all(&dir)?;
+        fs::write(dir.join("note"), "from the host")?;
     }
     Ok(())
 }
 
-/// Makes an stdin that holds a text; the folder is scratch.
+/// Makes an stdin that holds a text; the directory is for temporary files.
 type Input = fn(&str, &Path) -> anyhow::Result<Stdio>;
 
-fn pipe(text: &str, _folder: &Path) -> anyhow::Result<Stdio> {
+fn pipe(text: &str, _dir: &Path) -> anyhow::Result<Stdio> {
     // The texts of cases fit in a pipe.
     let (reader, mut writer) = std::io::pipe()?;
     writer.write_all(text.as_bytes())?;
     Ok(reader.into())
 }
 
-fn file(text: &str, folder: &Path) -> anyhow::Result<Stdio> {
-    let path = folder.join("stdin");
+fn file(text: &str, dir: &Path) -> anyhow::Result<Stdio> {
+    let path = dir.join("stdin");
     fs::write(&path, text)?;
     Ok(File::open(path)?.into())
 }
 
-/// How the child ends that becomes the guest.
-fn child(case: &Case, folder: &Path, stdin: Input) -> anyhow::Result<Outcome> {
+/// Runs the guest in a child process and returns how it ended.
+fn child(case: &Case, dir: &Path, stdin: Input) -> anyhow::Result<Outcome> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args([CHILD, &case.name]).arg(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.stdin(case.stdin.as_deref().map_or(Ok(Stdio::null()), |text| stdin(text, folder))?);
+    command.args([CHILD, &case.name]).arg(dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(case.stdin.as_deref().map_or(Ok(Stdio::null()), |text| stdin(text, dir))?);
     let output = command.output()?;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let code = output.status.code().with_context(|| format!("ended by {}", output.status))?;
     Ok(Outcome::Ended { code: u8::try_from(code)?, out: text(&output.stdout), err: text(&output.stderr) })
 }
 
-/// The child: everything from here on is what a guest's process does.
-fn be_guest(engine: &dyn Engine, name: &str, folder: &Path) -> anyhow::Result<ExitCode> {
+/// The main function of the child: from here on it does what a guest's process does.
+fn be_guest(engine: &dyn Engine, name: &str, dir: &Path) -> anyhow::Result<ExitCode> {
     let case = contract(engine.name())?.into_iter().find(|case| case.name == name);
     let case = case.with_context(|| format!("there is no case {name:?}"))?;
     let threads = File::open("/proc/self/task")?;
-    let mut refused = File::create(folder.join("refused"))?;
-    match load_and_run(engine, &case, folder) {
+    let mut refused = File::create(dir.join("refused"))?;
+    match load_and_run(engine, &case, dir) {
         Ok(exit) => {
             if let Exit::Trap(message) | Exit::OutOfMemory(message) = &exit {
                 eprintln!("{message}");
             }
-            // A folder's links are itself, its name and its sub-folders: one per thread.
+            // The link count of a directory is 2 plus its subdirectories: one per thread.
             assert_eq!(threads.metadata()?.nlink() - 2, 1, "threads");
             Ok(ExitCode::from(exit.status()))
         }
@@ -209,25 +209,24 @@ fn be_guest(engine: &dyn Engine, name: &str, folder: &Path) -> anyhow::Result<Ex
     }
 }
 
-fn load_and_run(engine: &dyn Engine, case: &Case, folder: &Path) -> anyhow::Result<Exit> {
+fn load_and_run(engine: &dyn Engine, case: &Case, dir: &Path) -> anyhow::Result<Exit> {
     let world = World::detect(&wasm(case)?, function(case))?;
-    let code = File::open(folder.join("code"))?;
-    // SAFETY: the parent wrote them with Engine::compile of this very program.
+    let code = File::open(dir.join("code"))?;
+    // SAFETY: the parent wrote the bytes with Engine::compile of this very program.
     let code = unsafe { Compiled::vouched(code) };
     let guest = guest(case, world)?;
     let mapped = engine.map(code, &guest)?;
-    let bound =
-        File::options().read(true).write(true).create(true).truncate(true).open(folder.join("bound"))?;
+    let bound = File::options().read(true).write(true).create(true).truncate(true).open(dir.join("bound"))?;
     Bound::write(&bound, case.memory)?;
-    protect(case, &folder.join("root"))?;
-    std::os::unix::fs::chroot(folder.join("root"))
+    protect(case, &dir.join("root"))?;
+    std::os::unix::fs::chroot(dir.join("root"))
         .context("cannot change the root; this test wants root's rights")?;
     std::env::set_current_dir("/")?;
     let equipment = Equipment { bound: Bound::in_file(bound), sockets: Vec::new(), stop: None };
     Ok(mapped.load(guest, equipment)?.run())
 }
 
-/// Mounts the folders that cannot be written to, in a namespace of the child's own.
+/// Mounts the read-only directories, in a mount namespace of the child's own.
 fn protect(case: &Case, root: &Path) -> anyhow::Result<()> {
     let below =
         case.mounts.iter().map(|mount| (root.join(mount.path.trim_start_matches('/')), mount.writable));
@@ -236,14 +235,14 @@ fn protect(case: &Case, root: &Path) -> anyhow::Result<()> {
     let change =
         |from: Option<&Path>, place: &Path, flags| mount(from, place, None::<&str>, flags, None::<&str>);
     change(None, Path::new("/"), MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
-    for (folder, _) in all.filter(|(_, writable)| !writable) {
-        change(Some(&folder), &folder, MsFlags::MS_BIND | MsFlags::MS_REC)?;
-        change(None, &folder, MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY)?;
+    for (dir, _) in all.filter(|(_, writable)| !writable) {
+        change(Some(&dir), &dir, MsFlags::MS_BIND | MsFlags::MS_REC)?;
+        change(None, &dir, MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY)?;
     }
     Ok(())
 }
 
-/// The guest that the shim would make of a container for the case.
+/// The guest that the shim would make for the case's container.
 fn guest(case: &Case, world: World) -> anyhow::Result<Guest> {
     let args: Vec<_> = std::iter::once(&case.entry).chain(&case.args).collect();
     let mounts: Vec<_> = case.mounts.iter().map(|mount| json!({ "destination": mount.path })).collect();

@@ -1,27 +1,27 @@
-//! What an engine does otherwise by design: the one table of `README.md`, read row by row.
+//! Parses the table of the engines' differences by design in `README.md`.
 //!
-//! A row takes the place of all that a case expects, on one engine. Knows no engine, so it takes any name.
+//! A row replaces all that a case expects, on one engine. This module knows no engines and accepts any name.
 
 use std::collections::BTreeMap;
 
 use crate::directive::split;
-use crate::expected::Wanted;
+use crate::expected::Expectation;
 use crate::{Case, Expected, ParseError};
 
-/// What stands above the table.
+/// The heading above the table.
 const TITLE: &str = "## Differences by design";
 const COLUMNS: [&str; 4] = ["engine", "case", "instead", "why"];
 
-/// What is expected instead, by engine and case.
+/// The replaced expectations, by engine and case.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Differences(BTreeMap<(String, String), Expected>);
 
 impl Differences {
-    /// Reads the table below its title in `text`, the text of `file`, whose rows are about some of `cases`.
+    /// Parses the table below its heading in `text`, the content of `file`. Its rows refer to `cases`.
     ///
     /// # Errors
-    /// [`ParseError`] at the first line that is no row, names a case that there is not or one twice for an engine,
-    /// expects what no header could, or gives no reason.
+    /// [`ParseError`] for the first line that is no row, names an unknown case or a case twice for an engine, has an
+    /// invalid expectation, or gives no reason.
     pub fn parse(file: &str, text: &str, cases: &[Case]) -> Result<Self, ParseError> {
         let at = |line: usize| move |what: String| ParseError { file: file.into(), line, what };
         let mut lines = text.lines().zip(1..).skip_while(|(line, _)| *line != TITLE);
@@ -32,7 +32,7 @@ impl Differences {
             return Err(at(title)(format!("the table below it has not the columns {}", COLUMNS.join(", "))));
         }
         let mut differences = Self::default();
-        // The second line draws the columns.
+        // Skips the delimiter row.
         for (row, line) in table.skip(1) {
             differences.row(&cells(row), cases).map_err(at(line))?;
         }
@@ -61,10 +61,10 @@ impl Differences {
         Ok(())
     }
 
-    /// `case` as `engine` is to pass it.
+    /// `case` with the difference of `engine` applied.
     pub fn on(&self, engine: &str, case: Case) -> Case {
         match self.0.get(&(engine.into(), case.name.clone())) {
-            // What never runs gets no signal.
+            // A guest that never runs gets no signal.
             Some(Expected::Refused(words)) => {
                 Case { expected: Expected::Refused(words.clone()), signal: None, ..case }
             }
@@ -83,14 +83,14 @@ fn cells(row: &str) -> Vec<&str> {
     row.strip_prefix('|').unwrap_or(row).trim_end_matches('|').split('|').map(str::trim).collect()
 }
 
-/// Reads `WORD: value; WORD: value`.
+/// Parses `WORD: value; WORD: value`.
 fn expectation(instead: &str) -> Result<Expected, String> {
-    let mut wanted = Wanted::default();
+    let mut expectation = Expectation::default();
     for directive in instead.split("; ") {
         let (word, value) = split(directive).ok_or_else(|| format!("{directive:?} is not WORD: value"))?;
-        wanted.directive(word, value).map_err(|what| format!("{word}: {what}"))?;
+        expectation.directive(word, value).map_err(|what| format!("{word}: {what}"))?;
     }
-    wanted.finish()
+    expectation.finish()
 }
 
 #[cfg(test)]

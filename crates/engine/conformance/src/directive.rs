@@ -1,15 +1,15 @@
-//! Reads the header of one case. Owns the meaning of each directive; knows no folder.
+//! Parses the header of one case. Owns the meaning of each directive; reads no files.
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::expected::Wanted;
+use crate::expected::Expectation;
 use crate::{Case, Expected, Mount, ParseError, Source, User};
 
-/// Reads the case `name` (`NAME.wat` or `NAME.case`) from the text of its file.
+/// Parses the case `name` (`NAME.wat` or `NAME.case`) from the text of its file.
 ///
 /// # Errors
-/// [`ParseError`] at the first line that is no known directive, repeats one that may stand once,
-/// or contradicts an earlier one.
+/// [`ParseError`] for the first line that is no known directive, repeats one that is not repeatable, or contradicts an
+/// earlier one.
 pub fn parse(name: &str, text: &str) -> Result<Case, ParseError> {
     let at = |line: usize| move |what: String| ParseError { file: name.into(), line, what };
     let mut header = Header::default();
@@ -22,7 +22,7 @@ pub fn parse(name: &str, text: &str) -> Result<Case, ParseError> {
     header.finish(name, text).map_err(at(last.max(1)))
 }
 
-/// What the lines read so far say.
+/// The content of the lines read so far.
 #[derive(Default)]
 struct Header {
     says: Option<String>,
@@ -38,7 +38,7 @@ struct Header {
     user: Option<User>,
     memory: Option<u64>,
     signal: Option<String>,
-    wanted: Wanted,
+    expected: Expectation,
     guest: Option<PathBuf>,
 }
 
@@ -77,7 +77,7 @@ impl Header {
             "SIGNAL" if value.starts_with("SIG") => once(&mut self.signal, value.into()),
             "SIGNAL" => Err(format!("{value:?} is no signal name such as SIGTERM")),
             "GUEST" => once(&mut self.guest, inside(value)?),
-            _ => self.wanted.directive(word, value),
+            _ => self.expected.directive(word, value),
         }
     }
 
@@ -89,7 +89,7 @@ impl Header {
             (Some((_, "case")), None) => return Err("a .case file names its GUEST".into()),
             _ => return Err("a case is called NAME.wat or NAME.case".into()),
         };
-        let expected = self.wanted.finish()?;
+        let expected = self.expected.finish()?;
         if self.signal.is_some() && matches!(expected, Expected::Refused(_)) {
             return Err("CREATE says the task never runs: no SIGNAL beside it".into());
         }
@@ -112,19 +112,19 @@ impl Header {
     }
 }
 
-/// `WORD: value`, when the line begins with a word in capitals and a colon.
+/// Splits `WORD: value`, if the line begins with a word in capitals and a colon.
 pub fn split(line: &str) -> Option<(&str, &str)> {
     let (word, value) = line.split_once(':')?;
     let capitals = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
     capitals.then(|| (word, value.strip_prefix(' ').unwrap_or(value)))
 }
 
-/// Puts what may be said once in its place.
+/// Sets the value of a directive that is not repeatable.
 ///
 /// # Errors
-/// When it is taken.
-pub fn once<T>(place: &mut Option<T>, value: T) -> Result<(), String> {
-    match place.replace(value) {
+/// When it is set already.
+pub fn once<T>(field: &mut Option<T>, value: T) -> Result<(), String> {
+    match field.replace(value) {
         None => Ok(()),
         Some(_) => Err("stands twice".into()),
     }

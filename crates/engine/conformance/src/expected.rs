@@ -1,22 +1,22 @@
-//! What must come of a case, directive by directive: the words that headers and the table of differences share.
+//! Parses the expected outcome of a case: the directives that headers and the table of differences share.
 
 use crate::Expected;
 use crate::directive::once;
 
-/// What the directives read so far want.
+/// The expectations read so far.
 #[derive(Default)]
-pub struct Wanted {
+pub struct Expectation {
     exit: Option<u8>,
     stdout: Option<String>,
     stderr: Vec<String>,
     create: Vec<String>,
 }
 
-impl Wanted {
-    /// Takes one directive.
+impl Expectation {
+    /// Adds one directive.
     ///
     /// # Errors
-    /// A clause that tells what is wrong with it.
+    /// A clause about what is wrong with it.
     pub fn directive(&mut self, word: &str, value: &str) -> Result<(), String> {
         match word {
             "EXIT" => once(&mut self.exit, value.parse().map_err(|_| "wants a number from 0 to 255")?),
@@ -33,7 +33,7 @@ impl Wanted {
         }
     }
 
-    /// What all of them together expect.
+    /// The outcome that all of them together describe.
     ///
     /// # Errors
     /// A sentence, when two contradict each other.

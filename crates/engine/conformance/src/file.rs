@@ -1,4 +1,4 @@
-//! Reads the cases of a folder. Owns which files are cases and how they may be called.
+//! Loads the cases of a directory. Owns which files are cases and which names they may have.
 
 use std::path::{Path, PathBuf};
 use std::{error, fmt, fs, io};
@@ -6,23 +6,23 @@ use std::{error, fmt, fs, io};
 use crate::directive::parse;
 use crate::{Case, ParseError};
 
-/// Why the cases of a folder could not be read.
+/// Why the cases of a directory could not be loaded.
 #[derive(Debug)]
 pub enum LoadError {
-    /// A file or folder that could not be read.
+    /// A file or directory that could not be read.
     Read(PathBuf, io::Error),
-    /// A header that says something wrong.
+    /// An invalid header.
     Parse(ParseError),
     /// A name that cannot be the name of a container.
     Name(PathBuf),
-    /// Two files that would be the same module in the image.
+    /// Two files that would become the same module in the image.
     Twice(String),
 }
 
 /// Reads every `.wat` and `.case` file of `dir`, sorted by name.
 ///
 /// # Errors
-/// [`LoadError`] at the first file that cannot be a case.
+/// [`LoadError`] for the first file that is no valid case.
 pub fn load_all(dir: &Path) -> Result<Vec<Case>, LoadError> {
     let unread = |error| LoadError::Read(dir.into(), error);
     let mut cases = Vec::new();
@@ -70,7 +70,7 @@ impl error::Error for LoadError {}
 mod tests {
     use super::*;
 
-    fn folder(test: &str, files: &[(&str, &str)]) -> PathBuf {
+    fn make_dir(test: &str, files: &[(&str, &str)]) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("cases-{}-{test}", std::process::id()));
         fs::create_dir(&dir).unwrap();
         files.iter().for_each(|(name, text)| fs::write(dir.join(name), text).unwrap());
@@ -78,17 +78,17 @@ mod tests {
     }
 
     fn check(test: &str, files: &[(&str, &str)], expected: &str) {
-        let dir = folder(test, files);
-        let said = match load_all(&dir) {
+        let dir = make_dir(test, files);
+        let loaded = match load_all(&dir) {
             Ok(cases) => cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>().join(" "),
             Err(error) => error.to_string(),
         };
         fs::remove_dir_all(&dir).unwrap();
-        assert_eq!(said.replace(&format!("{}/", dir.display()), ""), expected);
+        assert_eq!(loaded.replace(&format!("{}/", dir.display()), ""), expected);
     }
 
     #[test]
-    fn reads_the_cases_of_a_folder_by_name() {
+    fn loads_the_cases_of_a_directory_by_name() {
         let guest = ";; S.\n;; GUEST: g.wasm\n";
         check("order", &[("b.wat", ";; S.\n"), ("a-1.case", guest), ("README.md", "")], "a-1 b");
         check("header", &[("a.wat", ";; S.\n;; NO: 1\n")], "a.wat:2: NO: unknown directive");
@@ -101,8 +101,8 @@ mod tests {
     }
 
     #[test]
-    fn says_which_folder_is_missing() {
-        let error = load_all(Path::new("/no/such/folder")).unwrap_err();
-        assert_eq!(error.to_string(), "/no/such/folder: No such file or directory (os error 2)");
+    fn names_the_missing_directory() {
+        let error = load_all(Path::new("/no/such/directory")).unwrap_err();
+        assert_eq!(error.to_string(), "/no/such/directory: No such file or directory (os error 2)");
     }
 }

@@ -1,24 +1,24 @@
-//! The contract that every engine passes: one case per behaviour, run on an engine alone and through the shim.
+//! The contract of all engines: one case per behaviour, run on an engine alone and through the shim.
 //!
-//! A case is a file whose leading comment lines say how to run it and what to expect. This crate owns the words of
-//! that header, the table of what an engine does otherwise by design (`README.md`), and the program that runs the
-//! cases on an engine alone (`main`). It names no engine.
+//! A case is a file whose leading comment lines say how to run it and what to expect. This crate owns the directives of
+//! that header, the table of the engines' differences by design (`README.md`), and the program that runs the cases on
+//! an engine alone (`main`). It names no engine.
 //!
 //! ```text
 //! ;; The guest's exit code is the task's.      one or more free sentences, then directives:
 //! ;; RUN: --greet world                        arguments after the module's path
-//! ;; ARG: two words                            repeatable; one more argument, as it stands there, which may be nothing
+//! ;; ARG: two words                            repeatable; one more argument, verbatim, may be empty
 //! ;; ENV: A=b                                  repeatable
 //! ;; CWD: /work
 //! ;; ENTRY: /cases/NAME.wasm#func              default: /cases/NAME.wasm
-//! ;; STDIN: one\ntwo\n                         \n, \t and \\ mean what they mean in Rust
-//! ;; MOUNT: ro /data                           a host folder whose file `note` says `from the host`
+//! ;; STDIN: one\ntwo\n                         escapes: \n, \t and \\
+//! ;; MOUNT: ro /data                           a host directory whose file `note` contains `from the host`
 //! ;; READONLY: rootfs
 //! ;; USER: 1234:5678
-//! ;; MEMORY: 32 MiB                            the container's limit; the guest has some of it
+//! ;; MEMORY: 32 MiB                            the container's limit; the guest gets a part of it
 //! ;; SIGNAL: SIGTERM                           sent once the guest printed `ready` on stdout
 //! ;; EXIT: 3                                   default: 0
-//! ;; STDOUT: a line                            repeatable; all of stdout, a last newline aside
+//! ;; STDOUT: a line                            repeatable; all of stdout, except a last newline
 //! ;; STDERR: part of it                        repeatable
 //! ;; CREATE: part of the error                 repeatable; Create is to fail, with an error that
 //!                                              contains each of them
@@ -42,10 +42,10 @@ use std::{error, fmt};
 
 use crate::differences::Differences;
 
-/// Every case as `engine` is to pass it, sorted by name.
+/// All cases, with the differences of `engine` applied, sorted by name.
 ///
 /// # Errors
-/// [`LoadError`] at the first file that cannot be a case, or at the first row of the table that makes no sense.
+/// [`LoadError`] for the first file that is no valid case, or the first invalid row of the table.
 pub fn contract(engine: &str) -> Result<Vec<Case>, LoadError> {
     let cases = file::load_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases"))?;
     let table = include_str!("../README.md");
@@ -58,7 +58,7 @@ pub fn contract(engine: &str) -> Result<Vec<Case>, LoadError> {
 pub struct Case {
     /// The file's name without its extension; also the name of the module in the test image.
     pub name: String,
-    /// The first of the free sentences.
+    /// The first sentence of the header.
     pub says: String,
     /// Where the module comes from.
     pub source: Source,
@@ -68,11 +68,11 @@ pub struct Case {
     pub args: Vec<String>,
     /// `NAME=value` pairs.
     pub env: Vec<String>,
-    /// The working folder; `None` leaves it to the image.
+    /// The working directory; `None` leaves it to the image.
     pub cwd: Option<String>,
-    /// What stdin holds before its end; `None` is an stdin that ends at once.
+    /// What stdin holds before EOF; `None` means EOF at once.
     pub stdin: Option<String>,
-    /// The host folders to bind.
+    /// The host directories to bind-mount.
     pub mounts: Vec<Mount>,
     /// Whether the root file system is read-only.
     pub readonly_rootfs: bool,
@@ -82,7 +82,7 @@ pub struct Case {
     pub memory: Option<u64>,
     /// The signal to send once the guest is `ready`.
     pub signal: Option<String>,
-    /// What must come of it.
+    /// The expected outcome.
     pub expected: Expected,
 }
 
@@ -95,12 +95,12 @@ pub enum Source {
     Guest(PathBuf),
 }
 
-/// A host folder seen by the guest.
+/// A host directory in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// Where the guest sees it.
+    /// Its path in the guest.
     pub path: String,
-    /// Whether the guest may write there.
+    /// Whether the guest may write to it.
     pub writable: bool,
 }
 
@@ -113,7 +113,7 @@ pub struct User {
     pub gid: u32,
 }
 
-/// What must come of a case.
+/// The expected outcome of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Create fails, with an error that contains each of these.

@@ -1,43 +1,47 @@
-//! What the birth of every process takes: what a guest is told and given, and the score by which it is killed.
+//! What all births share: the inputs of a guest's process, and the OOM score.
 
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 
 use workload::Workload;
 
-use super::code::Code;
+use super::code::GuestCode;
 use crate::guest_memory::GuestMemory;
 use crate::payload::{BoundFd, CodeFd, GuestFiles, Payload, PayloadFd};
 
-/// What a guest's process is told and given, beside its streams.
-pub struct Given<'a> {
+/// The data and the files of a guest's process, without its streams.
+pub struct GuestInputs<'a> {
     payload: PayloadFd<File>,
     code: CodeFd<File>,
     bound: BoundFd<File>,
     memory: &'a GuestMemory,
 }
 
-impl<'a> Given<'a> {
-    /// For the guest of `code` in a container whose guests have `memory`.
-    pub fn of(workload: &Workload, code: Code, memory: &'a GuestMemory) -> anyhow::Result<Self> {
-        let Code { guest, engine, file: code } = code;
+impl<'a> GuestInputs<'a> {
+    /// The inputs for the guest of `code` in a container whose guests have `memory`.
+    pub fn of(workload: &Workload, code: GuestCode, memory: &'a GuestMemory) -> anyhow::Result<Self> {
+        let GuestCode { guest, engine, file: code } = code;
         let payload = PayloadFd::of(&Payload { workload: workload.clone(), guest, engine })?;
         Ok(Self { payload, code, bound: memory.bound()?, memory })
     }
 
-    /// What it is told.
+    /// The payload, for sending.
     pub fn payload(&self) -> PayloadFd<BorrowedFd<'_>> {
         self.payload.borrowed()
     }
 
-    /// What it is given.
+    /// The files, for sending.
     pub fn files(&self) -> GuestFiles<BorrowedFd<'_>> {
-        GuestFiles { code: self.code.borrowed(), bound: self.bound.borrowed(), wanted: self.memory.wanted() }
+        GuestFiles {
+            code: self.code.borrowed(),
+            bound: self.bound.borrowed(),
+            oom_event: self.memory.oom_event(),
+        }
     }
 }
 
-/// Sets the spec's OOM score from outside, where it does not need the box's cooperation. Hosts that do
-/// not let the daemon lower it run the container with what it has: it is no reason not to run.
+/// Sets the spec's OOM score from outside, without the process's cooperation. If the host does not allow lowering it,
+/// the container runs with the score that it has.
 pub fn set_oom_score(id: &str, score: Option<i32>, pid: i32) {
     let Some(score) = score else { return };
     if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()) {

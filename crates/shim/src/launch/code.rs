@@ -1,4 +1,4 @@
-//! From a Wasm file that was found to code: out of the cache, or compiled and kept there for the next.
+//! Gets the code of a Wasm file: from the cache, or by compiling it and storing it there.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -17,48 +17,48 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use workload::{Format, Guest, Options, Workload, World};
 
 use super::compiling::{Bounds, Unfit, compile};
-use crate::apart::apart;
+use crate::blocking::blocking;
 use crate::environment::CACHE;
 use crate::nursery::Nursery;
 use crate::payload::{CodeFd, OutputFd, Prepared, SpillFd};
 
-/// Where the cache is unless options or environment say otherwise, and the word for none.
-const FOLDER: &str = "/var/lib/lighter/cache";
+/// The default directory of the cache, and the value that disables it.
+const DEFAULT_DIR: &str = "/var/lib/lighter/cache";
 const OFF: &str = "off";
-/// How much it holds, in MiB.
+/// The cache's default size, in MiB.
 const MIB: u64 = 2048;
-/// How [`Prepared`] is noted beside the code: another number for other fields.
+/// The version of [`Prepared`]'s format in the cache; changes with its fields.
 const NOTE: &str = "5";
-/// Larger files are compiled each time, in bytes.
-const LARGEST: u64 = 256 << 20;
-/// How often to look whether somebody else has compiled it.
-const LOOK: Duration = Duration::from_millis(10);
+/// The maximum size of a file that is cached, in bytes; larger ones are compiled each time.
+const MAX_LENGTH: u64 = 256 << 20;
+/// The interval of polling while another container compiles the same module.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Code that this shim's own compiler made and that nobody but root can change any more.
-pub struct Code {
-    /// The guest that begins in it.
+/// Code that this shim's own compiler made and that only root can change.
+pub struct GuestCode {
+    /// The guest that runs it.
     pub guest: Guest,
-    /// The engine that it is of.
+    /// The engine that compiled it.
     pub engine: String,
     pub file: CodeFd<File>,
 }
 
-impl Code {
-    /// For a guest that begins where `workload` says.
+impl GuestCode {
+    /// The code for the guest of `workload`.
     fn of(prepared: Prepared, file: File, workload: &Workload) -> anyhow::Result<Self> {
         let world = World::of(&prepared.outline, workload.entrypoint.function.as_deref())?;
         Ok(Self { guest: Guest::of(workload, world)?, engine: prepared.engine, file: CodeFd(file) })
     }
 }
 
-/// What was compiled just now, and is to be kept when nobody waits for it any more.
+/// Code that was just compiled, to be stored in the cache once its container is launched.
 pub struct Fresh {
     value: Sealed,
-    /// Held until it is kept, or given up.
+    /// Held until it is stored, or dropped.
     lock: Lock,
 }
 
-/// Finds the container's entrypoint, unless it is `given_up` before. Meanwhile the daemon is there for others.
+/// Finds the container's entrypoint, unless `given_up` resolves before. Does not block the daemon.
 ///
 /// # Errors
 /// A sentence that names the file and what is wrong with it.
@@ -69,21 +69,21 @@ pub async fn entrypoint(
 ) -> anyhow::Result<Source> {
     let search = Search::of(workload, layers);
     tokio::select! {
-        found = apart(move || search.find()) => found,
+        found = blocking(move || search.find()) => found,
         () = given_up => bail!("it was given up while {:?} was looked for", workload.entrypoint.path),
     }
 }
 
-/// Has the Wasm read, judged and compiled by a process of its own, unless that was done before, or it is `given_up`.
+/// Gets the code from the cache, or runs an errand that compiles it, unless `given_up` resolves before.
 ///
 /// # Errors
-/// A sentence that names the file and what is wrong with it. Trouble with the cache is none: it is logged.
+/// A sentence that names the file and what is wrong with it. Errors of the cache are only logged.
 pub async fn of(
     nursery: &Nursery,
     workload: &Workload,
     source: Source,
     given_up: impl Future<Output = ()>,
-) -> anyhow::Result<(Code, Option<Fresh>)> {
+) -> anyhow::Result<(GuestCode, Option<Fresh>)> {
     let asked = Instant::now();
     let code = find_or_compile(nursery, workload, source, pin!(given_up)).await;
     log::debug!("container {}: code {:?} after it was asked for", workload.id, asked.elapsed());
@@ -95,9 +95,9 @@ async fn find_or_compile(
     workload: &Workload,
     source: Source,
     mut given_up: Pin<&mut impl Future<Output = ()>>,
-) -> anyhow::Result<(Code, Option<Fresh>)> {
+) -> anyhow::Result<(GuestCode, Option<Fresh>)> {
     let stays = source.known == Known::ByItsFile;
-    let Looked { mut source, digested } = look(&workload.options, source).await?;
+    let DigestedSource { mut source, digested } = digest(&workload.options, source).await?;
     let Some((cache, mut digest)) = digested else {
         return Ok((into_memory(nursery, workload, &source, given_up).await?, None));
     };
@@ -106,7 +106,7 @@ async fn find_or_compile(
         if let Some(code) = get(&cache, &key, workload).await? {
             return Ok((code, None));
         }
-        // It may be another by now: what is compiled is what this digest is of.
+        // The file may have changed: compile a copy, and use the copy's digest.
         (source, digest) = copied(source).await?;
         key = self::key(nursery, workload, source.format, &digest).await?;
     }
@@ -114,10 +114,10 @@ async fn find_or_compile(
         if let Some(code) = get(&cache, &key, workload).await? {
             return Ok((code, None));
         }
-        // Whoever has the lock compiles; whoever has it next finds what was compiled.
+        // The holder of the lock compiles; the next holder finds the code in the cache.
         match cache.try_lock(&key) {
             Ok(None) => tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = given_up.as_mut() => bail!("its container was given up while it was compiled for another"),
             },
             Ok(Some(lock)) => {
@@ -137,9 +137,9 @@ async fn find_or_compile(
     }
 }
 
-/// What code in the cache must be of: this file, these engines, what the container asks of them, and which of them it
-/// may have. A module is the same code wherever its guest begins; a component that answers requests is another where a
-/// function of it runs once.
+/// The key in the cache: the file, the engines, the requested engine and the allowed ones. A module has the same code
+/// for every function at which a guest starts; a component that answers requests has another code if one of its
+/// functions is run once.
 async fn key(nursery: &Nursery, workload: &Workload, format: Format, digest: &Digest) -> anyhow::Result<Key> {
     let fingerprint = nursery.fingerprint().await?;
     let begins = match format {
@@ -153,8 +153,8 @@ async fn key(nursery: &Nursery, workload: &Workload, format: Format, digest: &Di
     Ok(Key::of(&[digest.as_str(), &fingerprint, begins, &engine, NOTE]))
 }
 
-/// What a failure is remembered by: another function or other bounds are another try, and the sentence tells who chose
-/// the engine.
+/// The key of a failure: it also includes the function and the limits, which may change the outcome, and the source of
+/// the engine's choice, which the error names.
 fn tried(key: &Key, workload: &Workload) -> Key {
     let Bounds { mib, seconds, .. } = Bounds::of(&workload.options);
     let said_by = workload.engine().map(|choice| choice.said_by).unwrap_or_default();
@@ -162,20 +162,20 @@ fn tried(key: &Key, workload: &Workload) -> Key {
     Key::of(&[key.as_str(), function, &mib.to_string(), &seconds.to_string(), &said_by])
 }
 
-/// Answers at once what would cost as much as before, and end the same.
+/// Returns the error of a previous attempt, instead of repeating it.
 async fn failed_before(cache: &Cache, tried: &Key) -> anyhow::Result<()> {
     let (cache, tried) = (cache.clone(), tried.clone());
-    let Some(Failure { reason, ago, left }) = apart(move || Ok(cache.failure(&tried))).await? else {
+    let Some(Failure { reason, ago, left }) = blocking(move || Ok(cache.failure(&tried))).await? else {
         return Ok(());
     };
     bail!("{reason} (so it was {} s ago; it is tried again in {} s)", ago.as_secs(), left.as_secs().max(1))
 }
 
-/// Passes on what became of it. Of a module that cannot be compiled the reason is kept, of a node's trouble it is not.
+/// Returns `compiled`, and stores its error if it is the module's fault and not a problem of the node.
 async fn remembering<T>(cache: &Cache, tried: &Key, compiled: anyhow::Result<T>) -> anyhow::Result<T> {
     if let Some(Unfit(reason)) = compiled.as_ref().err().and_then(|error| error.downcast_ref()) {
         let (cache, tried, reason) = (cache.clone(), tried.clone(), reason.clone());
-        let noted = apart(move || Ok(cache.remember_failure(&tried, &reason)?));
+        let noted = blocking(move || Ok(cache.remember_failure(&tried, &reason)?));
         if let Err(error) = noted.await {
             log::warn!("why a module cannot be compiled is not kept: {error:#}");
         }
@@ -183,20 +183,20 @@ async fn remembering<T>(cache: &Cache, tried: &Key, compiled: anyhow::Result<T>)
     compiled
 }
 
-/// A file that was looked at for the cache.
-struct Looked {
+/// A Wasm file with its digest.
+struct DigestedSource {
     source: Source,
-    /// The cache and the file's digest there, unless there is to be none.
+    /// The cache and the file's digest; `None` if the file is not cached.
     digested: Option<(Cache, Digest)>,
 }
 
-async fn look(options: &Options, source: Source) -> anyhow::Result<Looked> {
-    let undigested = |source| Looked { source, digested: None };
-    let Some((folder, most)) = place(options) else { return Ok(undigested(source)) };
+async fn digest(options: &Options, source: Source) -> anyhow::Result<DigestedSource> {
+    let undigested = |source| DigestedSource { source, digested: None };
+    let Some((dir, max)) = cache_place(options) else { return Ok(undigested(source)) };
     let length = source.file.metadata().context("cannot look at it")?.len();
-    apart(move || {
-        let cache = match Cache::open(&folder, most).and_then(|cache| executable(&folder).map(|()| cache)) {
-            Ok(_) if length > LARGEST => return Ok(undigested(source)),
+    blocking(move || {
+        let cache = match Cache::open(&dir, max).and_then(|cache| check_executable(&dir).map(|()| cache)) {
+            Ok(_) if length > MAX_LENGTH => return Ok(undigested(source)),
             Ok(cache) => cache,
             Err(error) => {
                 log::warn!("compiled code is not kept: {error:#}");
@@ -207,62 +207,62 @@ async fn look(options: &Options, source: Source) -> anyhow::Result<Looked> {
         let identity = stays.then(|| source.file.metadata()).transpose().context("cannot look at it")?;
         let identity = identity.as_ref().map(Identity::of);
         if let Some(digest) = identity.as_ref().and_then(|file| cache.known(file)) {
-            return Ok(Looked { source, digested: Some((cache, digest)) });
+            return Ok(DigestedSource { source, digested: Some((cache, digest)) });
         }
         let digest = Digest::of(&source.file).context("cannot read it")?;
         if let Some(Err(error)) = identity.map(|file| cache.note(&file, &digest)) {
             log::warn!("the digest of a file is not kept: {error}");
         }
-        Ok(Looked { source, digested: Some((cache, digest)) })
+        Ok(DigestedSource { source, digested: Some((cache, digest)) })
     })
     .await
 }
 
-/// Code is executed from the cache's own files.
-fn executable(folder: &Path) -> anyhow::Result<()> {
-    let mount = statvfs(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+/// Checks that the cache's directory is not mounted noexec: code is mapped from its files.
+fn check_executable(dir: &Path) -> anyhow::Result<()> {
+    let mount = statvfs(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
     ensure!(
         !mount.f_flag.contains(StatVfsMountFlags::NOEXEC),
-        "{} is mounted noexec; the option CacheDir names another folder",
-        folder.display()
+        "{} is mounted noexec; the option CacheDir names another directory",
+        dir.display()
     );
     Ok(())
 }
 
-/// A copy of what was found, which nobody can change any more, and the digest of that.
+/// A sealed copy of the file, and the copy's digest.
 async fn copied(source: Source) -> anyhow::Result<(Source, Digest)> {
-    apart(move || {
-        let file = copy(&source.file, LARGEST).context("cannot read it")?;
+    blocking(move || {
+        let file = copy(&source.file, MAX_LENGTH).context("cannot read it")?;
         let digest = Digest::of(&file).context("cannot read it")?;
         Ok((Source { file, ..source }, digest))
     })
     .await
 }
 
-/// Where the cache is and how many bytes it holds; `None` where there is to be none.
-fn place(options: &Options) -> Option<(PathBuf, u64)> {
+/// The cache's directory and its size in bytes; `None` if it is disabled.
+fn cache_place(options: &Options) -> Option<(PathBuf, u64)> {
     let from_environment = || std::env::var(CACHE).unwrap_or_default();
     let named = Some(options.cache_dir.clone()).filter(|named| !named.is_empty());
-    let folder = match named.unwrap_or_else(from_environment) {
+    let dir = match named.unwrap_or_else(from_environment) {
         named if named == OFF => return None,
-        named if named.is_empty() => FOLDER.into(),
+        named if named.is_empty() => DEFAULT_DIR.into(),
         named => named.into(),
     };
     let mib = if options.cache_mib == 0 { MIB } else { options.cache_mib };
-    Some((folder, mib << 20))
+    Some((dir, mib << 20))
 }
 
-/// A copy of at most so many bytes that nobody can change.
-fn copy(file: &File, most: u64) -> anyhow::Result<File> {
-    // One byte more than it may have tells that it has more.
-    let copied = copy_of("wasm", file.take(most + 1))?;
-    if copied.metadata()?.len() > most {
-        bail!("it grew beyond {most} bytes while it was read; run it when it is written whole");
+/// A sealed copy of a file of at most `max` bytes.
+fn copy(file: &File, max: u64) -> anyhow::Result<File> {
+    // Reads one byte more, to detect a longer file.
+    let copied = copy_of("wasm", file.take(max + 1))?;
+    if copied.metadata()?.len() > max {
+        bail!("it grew beyond {max} bytes while it was read; run it when it is written whole");
     }
     Ok(copied)
 }
 
-/// What was read, in a file in memory that nobody can change, at its beginning.
+/// A sealed file in memory with `bytes`, positioned at its start.
 fn copy_of(name: &str, mut bytes: impl Read) -> anyhow::Result<File> {
     let mut copied = channel::memory_file(name)?;
     std::io::copy(&mut bytes, &mut copied)?;
@@ -271,31 +271,30 @@ fn copy_of(name: &str, mut bytes: impl Read) -> anyhow::Result<File> {
     Ok(copied)
 }
 
-/// What was compiled before. What cannot be used is compiled again.
-async fn get(cache: &Cache, key: &Key, workload: &Workload) -> anyhow::Result<Option<Code>> {
+/// Code from the cache; `None` if there is none or it cannot be used.
+async fn get(cache: &Cache, key: &Key, workload: &Workload) -> anyhow::Result<Option<GuestCode>> {
     let (cache, key) = (cache.clone(), key.clone());
-    let kept = apart(move || {
+    let kept = blocking(move || {
         let entry = cache.get(&key).unwrap_or_else(|error| {
             log::warn!("compiled code that was kept cannot be used: {error:#}");
             None
         });
-        // A note that another version of this shim made says nothing here.
+        // A note of another version of this shim cannot be parsed.
         Ok(entry.and_then(|Entry { file, note }| Some((serde_json::from_slice(&note).ok()?, file))))
     });
-    kept.await?.map(|(prepared, file)| Code::of(prepared, file, workload)).transpose()
+    kept.await?.map(|(prepared, file)| GuestCode::of(prepared, file, workload)).transpose()
 }
 
-/// Compiles into a file of the cache, which is a value of it from the start. What the cache cannot take is its
-/// container's alone.
+/// Compiles directly into a file of the cache. If the cache cannot store the code, only this container uses it.
 async fn into_cache(
     nursery: &Nursery,
     workload: &Workload,
     source: &Source,
     (cache, key, lock): (&Cache, Key, Lock),
     given_up: Pin<&mut impl Future<Output = ()>>,
-) -> anyhow::Result<(Code, Option<Fresh>)> {
+) -> anyhow::Result<(GuestCode, Option<Fresh>)> {
     let cache = cache.clone();
-    let draft = match apart(move || cache.begin()).await {
+    let draft = match blocking(move || cache.begin()).await {
         Ok(draft) => draft,
         Err(error) => {
             log::warn!("compiled code is not kept: {error:#}");
@@ -307,14 +306,14 @@ async fn into_cache(
     let (prepared, spilled) = compile(nursery, workload, source, (output, spill), given_up).await?;
     if let Some(why) = spilled {
         log::warn!("compiled code is not kept: {why}");
-        return Ok((Code::of(prepared, sealed(memory).await?, workload)?, None));
+        return Ok((GuestCode::of(prepared, sealed(memory).await?, workload)?, None));
     }
     let note = serde_json::to_vec(&prepared)?;
-    let (file, value) = apart(move || kept_or_copied(draft, &key, &note)).await?;
-    Ok((Code::of(prepared, file, workload)?, value.map(|value| Fresh { value, lock })))
+    let (file, value) = blocking(move || kept_or_copied(draft, &key, &note)).await?;
+    Ok((GuestCode::of(prepared, file, workload)?, value.map(|value| Fresh { value, lock })))
 }
 
-/// The code in a file that nobody can change any more: the cache's, if it is to become one, else a copy of it.
+/// The code in a file that can never change: the cache's file if it can be sealed, otherwise a copy.
 fn kept_or_copied(draft: Draft, key: &Key, note: &[u8]) -> anyhow::Result<(File, Option<Sealed>)> {
     let code =
         File::open(format!("/proc/self/fd/{}", draft.file.as_raw_fd())).context("cannot read the code")?;
@@ -332,28 +331,28 @@ fn kept_or_copied(draft: Draft, key: &Key, note: &[u8]) -> anyhow::Result<(File,
     }
 }
 
-/// Compiles into a file in memory, which is its container's alone.
+/// Compiles into a file in memory, which only this container uses.
 async fn into_memory(
     nursery: &Nursery,
     workload: &Workload,
     source: &Source,
     given_up: Pin<&mut impl Future<Output = ()>>,
-) -> anyhow::Result<Code> {
+) -> anyhow::Result<GuestCode> {
     let file = channel::memory_file("code")?;
     let output = OutputFd(file.as_fd());
     let (prepared, _) = compile(nursery, workload, source, (output, None), given_up).await?;
-    Code::of(prepared, sealed(file).await?, workload)
+    GuestCode::of(prepared, sealed(file).await?, workload)
 }
 
-/// The file, which nobody can change any more.
+/// Seals the file.
 async fn sealed(file: File) -> anyhow::Result<File> {
-    apart(move || channel::seal(&file).map(|()| file).context("cannot seal the compiled code")).await
+    blocking(move || channel::seal(&file).map(|()| file).context("cannot seal the compiled code")).await
 }
 
 impl Fresh {
-    /// Keeps it, while its guest runs.
+    /// Stores it in the cache, in the background.
     pub fn keep(self) {
-        let kept = apart(move || {
+        let kept = blocking(move || {
             let Self { value, lock } = self;
             let kept = value.keep();
             drop(lock);
@@ -373,7 +372,7 @@ mod tests {
 
     #[test]
     fn no_more_of_a_file_is_copied_than_it_may_have() {
-        // It never ends, as one that is written to faster than it is read.
+        // It is endless, like a file that is written faster than it is read.
         let endless = copy(&File::open("/dev/zero").unwrap(), 4096).unwrap_err().to_string();
         assert!(endless.contains("grew beyond 4096 bytes"), "{endless}");
         let whole = channel::memory_file("whole").unwrap();

@@ -1,4 +1,4 @@
-//! Compiling: at a place of the node's, within bounds, and no longer than somebody waits for it.
+//! Compiles a module: in one of the node's places for compilers, within limits, until its container is cancelled.
 
 use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,25 +13,26 @@ use container::source::Source;
 use thiserror::Error;
 use workload::{Guest, Options, Outline, Workload, World};
 
-use crate::apart::apart;
+use crate::blocking::blocking;
 use crate::nursery::{Nursery, Silent};
-use crate::payload::{Entrance, OutputFd, Prepare, Prepared, Report, Request, SpillFd, WasmFd};
+use crate::payload::{Entrance, NurseryRequest, OutputFd, Prepare, Prepared, Report, SpillFd, WasmFd};
 
-/// How much memory compiling one module may take, in MiB, and how long, in seconds, unless options say otherwise.
+/// The default limits on compiling one module: memory in MiB, and time in seconds.
 const MIB: u64 = 4096;
 const SECONDS: u64 = 120;
-/// How many are compiled at once on the node: a compiler has every core busy by itself, for most of its time, so
-/// more of them make nothing faster. It is two at least, for a small module not to wait for a large one.
+/// The range of the default number of modules that are compiled at once on the node. One compiler keeps every core busy
+/// for most of its time, so more of them are not faster; two at least, so that a small module does not wait for a large
+/// one.
 const JOBS: std::ops::RangeInclusive<u64> = 2..=4;
-/// How often to look whether a place is free.
-const LOOK: Duration = Duration::from_millis(10);
+/// The interval of polling for a free place.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// It is the module that cannot be compiled: to try again, with the same options, would end the same.
+/// The module cannot be compiled: a retry with the same options would fail the same way.
 #[derive(Clone, Debug, Error)]
 #[error("{0}")]
 pub struct Unfit(pub String);
 
-/// What compiling may take.
+/// The limits on compiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     pub mib: u64,
@@ -40,14 +41,14 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Those that the options name, and the usual for those that they do not.
+    /// Those of the options, and the defaults for the others.
     pub fn of(options: &Options) -> Self {
-        let or_usual = |asked, usual| if asked == 0 { usual } else { asked };
+        let or_default = |option, default| if option == 0 { default } else { option };
         let cores = thread::available_parallelism().map_or(1, NonZero::get) as u64;
         Self {
-            mib: or_usual(options.compile_mib, MIB),
-            seconds: or_usual(options.compile_seconds, SECONDS),
-            jobs: or_usual(options.compile_jobs, cores.div_ceil(2).clamp(*JOBS.start(), *JOBS.end())),
+            mib: or_default(options.compile_mib, MIB),
+            seconds: or_default(options.compile_seconds, SECONDS),
+            jobs: or_default(options.compile_jobs, cores.div_ceil(2).clamp(*JOBS.start(), *JOBS.end())),
         }
     }
 
@@ -56,11 +57,11 @@ impl Bounds {
     }
 }
 
-/// Has a process of its own read, judge and compile what was found into `output`, into `spill`
-/// where that takes no more, unless it is `given_up` before. Returns why it was not the first, too.
+/// Runs an errand that reads, checks and compiles `source` into `output`, or into `spill` if `output` cannot be
+/// written, unless `given_up` resolves before. Also returns why `output` was not used.
 ///
 /// # Errors
-/// [`Unfit`], or what else went wrong.
+/// [`Unfit`], or any other error.
 pub async fn compile(
     nursery: &Nursery,
     workload: &Workload,
@@ -71,9 +72,9 @@ pub async fn compile(
     let bounds = Bounds::of(&workload.options);
     let (place, entry) = tokio::select! {
         taken = take_place(bounds) => taken?,
-        () = given_up.as_mut() => return Err(nobody_waits()),
+        () = given_up.as_mut() => return Err(cancelled()),
     };
-    let request = Request::Prepare(Prepare {
+    let request = NurseryRequest::Prepare(Prepare {
         format: source.format,
         function: workload.entrypoint.function.clone(),
         memory: bounds.memory(),
@@ -84,15 +85,15 @@ pub async fn compile(
         output,
         spill,
     });
-    let over = async {
+    let stopped = async {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(bounds.seconds)) => Unfit(format!(
                 "compiling it takes longer than {} s; the option CompileSeconds allows more", bounds.seconds
             )).into(),
-            () = given_up => nobody_waits(),
+            () = given_up => cancelled(),
         }
     };
-    match nursery.errand_until(over, |outline| settings_fit(workload, outline), request).await {
+    match nursery.errand_until(stopped, |outline| settings_fit(workload, outline), request).await {
         Ok(Report::Prepared(prepared)) => Ok((prepared, None)),
         Ok(Report::Spilled(prepared, why)) => Ok((prepared, Some(why))),
         Ok(Report::Unfit(sentence)) => Err(Unfit(sentence).into()),
@@ -104,25 +105,25 @@ pub async fn compile(
     }
 }
 
-/// That a container asks for nothing that its guest's world has not, or has otherwise: told before it is compiled.
+/// Checks the container's settings against the module's world, before the module is compiled.
 fn settings_fit(workload: &Workload, outline: &Outline) -> anyhow::Result<()> {
     match World::of(outline, workload.entrypoint.function.as_deref()) {
         Ok(world) => Ok(Guest::of(workload, world).map(drop)?),
-        // It is the compiler's to say, and to be remembered.
+        // The compiler reports this error, so that it is kept.
         Err(_) => Ok(()),
     }
 }
 
 async fn take_place(bounds: Bounds) -> anyhow::Result<(Place, Entry)> {
     loop {
-        match apart(move || places::take(bounds.jobs, bounds.memory())).await? {
+        match blocking(move || places::take(bounds.jobs, bounds.memory())).await? {
             Some(taken) => return Ok(taken),
-            None => tokio::time::sleep(LOOK).await,
+            None => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }
 }
 
-/// Why a compiler ended without a word. The kernel kills it for the want of others as well.
+/// Why a compiler ended without a report. The kernel may also kill it because other processes need memory.
 fn explained(silent: Silent, place: &Place, bounds: Bounds) -> Error {
     const KILLED: u32 = 128 + libc::SIGKILL.cast_unsigned();
     if silent.status == KILLED && !place.ran_out() {
@@ -138,7 +139,7 @@ fn explained(silent: Silent, place: &Place, bounds: Bounds) -> Error {
     Unfit(format!("{why}: {silent}")).into()
 }
 
-fn nobody_waits() -> Error {
+fn cancelled() -> Error {
     anyhow!("its container was given up while it was compiled")
 }
 
@@ -148,9 +149,9 @@ mod tests {
 
     #[test]
     fn options_name_the_bounds() {
-        let usual = Bounds::of(&Options::default());
-        assert_eq!((usual.mib, usual.seconds, JOBS.contains(&usual.jobs)), (4096, 120, true));
-        let asked = Options { compile_mib: 7, compile_seconds: 8, compile_jobs: 9, ..Options::default() };
-        assert_eq!(Bounds::of(&asked), Bounds { mib: 7, seconds: 8, jobs: 9 });
+        let default = Bounds::of(&Options::default());
+        assert_eq!((default.mib, default.seconds, JOBS.contains(&default.jobs)), (4096, 120, true));
+        let options = Options { compile_mib: 7, compile_seconds: 8, compile_jobs: 9, ..Options::default() };
+        assert_eq!(Bounds::of(&options), Bounds { mib: 7, seconds: 8, jobs: 9 });
     }
 }

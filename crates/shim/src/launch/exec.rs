@@ -1,4 +1,4 @@
-//! One more process in a container, from what is to run to the process that runs.
+//! Launches an exec: from its workload to the running process.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -10,42 +10,46 @@ use container::inside::Inside;
 use tokio::time::timeout;
 use workload::Workload;
 
-use super::birth::{Given, set_oom_score};
-use super::code::{self, Code, Fresh};
-use crate::apart::apart;
+use super::birth::{GuestInputs, set_oom_score};
+use super::code::{self, Fresh, GuestCode};
+use crate::blocking::blocking;
 use crate::guest_memory::GuestMemory;
 use crate::nursery::{Gate, Line, Nursery};
 use crate::payload::{
-    Entrance, ExecGuest, ExecProgram, Order, PidFd, Report, Request, TerminalFd, WorkloadFd,
+    Entrance, ExecGuest, ExecProgram, NurseryRequest, Order, PidFd, Report, TerminalFd, WorkloadFd,
 };
 use crate::streams::{self, Launcher, Opened, Streams};
 use crate::task::{Kind, Process, Task};
 
-/// What a process of a container runs.
-pub enum What<'a> {
-    Guest(Box<Code>, Option<Fresh>, &'a GuestMemory),
+/// The kind of an exec.
+pub enum ExecKind<'a> {
+    Guest(Box<GuestCode>, Option<Fresh>, &'a GuestMemory),
     Program,
 }
 
-/// Finds what is to run, and the code of it: in a Wasm container a guest, and a Linux program only where its owner
-/// allowed that.
+/// Finds the file to run, and the code of a guest. A Wasm container runs Linux programs only if its annotation allows
+/// that.
 ///
 /// # Errors
 /// A sentence for the user.
-pub async fn prepare<'a>(nursery: &Nursery, task: &'a Task, workload: &Workload) -> anyhow::Result<What<'a>> {
+pub async fn prepare<'a>(
+    nursery: &Nursery,
+    task: &'a Task,
+    workload: &Workload,
+) -> anyhow::Result<ExecKind<'a>> {
     let Kind::Wasm { memory, layers, .. } = &task.kind else {
-        return programs(workload).map(|()| What::Program);
+        return check_programs_allowed(workload).map(|()| ExecKind::Program);
     };
-    // With its container an exec is over.
+    // The end of its container cancels an exec.
     let ended = || async { drop(task.first.wait().await) };
     let found = code::entrypoint(workload, layers, ended()).await?;
     if found.format.is_wasm() {
         let (code, fresh) = code::of(nursery, workload, found, ended()).await?;
-        return Ok(What::Guest(Box::new(code), fresh, memory));
+        return Ok(ExecKind::Guest(Box::new(code), fresh, memory));
     }
-    programs(workload)?;
+    check_programs_allowed(workload)?;
     if workload.allows_native_exec() {
-        return Ok(What::Program);
+        return Ok(ExecKind::Program);
     }
     bail!(
         "cannot execute {:?}: it is a Linux program; this is a Wasm container, whose execs are Wasm files. \
@@ -55,8 +59,8 @@ pub async fn prepare<'a>(nursery: &Nursery, task: &'a Task, workload: &Workload)
     )
 }
 
-/// Refuses a Linux program where the runtime's options deny them all, whatever the container's annotations allow.
-fn programs(workload: &Workload) -> anyhow::Result<()> {
+/// Refuses a Linux program if the runtime's options deny them, even if the container's annotations allow them.
+fn check_programs_allowed(workload: &Workload) -> anyhow::Result<()> {
     ensure!(
         workload.allows_programs(),
         "cannot execute {:?}: it is a Linux program, and the runtime's option LinuxPrograms denies those",
@@ -65,44 +69,51 @@ fn programs(workload: &Workload) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has it born in the container, and lets it run.
+/// Spawns the process in the container, and lets it run.
 ///
 /// # Errors
-/// A sentence for the user; the process is gone then.
+/// A sentence for the user; the process was killed and reaped.
 pub async fn run(
     launcher: Launcher<'_>,
     task: &Task,
     process: &Process,
-    what: What<'_>,
+    kind: ExecKind<'_>,
 ) -> anyhow::Result<(Born, Streams)> {
     let (workload, paths) = (&process.workload, &process.paths);
     let first = task.first.born().context("the container has no process")?;
-    let folders = task.cgroup.clone();
-    let entry = apart(move || folders.entry()).await?;
+    let cgroup = task.cgroup.clone();
+    let entry = blocking(move || cgroup.entry()).await?;
     let namespaces = task.namespaces.clone();
     let (pid, first, cgroup) = (first.pid, PidFd(first.pidfd.as_fd()), Entrance::of(&entry)?);
-    match what {
-        What::Guest(code, fresh, memory) => {
+    match kind {
+        ExecKind::Guest(code, fresh, memory) => {
             let opened = streams::open(launcher, workload, paths).await?;
-            let given = Given::of(workload, *code, memory)?;
-            let (payload, stdio, files) = (given.payload(), opened.process.borrowed(), given.files());
-            let request =
-                Request::ExecGuest(ExecGuest { namespaces, pid, first, cgroup, payload, stdio, files });
+            let inputs = GuestInputs::of(workload, *code, memory)?;
+            let (payload, stdio, files) = (inputs.payload(), opened.process.borrowed(), inputs.files());
+            let request = NurseryRequest::ExecGuest(ExecGuest {
+                namespaces,
+                pid,
+                first,
+                cgroup,
+                payload,
+                stdio,
+                files,
+            });
             let (born, line) = launcher.nursery.birth(request).await?;
-            drop(given);
+            drop(inputs);
             let born = entered(launcher.nursery, task, workload, entry.way, born, &line).await?;
-            let gone = soon(async { Gate::reached(workload, line).await?.open().await });
-            launcher.nursery.or_end(&born, gone.await).await?;
+            let started = with_timeout(async { Gate::reached(workload, line).await?.open().await });
+            launcher.nursery.or_end(&born, started.await).await?;
             if let Some(fresh) = fresh {
                 fresh.keep();
             }
             Ok((born, opened.streams))
         }
-        What::Program => {
+        ExecKind::Program => {
             let opened = streams::open_ends(launcher, workload, paths).await?;
             let described = WorkloadFd::of(workload)?;
             let (workload_fd, stdio) = (described.borrowed(), opened.process.borrowed());
-            let request = Request::ExecProgram(ExecProgram {
+            let request = NurseryRequest::ExecProgram(ExecProgram {
                 namespaces,
                 pid,
                 first,
@@ -112,14 +123,15 @@ pub async fn run(
             });
             let (born, line) = launcher.nursery.birth(request).await?;
             let born = entered(launcher.nursery, task, workload, entry.way, born, &line).await?;
-            let streams = launcher.nursery.or_end(&born, soon(begun(workload, opened, &line)).await).await?;
+            let streams =
+                launcher.nursery.or_end(&born, with_timeout(begun(workload, opened, &line)).await).await?;
             Ok((born, streams))
         }
     }
 }
 
-/// Lets a process into the container: into its namespaces by way of a midwife where there must be one,
-/// into its cgroup, then on.
+/// Brings a process into the container: into its namespaces, by a midwife if they require it, and into its cgroup. Then
+/// lets it continue.
 async fn entered(
     nursery: &Nursery,
     task: &Task,
@@ -130,12 +142,12 @@ async fn entered(
 ) -> anyhow::Result<Born> {
     let midwife = Inside::needs_midwife(&task.namespaces);
     let born = if midwife { nursery.delivered(born, line).await? } else { born };
-    let admitted = soon(async {
+    let admitted = with_timeout(async {
         line.expect(|report| matches!(report, Report::Joined)).await?;
         if cgroup == Way::Outside {
             admit(task, born.pid).await?;
         }
-        // One that says nothing has its container's.
+        // The default is the container's score.
         let containers = || task.workload().process().oom_score_adj();
         let score = workload.process().oom_score_adj().or_else(containers);
         set_oom_score(&workload.id, score, born.pid);
@@ -146,12 +158,12 @@ async fn entered(
     Ok(born)
 }
 
-/// Into the cgroup that the container was given; where that one holds only others, as on v2 in a container
-/// that makes cgroups of its own, into that of its first process.
+/// Moves the process into the container's cgroup or, if that may contain no processes, as on v2 in a container that
+/// makes cgroups of its own, into that of its first process.
 async fn admit(task: &Task, pid: i32) -> anyhow::Result<()> {
-    let (folders, first) = (task.cgroup.clone(), task.first.born().map(|first| first.pid));
-    let admitted = apart(move || {
-        folders.admit(pid).or_else(|refused| match first {
+    let (cgroup, first) = (task.cgroup.clone(), task.first.born().map(|first| first.pid));
+    let admitted = blocking(move || {
+        cgroup.admit(pid).or_else(|refused| match first {
             Some(first) => Folders::of(first)?.admit(pid),
             None => Err(refused),
         })
@@ -159,15 +171,15 @@ async fn admit(task: &Task, pid: i32) -> anyhow::Result<()> {
     admitted.await
 }
 
-/// Whoever is in the container already may stop a process that comes in; the container's own end must not
-/// wait for it.
-async fn soon<T>(step: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    const SOON: Duration = Duration::from_secs(20);
+/// Limits the time of a step: processes in the container may stop one that enters, which must not delay the container's
+/// own exit.
+async fn with_timeout<T>(step: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    const LIMIT: Duration = Duration::from_secs(20);
     let late = |_| Err(anyhow!("the exec's process does not answer; was it stopped in the container?"));
-    timeout(SOON, step).await.unwrap_or_else(late)
+    timeout(LIMIT, step).await.unwrap_or_else(late)
 }
 
-/// Waits until the program has begun: its end of the line closes by that.
+/// Waits until the program is executed, which closes its end of the line.
 async fn begun(workload: &Workload, opened: Opened, line: &Line) -> anyhow::Result<Streams> {
     let streams = match line.report().await? {
         None => return Ok(opened.streams),

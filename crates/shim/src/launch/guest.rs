@@ -1,4 +1,4 @@
-//! A Wasm container from the file that was found to the guest at its gate.
+//! Launches a Wasm container: from its Wasm file to the guest at its gate.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use container::source::Source;
 use tokio::sync::Notify;
 use workload::Workload;
 
-use super::birth::{Given, set_oom_score};
-use super::code::{self, Code, Fresh};
-use crate::apart::apart;
+use super::birth::{GuestInputs, set_oom_score};
+use super::code::{self, Fresh, GuestCode};
+use crate::blocking::blocking;
 use crate::guest_memory::GuestMemory;
 use crate::nursery::{Gate, Line, Nursery};
-use crate::payload::{Entrance, NewGuest, Order, Report, Request};
+use crate::payload::{Entrance, NewGuest, NurseryRequest, Order, Report};
 use crate::record::Record;
 use crate::streams::{Opened, Streams};
 use crate::task::Kind;
 
-/// Compiles what was found, unless it is given up before, while its streams are opened; gives birth, and brings the guest
-/// to its gate.
+/// Compiles the Wasm while the streams are opened, unless `given_up` resolves before; spawns the guest's process, and
+/// brings the guest to its gate.
 pub async fn make(
     nursery: &Nursery,
     workload: &Workload,
@@ -39,7 +39,7 @@ pub async fn make(
 ) -> anyhow::Result<(Kind, Born, Streams)> {
     let owned = Arc::new(workload.clone());
     let (looked, made) = (Arc::clone(&owned), Arc::clone(&owned));
-    let cgroup = apart(move || {
+    let cgroup = blocking(move || {
         let cgroup = Cgroup::of(&looked)?;
         cgroup.check_free()?;
         Ok(Arc::new(cgroup))
@@ -48,17 +48,17 @@ pub async fn make(
     record.entered = true;
     record.write(&workload.bundle)?;
     let entered = Arc::clone(&cgroup);
-    // To their end: what fails is undone, and nothing may be made any more by then.
+    // Both run to their end: the caller undoes a failure, and nothing may be made after that.
     let (entry, prepared) = tokio::join!(
-        apart(move || entered.make(&made)),
+        blocking(move || entered.make(&made)),
         prepare(nursery, workload, source, opened, given_up)
     );
     let (entry, (opened, (code, fresh))) = (entry?, prepared?);
     let memory = GuestMemory::new(workload.memory_limit())?;
     let asked = Instant::now();
-    let given = Given::of(workload, code, &memory)?;
-    let (born, line) = give_birth(nursery, namespaces, &entry, &opened, &given).await?;
-    drop(given);
+    let inputs = GuestInputs::of(workload, code, &memory)?;
+    let (born, line) = give_birth(nursery, namespaces, &entry, &opened, &inputs).await?;
+    drop(inputs);
     log::debug!("container {}: born {:?} after it was asked for", workload.id, asked.elapsed());
     let outside = (entry.way == Way::Outside).then_some((cgroup, owned));
     let brought = bring_to_gate(nursery, workload, namespaces, outside, &born, line, record).await;
@@ -70,14 +70,14 @@ pub async fn make(
     Ok((Kind::Wasm { gate, memory, layers }, born, opened.streams))
 }
 
-/// Finds or compiles the code while the readers of the output come. Without streams nobody waits for code.
+/// Finds or compiles the code while the streams are opened. A failure to open them cancels the compiler.
 async fn prepare(
     nursery: &Nursery,
     workload: &Workload,
     source: Source,
     opened: impl Future<Output = anyhow::Result<Opened>>,
     given_up: impl Future<Output = ()>,
-) -> anyhow::Result<(Opened, (Code, Option<Fresh>))> {
+) -> anyhow::Result<(Opened, (GuestCode, Option<Fresh>))> {
     let without_streams = Notify::new();
     let opened = async {
         let opened = opened.await;
@@ -86,13 +86,13 @@ async fn prepare(
         }
         opened
     };
-    let nobody_waits = async {
+    let cancelled = async {
         tokio::select! {
             () = given_up => {}
             () = without_streams.notified() => {}
         }
     };
-    let (opened, code) = tokio::join!(opened, code::of(nursery, workload, source, nobody_waits));
+    let (opened, code) = tokio::join!(opened, code::of(nursery, workload, source, cancelled));
     Ok((opened?, code?))
 }
 
@@ -101,23 +101,23 @@ async fn give_birth(
     namespaces: &Namespaces,
     entry: &Entry,
     opened: &Opened,
-    given: &Given<'_>,
+    inputs: &GuestInputs<'_>,
 ) -> anyhow::Result<(Born, Line)> {
     let joined = namespaces.open()?;
-    let request = Request::Wasm(NewGuest {
+    let request = NurseryRequest::Wasm(NewGuest {
         namespaces: namespaces.clone(),
         joined: joined.iter().map(AsFd::as_fd).collect(),
         cgroup: Entrance::of(entry)?,
-        payload: given.payload(),
+        payload: inputs.payload(),
         stdio: opened.process.borrowed(),
-        files: given.files(),
+        files: inputs.files(),
     });
     let (born, line) = nursery.birth(request).await?;
     let born = if namespaces.need_midwife() { nursery.delivered(born, &line).await? } else { born };
     Ok((born, line))
 }
 
-/// Does outside what the box needs from outside, and waits until the guest is loaded.
+/// Does what the box needs from outside, such as id maps and hooks, and waits until the guest is loaded.
 async fn bring_to_gate(
     nursery: &Nursery,
     workload: &Workload,
@@ -133,7 +133,7 @@ async fn bring_to_gate(
     let joined = Instant::now();
     if let Some((cgroup, admitted)) = outside {
         let pid = born.pid;
-        apart(move || cgroup.admit(pid, &admitted)).await?;
+        blocking(move || cgroup.admit(pid, &admitted)).await?;
     }
     set_oom_score(&workload.id, workload.process().oom_score_adj(), born.pid);
     if namespaces.new_user() {

@@ -1,4 +1,4 @@
-//! Launching: from a bundle that was read to a process at its gate.
+//! Launches a container: from its workload to a process at its gate.
 
 mod birth;
 mod code;
@@ -19,16 +19,16 @@ use container::stdio::Paths;
 use containerd_shim_protos::api::Mount;
 use workload::{Role, Workload};
 
-use crate::apart::apart;
+use crate::blocking::blocking;
 use crate::record::{Record, SNAPSHOT};
 use crate::streams::{self, Launcher};
 use crate::task::{Process, Task, Tasks};
 
-/// Makes the container of `workload`, whose root is to be made of `mounts`, unless it is given up among `tasks` before;
-/// what is begun is noted in `record`.
+/// Makes the container of `workload` with its root from `mounts`, unless the Create is cancelled in `tasks`. Every step
+/// is recorded in `record`.
 ///
 /// # Errors
-/// A sentence for the user. What was begun is the caller's to take down.
+/// A sentence for the user. The caller must take down what was begun.
 pub async fn container(
     launcher: Launcher<'_>,
     tasks: &Tasks,
@@ -38,7 +38,7 @@ pub async fn container(
     record: &mut Record,
 ) -> anyhow::Result<Task> {
     let bundle = &workload.bundle;
-    // Each note is written before what it tells of, so that `delete` finds it whenever the daemon goes.
+    // The record is written before each step, so that `delete` finds it whenever the daemon is killed.
     record.mounted = !mounts.is_empty();
     record.write(bundle)?;
     let target = bundle.join(SNAPSHOT);
@@ -76,14 +76,14 @@ pub async fn container(
         }
     };
     let (pid, owned) = (born.pid, workload.clone());
-    let found = apart(move || Ok((cgroup::folders_of(&owned, pid)?, owned))).await;
+    let found = blocking(move || Ok((cgroup::folders_of(&owned, pid)?, owned))).await;
     let (cgroup, workload) = launcher.nursery.or_end(&born, found).await?;
-    let first = Process::asked(String::new(), workload, paths);
+    let first = Process::requested(String::new(), workload, paths);
     first.is_born(born, streams);
     Ok(Task::new(record.clone(), kind, cgroup, namespaces, first))
 }
 
-/// What is to run, and its file where that is Wasm. A guest takes the place of the init that stands before it.
+/// Finds the entrypoint: the workload, and its file if that is Wasm. For a guest, an init in front of it is skipped.
 async fn entrypoint<'a>(
     tasks: &Tasks,
     workload: &'a Workload,
@@ -91,7 +91,7 @@ async fn entrypoint<'a>(
 ) -> anyhow::Result<(Cow<'a, Workload>, Option<Source>)> {
     let given_up = || tasks.given_up(&workload.id);
     if let Some(behind) = workload.behind_init()
-        // Of what is not there the init tells, as it does elsewhere.
+        // If the file is missing, the init reports that, as it does in any other container.
         && let Ok(found) = code::entrypoint(&behind, layers, given_up()).await
         && found.format.is_wasm()
     {

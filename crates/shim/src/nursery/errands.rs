@@ -1,23 +1,23 @@
-//! What the daemon has others do for a container that is there: hooks, which may take long, and what libcontainer does,
-//! which forks and changes folders.
+//! The errands for an existing container: hooks, which may take long, and calls of libcontainer, which forks and
+//! changes the working directory.
 
 use container::hooks::{self, Moment};
 use workload::Workload;
 
 use super::Nursery;
-use crate::payload::{Request, WorkloadFd};
+use crate::payload::{NurseryRequest, WorkloadFd};
 
 impl Nursery {
-    /// Runs the hooks of one moment in the runtime's namespaces, if there are any.
+    /// Runs the hooks of `moment` in the runtime's namespaces, if there are any.
     ///
     /// # Errors
-    /// Which failed.
+    /// Names the hook that failed.
     pub async fn run_hooks(&self, workload: &Workload, moment: Moment, pid: i32) -> anyhow::Result<()> {
         if !hooks::any(&workload.spec, moment) {
             return Ok(());
         }
         let workload = WorkloadFd::of(workload)?;
-        self.errand(Request::Hooks { moment, pid, workload: workload.borrowed() }).await.map(drop)
+        self.errand(NurseryRequest::Hooks { moment, pid, workload: workload.borrowed() }).await.map(drop)
     }
 
     /// Starts a native container that was created.
@@ -26,7 +26,7 @@ impl Nursery {
     /// libcontainer's.
     pub async fn start_native(&self, workload: &Workload) -> anyhow::Result<()> {
         let workload = WorkloadFd::of(workload)?;
-        self.errand(Request::NativeStart(workload.borrowed())).await.map(drop)
+        self.errand(NurseryRequest::NativeStart(workload.borrowed())).await.map(drop)
     }
 
     /// Removes a native container.
@@ -35,6 +35,6 @@ impl Nursery {
     /// libcontainer's.
     pub async fn delete_native(&self, workload: &Workload) -> anyhow::Result<()> {
         let workload = WorkloadFd::of(workload)?;
-        self.errand(Request::NativeDelete(workload.borrowed())).await.map(drop)
+        self.errand(NurseryRequest::NativeDelete(workload.borrowed())).await.map(drop)
     }
 }

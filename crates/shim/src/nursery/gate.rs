@@ -1,4 +1,4 @@
-//! Where a guest that is loaded waits to be let go.
+//! The gate of a guest: it is loaded and waits for the order to run.
 
 use anyhow::Context;
 use workload::Workload;
@@ -9,32 +9,33 @@ use crate::payload::{Order, Report};
 /// The gate of one guest.
 pub struct Gate {
     line: Line,
-    tells: bool,
+    /// See [`Report::Ready`].
+    confirms: bool,
 }
 
 impl Gate {
-    /// Waits until the guest of `workload` is there; the log tells in detail how it came there.
+    /// Waits until the guest of `workload` is loaded, and logs the durations of its steps.
     ///
     /// # Errors
-    /// Why it did not come.
+    /// Why it could not be loaded.
     pub async fn reached(workload: &Workload, line: Line) -> anyhow::Result<Self> {
         match line.report().await? {
-            Some(Report::Ready { steps, tells }) => {
+            Some(Report::Ready { steps, confirms }) => {
                 let steps: Vec<_> = steps.iter().map(|(step, took)| format!("{step} {took}")).collect();
                 log::debug!("container {}: its process, in µs: {}", workload.id, steps.join(", "));
-                Ok(Self { line, tells })
+                Ok(Self { line, confirms })
             }
             other => Err(out_of_turn(other)),
         }
     }
 
-    /// Lets the guest go, and waits for what may fail before it runs.
+    /// Lets the guest run, and waits for the steps before that may fail.
     ///
     /// # Errors
-    /// What failed; when the process is gone.
+    /// The failure of such a step; when the process is gone.
     pub async fn open(&self) -> anyhow::Result<()> {
         self.line.send(Order::Go).context("the container's process is gone")?;
-        if self.tells {
+        if self.confirms {
             self.line.expect(|report| matches!(report, Report::Done)).await?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What every process born of the nursery inherits.
+//! What every process that the nursery spawns inherits.
 
 use container::seccomp::Filter;
 use container::title::Layout;
@@ -7,10 +7,10 @@ use crate::engines::Engines;
 
 /// Set up before the first request.
 pub struct Inheritance {
-    /// Those that run guests.
+    /// The engines.
     pub engines: Engines,
-    /// The filter of guests that need nothing more.
+    /// The seccomp filter of guests without additional needs.
     pub filter: Filter,
-    /// Where lists of processes find a guest's arguments.
+    /// Where to write a guest's arguments, for `ps`.
     pub layout: Option<Layout>,
 }

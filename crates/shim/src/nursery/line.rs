@@ -1,4 +1,4 @@
-//! The daemon's end of a line to a process.
+//! The daemon's end of the channel to a process.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -13,11 +13,11 @@ use tokio::io::unix::AsyncFd;
 use crate::awaited;
 use crate::payload::{Passed, Report, Slot, received, send};
 
-/// A channel whose other end is in another process, awaited by this runtime.
+/// A channel to another process, for use with tokio.
 pub struct Line(AsyncFd<Channel>);
 
 impl Line {
-    /// Awaits the channel's other end.
+    /// Registers the channel with the runtime.
     ///
     /// # Errors
     /// When it cannot be polled.
@@ -26,7 +26,7 @@ impl Line {
         Ok(Self(awaited::readable(channel)?))
     }
 
-    /// Sends one message. It fits the socket's buffer: nothing waits.
+    /// Sends one message. It fits into the socket's buffer, so this does not block.
     ///
     /// # Errors
     /// When the other end is gone.
@@ -38,10 +38,10 @@ impl Line {
         send(self.0.get_ref(), message)
     }
 
-    /// The next report; `None` when the process ended without one.
+    /// Waits for the next report; `None` when the process ended without one.
     ///
     /// # Errors
-    /// The sentence of a [`Report::Failed`]; when a descriptor is missing.
+    /// The error of a [`Report::Failed`]; when a descriptor is missing.
     pub async fn report(&self) -> anyhow::Result<Option<Report<OwnedFd>>> {
         match self.receive::<Report>().await {
             Ok(report) => or_failure(report?).map(Some),
@@ -50,7 +50,7 @@ impl Line {
         }
     }
 
-    /// The report that is there already, if any.
+    /// The report that has arrived already, if any.
     ///
     /// # Errors
     /// See [`Line::report`].
@@ -61,10 +61,10 @@ impl Line {
         }
     }
 
-    /// Waits for a report that must come next.
+    /// Waits for the next report, which `is_it` must accept.
     ///
     /// # Errors
-    /// See [`Line::report`]; when another comes, or none.
+    /// See [`Line::report`]; when another report comes, or none.
     pub async fn expect(&self, is_it: impl Fn(&Report<OwnedFd>) -> bool) -> anyhow::Result<()> {
         match self.report().await? {
             Some(report) if is_it(&report) => Ok(()),
@@ -72,10 +72,10 @@ impl Line {
         }
     }
 
-    /// The next message, unless a descriptor of it is missing.
+    /// Waits for the next message.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the process is gone; within, the name of what is missing.
+    /// `UnexpectedEof` when the process is gone; the inner error names a missing descriptor.
     pub async fn receive<M: Passed<Slot> + DeserializeOwned>(
         &self,
     ) -> io::Result<anyhow::Result<M::With<OwnedFd>>> {
@@ -92,9 +92,9 @@ fn or_failure(report: Report<OwnedFd>) -> anyhow::Result<Report<OwnedFd>> {
     }
 }
 
-/// What a process says, or fails to say, that it should not.
-pub fn out_of_turn(said: Option<Report<OwnedFd>>) -> Error {
-    match said {
+/// The error of an unexpected report, or of none.
+pub fn out_of_turn(report: Option<Report<OwnedFd>>) -> Error {
+    match report {
         Some(other) => anyhow!("the container's process said {other:?} out of turn"),
         None => {
             anyhow!(

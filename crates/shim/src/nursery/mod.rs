@@ -1,4 +1,4 @@
-//! The nursery, seen from the daemon: requests go in, processes come out as the daemon's children.
+//! The daemon's side of the nursery: it sends requests, and the new processes become the daemon's children.
 
 mod births;
 mod errands;
@@ -28,43 +28,43 @@ use workload::Outline;
 pub use gate::Gate;
 pub use line::Line;
 
-use crate::apart::apart;
 use crate::awaited;
-use crate::payload::{Birth, HostFd, LineFd, PidFd, Reply, Report, Request};
+use crate::blocking::blocking;
+use crate::payload::{Birth, HostFd, LineFd, NurseryReply, NurseryRequest, PidFd, Report};
 
-/// The forked process that gives birth to every other. Dropping this ends it.
+/// The forked process that gives birth to all others. Dropping this ends it.
 pub struct Nursery {
     pid: i32,
     line: Mutex<Line>,
-    /// What its engines are, or why there are none: the first thing it says.
+    /// Its first message: the fingerprint of its engines, or the error of setting them up.
     greeting: OnceCell<Result<String, String>>,
-    /// The daemon's mount namespace, for those born in the nursery's who have work in it.
+    /// The daemon's mount namespace, for new processes that work on the host's files.
     host: File,
-    /// The children that somebody here waits for. Others are reaped as they are found.
+    /// The children that a task waits for. All others are reaped when they are found.
     awaited: std::sync::Mutex<HashSet<i32>>,
 }
 
-/// The nursery's process before there is a runtime to await it with.
+/// The nursery's process, before the daemon's runtime exists.
 pub struct Forked(Channel, Pid);
 
-/// Forks the nursery, which removes the pod's `socket` should the daemon end without having done so. To
-/// be called while the process has one thread.
+/// Forks the nursery, which removes the pod's `socket` if the daemon exits without removing it. Must be called while
+/// the process has one thread.
 ///
 /// # Errors
-/// When there can be no further process, or no engine could be set up.
+/// When the process cannot be forked.
 pub fn fork(socket: &Path) -> anyhow::Result<Forked> {
     let (ours, theirs) = Channel::pair().context("cannot make the nursery's channel")?;
     match birth::child().context("cannot fork the nursery")? {
         Some(pid) => Ok(Forked(ours, pid)),
         None => {
-            // Not the pod's socket, not the log: whoever is born here must hold nothing of the daemon's.
+            // No new process may hold a descriptor of the daemon, such as the pod's socket or the log.
             birth::close_all_but(&[theirs.as_raw_fd()]);
             serve::serve(theirs, socket)
         }
     }
 }
 
-/// A process ended without a word: it was killed, or it aborted.
+/// A process ended without a report: it was killed, or it aborted.
 #[derive(Debug, Error)]
 #[error("the process that did it ended with status {status} and said nothing")]
 pub struct Silent {
@@ -73,10 +73,10 @@ pub struct Silent {
 }
 
 impl Nursery {
-    /// Adopts the forked process, inside the runtime.
+    /// Takes over the forked process, inside the runtime.
     ///
     /// # Errors
-    /// When the channel cannot be awaited, or `/proc` is out of sight.
+    /// When the channel cannot be polled, or `/proc` is not accessible.
     pub fn adopt(Forked(channel, pid): Forked) -> io::Result<Self> {
         Ok(Self {
             pid: pid.as_raw_nonzero().get(),
@@ -87,11 +87,11 @@ impl Nursery {
         })
     }
 
-    /// Gives birth to a process and returns it with a line to it.
+    /// Spawns a process and returns it with a line to it.
     ///
     /// # Errors
-    /// A sentence from the nursery, or that it is gone.
-    pub async fn birth(&self, request: Request<BorrowedFd<'_>>) -> anyhow::Result<(Born, Line)> {
+    /// The nursery's error, or that it is gone.
+    pub async fn birth(&self, request: NurseryRequest<BorrowedFd<'_>>) -> anyhow::Result<(Born, Line)> {
         const GONE: &str = "the nursery is gone; the pod must be restarted";
         let (ours, theirs) = Channel::pair().context("cannot make a channel")?;
         let host = request.is_of_host().then(|| HostFd(self.host.as_fd()));
@@ -99,73 +99,73 @@ impl Nursery {
         let nursery = self.line.lock().await;
         self.greeted(&nursery).await?;
         nursery.send(birth).context(GONE)?;
-        match nursery.receive::<Reply>().await.context(GONE)?? {
-            Reply::Born(pid, PidFd(pidfd)) => {
-                // Before the lock is let go: see `errand`.
+        match nursery.receive::<NurseryReply>().await.context(GONE)?? {
+            NurseryReply::Born(pid, PidFd(pidfd)) => {
+                // Before the lock is released: see `errand_until`.
                 self.await_end_of(pid);
                 Ok((Born { pid, pidfd }, Line::new(ours)?))
             }
-            Reply::Failed(sentence) => bail!(sentence),
-            Reply::Ready(_) => bail!("the nursery says that it is ready, out of turn"),
+            NurseryReply::Failed(sentence) => bail!(sentence),
+            NurseryReply::Ready(_) => bail!("the nursery says that it is ready, out of turn"),
         }
     }
 
-    /// What compiled code must have been made by to be run here.
+    /// The fingerprint of the engines, for the keys of compiled code.
     ///
     /// # Errors
-    /// Why nothing can be run.
+    /// Why no engine could be set up.
     pub async fn fingerprint(&self) -> anyhow::Result<String> {
         let nursery = self.line.lock().await;
         self.greeted(&nursery).await
     }
 
-    /// Has its mount namespace kept for the nurseries of other pods, once it has one.
+    /// Pins its mount namespace for the nurseries of other pods, once it has one.
     ///
     /// # Errors
-    /// Names the file; or why nothing can be run.
+    /// Names the file; or why no engine could be set up.
     pub async fn keep_namespace(&self) -> anyhow::Result<()> {
         self.fingerprint().await?;
         let pid = self.pid;
-        apart(move || bare::keep(pid)).await
+        blocking(move || bare::keep(pid)).await
     }
 
-    /// What the nursery said first, which is waited for.
+    /// Waits for the nursery's first message.
     async fn greeted(&self, nursery: &Line) -> anyhow::Result<String> {
-        let said = async || match nursery.receive::<Reply>().await {
-            Ok(Ok(Reply::Ready(fingerprint))) => Ok(fingerprint),
-            Ok(Ok(Reply::Failed(sentence))) => Err(sentence),
+        let greeting = async || match nursery.receive::<NurseryReply>().await {
+            Ok(Ok(NurseryReply::Ready(fingerprint))) => Ok(fingerprint),
+            Ok(Ok(NurseryReply::Failed(sentence))) => Err(sentence),
             Ok(other) => Err(format!("the nursery began with {other:?}")),
             Err(error) => Err(format!("the nursery is gone; the pod must be restarted: {error}")),
         };
-        self.greeting.get_or_init(said).await.clone().map_err(Error::msg)
+        self.greeting.get_or_init(greeting).await.clone().map_err(Error::msg)
     }
 
-    /// Has a short-lived process do one thing, and returns what it reports.
+    /// Runs an errand, and returns its report.
     ///
     /// # Errors
-    /// The process's own sentence, or how it ended without one.
-    pub async fn errand(&self, request: Request<BorrowedFd<'_>>) -> anyhow::Result<Report<OwnedFd>> {
+    /// The process's own error, or how it ended without one.
+    pub async fn errand(&self, request: NurseryRequest<BorrowedFd<'_>>) -> anyhow::Result<Report<OwnedFd>> {
         self.errand_until(pending(), |_| Ok(()), request).await
     }
 
-    /// The same, given up when `late` is there, or where `judge` refuses the module that is compiled.
+    /// Runs an errand, and kills it when `cancelled` resolves, or when `check` refuses the module that it compiles.
     ///
     /// # Errors
-    /// See [`Nursery::errand`]; `late`'s and `judge`'s.
+    /// See [`Nursery::errand`]; the errors of `cancelled` and `check`.
     pub async fn errand_until(
         &self,
-        late: impl Future<Output = Error>,
-        judge: impl Fn(&Outline) -> anyhow::Result<()>,
-        request: Request<BorrowedFd<'_>>,
+        cancelled: impl Future<Output = Error>,
+        check: impl Fn(&Outline) -> anyhow::Result<()>,
+        request: NurseryRequest<BorrowedFd<'_>>,
     ) -> anyhow::Result<Report<OwnedFd>> {
         let (born, line) = self.birth(request).await?;
-        let end = || process::signal(&born.pidfd, libc::SIGKILL).context("cannot end a child");
-        let judged = async {
+        let kill = || process::signal(&born.pidfd, libc::SIGKILL).context("cannot end a child");
+        let checked = async {
             loop {
                 match line.report().await? {
                     Some(Report::Outlined(outline)) => {
-                        if let Err(refusal) = judge(&outline) {
-                            end()?;
+                        if let Err(refusal) = check(&outline) {
+                            kill()?;
                             return Err(refusal);
                         }
                     }
@@ -173,13 +173,13 @@ impl Nursery {
                 }
             }
         };
-        // Its own end counts too: a container it made may hold the line open after it was killed.
+        // Its exit counts as well: a container that it made may hold the line open after it was killed.
         let (report, status) = tokio::select! {
             biased;
-            report = judged => (report, self.ended(&born).await),
+            report = checked => (report, self.ended(&born).await),
             status = self.ended(&born) => (line.reported(), status),
-            why = late => {
-                end()?;
+            why = cancelled => {
+                kill()?;
                 (Err(why), self.ended(&born).await)
             }
         };
@@ -187,7 +187,7 @@ impl Nursery {
         if let Ok(Some(Report::Created(pid, _))) = &report {
             self.await_end_of(*pid);
         }
-        // While somebody is being born, a child may have ended already that nobody here knows to await.
+        // While a birth is in progress, its child may have ended already, before `await_end_of` was called for it.
         if self.line.try_lock().is_ok() {
             process::reap_strangers(|pid| self.awaited().contains(&pid));
         }
@@ -196,7 +196,7 @@ impl Nursery {
 }
 
 impl Nursery {
-    /// Waits for a child's end and reaps it: its exit code, or 128 plus its signal.
+    /// Waits for a child's exit and reaps it. Returns its exit code, or 128 plus its signal.
     ///
     /// # Errors
     /// When it is not a child.
@@ -214,10 +214,10 @@ impl Nursery {
         }
     }
 
-    /// Lets the midwife go and returns whom it gave birth to.
+    /// Waits for the midwife, reaps it and returns the process that it gave birth to.
     ///
     /// # Errors
-    /// Why it gave birth to nobody.
+    /// The midwife's error.
     pub async fn delivered(&self, midwife: Born, line: &Line) -> anyhow::Result<Born> {
         let report = line.report().await;
         self.ended(&midwife).await.context("cannot wait for a child")?;
@@ -230,20 +230,20 @@ impl Nursery {
         }
     }
 
-    /// Ends and reaps a process whose making failed; passes the failure on.
+    /// Kills and reaps the process if `made` is an error, and returns `made`.
     ///
     /// # Errors
     /// That of `made`.
     pub async fn or_end<T>(&self, born: &Born, made: anyhow::Result<T>) -> anyhow::Result<T> {
         if made.is_err() {
-            // It may have ended by itself: then only the reaping is left.
+            // It may have ended by itself; then it is only reaped.
             let _ = process::signal(&born.pidfd, libc::SIGKILL);
             let _ = self.ended(born).await;
         }
         made
     }
 
-    /// Notes that somebody here will wait for the child `pid`.
+    /// Registers that a task will wait for the child `pid`.
     pub fn await_end_of(&self, pid: i32) {
         self.awaited().insert(pid);
     }

@@ -1,5 +1,5 @@
-//! The descriptors that cross the nursery's socket, each of a type of its own: none can be handed over in another's place.
-//! `F` is how one is held, see [`Passed`].
+//! The descriptors on the nursery's socket, each with a type of its own, so that none can be confused with another. `F`
+//! is the representation, see [`Passed`].
 
 use std::fs::File;
 use std::io;
@@ -25,15 +25,15 @@ pub struct HostFd<F>(pub F);
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WasmFd<F>(pub F);
 
-/// The file that compiled code is written into.
+/// The file into which the compiler writes the code.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OutputFd<F>(pub F);
 
-/// The file in memory for code that the first takes no more of.
+/// The file in memory for code that cannot be written to the first.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SpillFd<F>(pub F);
 
-/// Compiled code that nobody can change any more.
+/// Compiled code that can never change.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CodeFd<F>(pub F);
 
@@ -41,19 +41,19 @@ pub struct CodeFd<F>(pub F);
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BoundFd<F>(pub F);
 
-/// Where a guest says that it ended for want of memory.
+/// The eventfd by which a guest's process reports that it ran out of memory.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct WantedFd<F>(pub F);
+pub struct OomFd<F>(pub F);
 
-/// A process.
+/// The pidfd of a process.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PidFd<F>(pub F);
 
-/// A container's note, held while the container is made.
+/// A container's record, locked while the container is made.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NoteFd<F>(pub F);
 
-/// The other side of a process's terminal.
+/// The master side of a process's terminal.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TerminalFd<F>(pub F);
 
@@ -65,35 +65,35 @@ pub struct WorkloadFd<F>(pub F);
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PayloadFd<F>(pub F);
 
-/// All that a guest's process needs to know of what it is to become.
+/// The data of a guest's process.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Payload {
     /// The container, and the process in it.
     pub workload: Workload,
-    /// What the guest is given.
+    /// The guest.
     pub guest: Guest,
-    /// The engine that its code is of.
+    /// The engine that compiled its code.
     pub engine: String,
 }
 
-/// Beside compiled code: what it was made of, and by whom.
+/// The note that is stored with compiled code.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Prepared {
-    /// The module.
+    /// The module's imports and exports.
     pub outline: Outline,
-    /// The engine that was chosen for it.
+    /// The engine that compiled it.
     pub engine: String,
 }
 
-/// Where standard input comes from.
+/// The source of standard input.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Stdin<F>(pub F);
 
-/// Where standard output goes.
+/// The destination of standard output.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Stdout<F>(pub F);
 
-/// Where standard error goes.
+/// The destination of standard error.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Stderr<F>(pub F);
 
@@ -108,7 +108,7 @@ pub struct Stdio<F> {
     pub stderr: Stderr<F>,
 }
 
-/// What a logger reads from, and where it says that it does.
+/// The pipes of a logger.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LoggerPipes<F> {
     /// Its descriptor 3: what the process writes to standard output.
@@ -119,29 +119,29 @@ pub struct LoggerPipes<F> {
     pub ready: ReadyFd<F>,
 }
 
-/// A pipe that is closed, or written to, by who is ready.
+/// A pipe that a logger closes, or writes to, when it is ready.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ReadyFd<F>(pub F);
 
-/// What a guest's process is given beside its streams.
+/// The files of a guest's process other than its streams.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct GuestFiles<F> {
-    /// What it runs.
+    /// Its code.
     pub code: CodeFd<F>,
-    /// How much memory it may have.
+    /// The bound on its memory.
     pub bound: BoundFd<F>,
-    /// Where it says that it wanted more.
-    pub wanted: WantedFd<F>,
+    /// The event by which it reports that it ran out of memory.
+    pub oom_event: OomFd<F>,
 }
 
-/// How a process comes into its cgroup.
+/// How a process enters its cgroup.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Entrance<F> {
-    /// It is born in this folder.
+    /// It is born into the cgroup of this directory (`CLONE_INTO_CGROUP`).
     Birth(F),
-    /// It moves itself, by these files.
+    /// It moves itself by writing to these files.
     Doors(Vec<F>),
-    /// It is moved from outside, when it is there.
+    /// The daemon moves it after its birth.
     Outside,
 }
 
@@ -176,7 +176,7 @@ impl<F> Passed<F> for GuestFiles<F> {
         Ok(GuestFiles {
             code: CodeFd(to("the compiled code", self.code.0)?),
             bound: BoundFd(to("the memory's bound", self.bound.0)?),
-            wanted: WantedFd(to("the event for want of memory", self.wanted.0)?),
+            oom_event: OomFd(to("the event for want of memory", self.oom_event.0)?),
         })
     }
 }
@@ -186,7 +186,7 @@ impl<F> Passed<F> for Entrance<F> {
 
     fn pass<G>(self, to: &mut impl FnMut(&str, F) -> Result<G>) -> Result<Entrance<G>> {
         Ok(match self {
-            Self::Birth(folder) => Entrance::Birth(to("its cgroup", folder)?),
+            Self::Birth(dir) => Entrance::Birth(to("its cgroup", dir)?),
             Self::Doors(doors) => {
                 let doors = doors.into_iter().map(|door| to("a file of its cgroup", door));
                 Entrance::Doors(doors.collect::<Result<_>>()?)
@@ -197,25 +197,25 @@ impl<F> Passed<F> for Entrance<F> {
 }
 
 impl<'a> Entrance<BorrowedFd<'a>> {
-    /// As the cgroup says it.
+    /// The entrance to the cgroup of `entry`.
     ///
     /// # Errors
-    /// When that hands over none for a way that needs one.
+    /// When `entry` lacks the directory to be born into.
     pub fn of(entry: &'a Entry) -> Result<Self> {
         Ok(match (entry.way, entry.fds.as_slice()) {
-            (Way::Birth, [folder]) => Self::Birth(folder.as_fd()),
+            (Way::Birth, [dir]) => Self::Birth(dir.as_fd()),
             (Way::Doors(_), doors) => Self::Doors(doors.iter().map(AsFd::as_fd).collect()),
             (Way::Outside, _) => Self::Outside,
-            (Way::Birth, _) => bail!("there is no folder to be born in"),
+            (Way::Birth, _) => bail!("there is no cgroup directory to be born into"),
         })
     }
 }
 
 impl Entrance<OwnedFd> {
-    /// The folder to be born in.
+    /// The directory of the cgroup to be born into.
     pub fn birth(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Birth(folder) => Some(folder.as_fd()),
+            Self::Birth(dir) => Some(dir.as_fd()),
             Self::Doors(_) | Self::Outside => None,
         }
     }
@@ -228,14 +228,14 @@ impl<F> From<[F; 3]> for Stdio<F> {
 }
 
 impl<F> Stdio<F> {
-    /// As their numbers order them.
+    /// In the order of their numbers, 0 to 2.
     pub fn in_order(self) -> [F; 3] {
         [self.stdin.0, self.stdout.0, self.stderr.0]
     }
 }
 
 impl<F: AsFd> Stdio<F> {
-    /// To be sent.
+    /// Borrows it for sending.
     pub fn borrowed(&self) -> Stdio<BorrowedFd<'_>> {
         Stdio {
             stdin: Stdin(self.stdin.0.as_fd()),
@@ -246,28 +246,28 @@ impl<F: AsFd> Stdio<F> {
 }
 
 impl<F: AsFd> CodeFd<F> {
-    /// To be sent.
+    /// Borrows it for sending.
     pub fn borrowed(&self) -> CodeFd<BorrowedFd<'_>> {
         CodeFd(self.0.as_fd())
     }
 }
 
 impl<F: AsFd> BoundFd<F> {
-    /// To be sent.
+    /// Borrows it for sending.
     pub fn borrowed(&self) -> BoundFd<BorrowedFd<'_>> {
         BoundFd(self.0.as_fd())
     }
 }
 
 impl<F: AsFd> NoteFd<F> {
-    /// To be sent.
+    /// Borrows it for sending.
     pub fn borrowed(&self) -> NoteFd<BorrowedFd<'_>> {
         NoteFd(self.0.as_fd())
     }
 }
 
 impl WorkloadFd<File> {
-    /// Writes it.
+    /// Writes a workload.
     ///
     /// # Errors
     /// When memory or descriptors run out.
@@ -275,24 +275,24 @@ impl WorkloadFd<File> {
         sealed_json("workload", workload).map(Self)
     }
 
-    /// To be sent.
+    /// Borrows it for sending.
     pub fn borrowed(&self) -> WorkloadFd<BorrowedFd<'_>> {
         WorkloadFd(self.0.as_fd())
     }
 }
 
 impl WorkloadFd<OwnedFd> {
-    /// Reads it back.
+    /// Reads the workload.
     ///
     /// # Errors
-    /// When it is not what was written.
+    /// When the file holds no workload.
     pub fn read(self) -> io::Result<Workload> {
         read(self.0)
     }
 }
 
 impl PayloadFd<File> {
-    /// Writes it.
+    /// Writes a payload.
     ///
     /// # Errors
     /// When memory or descriptors run out.
@@ -300,17 +300,17 @@ impl PayloadFd<File> {
         sealed_json("workload", payload).map(Self)
     }
 
-    /// To be sent.
+    /// Borrows it for sending.
     pub fn borrowed(&self) -> PayloadFd<BorrowedFd<'_>> {
         PayloadFd(self.0.as_fd())
     }
 }
 
 impl PayloadFd<OwnedFd> {
-    /// Reads it back.
+    /// Reads the payload.
     ///
     /// # Errors
-    /// When it is not what was written.
+    /// When the file holds no payload.
     pub fn read(self) -> io::Result<Payload> {
         read(self.0)
     }

@@ -1,4 +1,5 @@
-//! What crosses the nursery's socket and its processes' lines: plain data and named descriptors, never a pointer to code.
+//! The messages on the nursery's socket and on the lines of its processes: plain data and named descriptors, never
+//! pointers.
 
 mod descriptors;
 mod passed;
@@ -9,60 +10,61 @@ use serde::{Deserialize, Serialize};
 use workload::Outline;
 
 pub use descriptors::{
-    BoundFd, CodeFd, Entrance, GuestFiles, HostFd, LineFd, LoggerPipes, NoteFd, OutputFd, Payload, PayloadFd,
-    PidFd, Prepared, ReadyFd, SpillFd, Stderr, Stdin, Stdio, Stdout, TerminalFd, WantedFd, WasmFd,
+    BoundFd, CodeFd, Entrance, GuestFiles, HostFd, LineFd, LoggerPipes, NoteFd, OomFd, OutputFd, Payload,
+    PayloadFd, PidFd, Prepared, ReadyFd, SpillFd, Stderr, Stdin, Stdio, Stdout, TerminalFd, WasmFd,
     WorkloadFd,
 };
 pub use passed::{Passed, Slot, received, send};
-pub use request::{Birth, ExecGuest, ExecProgram, NewGuest, NewLogger, Prepare, Request};
+pub use request::{Birth, ExecGuest, ExecProgram, NewGuest, NewLogger, NurseryRequest, Prepare};
 
-/// What the nursery says: first whether it is ready, then an answer to each request.
+/// The nursery's messages: first whether it is ready, then a reply to each request.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Reply<F = Slot> {
-    /// Its engines are set up: what compiled code must have been made by to be theirs.
+pub enum NurseryReply<F = Slot> {
+    /// Its engines are set up: their fingerprint, which is part of the key of compiled code.
     Ready(String),
-    /// There is the process: its id in the host's pid namespace.
+    /// The process was born: its pid in the host's pid namespace.
     Born(i32, PidFd<F>),
-    /// Why there is none.
+    /// The request failed: the error.
     Failed(String),
 }
 
-/// What a new process tells the daemon.
+/// A message from a new process to the daemon.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report<F = Slot> {
-    /// A midwife gave birth: the box's id in the host's pid namespace.
+    /// A midwife gave birth: the pid of the new process in the host's pid namespace.
     Delivered(i32, PidFd<F>),
-    /// The Wasm was read, and is being compiled: what the outside of it shows.
+    /// The Wasm was read, and is being compiled: its imports and exports.
     Outlined(Outline),
     /// The Wasm is compiled.
     Prepared(Prepared),
-    /// The Wasm is compiled, and its code is in the second file: why the first, the cache's, did not take it.
+    /// The Wasm is compiled, and its code is in the second file: the error of writing to the first, the cache's.
     Spilled(Prepared, String),
-    /// Why this Wasm cannot be compiled, whoever tries: one sentence.
+    /// This Wasm can never be compiled: one sentence about why.
     Unfit(String),
-    /// The native container waits to be started: the id of its first process, and its terminal, if it has one.
+    /// The native container waits to be started: the pid of its first process, and its terminal, if it has one.
     Created(i32, Option<TerminalFd<F>>),
     /// The executed program has a terminal.
     Terminal(TerminalFd<F>),
-    /// The box is in its namespaces, and in its cgroup unless it is moved from outside, and waits for [`Order::Enter`].
+    /// The process is in its namespaces, and in its cgroup unless it is moved from outside, and waits for
+    /// [`Order::Enter`].
     Joined,
     /// The guest is loaded and waits for [`Order::Go`].
     Ready {
-        /// The steps it took there, with their microseconds.
+        /// The steps so far, with their durations in microseconds.
         steps: Vec<(String, u64)>,
-        /// Whether something may fail yet before it runs: then it tells how that went.
-        tells: bool,
+        /// Whether a step that may fail follows the gate: then the process reports its result.
+        confirms: bool,
     },
     /// The errand is done.
     Done,
-    /// Why not: one sentence.
+    /// The process failed: one sentence.
     Failed(String),
 }
 
-/// What the daemon tells a box.
+/// An order from the daemon to a new process.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order<F = Slot> {
-    /// Take these for the box: its root and its volumes, or more of them.
+    /// Receive these for the box: its root and its volumes, or more of them.
     Take(Vec<F>),
     /// The cgroup, the id maps and the hooks outside are in place: build the box.
     Enter,
@@ -70,14 +72,14 @@ pub enum Order<F = Slot> {
     Go,
 }
 
-impl<F> Passed<F> for Reply<F> {
-    type With<G> = Reply<G>;
+impl<F> Passed<F> for NurseryReply<F> {
+    type With<G> = NurseryReply<G>;
 
-    fn pass<G>(self, to: &mut impl FnMut(&str, F) -> Result<G>) -> Result<Reply<G>> {
+    fn pass<G>(self, to: &mut impl FnMut(&str, F) -> Result<G>) -> Result<NurseryReply<G>> {
         Ok(match self {
-            Self::Ready(fingerprint) => Reply::Ready(fingerprint),
-            Self::Born(pid, pidfd) => Reply::Born(pid, PidFd(to("the new process", pidfd.0)?)),
-            Self::Failed(sentence) => Reply::Failed(sentence),
+            Self::Ready(fingerprint) => NurseryReply::Ready(fingerprint),
+            Self::Born(pid, pidfd) => NurseryReply::Born(pid, PidFd(to("the new process", pidfd.0)?)),
+            Self::Failed(sentence) => NurseryReply::Failed(sentence),
         })
     }
 }
@@ -99,7 +101,7 @@ impl<F> Passed<F> for Report<F> {
             }
             Self::Terminal(terminal) => Report::Terminal(TerminalFd(to(TERMINAL, terminal.0)?)),
             Self::Joined => Report::Joined,
-            Self::Ready { steps, tells } => Report::Ready { steps, tells },
+            Self::Ready { steps, confirms } => Report::Ready { steps, confirms },
             Self::Done => Report::Done,
             Self::Failed(sentence) => Report::Failed(sentence),
         })
@@ -131,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// A descriptor that tells where it belongs.
+    /// A descriptor of a file that contains its own name.
     fn called(name: &str) -> std::fs::File {
         let mut file = memory_file("test").unwrap();
         file.write_all(name.as_bytes()).unwrap();
@@ -145,7 +147,7 @@ mod tests {
         text
     }
 
-    /// Every descriptor of what `message` is on the other side, as (its name, what it holds).
+    /// Sends `message` and returns every descriptor that was received, as (its name, its content).
     fn crossed<'a, M>(message: M) -> Vec<(String, String)>
     where
         M: Passed<BorrowedFd<'a>>,
@@ -177,18 +179,17 @@ mod tests {
 
     #[test]
     fn each_descriptor_comes_where_it_belongs() {
-        let names =
-            ["line", "host", "n1", "n2", "door", "json", "in", "out", "err", "code", "bound", "wanted"];
+        let names = ["line", "host", "n1", "n2", "door", "json", "in", "out", "err", "code", "bound", "oom"];
         let files = names.map(called);
-        let [line, host, n1, n2, door, json, stdin, stdout, stderr, code, bound, wanted] =
+        let [line, host, n1, n2, door, json, stdin, stdout, stderr, code, bound, oom] =
             files.each_ref().map(AsFd::as_fd);
-        let request = Request::Wasm(NewGuest {
+        let request = NurseryRequest::Wasm(NewGuest {
             namespaces: Namespaces::default(),
             joined: vec![n1, n2],
             cgroup: Entrance::Doors(vec![door]),
             payload: PayloadFd(json),
             stdio: Stdio::from([stdin, stdout, stderr]),
-            files: GuestFiles { code: CodeFd(code), bound: BoundFd(bound), wanted: WantedFd(wanted) },
+            files: GuestFiles { code: CodeFd(code), bound: BoundFd(bound), oom_event: OomFd(oom) },
         });
         check(
             Birth { line: LineFd(line), host: Some(HostFd(host)), request },
@@ -204,7 +205,7 @@ mod tests {
                 ("standard error", "err"),
                 ("the compiled code", "code"),
                 ("the memory's bound", "bound"),
-                ("the event for want of memory", "wanted"),
+                ("the event for want of memory", "oom"),
             ],
         );
         let exec = ExecProgram {
@@ -216,7 +217,7 @@ mod tests {
             stdio: Stdio::from([stdin, stdout, stderr]),
         };
         check(
-            Request::ExecProgram(exec),
+            NurseryRequest::ExecProgram(exec),
             &[
                 ("the container's first process", "line"),
                 ("its cgroup", "door"),

@@ -1,5 +1,5 @@
-//! How descriptors travel with a message: the message says in which place of the list each is, so that the order is
-//! written once, in [`Passed::pass`], for both sides.
+//! Passes descriptors with a message: the message holds the index of each in the list of descriptors, so that the order
+//! is defined once, in [`Passed::pass`], for both sides.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -8,23 +8,23 @@ use anyhow::Context;
 use container::channel::Channel;
 use serde::{Deserialize, Serialize};
 
-/// The place of a descriptor in the list that travels with its message.
+/// The index of a descriptor in the list that is sent with its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot(usize);
 
-/// A message that holds descriptors: borrowed ones with the sender, [`Slot`]s on the way, owned ones with the receiver.
+/// A message with descriptors: borrowed ones at the sender, [`Slot`]s in transit, owned ones at the receiver.
 pub trait Passed<F>: Sized {
-    /// The same message, holding them in another way.
+    /// The same message with another type of descriptors.
     type With<G>;
 
-    /// Has `to` exchange each descriptor, which it is told the name of.
+    /// Converts each descriptor with `to`, which also receives its name.
     ///
     /// # Errors
     /// That of `to`.
     fn pass<G>(self, to: &mut impl FnMut(&str, F) -> anyhow::Result<G>) -> anyhow::Result<Self::With<G>>;
 }
 
-/// Sends a message with its descriptors, of which the receiver gets copies.
+/// Sends a message with its descriptors; the receiver gets duplicates.
 ///
 /// # Errors
 /// See [`Channel::send`].
@@ -41,14 +41,14 @@ where
     channel.send(&message.map_err(io::Error::other)?, &fds)
 }
 
-/// Gives a message that was received the descriptors that came with it.
+/// Inserts the descriptors that were received with a message into it.
 ///
 /// # Errors
-/// Names the descriptor that did not come: the kernel leaves out what a process may not open any more.
+/// Names the descriptor that is missing: the kernel drops those beyond the process's limit of open files.
 pub fn received<M: Passed<Slot>>(message: M, fds: Vec<OwnedFd>) -> anyhow::Result<M::With<OwnedFd>> {
     let mut fds: Vec<_> = fds.into_iter().map(Some).collect();
-    message.pass(&mut |name, Slot(place)| {
-        let fd = fds.get_mut(place).and_then(Option::take);
+    message.pass(&mut |name, Slot(index)| {
+        let fd = fds.get_mut(index).and_then(Option::take);
         fd.with_context(|| format!("a message came without {name}; are too many files open?"))
     })
 }

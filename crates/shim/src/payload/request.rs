@@ -1,4 +1,4 @@
-//! What the daemon asks the nursery to give birth to: a type for each, with its data and its descriptors.
+//! The daemon's requests to the nursery: a type for each kind of process, with its data and its descriptors.
 
 use anyhow::Result;
 use container::hooks::Moment;
@@ -12,37 +12,37 @@ use super::descriptors::{
 };
 use super::passed::{Passed, Slot};
 
-/// A request as it is sent: with what a new process needs before it knows what it is to become.
+/// A request in transit, with what every new process needs.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Birth<F = Slot> {
     /// Its line to the daemon.
     pub line: LineFd<F>,
-    /// For those who have work among the host's files.
+    /// The host's mount namespace, for processes that work on the host's files.
     pub host: Option<HostFd<F>>,
-    /// What it is to become.
-    pub request: Request<F>,
+    /// The kind of process.
+    pub request: NurseryRequest<F>,
 }
 
-/// What a new process is to become.
+/// The kind of a new process.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Request<F = Slot> {
-    /// A process that reads Wasm, finds its world and compiles it.
+pub enum NurseryRequest<F = Slot> {
+    /// A process that reads Wasm, detects its world and compiles it.
     Prepare(Prepare<F>),
     /// The guest of a new container.
     Wasm(NewGuest<F>),
-    /// One more guest in a container.
+    /// Another guest in a container.
     ExecGuest(ExecGuest<F>),
-    /// A Linux program in a container, whose user is looked up in the image's files on the host.
+    /// A Linux program in a container; its user is looked up in the image's files on the host.
     ExecProgram(ExecProgram<F>),
-    /// A process that reads the output of another.
+    /// A logger, which reads the output of another process.
     Logger(NewLogger<F>),
     /// A process that makes a native container.
     NativeCreate {
         /// The container.
         workload: WorkloadFd<F>,
-        /// Those of its first process.
+        /// The streams of its first process.
         stdio: Stdio<F>,
-        /// Held for as long as somebody makes the container.
+        /// The locked record, held by every process that makes the container.
         note: NoteFd<F>,
     },
     /// A process that starts a native container.
@@ -51,84 +51,84 @@ pub enum Request<F = Slot> {
     NativeDelete(WorkloadFd<F>),
     /// A process that runs hooks.
     Hooks {
-        /// Which.
+        /// Which hooks.
         moment: Moment,
-        /// The container's first process.
+        /// The pid of the container's first process.
         pid: i32,
         /// The container.
         workload: WorkloadFd<F>,
     },
 }
 
-/// See [`Request::Prepare`].
+/// See [`NurseryRequest::Prepare`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Prepare<F = Slot> {
-    /// What the file's first bytes say it is.
+    /// The format of the file, from its first bytes.
     pub format: Format,
-    /// The function named after `#`.
+    /// The function after the `#` of the entrypoint.
     pub function: Option<String>,
-    /// How many bytes of memory it may take.
+    /// The limit on the compiler's memory, in bytes.
     pub memory: u64,
     /// The engine that the container asks for.
     pub engine: Option<Choice>,
-    /// Those that the runtime's options allow, if not all.
+    /// The engines that the runtime's options allow; `None` for all.
     pub engines: Option<Vec<String>>,
-    /// How it comes into the cgroup that it is charged to.
+    /// How it enters the cgroup that it is charged to.
     pub cgroup: Entrance<F>,
-    /// What is compiled.
+    /// The Wasm file.
     pub wasm: WasmFd<F>,
-    /// Where the code goes.
+    /// The file for the code.
     pub output: OutputFd<F>,
-    /// Where it goes when that takes no more.
+    /// The file for the code if `output` cannot be written.
     pub spill: Option<SpillFd<F>>,
 }
 
-/// See [`Request::Wasm`].
+/// See [`NurseryRequest::Wasm`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NewGuest<F = Slot> {
-    /// Those it is born into, and those it enters.
+    /// The namespaces that it is born into, and those that it enters.
     pub namespaces: Namespaces,
-    /// Those of them that have a path, in their order.
+    /// The namespaces to enter by path, in order.
     pub joined: Vec<F>,
-    /// How it comes into its cgroup.
+    /// How it enters its cgroup.
     pub cgroup: Entrance<F>,
     /// The container and the guest.
     pub payload: PayloadFd<F>,
     /// Its streams.
     pub stdio: Stdio<F>,
-    /// What else it is given.
+    /// Its other files.
     pub files: GuestFiles<F>,
 }
 
-/// See [`Request::ExecGuest`].
+/// See [`NurseryRequest::ExecGuest`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExecGuest<F = Slot> {
-    /// The container's.
+    /// The container's namespaces.
     pub namespaces: Namespaces,
-    /// The container's first process, in the host's pid namespace.
+    /// The pid of the container's first process in the host's pid namespace.
     pub pid: i32,
-    /// The same process, which nobody else can be.
+    /// The pidfd of the same process, which cannot refer to another one.
     pub first: PidFd<F>,
-    /// How it comes into the container's cgroup.
+    /// How it enters the container's cgroup.
     pub cgroup: Entrance<F>,
     /// The container and the guest.
     pub payload: PayloadFd<F>,
     /// Its streams.
     pub stdio: Stdio<F>,
-    /// What else it is given.
+    /// Its other files.
     pub files: GuestFiles<F>,
 }
 
-/// See [`Request::ExecProgram`].
+/// See [`NurseryRequest::ExecProgram`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExecProgram<F = Slot> {
-    /// The container's.
+    /// The container's namespaces.
     pub namespaces: Namespaces,
-    /// The container's first process, in the host's pid namespace.
+    /// The pid of the container's first process in the host's pid namespace.
     pub pid: i32,
-    /// The same process, which nobody else can be.
+    /// The pidfd of the same process, which cannot refer to another one.
     pub first: PidFd<F>,
-    /// How it comes into the container's cgroup.
+    /// How it enters the container's cgroup.
     pub cgroup: Entrance<F>,
     /// The container, with the process in it.
     pub workload: WorkloadFd<F>,
@@ -136,10 +136,10 @@ pub struct ExecProgram<F = Slot> {
     pub stdio: Stdio<F>,
 }
 
-/// See [`Request::Logger`].
+/// See [`NurseryRequest::Logger`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NewLogger<F = Slot> {
-    /// Its file and its arguments.
+    /// Its program and its arguments.
     pub command: Vec<String>,
     /// Its whole environment.
     pub env: Vec<(String, String)>,
@@ -147,8 +147,8 @@ pub struct NewLogger<F = Slot> {
     pub pipes: LoggerPipes<F>,
 }
 
-impl<F> Request<F> {
-    /// Whether it is done among the host's files.
+impl<F> NurseryRequest<F> {
+    /// Whether the process works on the host's files.
     pub fn is_of_host(&self) -> bool {
         match self {
             Self::Prepare(_) | Self::ExecGuest(_) => false,
@@ -173,27 +173,29 @@ impl<F> Passed<F> for Birth<F> {
     }
 }
 
-impl<F> Passed<F> for Request<F> {
-    type With<G> = Request<G>;
+impl<F> Passed<F> for NurseryRequest<F> {
+    type With<G> = NurseryRequest<G>;
 
-    fn pass<G>(self, to: &mut impl FnMut(&str, F) -> Result<G>) -> Result<Request<G>> {
+    fn pass<G>(self, to: &mut impl FnMut(&str, F) -> Result<G>) -> Result<NurseryRequest<G>> {
         Ok(match self {
-            Self::Prepare(prepare) => Request::Prepare(prepare.pass(to)?),
-            Self::Wasm(guest) => Request::Wasm(guest.pass(to)?),
-            Self::ExecGuest(exec) => Request::ExecGuest(exec.pass(to)?),
-            Self::ExecProgram(exec) => Request::ExecProgram(exec.pass(to)?),
+            Self::Prepare(prepare) => NurseryRequest::Prepare(prepare.pass(to)?),
+            Self::Wasm(guest) => NurseryRequest::Wasm(guest.pass(to)?),
+            Self::ExecGuest(exec) => NurseryRequest::ExecGuest(exec.pass(to)?),
+            Self::ExecProgram(exec) => NurseryRequest::ExecProgram(exec.pass(to)?),
             Self::Logger(NewLogger { command, env, pipes }) => {
-                Request::Logger(NewLogger { command, env, pipes: pipes.pass(to)? })
+                NurseryRequest::Logger(NewLogger { command, env, pipes: pipes.pass(to)? })
             }
-            Self::NativeCreate { workload, stdio, note } => Request::NativeCreate {
+            Self::NativeCreate { workload, stdio, note } => NurseryRequest::NativeCreate {
                 workload: WorkloadFd(to(WORKLOAD, workload.0)?),
                 stdio: stdio.pass(to)?,
                 note: NoteFd(to("the container's note", note.0)?),
             },
-            Self::NativeStart(workload) => Request::NativeStart(WorkloadFd(to(WORKLOAD, workload.0)?)),
-            Self::NativeDelete(workload) => Request::NativeDelete(WorkloadFd(to(WORKLOAD, workload.0)?)),
+            Self::NativeStart(workload) => NurseryRequest::NativeStart(WorkloadFd(to(WORKLOAD, workload.0)?)),
+            Self::NativeDelete(workload) => {
+                NurseryRequest::NativeDelete(WorkloadFd(to(WORKLOAD, workload.0)?))
+            }
             Self::Hooks { moment, pid, workload } => {
-                Request::Hooks { moment, pid, workload: WorkloadFd(to(WORKLOAD, workload.0)?) }
+                NurseryRequest::Hooks { moment, pid, workload: WorkloadFd(to(WORKLOAD, workload.0)?) }
             }
         })
     }

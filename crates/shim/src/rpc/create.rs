@@ -1,4 +1,4 @@
-//! Create: from a bundle to a process at its gate, or one sentence and nothing left behind.
+//! Create: from a bundle to a process at its gate; on failure, everything is undone.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::record::{Record, read_workload};
 use crate::task::Task;
 use crate::{launch, options};
 
-/// Makes the container and announces it.
+/// Makes the container and publishes TaskCreate.
 pub async fn create(daemon: Arc<Daemon>, request: CreateTaskRequest) -> Result<CreateTaskResponse> {
     let id = request.id.clone();
-    daemon.asked.store(true, Ordering::Relaxed);
+    daemon.create_requested.store(true, Ordering::Relaxed);
     if !daemon.tasks.reserve(&id) {
         return Err(status(Code::ALREADY_EXISTS, format!("container {id} exists already")));
     }
@@ -73,10 +73,9 @@ async fn make_and_fill(
     Ok(task)
 }
 
-/// Takes back whatever a failed Create had done. By what is known here: when containerd stopped waiting for
-/// it, a `delete` may have taken the bundle away in the middle, with the note in it and what there was to
-/// remove by then. What cannot be taken back is logged: the sentence that the user needs is the one that
-/// made Create fail.
+/// Undoes a failed Create. It uses the record in memory: after a timeout of containerd, a `delete` may have removed the
+/// bundle meanwhile, with the record in it and what was made by then. Errors are only logged: the user needs the one
+/// that made Create fail.
 async fn undo(daemon: &Daemon, workload: &Workload, record: &Record) {
     if let Err(error) = take_down(&daemon.nursery, workload, record).await {
         log::warn!("container {}: after a failed Create: {error:#}", workload.id);

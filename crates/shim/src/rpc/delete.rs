@@ -1,4 +1,4 @@
-//! Delete: takes away what Create made.
+//! Delete: removes what Create made.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use super::status::{StatusOf, status};
 use crate::daemon::Daemon;
 use crate::end::take_down;
 use crate::events::now;
-use crate::task::{Ended, Event, Process, State, Task};
+use crate::task::{Ended, Event, Process, ProcessState, Task};
 
-/// Removes a task that has ended, or that never ran.
+/// Removes a task that has ended, or was never started.
 pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteResponse> {
     let first = &task.first;
-    if let (State::Created, Some(born)) = (first.state(), first.born()) {
-        // It may end by itself between the question and the signal.
+    if let (ProcessState::Created, Some(born)) = (first.state(), first.born()) {
+        // It may have ended by itself since the check.
         let _ = process::signal(&born.pidfd, libc::SIGKILL);
         first.wait().await;
     }
     let response = take_away(first).await?;
     let workload = task.workload();
     let removed = take_down(&daemon.nursery, workload, &task.record).await;
-    // The task is gone for containerd whatever is left of it: a Delete that fails would be asked for
-    // again and find a state that refuses it.
+    // The task is gone for containerd even if something is left of it: another Delete would be refused because of the
+    // state.
     daemon.tasks.free(&workload.id);
     daemon.events.publish(&TaskDelete {
         container_id: workload.id.clone(),
@@ -39,11 +39,11 @@ pub async fn delete(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<DeleteRespon
     Ok(response)
 }
 
-/// Forgets an exec that has ended, or that was never started.
+/// Removes an exec that has ended, or was never started.
 pub async fn delete_exec(task: &Task, exec: &Process) -> Result<DeleteResponse> {
     let _turn = exec.turn.write().await;
-    if exec.state() == State::Created {
-        // Whoever waits for its end need not wait any more.
+    if exec.state() == ProcessState::Created {
+        // Wakes the clients that wait for its exit.
         exec.advance(Event::Exit).map_err(StatusOf::from)?;
         exec.end(Ended { status: 0, at: now() });
     }
@@ -52,7 +52,7 @@ pub async fn delete_exec(task: &Task, exec: &Process) -> Result<DeleteResponse> 
     Ok(response)
 }
 
-/// The last of a process: its state is left for good, its output is waited for.
+/// Marks the process as deleted, and waits for its last output.
 async fn take_away(process: &Process) -> Result<DeleteResponse> {
     process.advance(Event::Delete).map_err(StatusOf::from)?;
     let Some(ended) = process.ended() else {

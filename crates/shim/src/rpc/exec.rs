@@ -1,4 +1,4 @@
-//! Exec: one more process in a container, asked for here and begun by its Start.
+//! Exec: another process in a container, added by Exec and spawned by its Start.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::daemon::Daemon;
 use crate::launch::exec;
 use crate::task::{Event, Process, Task};
 
-/// Notes what is to be run, under a name of its own.
+/// Adds the process under its exec id.
 pub fn add(daemon: &Daemon, task: &Task, request: ExecProcessRequest) -> Result<Empty> {
     task.first.check(Event::Exec).map_err(StatusOf::from)?;
     let workload = read(task.workload(), &request).map_err(StatusOf::from)?;
     let paths = Paths { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr };
-    if request.exec_id.is_empty() || !task.add(Process::asked(request.exec_id.clone(), workload, paths)) {
+    if request.exec_id.is_empty() || !task.add(Process::requested(request.exec_id.clone(), workload, paths)) {
         return Err(status(
             Code::ALREADY_EXISTS,
             format!("there is an exec {:?} in container {} already", request.exec_id, request.id),
@@ -41,13 +41,13 @@ fn read(container: &Workload, request: &ExecProcessRequest) -> anyhow::Result<Wo
     Ok(container.with_process(process)?)
 }
 
-/// Brings the process into the container, lets it run, and announces it before its end can be.
+/// Spawns the process in the container, lets it run, and publishes its start before its exit can be published.
 pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>, process: Arc<Process>) -> Result<StartResponse> {
     let _turn = process.turn.write().await;
     process.check(Event::Start).map_err(StatusOf::from)?;
     let what = exec::prepare(&daemon.nursery, &task, &process.workload).await.map_err(StatusOf::from)?;
-    // From here on the container must not be paused, and its end is told after this process's.
-    let _containers_turn = task.first.turn.read().await;
+    // From here on the container must not be paused, and its exit is published after this process's.
+    let _container_turn = task.first.turn.read().await;
     task.first.check(Event::Exec).map_err(StatusOf::from)?;
     let (born, streams) =
         exec::run(daemon.launcher(), &task, &process, what).await.map_err(StatusOf::from)?;

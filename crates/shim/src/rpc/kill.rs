@@ -7,10 +7,10 @@ use containerd_shim_protos::api::Empty;
 use ttrpc::{Code, Result};
 
 use super::status::{StatusOf, status};
-use crate::apart::apart;
-use crate::task::{Event, Process, Refusal, State, Task};
+use crate::blocking::blocking;
+use crate::task::{Event, Process, ProcessState, Refusal, Task};
 
-/// Sends `signal` to one process; with `all` to every process of the container's cgroup.
+/// Sends `signal` to one process or, with `all`, to every process of the container's cgroup.
 pub async fn kill(task: Arc<Task>, process: Arc<Process>, signal: u32, all: bool) -> Result<Empty> {
     process.check(Event::Kill).map_err(StatusOf::from)?;
     let Some(born) = process.born() else {
@@ -29,15 +29,15 @@ pub async fn kill(task: Arc<Task>, process: Arc<Process>, signal: u32, all: bool
             ));
         }
     }
-    // On v1 what is frozen does not even die. It is over: nobody sees the others go on for a moment.
-    let thaw = number == libc::SIGKILL && process.is_first() && process.state() == State::Paused;
+    // On v1 even SIGKILL does not end a frozen process, so thaw. The others run for a moment, which does no harm.
+    let thaw = number == libc::SIGKILL && process.is_first() && process.state() == ProcessState::Paused;
     let others = all && process.is_first();
     if others || thaw {
         let (cgroup, first) = (task.cgroup.clone(), born.pid);
-        let done = apart(move || {
+        let done = blocking(move || {
             let pids = if others { cgroup.pids() } else { Vec::new() };
             for pid in pids.into_iter().filter(|pid| *pid != first) {
-                // One that ended since has nothing to be told.
+                // It may have ended since.
                 let _ = process::open(pid).and_then(|pidfd| process::signal(pidfd, number));
             }
             if thaw { cgroup.freeze(false) } else { Ok(()) }

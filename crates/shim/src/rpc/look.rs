@@ -1,4 +1,4 @@
-//! What may be asked of a task without changing it: state, wait, pids, connect.
+//! The requests that do not change a task: State, Wait, Pids, Connect.
 
 use containerd_shim_protos::api::{
     ConnectResponse, PidsResponse, ProcessInfo, StateResponse, Status, WaitResponse,
@@ -9,15 +9,15 @@ use containerd_shim_protos::shim::oci::ProcessDetails;
 use ttrpc::{Code, Result};
 
 use super::status::{StatusOf, status};
-use crate::apart::apart;
-use crate::task::{Process, State, Task};
+use crate::blocking::blocking;
+use crate::task::{Process, ProcessState, Task};
 
-/// Everything containerd shows of a process.
+/// State: everything that containerd shows of a process.
 pub fn state(task: &Task, process: &Process) -> StateResponse {
     let ended = process.ended();
     // A process in a frozen container is frozen, too.
     let state = match (process.state(), task.first.state()) {
-        (State::Running, State::Paused) => State::Paused,
+        (ProcessState::Running, ProcessState::Paused) => ProcessState::Paused,
         (own, _) => own,
     };
     StateResponse {
@@ -26,10 +26,10 @@ pub fn state(task: &Task, process: &Process) -> StateResponse {
         bundle: process.workload.bundle.display().to_string(),
         pid: process.pid(),
         status: match state {
-            State::Created => Status::CREATED.into(),
-            State::Running => Status::RUNNING.into(),
-            State::Paused => Status::PAUSED.into(),
-            State::Stopped | State::Deleted => Status::STOPPED.into(),
+            ProcessState::Created => Status::CREATED.into(),
+            ProcessState::Running => Status::RUNNING.into(),
+            ProcessState::Paused => Status::PAUSED.into(),
+            ProcessState::Stopped | ProcessState::Deleted => Status::STOPPED.into(),
         },
         stdin: process.paths.stdin.clone(),
         stdout: process.paths.stdout.clone(),
@@ -41,7 +41,7 @@ pub fn state(task: &Task, process: &Process) -> StateResponse {
     }
 }
 
-/// Answers when the process has ended.
+/// Wait: returns when the process has ended.
 pub async fn wait(process: &Process) -> Result<WaitResponse> {
     let Some(ended) = process.wait().await else {
         return Err(status(Code::INTERNAL, "the process vanished".into()));
@@ -53,11 +53,11 @@ pub async fn wait(process: &Process) -> Result<WaitResponse> {
     })
 }
 
-/// Every process of the container, by which exec it is. containerd takes an empty answer for a shim that
-/// leaked.
+/// Pids: every process of the container, with its exec id if it is an exec. containerd takes an empty list for a leaked
+/// shim.
 pub async fn pids(task: &Task) -> Result<PidsResponse> {
     let cgroup = task.cgroup.clone();
-    let mut pids = apart(move || Ok(cgroup.pids())).await.map_err(StatusOf::from)?;
+    let mut pids = blocking(move || Ok(cgroup.pids())).await.map_err(StatusOf::from)?;
     if pids.is_empty() {
         pids.extend(task.first.born().map(|born| born.pid));
     }
@@ -72,14 +72,14 @@ pub async fn pids(task: &Task) -> Result<PidsResponse> {
     Ok(PidsResponse { processes, ..PidsResponse::default() })
 }
 
-/// What containerd's clients read an exec's name from, whatever the runtime.
+/// The message in which containerd's clients find the exec id, for every runtime.
 fn details(exec_id: &str) -> anyhow::Result<Any> {
     let details = ProcessDetails { exec_id: exec_id.to_owned(), ..ProcessDetails::default() };
     let value = details.write_to_bytes()?;
     Ok(Any { type_url: "containerd.runc.v1.ProcessDetails".into(), value, ..Any::default() })
 }
 
-/// Who serves the task, and what it is.
+/// Connect: the pids of this daemon and of the task.
 pub fn connect(task: Option<&Task>) -> ConnectResponse {
     ConnectResponse {
         shim_pid: std::process::id(),

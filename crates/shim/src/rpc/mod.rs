@@ -1,4 +1,4 @@
-//! containerd's Task API: one file per request that does something; here only who answers what.
+//! containerd's Task API: dispatches each request; every request that does something has a file of its own.
 
 mod create;
 mod delete;
@@ -25,7 +25,7 @@ use status::{StatusOf, status};
 use crate::daemon::Daemon;
 use crate::task::{Process, Task};
 
-/// The service, under whatever version's name it is registered.
+/// The service; both versions of the API use it.
 pub struct TaskApi(pub Arc<Daemon>);
 
 impl TaskApi {
@@ -41,7 +41,7 @@ impl TaskApi {
         Ok((task, process))
     }
 
-    /// Runs what must come to its end even if the client goes away in the middle.
+    /// Runs `work` to its end even if the client disconnects.
     async fn to_the_end<T: Send + 'static>(
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
@@ -133,7 +133,7 @@ impl TaskService for TaskApi {
         let (_, process) = self.process(&request.id, &request.exec_id)?;
         let resized = process.with_streams(|streams| match streams {
             Some(streams) => streams.resize(request.width, request.height),
-            // As runc's shim: who resizes before the start, or after the end, meant well.
+            // As runc's shim: resizing before the start, or after the end, is no error.
             None => Ok(()),
         });
         resized.map(|()| Empty::new()).map_err(|error| StatusOf::from(error).into())

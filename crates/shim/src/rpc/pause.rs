@@ -1,4 +1,4 @@
-//! Pause and Resume: every process of a container stops where it is, and goes on.
+//! Pause and Resume: freezes and thaws all processes of a container.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use containerd_shim_protos::events::task::{TaskPaused, TaskResumed};
 use ttrpc::Result;
 
 use super::status::StatusOf;
-use crate::apart::apart;
+use crate::blocking::blocking;
 use crate::daemon::Daemon;
 use crate::task::{Event, Task};
 
@@ -18,7 +18,7 @@ pub async fn pause(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<Empty> {
     Ok(Empty::new())
 }
 
-/// Thaws it.
+/// Thaws the container's cgroup.
 pub async fn resume(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<Empty> {
     change(&task, Event::Resume).await?;
     daemon
@@ -31,10 +31,10 @@ async fn change(task: &Task, event: Event) -> Result<()> {
     let _turn = task.first.turn.write().await;
     task.first.check(event).map_err(StatusOf::from)?;
     let cgroup = task.cgroup.clone();
-    let frozen = apart(move || {
+    let frozen = blocking(move || {
         let frozen = cgroup.freeze(event == Event::Pause);
         if frozen.is_err() && event == Event::Pause {
-            // Half a freeze is none: the container is said to run, so it must.
+            // Undo a partial freeze: the container's state stays Running.
             let _ = cgroup.freeze(false);
         }
         frozen

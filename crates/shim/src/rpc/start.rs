@@ -15,13 +15,13 @@ use crate::nursery::Nursery;
 use crate::task::{Event, Kind, Task};
 use crate::watch::{oom, stats};
 
-/// Lets the container's process go on, and announces it before its end can be.
+/// Lets the container's process run, and publishes its start before its exit can be published.
 pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse> {
     let turn = task.first.turn.write().await;
     task.first.check(Event::Start).map_err(StatusOf::from)?;
     if let Err(error) = open_gate(&daemon.nursery, &task).await {
         drop(turn);
-        seen_ended(&task).await;
+        await_exit(&task).await;
         return Err(StatusOf::from(error).into());
     }
     log::debug!("container {}: its gate is open", task.workload().id);
@@ -37,15 +37,15 @@ pub async fn start(daemon: Arc<Daemon>, task: Arc<Task>) -> Result<StartResponse
     if let (Kind::Wasm { .. }, Some(born)) = (&task.kind, task.first.born())
         && let Err(error) = daemon.nursery.run_hooks(task.workload(), Moment::Started, born.pid).await
     {
-        // OCI: a failing poststart hook is logged and the lifecycle goes on.
+        // OCI: a failing poststart hook is logged, and the lifecycle continues.
         log::warn!("container {}: {error:#}", task.workload().id);
     }
     Ok(StartResponse { pid, ..StartResponse::default() })
 }
 
-/// A guest that did not get to run ends by that. Whoever hears of it may delete the container at once, and is not to
-/// be told that it waits for its start.
-async fn seen_ended(task: &Task) {
+/// Waits for the exit of a guest whose start failed: the client may delete the container at once, which must not find
+/// it in the created state.
+async fn await_exit(task: &Task) {
     const PATIENCE: Duration = Duration::from_secs(5);
     if matches!(task.kind, Kind::Wasm { .. }) && timeout(PATIENCE, task.first.wait()).await.is_err() {
         log::warn!("container {}: it did not start, and its process does not end", task.workload().id);

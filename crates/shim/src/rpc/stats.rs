@@ -1,4 +1,4 @@
-//! Stats: what a container has used.
+//! Stats: the resource usage of a container.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::status::{StatusOf, status};
 use crate::task::Task;
 use crate::watch::stats;
 
-/// By now, or when that could be looked at last.
+/// The current stats, or the last known ones.
 pub async fn stats(task: Arc<Task>) -> Result<StatsResponse> {
     let stats = stats::of(task).await.map_err(StatusOf::from)?;
     stats.ok_or_else(|| status(Code::NOT_FOUND, "the container's cgroup is gone".into()))

@@ -1,10 +1,10 @@
-//! What a request that fails is answered.
+//! The gRPC status of a failed request.
 
 use ttrpc::{Code, Error, get_status};
 
 use crate::task::Refusal;
 
-/// An answer with a code of gRPC's.
+/// A status with a gRPC code and a message.
 pub fn status(code: Code, sentence: String) -> Error {
     Error::RpcStatus(get_status(code, sentence))
 }
@@ -19,7 +19,7 @@ impl From<Refusal> for StatusOf {
     }
 }
 
-/// Anything that becomes the status of an RPC.
+/// An error converted to the status of an RPC.
 pub struct StatusOf(Error);
 
 impl From<anyhow::Error> for StatusOf {

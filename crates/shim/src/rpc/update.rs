@@ -1,4 +1,4 @@
-//! Update: other limits for a container that is there.
+//! Update: changes the limits of a container.
 
 use std::sync::Arc;
 
@@ -9,35 +9,35 @@ use oci_spec::runtime::LinuxResources;
 use ttrpc::Result;
 
 use super::status::StatusOf;
-use crate::apart::apart;
+use crate::blocking::blocking;
 use crate::lock::lock;
 use crate::task::{Event, Kind, Task};
 
-/// Sets the limits that the request names. A Wasm guest's memory follows from its next growth on.
+/// Sets the limits that the request names. A Wasm guest obeys a new memory limit at its next growth.
 pub async fn update(task: Arc<Task>, request: UpdateTaskRequest) -> Result<Empty> {
     let _turn = task.first.turn.write().await;
     task.first.check(Event::Update).map_err(StatusOf::from)?;
     let updated = Arc::clone(&task);
-    apart(move || set(&updated, &request)).await.map_err(StatusOf::from)?;
+    blocking(move || set(&updated, &request)).await.map_err(StatusOf::from)?;
     Ok(Empty::new())
 }
 
 fn set(task: &Task, request: &UpdateTaskRequest) -> anyhow::Result<()> {
     let mut resources: LinuxResources =
         serde_json::from_slice(&request.resources.value).context("cannot read the resources to set")?;
-    let most = resources.memory().as_ref().and_then(|memory| memory.limit()).filter(|limit| *limit != 0);
+    let max = resources.memory().as_ref().and_then(|memory| memory.limit()).filter(|limit| *limit != 0);
     keep(&mut resources, &lock(&task.limits));
     Cgroup::of(task.workload())?.limit(&resources, &task.cgroup)?;
     allow_devices(task, &resources)?;
     remember(&mut lock(&task.limits), &resources);
-    if let (Kind::Wasm { memory, .. }, Some(_)) = (&task.kind, most) {
+    if let (Kind::Wasm { memory, .. }, Some(_)) = (&task.kind, max) {
         memory.limit(workload::memory_limit(&resources))?;
     }
     Ok(())
 }
 
-/// Other devices, if they are others: Kubernetes says all that a spec has with each change of one limit, and v1
-/// would refuse every device for a moment.
+/// Sets the device rules, if they differ: Kubernetes sends the whole spec with each change of a limit, and on v1
+/// setting the rules denies every device for a moment.
 fn allow_devices(task: &Task, resources: &LinuxResources) -> anyhow::Result<()> {
     if resources.devices().is_none() || resources.devices() == lock(&task.limits).devices() {
         return Ok(());
@@ -46,23 +46,23 @@ fn allow_devices(task: &Task, resources: &LinuxResources) -> anyhow::Result<()> 
     task.cgroup.allow_devices(task.workload(), resources, whose)
 }
 
-/// Says again what libcgroups would else reset when a part of its group is named: the quota of a CPU that
-/// is given other shares, and whether the kernel may kill for want of memory.
-fn keep(resources: &mut LinuxResources, now: &LinuxResources) {
-    if let (Some(cpu), Some(had)) = (resources.cpu_mut(), now.cpu())
+/// Repeats the current values that libcgroups would otherwise reset when another value of the group is set: the CPU
+/// quota when the shares change, and `disable_oom_killer`.
+fn keep(resources: &mut LinuxResources, current: &LinuxResources) {
+    if let (Some(cpu), Some(had)) = (resources.cpu_mut(), current.cpu())
         && cpu.quota().is_none()
         && cpu.period().is_none()
     {
         cpu.set_quota(had.quota()).set_period(had.period());
     }
-    if let (Some(memory), Some(had)) = (resources.memory_mut(), now.memory())
+    if let (Some(memory), Some(had)) = (resources.memory_mut(), current.memory())
         && memory.disable_oom_killer().is_none()
     {
         memory.set_disable_oom_killer(had.disable_oom_killer());
     }
 }
 
-/// Notes what [`keep`] and [`allow_devices`] must know the next time.
+/// Stores what [`keep`] and [`allow_devices`] need the next time.
 fn remember(limits: &mut LinuxResources, set: &LinuxResources) {
     if let Some(devices) = set.devices() {
         limits.set_devices(Some(devices.clone()));

@@ -1,6 +1,6 @@
-//! A terminal's traffic between a container's process and its client's fifos.
+//! Copies a terminal's traffic between a container's process and its client's fifos.
 //!
-//! Bounded: nothing is read that was not written on, so a slow reader slows the process and nothing else.
+//! Bounded: the next chunk is read only after the last was written, so a slow reader only slows down the process.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,12 +16,12 @@ use tokio::task::JoinHandle;
 
 use crate::awaited::{awaited, readable};
 
-/// As much as a terminal holds.
+/// The size of a terminal's buffer, in bytes.
 const CHUNK: usize = 4096;
-/// How long output that nobody reads may keep a Delete waiting.
+/// How long unread output may delay a Delete.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The daemon's side of a terminal. Dropped, the terminal is gone: its processes hear SIGHUP.
+/// The daemon's side of a terminal. Dropping it hangs the terminal up: its processes receive SIGHUP.
 pub struct Console {
     terminal: Arc<AsyncFd<OwnedFd>>,
     input: JoinHandle<()>,
@@ -29,10 +29,10 @@ pub struct Console {
 }
 
 impl Console {
-    /// Begins to carry: `stdin` to the terminal, the terminal to `stdout`.
+    /// Starts to copy: `stdin` to the terminal, the terminal to `stdout`.
     ///
     /// # Errors
-    /// When one of them cannot be awaited.
+    /// When one of them cannot be polled.
     pub fn carry(terminal: OwnedFd, stdin: OwnedFd, stdout: OwnedFd) -> anyhow::Result<Self> {
         let carried = || -> io::Result<_> {
             for fd in [&terminal, &stdin, &stdout] {
@@ -46,19 +46,19 @@ impl Console {
         carried().context("cannot carry the terminal's traffic")
     }
 
-    /// Gives the window another size, in characters.
+    /// Sets the size of the window, in characters.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The kernel's.
     pub fn resize(&self, columns: u32, rows: u32) -> io::Result<()> {
         let side = |length| u16::try_from(length).unwrap_or(u16::MAX);
         terminal::resize(self.terminal.get_ref(), side(columns), side(rows))
     }
 
-    /// Waits until the last output is written, within reason: a process left behind may hold the terminal.
+    /// Waits until the last output is written, for a limited time: a process left behind may hold the terminal open.
     pub async fn drained(mut self) {
         if tokio::time::timeout(PATIENCE, &mut self.output).await.is_err() {
-            log::debug!("a terminal was closed with output that nobody read");
+            log::debug!("a terminal was closed with unread output");
         }
     }
 }
@@ -70,9 +70,9 @@ impl Drop for Console {
     }
 }
 
-/// Ends with the input, or with the terminal.
+/// Copies standard input to the terminal, until EOF or until the terminal is closed.
 async fn type_in(stdin: OwnedFd, terminal: Arc<AsyncFd<OwnedFd>>) {
-    // Not /dev/null, which epoll does not know and which has nothing to say.
+    // Fails for /dev/null, which epoll does not support and which has no input.
     let Ok(stdin) = readable(stdin) else { return };
     let mut buffer = [0; CHUNK];
     loop {
@@ -87,8 +87,8 @@ async fn type_in(stdin: OwnedFd, terminal: Arc<AsyncFd<OwnedFd>>) {
     }
 }
 
-/// Ends when no process has the terminal open any more, which reads as an error. The kernel may find that nobody has
-/// between two looks at what was written, of which the last is missing then: only a second error in a row is the end.
+/// Copies the terminal to standard output, until no process has it open, which reads as an error. The kernel may return
+/// that error while the last output is still in the buffer, so only the second error in a row is the end.
 async fn print_out(terminal: Arc<AsyncFd<OwnedFd>>, mut to: Sink) {
     let mut buffer = [0; CHUNK];
     let mut closed = false;
@@ -109,11 +109,11 @@ async fn print_out(terminal: Arc<AsyncFd<OwnedFd>>, mut to: Sink) {
     }
 }
 
-/// Where output goes.
+/// The destination of a terminal's output.
 enum Sink {
     /// A fifo or a pipe.
     Awaited(AsyncFd<OwnedFd>),
-    /// A file, which always takes what it is given.
+    /// A file, which is always writable.
     File(std::fs::File),
 }
 

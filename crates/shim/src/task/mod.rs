@@ -1,8 +1,8 @@
-//! The pod's tasks: what the daemon knows of each container and its processes, and who waits for their end.
+//! The pod's tasks: the state of each container and of its processes, and waiting for their exits.
 
+mod oom;
 mod process;
 mod state;
-mod told;
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -19,17 +19,17 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use workload::Workload;
 
+pub use oom::OomEvents;
 pub use process::{Ended, Process};
-pub use state::{Event, Refusal, State};
-pub use told::Told;
+pub use state::{Event, ProcessState, Refusal};
 
 use crate::guest_memory::GuestMemory;
 use crate::lock::lock;
 use crate::nursery::Gate;
 use crate::record::Record;
 
-/// How long a Delete waits for a Create to be taken back, whose compiler it ends. containerd waits 5 s for the
-/// Delete; what takes longer is taken back when it ends.
+/// How long a Delete waits for a cancelled Create to be undone, whose compiler it kills. containerd waits 5 s for the
+/// Delete; a Create that takes longer is undone when it ends.
 const TAKEN_BACK: Duration = Duration::from_secs(3);
 
 /// The tasks of the pod by container id.
@@ -37,53 +37,52 @@ const TAKEN_BACK: Duration = Duration::from_secs(3);
 pub struct Tasks(Mutex<HashMap<String, Slot>>);
 
 enum Slot {
-    /// A Create is at work; the id is taken. Whoever asked may have given it up since, which is told here, and wait
-    /// for the end of it, which is this sender's.
+    /// A Create is in progress. The value is whether it was cancelled; the sender is dropped when the Create ends.
     Reserved(watch::Sender<bool>),
     Filled(Arc<Task>),
 }
 
-/// One container that was made.
+/// A created container.
 pub struct Task {
-    /// What was begun for it.
+    /// The record of what was made for it.
     pub record: Record,
-    /// How it is started.
+    /// Whether it is a Wasm or a Linux container.
     pub kind: Kind,
-    /// The cgroup its first process was put into.
+    /// The cgroup of its first process.
     pub cgroup: Folders,
-    /// Its namespaces, as its spec says.
+    /// Its namespaces, from its spec.
     pub namespaces: Namespaces,
     /// Its first process.
     pub first: Arc<Process>,
-    /// How often its memory ran out, as far as containerd was told.
-    pub oom: Told,
-    /// The limits it has by now.
+    /// Its out-of-memory events.
+    pub oom: OomEvents,
+    /// Its current limits.
     pub limits: Mutex<LinuxResources>,
     /// Whether systemd made its cgroup.
     by_systemd: bool,
-    /// What it had used when that was looked at last, where the cgroup may be gone when containerd asks.
+    /// Its last known stats, if the cgroup may be gone when containerd requests them.
     last_stats: Mutex<Option<StatsResponse>>,
-    /// Its other processes, by the names they were given.
+    /// Its other processes, by exec id.
     execs: Mutex<HashMap<String, Arc<Process>>>,
 }
 
-/// What kind of container it is.
+/// The kind of a container.
 pub enum Kind {
-    /// A guest at its gate, and the memory of all its guests.
+    /// A Wasm container.
     Wasm {
-        /// Where the first process waits.
+        /// The gate at which the first process waits.
         gate: Gate,
-        /// What the container's guests may have.
+        /// The memory of the container's guests.
         memory: GuestMemory,
-        /// Where its image's files are.
+        /// The layers of its image.
         layers: Layers,
     },
-    /// A program that libcontainer made.
+    /// A Linux container, made by libcontainer.
     Native,
 }
 
 impl Task {
-    /// A task just created.
+    /// A task that was just created.
     pub fn new(record: Record, kind: Kind, cgroup: Folders, namespaces: Namespaces, first: Process) -> Self {
         let by_systemd = is_by_systemd(&first.workload);
         let first_limits = first.workload.resources().cloned().unwrap_or_default();
@@ -93,7 +92,7 @@ impl Task {
             cgroup,
             namespaces,
             first: Arc::new(first),
-            oom: Told::default(),
+            oom: OomEvents::default(),
             limits: Mutex::new(first_limits),
             by_systemd,
             last_stats: Mutex::default(),
@@ -106,12 +105,12 @@ impl Task {
         &self.first.workload
     }
 
-    /// Whether systemd may remove its cgroup before containerd asks what it has used.
+    /// Whether systemd may remove its cgroup before containerd requests its stats.
     pub fn loses_stats(&self) -> bool {
         self.by_systemd
     }
 
-    /// Notes what it has used, if systemd may remove its cgroup before containerd asks: with its last process.
+    /// Stores its stats, if systemd may remove its cgroup, which it does when the last process ends.
     pub fn keep_stats(&self, stats: impl FnOnce(&Self) -> Option<StatsResponse>) {
         if self.loses_stats()
             && let Some(stats) = stats(self)
@@ -120,12 +119,12 @@ impl Task {
         }
     }
 
-    /// What was noted last.
+    /// The stats stored last.
     pub fn last_stats(&self) -> Option<StatsResponse> {
         lock(&self.last_stats).clone()
     }
 
-    /// Adds a process that was asked for. `false` when its name is taken.
+    /// Adds a process. `false` if its exec id is taken.
     pub fn add(&self, process: Process) -> bool {
         let mut execs = lock(&self.execs);
         let free = !execs.contains_key(&process.exec_id);
@@ -135,7 +134,7 @@ impl Task {
         free
     }
 
-    /// A process by its name; the empty one is the first's.
+    /// A process by its exec id; the empty one means the first process.
     pub fn process(&self, exec_id: &str) -> Option<Arc<Process>> {
         if exec_id.is_empty() {
             Some(Arc::clone(&self.first))
@@ -156,7 +155,7 @@ impl Task {
 }
 
 impl Tasks {
-    /// Takes an id for a Create. `false` when it is taken.
+    /// Reserves an id for a Create. `false` if it is taken.
     pub fn reserve(&self, id: &str) -> bool {
         let mut tasks = lock(&self.0);
         let free = !tasks.contains_key(id);
@@ -166,10 +165,10 @@ impl Tasks {
         free
     }
 
-    /// Puts the task that Create made under its id.
+    /// Stores the task that Create made under its id.
     ///
     /// # Errors
-    /// When it was given up while it was made.
+    /// When the Create was cancelled meanwhile.
     pub fn fill(&self, task: &Arc<Task>) -> anyhow::Result<()> {
         let mut tasks = lock(&self.0);
         let id = task.workload().id.clone();
@@ -182,8 +181,8 @@ impl Tasks {
         Ok(())
     }
 
-    /// Notes that nobody wants what is being created under an id any more, and waits until it is taken back,
-    /// within reason: containerd deletes what it stopped waiting for, and then the bundle.
+    /// Cancels the Create in progress under an id, if any, and waits, for a limited time, until it is undone: after a
+    /// timeout containerd deletes the container and then the bundle.
     pub async fn give_up(&self, id: &str) {
         let mut at_work = match lock(&self.0).get(id) {
             Some(Slot::Reserved(given_up)) => {
@@ -192,18 +191,18 @@ impl Tasks {
             }
             Some(Slot::Filled(_)) | None => return,
         };
-        // It ends with its sender; before, others may give it up, too.
+        // `changed` fails once the sender is dropped; other Deletes may cancel it before.
         let _ = timeout(TAKEN_BACK, async { while at_work.changed().await.is_ok() {} }).await;
     }
 
-    /// Waits until nobody wants any more what is being created under an id: for ever, if that is made.
+    /// Waits until the Create in progress under an id is cancelled; for ever, if it is not.
     pub async fn given_up(&self, id: &str) {
-        let told = match lock(&self.0).get(id) {
+        let cancelled = match lock(&self.0).get(id) {
             Some(Slot::Reserved(given_up)) => Some(given_up.subscribe()),
             Some(Slot::Filled(_)) | None => None,
         };
-        if let Some(mut told) = told
-            && told.wait_for(|given_up| *given_up).await.is_ok()
+        if let Some(mut cancelled) = cancelled
+            && cancelled.wait_for(|given_up| *given_up).await.is_ok()
         {
             return;
         }
@@ -215,7 +214,7 @@ impl Tasks {
         lock(&self.0).remove(id);
     }
 
-    /// The task of an id; `None` while it is being created, too.
+    /// The task of an id; `None` also while it is being created.
     pub fn find(&self, id: &str) -> Option<Arc<Task>> {
         match lock(&self.0).get(id) {
             Some(Slot::Filled(task)) => Some(Arc::clone(task)),

@@ -1,12 +1,12 @@
-//! The life of a process as a pure machine: what each request and each event leads to. A container is
-//! where its first process is; an exec is a process that is never paused by itself.
+//! The state machine of a process, without I/O. A container's state is that of its first process; an exec is never
+//! paused by itself.
 
 use thiserror::Error;
 
-/// Where a process is in its life.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It waits to be started.
+pub enum ProcessState {
+    /// It waits for Start.
     Created,
     /// It runs.
     Running,
@@ -14,58 +14,58 @@ pub enum State {
     Paused,
     /// It has ended.
     Stopped,
-    /// Delete has taken it away.
+    /// It was deleted.
     Deleted,
 }
 
-/// What happens to a process.
+/// A request or an event that may change the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Start is asked for.
+    /// A Start request.
     Start,
-    /// Pause is asked for.
+    /// A Pause request.
     Pause,
-    /// Resume is asked for.
+    /// A Resume request.
     Resume,
-    /// Another process in its container is asked for.
+    /// An Exec request for its container.
     Exec,
-    /// Other limits are asked for.
+    /// An Update request.
     Update,
-    /// Kill is asked for.
+    /// A Kill request.
     Kill,
     /// The process ended.
     Exit,
-    /// Delete is asked for.
+    /// A Delete request.
     Delete,
 }
 
-/// Why an event has no place in a state.
+/// Why an event is not allowed in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The request comes too early or too late.
     #[error("cannot {1} in a {0} state")]
     Precondition(&'static str, &'static str),
-    /// There is no process to act on any more: what containerd's clients know as "not found".
+    /// The process has ended: containerd's clients see "not found".
     #[error("process already finished")]
     Finished,
-    /// There is no such task any more.
+    /// The task was deleted.
     #[error("the task was deleted")]
     Gone,
 }
 
-impl State {
+impl ProcessState {
     /// The state after `event`.
     ///
     /// # Errors
-    /// [`Refusal`] when the event has no place here; the state stays what it was.
+    /// [`Refusal`] when the event is not allowed in this state.
     pub fn after(self, event: Event) -> Result<Self, Refusal> {
-        use {Event as E, State as S};
+        use {Event as E, ProcessState as S};
         match (self, event) {
             (S::Created, E::Start) | (S::Paused, E::Resume) => Ok(S::Running),
             (S::Running, E::Pause) => Ok(S::Paused),
             (S::Created | S::Running, E::Exec) => Ok(self),
             (S::Created | S::Running | S::Paused, E::Kill | E::Update) => Ok(self),
-            // At the gate too: it was killed, or its daemon gave it up.
+            // Also at the gate: it was killed, or its daemon gave it up.
             (S::Created | S::Running | S::Paused, E::Exit) => Ok(S::Stopped),
             (S::Stopped, E::Delete) => Ok(S::Deleted),
             (S::Deleted, _) => Err(Refusal::Gone),
@@ -104,10 +104,10 @@ impl Event {
 mod tests {
     use super::*;
 
-    /// Every pair, so that a new state or event cannot be forgotten.
+    /// Every pair, so that no new state or event is forgotten.
     #[test]
     fn every_event_in_every_state() {
-        use {Event as E, State as S};
+        use {Event as E, ProcessState as S};
         const EVENTS: [E; 8] =
             [E::Start, E::Pause, E::Resume, E::Exec, E::Update, E::Kill, E::Exit, E::Delete];
         const NO: Option<S> = None;
@@ -132,10 +132,10 @@ mod tests {
 
     #[test]
     fn refusals_say_what_containerd_needs_to_hear() {
-        assert_eq!(State::Stopped.after(Event::Kill), Err(Refusal::Finished));
-        assert_eq!(State::Deleted.after(Event::Start), Err(Refusal::Gone));
-        let refused = |state: State, event| state.after(event).unwrap_err().to_string();
-        assert_eq!(refused(State::Running, Event::Delete), "cannot delete in a running state");
-        assert_eq!(refused(State::Paused, Event::Exec), "cannot exec in a paused state");
+        assert_eq!(ProcessState::Stopped.after(Event::Kill), Err(Refusal::Finished));
+        assert_eq!(ProcessState::Deleted.after(Event::Start), Err(Refusal::Gone));
+        let refused = |state: ProcessState, event| state.after(event).unwrap_err().to_string();
+        assert_eq!(refused(ProcessState::Running, Event::Delete), "cannot delete in a running state");
+        assert_eq!(refused(ProcessState::Paused, Event::Exec), "cannot exec in a paused state");
     }
 }

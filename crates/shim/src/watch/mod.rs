@@ -1,4 +1,4 @@
-//! Watching: from a process that runs to its end, as everybody is told of it.
+//! Waits for the exit of each process and reports it.
 
 pub mod oom;
 pub mod stats;
@@ -9,15 +9,15 @@ use std::time::Duration;
 use containerd_shim_protos::events::task::TaskExit;
 use containerd_shim_protos::protobuf::MessageField;
 
-use crate::apart::apart;
+use crate::blocking::blocking;
 use crate::events::{Events, now};
 use crate::nursery::Nursery;
-use crate::task::{Ended, Event, Process, State, Task};
+use crate::task::{Ended, Event, Process, ProcessState, Task};
 
-/// How long the ends of a container's other processes may keep its own from being told.
+/// How long the exits of a container's other processes may delay the report of its own.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Waits for a process's end and tells everybody.
+/// Waits for a process's exit, publishes it and wakes all waiters.
 pub async fn watch(nursery: Arc<Nursery>, events: Events, task: Arc<Task>, process: Arc<Process>) {
     let id = &task.workload().id;
     let Some(born) = process.born() else { return };
@@ -28,7 +28,7 @@ pub async fn watch(nursery: Arc<Nursery>, events: Events, task: Arc<Task>, proce
     log::debug!("container {id}: process {:?} ended with status {status}", process.id());
     let ended = Ended { status, at: now() };
     last_look(&events, &task, process.is_first().then_some(status)).await;
-    // A Start that is on its way announces itself first.
+    // A Start in progress publishes its event first.
     let _turn = process.turn.write().await;
     if process.is_first() {
         end_the_rest(&task).await;
@@ -48,14 +48,14 @@ pub async fn watch(nursery: Arc<Nursery>, events: Events, task: Arc<Task>, proce
     process.end(ended);
 }
 
-/// What the guest and the cgroup say at the end of a process, and, where that was the container's first, with which
-/// status it ended; before anything is waited for: systemd removes a cgroup as soon as it is empty.
+/// Reports OOM and stores the last stats when a process ends; `first` is its status if it was the container's first. It
+/// comes before any other wait, since systemd removes a cgroup as soon as it is empty.
 async fn last_look(events: &Events, task: &Arc<Task>, first: Option<u32>) {
     let (events, looked) = (events.clone(), Arc::clone(task));
-    let look = apart(move || {
-        oom::tell_wanted(&events, &looked);
+    let look = blocking(move || {
+        oom::report_guest_oom(&events, &looked);
         if let Some(status) = first {
-            oom::tell_last(&events, &looked, status);
+            oom::report_at_exit(&events, &looked, status);
             looked.keep_stats(stats::now);
         }
         Ok(())
@@ -65,10 +65,10 @@ async fn last_look(events: &Events, task: &Arc<Task>, first: Option<u32>) {
     }
 }
 
-/// With its first process a container is over: the others end, and their ends are told before its own.
+/// A container ends with its first process: the others are killed, and their exits are reported before its own.
 async fn end_the_rest(task: &Task) {
     kill_the_rest(task).await;
-    let running = task.execs().into_iter().filter(|exec| exec.state() == State::Running);
+    let running = task.execs().into_iter().filter(|exec| exec.state() == ProcessState::Running);
     for exec in running {
         if tokio::time::timeout(PATIENCE, exec.wait()).await.is_err() {
             log::warn!("container {}: its process {:?} does not end", task.workload().id, exec.id());
@@ -76,12 +76,12 @@ async fn end_the_rest(task: &Task) {
     }
 }
 
-/// The kernel does it in a pid namespace of the container's own; in a shared one the others are killed
-/// here, or they would keep its pipes open.
+/// Kills the other processes if the container shares a pid namespace: they would keep its pipes open. In a pid
+/// namespace of its own the kernel kills them.
 async fn kill_the_rest(task: &Task) {
     if task.namespaces.new & libc::CLONE_NEWPID == 0 {
         let cgroup = task.cgroup.clone();
-        let killed = apart(move || {
+        let killed = blocking(move || {
             cgroup.kill_all();
             Ok(())
         });

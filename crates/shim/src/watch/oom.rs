@@ -1,5 +1,4 @@
-//! TaskOOM: containerd is told once for each time that a container's memory ran out, and before it is
-//! told of the end that came of it.
+//! TaskOOM: publishes one event each time that a container runs out of memory, before the exit that it causes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,20 +8,20 @@ use container::cgroup::OomNotice;
 use containerd_shim_protos::events::task::TaskOOM;
 
 use super::stats;
-use crate::apart::apart;
 use crate::awaited::readable;
+use crate::blocking::blocking;
 use crate::events::Events;
 use crate::lock::lock;
 use crate::task::{Kind, Task};
 
-/// When to look whom the kernel killed: cgroup v1 gives notice before it chooses.
+/// The delays before each check of the kill count: cgroup v1 notifies before the kernel selects a process.
 const LOOKS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(10), Duration::from_millis(100), Duration::from_secs(1)];
 
 /// Watches until the container ends.
 pub async fn watch(events: Events, task: Arc<Task>) {
     let cgroup = task.cgroup.clone();
-    let watched = apart(move || OomNotice::of(&cgroup)).await;
+    let watched = blocking(move || OomNotice::of(&cgroup)).await;
     let notice = match watched.and_then(|notice| Ok(notice.map(readable).transpose()?)) {
         Ok(Some(notice)) => task.oom.notice.get_or_init(|| notice),
         Ok(None) => return,
@@ -42,22 +41,22 @@ pub async fn watch(events: Events, task: Arc<Task>) {
         for pause in LOOKS {
             tokio::time::sleep(pause).await;
             let (events, looked) = (events.clone(), Arc::clone(&task));
-            if apart(move || Ok(tell(&events, &looked))).await.unwrap_or(false) {
+            if blocking(move || Ok(report_kills(&events, &looked))).await.unwrap_or(false) {
                 break;
             }
         }
         let cgroup = task.cgroup.clone();
-        if apart(move || Ok(cgroup.exists())).await.unwrap_or(false) {
-            // Nobody was killed: the limit was met, and memory found.
+        if blocking(move || Ok(cgroup.exists())).await.unwrap_or(false) {
+            // No process was killed: memory was reclaimed at the limit.
             task.oom.pending.store(false, Ordering::Relaxed);
         }
     }
 }
 
-/// Tells containerd when more processes were killed than it knows of. Whether it did. Like all that follows it may wait
-/// in the kernel.
-fn tell(events: &Events, task: &Task) -> bool {
-    let _telling = lock(&task.oom.telling);
+/// Publishes TaskOOM if the kernel has killed more processes than were reported, and returns whether it did. This and
+/// the functions below may block.
+fn report_kills(events: &Events, task: &Task) -> bool {
+    let _reporting = lock(&task.oom.reporting);
     let kills = task.cgroup.oom_kills();
     let more = kills > task.oom.kills.fetch_max(kills, Ordering::Relaxed);
     if more {
@@ -66,23 +65,23 @@ fn tell(events: &Events, task: &Task) -> bool {
     more
 }
 
-/// Tells containerd, at the end of a container that was killed, what its cgroup can say no more: systemd may
-/// have removed it between the kernel's notice and this look.
-pub fn tell_last(events: &Events, task: &Task, status: u32) {
+/// Publishes TaskOOM at a container's exit with `status`, also if its cgroup is gone: systemd may have removed it
+/// between the kernel's notification and this check.
+pub fn report_at_exit(events: &Events, task: &Task, status: u32) {
     const KILLED: u32 = 128 + libc::SIGKILL.cast_unsigned();
     let noticed = task.oom.take();
-    let untold = task.oom.kills.load(Ordering::Relaxed) == 0;
-    if !tell(events, task) && noticed && untold && status == KILLED && !task.cgroup.exists() {
+    let unreported = task.oom.kills.load(Ordering::Relaxed) == 0;
+    if !report_kills(events, task) && noticed && unreported && status == KILLED && !task.cgroup.exists() {
         publish(events, task);
     }
 }
 
-/// Tells containerd when a guest ended because the container's limit refused it memory.
-pub fn tell_wanted(events: &Events, task: &Task) {
+/// Publishes TaskOOM if a guest ended because the container's limit refused it memory.
+pub fn report_guest_oom(events: &Events, task: &Task) {
     if let Kind::Wasm { memory, .. } = &task.kind
-        && memory.was_wanted()
+        && memory.take_oom()
     {
-        task.oom.wanted.fetch_add(1, Ordering::Relaxed);
+        task.oom.guest_ooms.fetch_add(1, Ordering::Relaxed);
         publish(events, task);
     }
 }

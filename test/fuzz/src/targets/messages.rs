@@ -6,7 +6,7 @@ use container::channel::Channel;
 use rustix::net::{SendFlags, send};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shim::payload::{Order, Payload, Reply, Report, Request};
+use shim::payload::{NurseryReply, NurseryRequest, Order, Payload, Report};
 
 use crate::Run;
 
@@ -21,8 +21,8 @@ pub fn make() -> anyhow::Result<Run> {
             return;
         }
         match kind % 5 {
-            0 => check::<Request>(&one, &other),
-            1 => check::<Reply>(&one, &other),
+            0 => check::<NurseryRequest>(&one, &other),
+            1 => check::<NurseryReply>(&one, &other),
             2 => check::<Report>(&one, &other),
             3 => check::<Order>(&one, &other),
             _ => check::<Payload>(&one, &other),

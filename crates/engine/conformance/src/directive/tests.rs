@@ -1,4 +1,4 @@
-//! What each directive means, and which headers are refused, each at its line.
+//! Tests of each directive, and of the headers that are rejected, with the line of each error.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Errands: processes that do one thing that the daemon must not do itself, report, and end.
+//! Errands: processes that do one task that the daemon must not do itself, report the result, and exit.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,53 +10,57 @@ use container::entrypoint::LARGEST_WASM;
 use container::{compiler, hooks, native};
 use workload::{Format, Outline, World};
 
-use super::telling::{PANICKED, go_in, report_failure, sentence};
+use super::report::{PANICKED, enter_cgroup, report_failure, sentence};
 use crate::nursery::inheritance::Inheritance;
-use crate::payload::{Prepare, Prepared, Report, Request, TerminalFd, send};
+use crate::payload::{NurseryRequest, Prepare, Prepared, Report, TerminalFd, send};
 
-/// Does what `request` asks for, and reports it.
-pub fn run(request: Request<OwnedFd>, line: &Channel, inheritance: &Inheritance) -> i32 {
+/// Runs the errand `request`, and reports its result.
+pub fn run(request: NurseryRequest<OwnedFd>, line: &Channel, inheritance: &Inheritance) -> i32 {
     if end_with_daemon().is_err() {
         return PANICKED;
     }
-    do_it(request, line, inheritance).map_or_else(|error| report_failure(line, error), |()| 0)
+    perform(request, line, inheritance).map_or_else(|error| report_failure(line, error), |()| 0)
 }
 
-/// Whose daemon is gone must not go on to make what nobody would know of.
+/// An errand must not outlive its daemon: no one would know of what it makes.
 fn end_with_daemon() -> rustix::io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
 }
 
-fn do_it(request: Request<OwnedFd>, line: &Channel, inheritance: &Inheritance) -> anyhow::Result<()> {
+fn perform(
+    request: NurseryRequest<OwnedFd>,
+    line: &Channel,
+    inheritance: &Inheritance,
+) -> anyhow::Result<()> {
     match request {
-        Request::Prepare(prepare) => return Ok(send(line, compile(prepare, line, inheritance)?)?),
-        // The note is held by this process and those that libcontainer forks, until they execute.
-        Request::NativeCreate { workload, stdio, note: _note } => {
+        NurseryRequest::Prepare(prepare) => return Ok(send(line, compile(prepare, line, inheritance)?)?),
+        // This process and those that libcontainer forks hold the locked record until they call execve.
+        NurseryRequest::NativeCreate { workload, stdio, note: _note } => {
             let (pid, terminal) = native::create(&workload.read()?, stdio.in_order())?;
             let terminal = terminal.as_ref().map(|terminal| TerminalFd(terminal.as_fd()));
             return Ok(send(line, Report::Created(pid, terminal))?);
         }
-        Request::NativeStart(workload) => native::start(&workload.read()?)?,
-        Request::NativeDelete(workload) => native::delete(&workload.read()?)?,
-        Request::Hooks { moment, pid, workload } => hooks::run(&workload.read()?, moment, pid)?,
+        NurseryRequest::NativeStart(workload) => native::start(&workload.read()?)?,
+        NurseryRequest::NativeDelete(workload) => native::delete(&workload.read()?)?,
+        NurseryRequest::Hooks { moment, pid, workload } => hooks::run(&workload.read()?, moment, pid)?,
         other => bail!("{other:?} is not an errand"),
     }
     Ok(send(line, Report::Done)?)
 }
 
-/// Compiles, where nothing can be reached but what is handed over.
+/// Compiles in a box from which only the descriptors of the request are accessible.
 fn compile(
-    asked: Prepare<OwnedFd>,
+    request: Prepare<OwnedFd>,
     line: &Channel,
     inheritance: &Inheritance,
 ) -> anyhow::Result<Report<BorrowedFd<'static>>> {
-    let Prepare { format, function, memory, engine, engines, cgroup, wasm, output, spill } = asked;
-    go_in(cgroup)?;
+    let Prepare { format, function, memory, engine, engines, cgroup, wasm, output, spill } = request;
+    enter_cgroup(cgroup)?;
     compiler::enter_box(memory)?;
     let compiled = || {
         let wasm = binary(format, wasm.0.into())?;
         let outline = Outline::of(&wasm)?;
-        // The daemon ends it where the container asks its world for what cannot be.
+        // The daemon kills this process if the container's settings do not fit the module's world.
         send(line, Report::Outlined(outline.clone()))?;
         let world = World::of(&outline, function.as_deref())?;
         let engine = inheritance.engines.choose(&world, engine.as_ref(), engines.as_deref())?;
@@ -65,19 +69,19 @@ fn compile(
     };
     let (code, prepared) = match compiled() {
         Ok(compiled) => compiled,
-        // What the kernel refuses is the node's trouble, and passes.
+        // An I/O error is a problem of the node, and may not happen again.
         Err(error) if error.chain().any(|cause| cause.is::<std::io::Error>()) => return Err(error),
         Err(error) => return Ok(Report::Unfit(sentence(error))),
     };
     let Err(error) = File::from(output.0).write_all(&code) else { return Ok(Report::Prepared(prepared)) };
-    // It is not compiled again for want of space on a disk.
+    // If the disk is full, the code is not compiled again.
     let why = format!("cannot write the compiled code: {error}");
     let spill = spill.context("no file was handed over for it").with_context(|| why.clone())?;
     File::from(spill.0).write_all(&code).context(why)?;
     Ok(Report::Spilled(prepared, error.to_string()))
 }
 
-/// Reads what an image holds, in a process whose fall takes nothing along.
+/// Reads the Wasm and converts text to binary. A crash affects only this process.
 fn binary(format: Format, wasm: File) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     wasm.take(LARGEST_WASM + 1).read_to_end(&mut bytes).context("cannot read it")?;

@@ -1,4 +1,4 @@
-//! The life of a guest's process: into its box, to its gate, and to its end.
+//! The process of a guest: enters its box, waits at its gate, runs the guest and exits.
 
 use std::fs::File;
 use std::io::Write;
@@ -20,35 +20,35 @@ use container::{ending, privileges, wasm_box};
 use engine::{Bound, Compiled, Equipment, Exit, Loaded};
 use workload::{Guest, Shape, Workload};
 
-use super::telling::{failed, report_failure};
-use crate::guest_memory::say_wanted;
+use super::report::{failed, report_failure};
+use crate::guest_memory::report_oom;
 use crate::nursery::inheritance::Inheritance;
 use crate::payload::{
-    BoundFd, CodeFd, GuestFiles, Order, Payload, Report, Slot, Stdio, WantedFd, received, send,
+    BoundFd, CodeFd, GuestFiles, OomFd, Order, Payload, Report, Slot, Stdio, received, send,
 };
 
-/// The status of a container whose `startContainer` hook failed, or whose address was taken: what
-/// libcontainer ends with.
+/// The exit status if a `startContainer` hook failed, or an address was in use; libcontainer's init exits with the
+/// same.
 const NOT_STARTED: i32 = 1;
 
-/// A guest at its gate, and what is to be done before it runs.
+/// A guest at its gate, and what is done before it runs.
 struct Ready {
     loaded: Box<dyn Loaded>,
     starter: Option<Starter>,
     listeners: Listeners,
-    /// Where to say that it ended for want of memory.
-    wanted: WantedFd<OwnedFd>,
+    /// The event by which to report that it ran out of memory.
+    oom_event: OomFd<OwnedFd>,
 }
 
-/// Where a guest lives.
+/// The box of a guest.
 pub enum Home<'a> {
-    /// A box of its own, which it builds around itself.
+    /// A new one, which its process builds.
     New(&'a Namespaces, Opened),
-    /// A box that another guest has built.
-    There(Inside),
+    /// An existing one, which it enters.
+    Existing(Inside),
 }
 
-/// What was done since when, for the daemon's log.
+/// The steps so far with their durations in microseconds, for the daemon's log, and the start of the current step.
 struct Steps(Instant, Vec<(String, u64)>);
 
 impl Steps {
@@ -59,7 +59,7 @@ impl Steps {
     }
 }
 
-/// Lives the guest's life.
+/// Becomes the guest; returns the exit status.
 pub fn live(
     home: Home<'_>,
     Payload { workload, guest, engine }: Payload,
@@ -69,23 +69,23 @@ pub fn live(
     inheritance: &Inheritance,
 ) -> i32 {
     let mut steps = Steps(Instant::now(), Vec::new());
-    let Ready { loaded, starter, listeners, wanted } =
+    let Ready { loaded, starter, listeners, oom_event } =
         match box_and_load(home, &workload, (guest, &engine), &line, (stdio, files), inheritance, &mut steps)
         {
             Ok(ready) => ready,
             Err(error) => return report_failure(&line, error),
         };
-    let tells = starter.is_some() || !listeners.is_empty();
-    if send(&line, Report::Ready { steps: steps.1, tells }).is_err()
+    let confirms = starter.is_some() || !listeners.is_empty();
+    if send(&line, Report::Ready { steps: steps.1, confirms }).is_err()
         || !matches!(line.receive(), Ok(Some((Order::<Slot>::Go, _))))
     {
         // Deleted at the gate, or the daemon is gone.
         return 128 + libc::SIGKILL;
     }
-    if tells {
+    if confirms {
         let done = starter.map_or(Ok(()), Starter::run).and_then(|()| listeners.listen());
         let failed = done.is_err();
-        // When the daemon is gone nobody is left to tell.
+        // Fails if the daemon is gone.
         let _ = send(&line, done.map_or_else(self::failed, |()| Report::Done));
         if failed {
             return NOT_STARTED;
@@ -97,7 +97,7 @@ pub fn live(
         explain(message);
     }
     if matches!(exit, Exit::OutOfMemory(_)) {
-        say_wanted(&wanted);
+        report_oom(&oom_event);
     }
     i32::from(exit.status())
 }
@@ -112,7 +112,7 @@ fn box_and_load(
     steps: &mut Steps,
 ) -> anyhow::Result<Ready> {
     wasm_box::take_stdio(workload, stdio.in_order())?;
-    let GuestFiles { code: CodeFd(code), bound: BoundFd(bound), wanted } = files;
+    let GuestFiles { code: CodeFd(code), bound: BoundFd(bound), oom_event } = files;
     if let Home::New(namespaces, opened) = &home {
         wasm_box::join(namespaces, opened)?;
     }
@@ -121,10 +121,10 @@ fn box_and_load(
     let trees = entering(line)?;
     steps.done("waited for the order to enter");
     #[expect(unsafe_code, reason = "bytes become code here")]
-    // SAFETY: our own compiler wrote it in another child of this nursery's, or of one with the same engines. Nobody
-    // can change it any more: it is in the cache's folder, which only root can write to, and the daemon found it
-    // whole there, or sealed it and heard from the kernel that nobody has it open for writing; or it is in memory,
-    // sealed. It reached us through a socket that only the daemon and this nursery hold.
+    // SAFETY: our own compiler wrote it, in another child of this nursery or of one with the same engines. It can never
+    // change: it is in the cache's directory, which only root can write to, and the daemon verified its seal, or sealed
+    // it and got the kernel's confirmation that no process has it open for writing; or it is a sealed file in memory.
+    // It came through a socket that only the daemon and this nursery hold.
     let code = unsafe { Compiled::vouched(code.into()) };
     let allowed = workload.options.engines.as_deref();
     let engine = inheritance.engines.chosen(engine, &guest.job.world(), allowed)?;
@@ -132,7 +132,7 @@ fn box_and_load(
     steps.done("code mapped");
     let starter = match &home {
         Home::New(namespaces, _) => wasm_box::build(workload, namespaces, Trees::from_fds(trees)?)?,
-        Home::There(inside) => {
+        Home::Existing(inside) => {
             wasm_box::enter(workload, inside)?;
             None
         }
@@ -143,29 +143,29 @@ fn box_and_load(
     steps.done("power given up");
     let equipment = Equipment { bound: Bound::in_file(bound.into()), sockets: listeners.sockets()?, stop };
     let name = &workload.entrypoint.path;
-    let loaded = telling(line, name, || mapped.load(guest, equipment));
+    let loaded = reporting_panics(line, name, || mapped.load(guest, equipment));
     let loaded = loaded.with_context(|| format!("cannot run {name:?}"))?;
     steps.done("linked");
-    Ok(Ready { loaded, starter, listeners, wanted })
+    Ok(Ready { loaded, starter, listeners, oom_event })
 }
 
-/// What `load` answers. If it panics that is told, and the process ends, before anything unwinds: a runtime of which the
-/// kernel refused some threads would wait for the others, and they for ever.
-fn telling<T>(line: &Channel, name: &str, load: impl FnOnce() -> T) -> T {
-    let Ok(told) = line.as_fd().try_clone_to_owned() else { return load() };
-    let (told, name) = (Channel::from(told), name.to_owned());
+/// Calls `load`. A panic is reported and ends the process before it unwinds: dropping a runtime for which the kernel
+/// refused some threads would wait for the others for ever.
+fn reporting_panics<T>(line: &Channel, name: &str, load: impl FnOnce() -> T) -> T {
+    let Ok(second) = line.as_fd().try_clone_to_owned() else { return load() };
+    let (second, name) = (Channel::from(second), name.to_owned());
     panic::set_hook(Box::new(move |info| {
         let words = info.payload_as_str().unwrap_or("it panicked");
-        birth::exit_now(report_failure(&told, anyhow!("cannot run {name:?}: {words}")));
+        birth::exit_now(report_failure(&second, anyhow!("cannot run {name:?}: {words}")));
     }));
     let loaded = load();
-    // Drops the other one, and with it its end of the line.
+    // Drops the hook, and with it the second descriptor of the line.
     let _ = panic::take_hook();
     loaded
 }
 
-/// Binds the guest's addresses, with root's power only where the spec lends it, and gives up what power there is.
-/// Returns where a guest with requests to finish is told to end, too.
+/// Binds the guest's addresses, as root only if the spec allows that, and drops all privileges. Also returns the stop
+/// event for a guest that drains its requests.
 fn give_up_power(
     workload: &Workload,
     guest: &Guest,
@@ -188,7 +188,7 @@ fn give_up_power(
     Ok((bound.map_or_else(bind, Ok)?, stop))
 }
 
-/// Waits for the order to enter the box: what was handed over for it.
+/// Waits for the order to enter the box. Returns the root and the volumes that were sent before it.
 fn entering(line: &Channel) -> anyhow::Result<Vec<OwnedFd>> {
     let mut all = Vec::new();
     loop {
@@ -201,12 +201,12 @@ fn entering(line: &Channel) -> anyhow::Result<Vec<OwnedFd>> {
     }
 }
 
-/// Tells people why a guest trapped: on its standard error and where `kubectl describe` looks.
+/// Writes why a guest trapped to its standard error and to the file that `kubectl describe` shows.
 fn explain(message: &str) {
     let text = format!("{}\n", message.trim_end());
-    // Nobody is left to tell if these fail; the exit status still says it trapped.
+    // Errors cannot be reported any more; the exit status still shows the trap.
     let _ = std::io::stderr().write_all(text.as_bytes());
-    // A fifo that the guest put there must not hold its own end up.
+    // Non-blocking, in case the guest put a fifo there.
     let log = File::options().append(true).custom_flags(libc::O_NONBLOCK).open("/dev/termination-log");
     if let Ok(mut log) = log {
         let _ = log.write_all(text.as_bytes());

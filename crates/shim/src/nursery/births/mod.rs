@@ -1,9 +1,9 @@
-//! The lives of the processes that the nursery bears. Each ends here; none goes back to the loop.
+//! The code of the processes that the nursery spawns. Each exits here; none returns to the nursery's loop.
 
 mod errand;
 mod guest;
 mod program;
-mod telling;
+mod report;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,11 +17,11 @@ use container::namespaces::Namespaces;
 
 use super::inheritance::Inheritance;
 use crate::payload::{
-    Birth, Entrance, ExecGuest, ExecProgram, HostFd, LineFd, NewGuest, PidFd, Report, Request, send,
+    Birth, Entrance, ExecGuest, ExecProgram, HostFd, LineFd, NewGuest, NurseryRequest, PidFd, Report, send,
 };
-use telling::{PANICKED, go_in, report_failure};
+use report::{PANICKED, enter_cgroup, report_failure};
 
-/// Lives the life that is asked for, and ends the process.
+/// Runs the requested kind of process, and exits.
 pub fn live(birth: Birth<OwnedFd>, inheritance: &Inheritance) -> ! {
     let Birth { line: LineFd(line), host, request } = birth;
     let line = Channel::from(line);
@@ -31,19 +31,19 @@ pub fn live(birth: Birth<OwnedFd>, inheritance: &Inheritance) -> ! {
         birth::exit_now(report_failure(&line, error));
     }
     let life = AssertUnwindSafe(|| match request {
-        Request::Wasm(guest) => wasm(guest, line, inheritance),
-        Request::ExecGuest(exec) => exec_guest(exec, line, inheritance),
-        Request::ExecProgram(exec) => exec_program(exec, &line),
-        Request::Logger(logger) => program::logger(logger, line),
+        NurseryRequest::Wasm(guest) => wasm(guest, line, inheritance),
+        NurseryRequest::ExecGuest(exec) => exec_guest(exec, line, inheritance),
+        NurseryRequest::ExecProgram(exec) => exec_program(exec, &line),
+        NurseryRequest::Logger(logger) => program::logger(logger, line),
         errand => errand::run(errand, &line, inheritance),
     });
-    // A panic must not unwind into the nursery's loop, whose copy this process is.
+    // A panic must not unwind into the nursery's loop, since this process is a fork of the nursery.
     birth::exit_now(catch_unwind(life).unwrap_or(PANICKED))
 }
 
-/// A new container.
-fn wasm(asked: NewGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) -> i32 {
-    let NewGuest { namespaces, joined, cgroup, payload, stdio, files } = asked;
+/// Becomes the guest of a new container.
+fn wasm(request: NewGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) -> i32 {
+    let NewGuest { namespaces, joined, cgroup, payload, stdio, files } = request;
     let born = || -> anyhow::Result<_> {
         let payload = payload.read()?;
         let opened = namespaces.opened(joined);
@@ -53,7 +53,7 @@ fn wasm(asked: NewGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) -> i
                 birth::exit_now(0);
             }
         }
-        go_in(cgroup)?;
+        enter_cgroup(cgroup)?;
         Ok((payload, opened))
     };
     match born() {
@@ -65,9 +65,9 @@ fn wasm(asked: NewGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) -> i
     }
 }
 
-/// One more guest in a container.
-fn exec_guest(asked: ExecGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) -> i32 {
-    let ExecGuest { namespaces, pid, first, cgroup, payload, stdio, files } = asked;
+/// Becomes another guest in a container.
+fn exec_guest(request: ExecGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) -> i32 {
+    let ExecGuest { namespaces, pid, first, cgroup, payload, stdio, files } = request;
     let entered = || -> anyhow::Result<_> {
         let payload = payload.read()?;
         let inside = inside(&namespaces, pid, first, cgroup, &line)?;
@@ -75,15 +75,15 @@ fn exec_guest(asked: ExecGuest<OwnedFd>, line: Channel, inheritance: &Inheritanc
     };
     match entered() {
         Ok((payload, inside)) => {
-            guest::live(guest::Home::There(inside), payload, line, stdio, files, inheritance)
+            guest::live(guest::Home::Existing(inside), payload, line, stdio, files, inheritance)
         }
         Err(error) => report_failure(&line, error),
     }
 }
 
-/// A Linux program in a container.
-fn exec_program(asked: ExecProgram<OwnedFd>, line: &Channel) -> i32 {
-    let ExecProgram { namespaces, pid, first, cgroup, workload, stdio } = asked;
+/// Becomes a Linux program in a container.
+fn exec_program(request: ExecProgram<OwnedFd>, line: &Channel) -> i32 {
+    let ExecProgram { namespaces, pid, first, cgroup, workload, stdio } = request;
     let entered = || -> anyhow::Result<_> {
         let workload = workload.read()?;
         let inside = inside(&namespaces, pid, first, cgroup, line)?;
@@ -95,7 +95,7 @@ fn exec_program(asked: ExecProgram<OwnedFd>, line: &Channel) -> i32 {
     }
 }
 
-/// Finds the way into a container, by way of a midwife where there must be one, and goes into its cgroup.
+/// Opens a container's namespaces, gives birth through a midwife if they require it, and enters its cgroup.
 fn inside(
     namespaces: &Namespaces,
     pid: i32,
@@ -110,21 +110,21 @@ fn inside(
             birth::exit_now(0);
         }
     }
-    go_in(cgroup)?;
+    enter_cgroup(cgroup)?;
     Ok(inside)
 }
 
-/// Gives birth to the process that is meant, in the namespaces that this one entered, and tells of it
-/// before the newborn says anything. `false` in the newborn.
+/// As the midwife, gives birth to the actual process in the namespaces that this one has entered, and reports it before
+/// the new process sends anything. Returns `false` in the new process.
 fn deliver(namespaces: i32, cgroup: Option<BorrowedFd<'_>>, line: &Channel) -> anyhow::Result<bool> {
-    let (told, tell) = Channel::pair()?;
+    let (wait, release) = Channel::pair()?;
     let Some(born) = birth::sibling(namespaces, cgroup).context("cannot make a process")? else {
-        drop(tell);
-        // Ends when this process's mother does, whatever she has managed to say.
-        let _ = told.receive::<()>();
+        drop(release);
+        // Returns when the midwife has sent its report, or exited.
+        let _ = wait.receive::<()>();
         return Ok(false);
     };
     send(line, Report::Delivered(born.pid, PidFd(born.pidfd.as_fd())))?;
-    drop(tell);
+    drop(release);
     Ok(true)
 }

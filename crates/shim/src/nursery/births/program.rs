@@ -1,4 +1,4 @@
-//! The lives of Linux programs that the nursery bears: one executed in a container, and a logger.
+//! The processes that become Linux programs: an exec in a container, and a logger.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -11,19 +11,19 @@ use container::program::take_numbers;
 use container::{exec, wasm_box};
 use workload::Workload;
 
-use super::telling::report_failure;
+use super::report::report_failure;
 use crate::payload::{LoggerPipes, NewLogger, Order, Report, Stdio, TerminalFd, send};
 
-/// Becomes the program of an exec; comes back only when it could not.
+/// Becomes the program of an exec; returns only on failure.
 pub fn live(workload: &Workload, inside: &Inside, line: &Channel, stdio: Stdio<OwnedFd>) -> i32 {
-    // What a shell answers for a program that cannot be executed.
+    // As a shell does for a program that cannot be executed.
     const CANNOT_EXECUTE: i32 = 126;
     let failed = become_program(workload, inside, line, stdio);
     let _ = report_failure(line, failed);
     CANNOT_EXECUTE
 }
 
-/// The line closes when the program begins: that is how the daemon knows it does.
+/// Prepares and executes the program. The line is closed on exec, by which the daemon notices that the program runs.
 fn become_program(
     workload: &Workload,
     inside: &Inside,
@@ -46,7 +46,7 @@ fn become_program(
     }
 }
 
-/// Becomes the program that reads a container's output, from its descriptors 3 to 5 on.
+/// Becomes the logger of a container; its pipes become its descriptors 3 to 5.
 pub fn logger(logger: NewLogger<OwnedFd>, line: Channel) -> i32 {
     const FIRST: i32 = 3;
     let NewLogger { command, env, pipes: LoggerPipes { stdout, stderr, ready } } = logger;
@@ -56,7 +56,7 @@ pub fn logger(logger: NewLogger<OwnedFd>, line: Channel) -> i32 {
         let error = Command::new(path).args(args).env_clear().envs(env).exec();
         Err(error).with_context(|| format!("cannot execute the logger {path}"))
     };
-    // The line must not have one of the numbers.
+    // The line must not have one of these numbers.
     match line.above(FIRST + 3) {
         Ok(line) => failed().map_or_else(|error| report_failure(&line, error), |()| 0),
         Err(_) => 1,

@@ -1,5 +1,4 @@
-//! Stats: what a container has used, in the message and the units that containerd knows the host's
-//! version of cgroups by.
+//! Stats: a container's resource usage, in containerd's message and units for the host's cgroup version.
 
 mod text;
 mod v1;
@@ -11,16 +10,15 @@ use containerd_shim_protos::api::StatsResponse;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::protobuf::{MessageDyn, MessageField};
 
-use crate::apart::apart;
+use crate::blocking::blocking;
 use crate::task::Task;
 
-/// The metrics of a task: those of this moment, or the last there were of a cgroup that is gone; `None` where there were
-/// none.
+/// The current metrics of a task, or the last ones stored if its cgroup is gone; `None` without any.
 ///
 /// # Errors
-/// When they cannot be written down.
+/// When they cannot be encoded.
 pub async fn of(task: Arc<Task>) -> anyhow::Result<Option<StatsResponse>> {
-    apart(move || match stats(&task) {
+    blocking(move || match stats(&task) {
         Ok(Some(stats)) => {
             task.keep_stats(|_| Some(stats.clone()));
             Ok(Some(stats))
@@ -30,11 +28,11 @@ pub async fn of(task: Arc<Task>) -> anyhow::Result<Option<StatsResponse>> {
     .await
 }
 
-/// Notes what a task has used by now, where that may be gone when containerd asks.
+/// Stores the current metrics, if the cgroup may be gone when containerd requests them.
 pub async fn keep(task: &Arc<Task>) {
     if task.loses_stats() {
         let kept = Arc::clone(task);
-        let keep = apart(move || {
+        let keep = blocking(move || {
             kept.keep_stats(now);
             Ok(())
         });
@@ -44,21 +42,21 @@ pub async fn keep(task: &Arc<Task>) {
     }
 }
 
-/// The metrics of a task whose cgroup is there. It may wait in the kernel.
+/// The metrics of a task if its cgroup exists. May block.
 pub fn now(task: &Task) -> Option<StatsResponse> {
     stats(task).ok().flatten()
 }
 
-/// The metrics of a task whose cgroup is there. What a kernel does not count is 0; of guests that ended for want of
-/// memory it knows nothing.
+/// The metrics of a task if its cgroup exists. What the kernel does not count is 0. Guests that ran out of memory are
+/// added, since the kernel does not count them.
 fn stats(task: &Task) -> anyhow::Result<Option<StatsResponse>> {
-    let (cgroup, wanted) = (&task.cgroup, task.oom.wanted());
+    let (cgroup, guest_ooms) = (&task.cgroup, task.oom.guest_ooms());
     let metrics: Box<dyn MessageDyn> = if cgroup.unified().is_some() {
-        Box::new(v2::metrics(cgroup, wanted))
+        Box::new(v2::metrics(cgroup, guest_ooms))
     } else {
-        Box::new(v1::metrics(cgroup, wanted))
+        Box::new(v1::metrics(cgroup, guest_ooms))
     };
-    // Asked last: what was read of a cgroup that is there now was read of one that was there.
+    // Checked last: if the cgroup exists now, it existed during the reads above.
     if !cgroup.exists() {
         return Ok(None);
     }

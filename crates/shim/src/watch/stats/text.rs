@@ -1,8 +1,8 @@
-//! What both versions of cgroups write in the same words.
+//! Parsers for the formats that both cgroup versions share.
 
 use container::cgroup::Folders;
 
-/// A device's name and its two limits: `mlx4_0 hca_handle=2 hca_object=max`.
+/// Parses an RDMA device's name and its two limits: `mlx4_0 hca_handle=2 hca_object=max`.
 pub fn rdma(line: &str) -> Option<(String, [u32; 2])> {
     let (device, rest) = line.split_once(' ')?;
     let of = |name: &str| {
@@ -12,20 +12,20 @@ pub fn rdma(line: &str) -> Option<(String, [u32; 2])> {
     Some((device.to_owned(), [of("hca_handle"), of("hca_object")]))
 }
 
-/// The page sizes that the kernel counts huge pages of, as it writes them: `2MB`.
+/// The huge page sizes for which the kernel has counters, in its notation: `2MB`.
 pub fn page_sizes(cgroup: &Folders, ending: &str) -> Vec<String> {
-    let Some(folder) = cgroup.of_controller("hugetlb") else { return Vec::new() };
-    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let Some(dir) = cgroup.of_controller("hugetlb") else { return Vec::new() };
+    let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let size = |name: String| Some(name.strip_prefix("hugetlb.")?.strip_suffix(ending)?.to_owned());
     let mut sizes: Vec<_> =
         names.filter_map(|entry| entry.file_name().into_string().ok().and_then(size)).collect();
-    // `2MB` and `2MB.rsvd` are counted apart; only the first is asked for.
+    // `2MB` and `2MB.rsvd` have separate counters; only the first is reported.
     sizes.retain(|size| !size.contains('.'));
     sizes.sort();
     sizes
 }
 
-/// `MAJOR:MINOR` as two numbers.
+/// Parses `MAJOR:MINOR`.
 pub fn device(text: &str) -> Option<(u64, u64)> {
     let (major, minor) = text.split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))

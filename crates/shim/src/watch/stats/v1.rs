@@ -7,7 +7,7 @@ use containerd_shim_protos::protobuf::MessageField;
 use super::text::{device, page_sizes, rdma};
 
 /// Everything that the controllers of v1 count.
-pub fn metrics(cgroup: &Folders, wanted: u64) -> Metrics {
+pub fn metrics(cgroup: &Folders, guest_ooms: u64) -> Metrics {
     Metrics {
         hugetlb: page_sizes(cgroup, ".usage_in_bytes").iter().map(|size| hugetlb(cgroup, size)).collect(),
         pids: MessageField::some(PidsStat {
@@ -24,7 +24,10 @@ pub fn metrics(cgroup: &Folders, wanted: u64) -> Metrics {
             limit: rdma_entries(cgroup, "rdma.max"),
             ..RdmaStat::default()
         }),
-        memory_oom_control: MessageField::some(oom(&cgroup.keyed("memory", "memory.oom_control"), wanted)),
+        memory_oom_control: MessageField::some(oom(
+            &cgroup.keyed("memory", "memory.oom_control"),
+            guest_ooms,
+        )),
         ..Metrics::default()
     }
 }
@@ -51,7 +54,7 @@ fn cpu(cgroup: &Folders) -> CPUStat {
     }
 }
 
-/// The kernel tells user space of clock ticks, a hundred in a second on every architecture Linux has today.
+/// Converts USER_HZ clock ticks, which are 100 per second on every architecture that Linux supports today.
 fn nanoseconds(ticks: u64) -> u64 {
     const TICK: u64 = 1_000_000_000 / 100;
     ticks.saturating_mul(TICK)
@@ -100,7 +103,7 @@ fn memory(cgroup: &Folders) -> MemoryStat {
     }
 }
 
-/// One kind of memory; `None` where the kernel does not count it apart.
+/// One kind of memory; `None` if the kernel has no counters for it.
 fn entry(cgroup: &Folders, kind: &str) -> MessageField<MemoryEntry> {
     let number = |what: &str| cgroup.number("memory", &format!("{kind}.{what}"));
     let Some(usage) = number("usage_in_bytes") else { return MessageField::none() };
@@ -113,11 +116,11 @@ fn entry(cgroup: &Folders, kind: &str) -> MessageField<MemoryEntry> {
     })
 }
 
-fn oom(control: &Keyed, wanted: u64) -> MemoryOomControl {
+fn oom(control: &Keyed, guest_ooms: u64) -> MemoryOomControl {
     MemoryOomControl {
         oom_kill_disable: control.get("oom_kill_disable"),
         under_oom: control.get("under_oom"),
-        oom_kill: control.get("oom_kill").saturating_add(wanted),
+        oom_kill: control.get("oom_kill").saturating_add(guest_ooms),
         ..MemoryOomControl::default()
     }
 }
@@ -134,7 +137,7 @@ fn hugetlb(cgroup: &Folders, size: &str) -> HugetlbStat {
 }
 
 fn blkio(cgroup: &Folders) -> BlkIOStat {
-    // The throttling layer counts whatever the scheduler of the disk is.
+    // The throttling layer counts with every I/O scheduler.
     let entries = |file: &str| {
         let recursive = cgroup.text("blkio", &format!("blkio.throttle.{file}_recursive"));
         let text = recursive.or_else(|| cgroup.text("blkio", &format!("blkio.throttle.{file}")));
@@ -147,7 +150,7 @@ fn blkio(cgroup: &Folders) -> BlkIOStat {
     }
 }
 
-/// `8:0 Read 4096`; the last line, a total, has no device.
+/// Parses `8:0 Read 4096`; the last line, a total, has no device.
 fn blkio_entry(line: &str) -> Option<BlkIOEntry> {
     let mut words = line.split_whitespace();
     let (number, op, value) = (words.next()?, words.next()?, words.next()?);
@@ -162,7 +165,7 @@ fn blkio_entry(line: &str) -> Option<BlkIOEntry> {
     })
 }
 
-/// The file below /dev, for people; empty for a device that is gone.
+/// The device's path below /dev, for people; empty if the device is gone.
 fn device_name(number: &str) -> String {
     let event = std::fs::read_to_string(format!("/sys/dev/block/{number}/uevent")).unwrap_or_default();
     let name = event.lines().find_map(|line| line.strip_prefix("DEVNAME="));

@@ -7,7 +7,7 @@ use containerd_shim_protos::protobuf::MessageField;
 use super::text::{device, page_sizes, rdma};
 
 /// Everything that the controllers of v2 count.
-pub fn metrics(cgroup: &Folders, wanted: u64) -> Metrics {
+pub fn metrics(cgroup: &Folders, guest_ooms: u64) -> Metrics {
     let events = cgroup.keyed("memory", "memory.events");
     Metrics {
         pids: MessageField::some(PidsStat {
@@ -32,8 +32,8 @@ pub fn metrics(cgroup: &Folders, wanted: u64) -> Metrics {
             low: events.get("low"),
             high: events.get("high"),
             max: events.get("max"),
-            oom: events.get("oom").saturating_add(wanted),
-            oom_kill: events.get("oom_kill").saturating_add(wanted),
+            oom: events.get("oom").saturating_add(guest_ooms),
+            oom_kill: events.get("oom_kill").saturating_add(guest_ooms),
             oom_group_kill: events.get("oom_group_kill"),
             ..MemoryEvents::default()
         }),
@@ -59,7 +59,7 @@ fn cpu(cgroup: &Folders) -> CPUStat {
 
 fn memory(cgroup: &Folders) -> MemoryStat {
     let stat = cgroup.keyed("memory", "memory.stat");
-    // Newer kernels count it for anonymous memory and for files.
+    // Newer kernels count anonymous memory and files separately.
     let both = |name: &str| {
         let (anon, file) = (stat.get(&format!("{name}_anon")), stat.get(&format!("{name}_file")));
         stat.get(name).max(anon.saturating_add(file))
@@ -108,7 +108,7 @@ fn memory(cgroup: &Folders) -> MemoryStat {
     }
 }
 
-/// How long processes waited for a resource; `None` where the kernel does not count it.
+/// The pressure stall information of a controller; `None` if the kernel does not count it.
 fn pressure(cgroup: &Folders, controller: &str) -> MessageField<PSIStats> {
     let Some(text) = cgroup.text(controller, &format!("{controller}.pressure")) else {
         return MessageField::none();
@@ -121,7 +121,7 @@ fn pressure(cgroup: &Folders, controller: &str) -> MessageField<PSIStats> {
     })
 }
 
-/// `avg10=0.00 avg60=0.00 avg300=0.00 total=0`
+/// Parses `avg10=0.00 avg60=0.00 avg300=0.00 total=0`.
 fn psi(line: &str) -> PSIData {
     let value = |name: &str| pair(line, name).and_then(|value| value.parse().ok()).unwrap_or(0.0);
     PSIData {
@@ -133,7 +133,7 @@ fn psi(line: &str) -> PSIData {
     }
 }
 
-/// `8:0 rbytes=1 wbytes=2 rios=3 wios=4 …`
+/// Parses `8:0 rbytes=1 wbytes=2 rios=3 wios=4 …`.
 fn io(line: &str) -> Option<IOEntry> {
     let (major, minor) = device(line.split(' ').next()?)?;
     let value = |name: &str| pair(line, name).and_then(number).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What every process that is born here does alike: it goes into its cgroup, and tells why it could not go on.
+//! What every new process does alike: it enters its cgroup, and reports a failure to the daemon.
 
 use std::os::fd::OwnedFd;
 
@@ -7,32 +7,32 @@ use container::channel::Channel;
 
 use crate::payload::{Entrance, Report, send};
 
-/// The status of a process that ended by a fault of this program: EX_SOFTWARE.
+/// The exit status of a process that panicked: EX_SOFTWARE.
 pub const PANICKED: i32 = 70;
 
-/// Comes into the cgroup, if that is left to the process.
-pub fn go_in(cgroup: Entrance<OwnedFd>) -> anyhow::Result<()> {
+/// Enters the cgroup, if the process must do that itself.
+pub fn enter_cgroup(cgroup: Entrance<OwnedFd>) -> anyhow::Result<()> {
     match cgroup {
         Entrance::Doors(doors) => go_through(doors),
         Entrance::Birth(_) | Entrance::Outside => Ok(()),
     }
 }
 
-/// Tells why the process ends before it could do its work, and with which status it does.
+/// Reports why the process failed, and returns its exit status.
 pub fn report_failure(line: &Channel, error: anyhow::Error) -> i32 {
     send(line, failed(error)).map_or(1, |()| 0)
 }
 
-/// The same as a message.
+/// The report of a failure.
 pub fn failed<F>(error: anyhow::Error) -> Report<F> {
     Report::Failed(sentence(error))
 }
 
-/// One, short enough for a message.
+/// The error as one sentence, truncated to fit into a message.
 pub fn sentence(error: anyhow::Error) -> String {
-    const ENOUGH: usize = 8 << 10;
+    const MAX_LEN: usize = 8 << 10;
     let mut sentence = format!("{error:#}");
-    if let Some((cut, _)) = sentence.char_indices().find(|(at, _)| *at >= ENOUGH) {
+    if let Some((cut, _)) = sentence.char_indices().find(|(at, _)| *at >= MAX_LEN) {
         sentence.truncate(cut);
         sentence.push('…');
     }
