@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use cache::{Cache, Digest, Draft, Entry, Failure, Identity, Key, Lock, Sealed};
+use cache::{Cache, CacheEntry, Digest, Draft, Failure, FileIdentity, Key, Lock, Sealed};
 use container::entrypoint::Search;
 use container::layers::Layers;
 use container::source::{Known, Source};
@@ -205,7 +205,7 @@ async fn look(options: &Options, source: Source) -> anyhow::Result<Looked> {
         };
         let stays = source.known == Known::ByItsFile;
         let identity = stays.then(|| source.file.metadata()).transpose().context("cannot look at it")?;
-        let identity = identity.as_ref().map(Identity::of);
+        let identity = identity.as_ref().map(FileIdentity::of);
         if let Some(digest) = identity.as_ref().and_then(|file| cache.known(file)) {
             return Ok(Looked { source, digested: Some((cache, digest)) });
         }
@@ -280,7 +280,7 @@ async fn get(cache: &Cache, key: &Key, workload: &Workload) -> anyhow::Result<Op
             None
         });
         // A note that another version of this shim made says nothing here.
-        Ok(entry.and_then(|Entry { file, note }| Some((serde_json::from_slice(&note).ok()?, file))))
+        Ok(entry.and_then(|CacheEntry { file, note }| Some((serde_json::from_slice(&note).ok()?, file))))
     });
     kept.await?.map(|(prepared, file)| Code::of(prepared, file, workload)).transpose()
 }
