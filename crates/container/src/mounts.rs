@@ -121,7 +121,7 @@ pub(crate) fn build(
             let opened =
                 if is_bind(volume) { Some(binds.next().context("it was not handed over")?) } else { None };
             let tree = trees::as_asked(volume, opened, label)?;
-            if workload.believes(volume.destination()) {
+            if workload.trusts(volume.destination()) {
                 trees::add(&tree, Depth::Top, MOUNT_ATTR_RDONLY)?;
             }
             let kind = kind_of(&tree)?;
