@@ -11,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 use cache::{Cache, CacheEntry, Digest, Draft, Failure, FileIdentity, Key, Lock, Sealed};
 use container::entrypoint::Search;
 use container::layers::Layers;
-use container::source::{Known, Source};
+use container::source::{ContentId, Source};
 use container::{channel, lease};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use workload::{Format, Guest, Options, Workload, World};
@@ -96,7 +96,7 @@ async fn find_or_compile(
     source: Source,
     mut given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<(Code, Option<Fresh>)> {
-    let stays = source.known == Known::ByItsFile;
+    let stays = source.content_id == ContentId::FileMetadata;
     let Looked { mut source, digested } = look(&workload.options, source).await?;
     let Some((cache, mut digest)) = digested else {
         return Ok((into_memory(nursery, workload, &source, given_up).await?, None));
@@ -203,7 +203,7 @@ async fn look(options: &Options, source: Source) -> anyhow::Result<Looked> {
                 return Ok(undigested(source));
             }
         };
-        let stays = source.known == Known::ByItsFile;
+        let stays = source.content_id == ContentId::FileMetadata;
         let identity = stays.then(|| source.file.metadata()).transpose().context("cannot look at it")?;
         let identity = identity.as_ref().map(FileIdentity::of);
         if let Some(digest) = identity.as_ref().and_then(|file| cache.known(file)) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use container::birth::Born;
-use container::cgroup::{Folders, Way};
+use container::cgroup::{EntryMode, Folders};
 use container::inside::Inside;
 use tokio::time::timeout;
 use workload::Workload;
@@ -90,7 +90,7 @@ pub async fn run(
                 Request::ExecGuest(ExecGuest { namespaces, pid, first, cgroup, payload, stdio, files });
             let (born, line) = launcher.nursery.birth(request).await?;
             drop(given);
-            let born = entered(launcher.nursery, task, workload, entry.way, born, &line).await?;
+            let born = entered(launcher.nursery, task, workload, entry.mode, born, &line).await?;
             let gone = soon(async { Gate::reached(workload, line).await?.open().await });
             launcher.nursery.or_end(&born, gone.await).await?;
             if let Some(fresh) = fresh {
@@ -111,7 +111,7 @@ pub async fn run(
                 stdio,
             });
             let (born, line) = launcher.nursery.birth(request).await?;
-            let born = entered(launcher.nursery, task, workload, entry.way, born, &line).await?;
+            let born = entered(launcher.nursery, task, workload, entry.mode, born, &line).await?;
             let streams = launcher.nursery.or_end(&born, soon(begun(workload, opened, &line)).await).await?;
             Ok((born, streams))
         }
@@ -124,7 +124,7 @@ async fn entered(
     nursery: &Nursery,
     task: &Task,
     workload: &Workload,
-    cgroup: Way,
+    cgroup: EntryMode,
     born: Born,
     line: &Line,
 ) -> anyhow::Result<Born> {
@@ -132,7 +132,7 @@ async fn entered(
     let born = if midwife { nursery.delivered(born, line).await? } else { born };
     let admitted = soon(async {
         line.expect(|report| matches!(report, Report::Joined)).await?;
-        if cgroup == Way::Outside {
+        if cgroup == EntryMode::FromOutside {
             admit(task, born.pid).await?;
         }
         // One that says nothing has its container's.
