@@ -1,6 +1,6 @@
-//! A value that is being made. Its file has no name until all of it is on the disk: a writer that is killed
-//! leaves nothing, and a reader sees all of a value or none. Where the file system has no files without a name, it is
-//! called something in `fresh`, where nobody reads it.
+//! A value that is being written. Its file has no name until all of it is on the disk: a writer that is killed leaves
+//! nothing, and a reader sees a whole value or none. On file systems without unnamed files it has a name in `fresh`,
+//! where no reader looks.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
@@ -17,28 +17,28 @@ use sha2::{Digest as _, Sha256};
 use crate::entry::MAGIC;
 use crate::{Cache, Key, each_part};
 
-/// A value's file, to be written by whoever makes the value; given up when it is dropped.
+/// The file of a value that is being written; discarded when dropped.
 #[derive(Debug)]
 pub struct Draft {
     cache: Cache,
     /// The file, empty and open for writing.
     pub file: File,
-    name: Name,
+    name: TempName,
 }
 
-/// A value that is whole, as every reader will find it, and has no name yet.
+/// A complete value, as every reader will find it, without its final name yet.
 #[derive(Debug)]
 pub struct Sealed {
     cache: Cache,
     key: Key,
-    /// The value's bytes, from the beginning, open for reading only; more follows them.
+    /// The value's bytes, from the beginning, open read-only; more follows them.
     pub file: File,
-    name: Name,
+    name: TempName,
 }
 
-/// What a value's file is called until it is called by its key.
+/// The name of a value's file before it gets its key's name.
 #[derive(Debug)]
-enum Name {
+enum TempName {
     None,
     Fresh(PathBuf),
 }
@@ -47,39 +47,39 @@ impl Cache {
     /// Begins a value.
     ///
     /// # Errors
-    /// Names the folder and what the kernel said.
+    /// Names the directory and the kernel's error.
     pub fn begin(&self) -> anyhow::Result<Draft> {
         let flags = OFlags::TMPFILE.bits().cast_signed();
-        let folder = self.folder.join("fresh");
-        let file = OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(flags).open(&folder);
+        let dir = self.dir.join("fresh");
+        let file = OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(flags).open(&dir);
         let without = [Errno::OPNOTSUPP, Errno::ISDIR].map(|error| Some(error.raw_os_error()));
         match file {
             Err(error) if without.contains(&error.raw_os_error()) => self.begin_named(),
-            file => Ok(Draft { cache: self.clone(), file: self.made(file)?, name: Name::None }),
+            file => Ok(Draft { cache: self.clone(), file: self.made(file)?, name: TempName::None }),
         }
     }
 
     fn begin_named(&self) -> anyhow::Result<Draft> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = self.folder.join("fresh").join(name);
-        // Of a writer with this id that was killed.
+        let path = self.dir.join("fresh").join(name);
+        // Left by a killed writer with the same pid.
         let _ = fs::remove_file(&path);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        Ok(Draft { cache: self.clone(), file: self.made(file)?, name: Name::Fresh(path) })
+        Ok(Draft { cache: self.clone(), file: self.made(file)?, name: TempName::Fresh(path) })
     }
 
     fn made<T>(&self, made: io::Result<T>) -> anyhow::Result<T> {
-        made.with_context(|| format!("cannot keep a value in {}", self.folder.display()))
+        made.with_context(|| format!("cannot keep a value in {}", self.dir.display()))
     }
 }
 
 impl Draft {
-    /// The value that was written, with its maker's note, under `key`. The file that is returned is another than
-    /// [`Draft::file`]: here, nobody has it open for writing any more.
+    /// Completes the value under `key`, with its maker's note. The file returned is a new descriptor;
+    /// [`Draft::file`], the one open for writing, is closed here.
     ///
     /// # Errors
-    /// Names the folder and what the kernel said.
+    /// Names the directory and the kernel's error.
     pub fn seal(self, key: &Key, note: &[u8]) -> anyhow::Result<Sealed> {
         let Self { cache, file, name } = self;
         let sealed = sealed(file, key, note);
@@ -103,33 +103,33 @@ fn sealed(mut file: File, key: &Key, note: &[u8]) -> io::Result<File> {
 }
 
 impl Sealed {
-    /// Has it kept: its bytes on the disk first, then its name, then room for it.
+    /// Puts the value into the cache: syncs its bytes to the disk, names it, then makes room for it.
     ///
     /// # Errors
-    /// Names the folder and what the kernel said; nothing has changed then.
+    /// Names the directory and the kernel's error; the cache is unchanged then.
     pub fn keep(self) -> anyhow::Result<()> {
         self.keep_in_steps(&mut |_| {})
     }
 
-    /// [`Sealed::keep`], which says before each step which one it is.
+    /// [`Sealed::keep`], announcing each step before it.
     fn keep_in_steps(self, step: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         let Self { cache, key, file, name } = self;
-        let values = cache.folder.join("values");
+        let values = cache.dir.join("values");
         let value = values.join(&key.0);
         let mut keep = || -> io::Result<()> {
             step("flush");
             file.sync_all()?;
             step("name");
             match &name {
-                Name::None => {
+                TempName::None => {
                     let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
                     match linkat(CWD, unnamed, CWD, &value, AtFlags::SYMLINK_FOLLOW) {
-                        // By somebody who has made the same.
+                        // Another process made the same value.
                         Err(Errno::EXIST) => {}
                         linked => linked?,
                     }
                 }
-                Name::Fresh(path) => fs::rename(path, &value)?,
+                TempName::Fresh(path) => fs::rename(path, &value)?,
             }
             step("flush the name");
             File::open(&values)?.sync_all()?;
@@ -141,7 +141,7 @@ impl Sealed {
     }
 }
 
-impl Drop for Name {
+impl Drop for TempName {
     fn drop(&mut self) {
         let Self::Fresh(path) = self else { return };
         match fs::remove_file(&path) {
@@ -153,7 +153,7 @@ impl Drop for Name {
     }
 }
 
-/// Makes a value of these bytes.
+/// Puts a value of these bytes into the cache.
 #[cfg(test)]
 pub fn put(cache: &Cache, key: &Key, value: &[u8], note: &[u8]) {
     let mut draft = cache.begin().unwrap();
@@ -170,10 +170,10 @@ mod tests {
     /// The steps before which a writer may be killed.
     const STEPS: [&str; 7] = ["make", "write", "seal", "flush", "name", "flush the name", "make room"];
     const KILLED_AT: &str = "LIGHTER_CACHE_TEST_KILLED_AT";
-    const IN_FOLDER: &str = "LIGHTER_CACHE_TEST_IN";
+    const IN_DIR: &str = "LIGHTER_CACHE_TEST_IN";
     static VALUE: [u8; 100_000] = [7; 100_000];
 
-    /// The ways to begin, by the names that [`writer_that_is_killed`] knows them by.
+    /// The variants, by the names that [`writer_that_is_killed`] uses.
     type Begin = fn(&Cache) -> anyhow::Result<Draft>;
     const WAYS: [(&str, Begin); 2] = [("unnamed", Cache::begin), ("named", Cache::begin_named)];
 
@@ -186,10 +186,10 @@ mod tests {
         draft.seal(&Key::of(&["a"]), b"note").unwrap().keep_in_steps(step).unwrap();
     }
 
-    /// Not a test: the process that the next one starts and that kills itself.
+    /// Not a test: the process that the next test starts and that kills itself.
     #[test]
     fn writer_that_is_killed() {
-        let (Ok(at), Some(folder)) = (std::env::var(KILLED_AT), std::env::var_os(IN_FOLDER)) else { return };
+        let (Ok(at), Some(dir)) = (std::env::var(KILLED_AT), std::env::var_os(IN_DIR)) else { return };
         let (way, at) = at.split_once(':').unwrap();
         let (_, begin) = WAYS.into_iter().find(|(name, _)| *name == way).unwrap();
         let die = &mut |step: &str| {
@@ -198,25 +198,25 @@ mod tests {
                 rustix::process::kill_process(own, rustix::process::Signal::KILL).unwrap();
             }
         };
-        put_in_steps(&Cache::open(&PathBuf::from(folder), 1 << 20).unwrap(), begin, die);
+        put_in_steps(&Cache::open(&PathBuf::from(dir), 1 << 20).unwrap(), begin, die);
     }
 
     #[test]
     fn a_killed_writer_leaves_all_or_nothing() {
         for ((way, begin), step) in WAYS.into_iter().flat_map(|way| STEPS.map(|step| (way, step))) {
-            let folder = tempfile::tempdir().unwrap();
+            let dir = tempfile::tempdir().unwrap();
             let status = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "draft::tests::writer_that_is_killed"])
                 .env(KILLED_AT, format!("{way}:{step}"))
-                .env(IN_FOLDER, folder.path())
+                .env(IN_DIR, dir.path())
                 .output()
                 .unwrap()
                 .status;
             assert_eq!(status.signal(), Some(9), "{step}");
-            let (cache, key) = (Cache::open(folder.path(), 1 << 20).unwrap(), Key::of(&["a"]));
+            let (cache, key) = (Cache::open(dir.path(), 1 << 20).unwrap(), Key::of(&["a"]));
             let named = ["flush the name", "make room"].contains(&step);
             assert_eq!(cache.get(&key).unwrap().is_some(), named, "{way}, killed before {step:?}");
-            let left = fs::read_dir(folder.path().join("fresh")).unwrap().count();
+            let left = fs::read_dir(dir.path().join("fresh")).unwrap().count();
             assert!(left == 0 || way == "named", "an unnamed file has a name before {step:?}");
             put_in_steps(&cache, begin, &mut |_| {});
             assert_eq!(cache.get(&key).unwrap().unwrap().note, b"note", "{way}, {step}");
@@ -225,19 +225,19 @@ mod tests {
 
     #[test]
     fn what_is_given_up_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 0).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path(), 0).unwrap();
         for (way, begin) in WAYS {
             drop(begin(&cache).unwrap());
             drop(begin(&cache).unwrap().seal(&Key::of(&["a"]), b"").unwrap());
-            assert_eq!(fs::read_dir(folder.path().join("fresh")).unwrap().count(), 0, "{way}");
+            assert_eq!(fs::read_dir(dir.path().join("fresh")).unwrap().count(), 0, "{way}");
         }
     }
 
     #[test]
     fn a_sealed_value_is_open_for_reading_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 0).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path(), 0).unwrap();
         let sealed = cache.begin().unwrap().seal(&Key::of(&["a"]), b"").unwrap();
         assert!((&sealed.file).write_all(b"x").is_err());
     }

@@ -1,11 +1,11 @@
-//! One value in a file: the bytes, which begin the file so that it can be mapped as it is, a note of whoever
-//! made it, and a seal:
+//! One value in a file: the bytes, at the beginning so that they can be mapped as they are, a note of the value's
+//! maker, and a seal:
 //!
 //! ```text
 //! value │ note │ SHA-256 of key, value and note │ length of the value, u64 │ of the note, u64 │ magic
 //! ```
 //!
-//! How it comes to be there: see `draft`.
+//! Written by `draft`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
@@ -18,31 +18,31 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Cache, Key, each_part};
 
-/// The last bytes of a value's file. A number counts what changes in this format.
+/// The last bytes of a value's file. The digit changes with the format.
 pub(crate) const MAGIC: &[u8; 8] = b"lighter1";
 /// Digest, two lengths and the magic.
 const SEAL: u64 = 32 + 8 + 8 + 8;
-/// Longer notes are none of ours.
+/// Max length of a note, in bytes.
 const LONGEST_NOTE: u64 = 64 << 10;
-/// How exactly it is known when a value was used last.
+/// The precision of the time of last use.
 const USED: Duration = Duration::from_secs(3600);
 
-/// A value, found.
+/// A value in the cache.
 #[derive(Debug)]
-pub struct Entry {
+pub struct CacheEntry {
     /// The value's bytes, from the beginning; more follows them.
     pub file: File,
-    /// What its maker noted.
+    /// The note of its maker.
     pub note: Vec<u8>,
 }
 
 impl Cache {
-    /// The value of `key`, if it was made. One that was not written here whole is removed.
+    /// The value of `key`, if there is one. An invalid one is removed.
     ///
     /// # Errors
-    /// When it is there and can be neither read nor removed.
-    pub fn get(&self, key: &Key) -> anyhow::Result<Option<Entry>> {
-        let path = self.folder.join("values").join(&key.0);
+    /// When it exists but can be neither read nor removed.
+    pub fn get(&self, key: &Key) -> anyhow::Result<Option<CacheEntry>> {
+        let path = self.dir.join("values").join(&key.0);
         let flags = OFlags::NOFOLLOW.bits().cast_signed();
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
             Ok(file) => file,
@@ -55,14 +55,14 @@ impl Cache {
         match read(&file, key) {
             Ok(note) => {
                 touch(&file);
-                Ok(Some(Entry { file, note }))
+                Ok(Some(CacheEntry { file, note }))
             }
             Err(reason) => self.refuse(key, &format!("{reason:#}")),
         }
     }
 
-    fn refuse(&self, key: &Key, reason: &str) -> anyhow::Result<Option<Entry>> {
-        let path = self.folder.join("values").join(&key.0);
+    fn refuse(&self, key: &Key, reason: &str) -> anyhow::Result<Option<CacheEntry>> {
+        let path = self.dir.join("values").join(&key.0);
         log::warn!("{} is removed and made again: {reason}", path.display());
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -73,7 +73,7 @@ impl Cache {
     }
 }
 
-/// The note of a value that was written here whole, and for this key.
+/// Verifies that a value was written here, whole, and for this key. Returns its note.
 fn read(file: &File, key: &Key) -> anyhow::Result<Vec<u8>> {
     let found = file.metadata()?;
     let own = rustix::process::geteuid().as_raw();
@@ -104,12 +104,12 @@ fn read(file: &File, key: &Key) -> anyhow::Result<Vec<u8>> {
     Ok(note)
 }
 
-/// Notes that a value was used, roughly: the one used longest ago is the first to go.
+/// Updates the time of last use, which decides the order of removal.
 fn touch(file: &File) {
     let now = SystemTime::now();
     let used = file.metadata().and_then(|found| found.modified());
     if used.is_ok_and(|used| now.duration_since(used).is_ok_and(|ago| ago > USED)) {
-        // On a file system that cannot be written to there is nothing to choose from, either.
+        // On a read-only file system nothing is removed, either.
         let _ = file.set_modified(now);
     }
 }
@@ -125,13 +125,13 @@ mod tests {
 
     use crate::draft::put;
 
-    fn cache(folder: &Path) -> Cache {
-        Cache::open(folder, 1 << 20).unwrap()
+    fn cache(dir: &Path) -> Cache {
+        Cache::open(dir, 1 << 20).unwrap()
     }
 
     /// The value and the note under `key`.
     fn got(cache: &Cache, key: &Key, length: usize) -> Option<(Vec<u8>, Vec<u8>)> {
-        let Entry { file, note } = cache.get(key).unwrap()?;
+        let CacheEntry { file, note } = cache.get(key).unwrap()?;
         let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, 0).unwrap();
         Some((bytes, note))
@@ -139,23 +139,23 @@ mod tests {
 
     #[test]
     fn what_was_put_is_got() {
-        let folder = tempfile::tempdir().unwrap();
-        let (cache, key) = (cache(folder.path()), Key::of(&["a"]));
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, key) = (cache(dir.path()), Key::of(&["a"]));
         assert!(cache.get(&key).unwrap().is_none());
         put(&cache, &key, b"code", b"note");
         assert_eq!(got(&cache, &key, 4), Some((b"code".into(), b"note".into())));
         assert!(cache.get(&Key::of(&["b"])).unwrap().is_none());
-        // Again, by another writer: the same.
+        // Again, by another writer, with the same result.
         put(&cache, &key, b"code", b"note");
         assert_eq!(got(&cache, &key, 4), Some((b"code".into(), b"note".into())));
     }
 
-    /// Puts a value, has `spoil` do something to its file, and checks that it is refused and gone.
+    /// Puts a value, runs `spoil` on its file, and checks that the value is refused and removed.
     fn refused(spoil: impl Fn(&Path)) {
-        let folder = tempfile::tempdir().unwrap();
-        let (cache, key) = (cache(folder.path()), Key::of(&["a"]));
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, key) = (cache(dir.path()), Key::of(&["a"]));
         put(&cache, &key, &[7; 1000], b"note");
-        let path = folder.path().join("values").join(&key.0);
+        let path = dir.path().join("values").join(&key.0);
         spoil(&path);
         assert!(cache.get(&key).unwrap().is_none());
         assert!(path.symlink_metadata().is_err(), "it is still there");
@@ -186,10 +186,10 @@ mod tests {
             fs::rename(path, &other).unwrap();
             rewrite(&other, |_| {});
             // Another key's value.
-            let folder = tempfile::tempdir().unwrap();
-            let (cache, key) = (cache(folder.path()), Key::of(&["b"]));
+            let dir = tempfile::tempdir().unwrap();
+            let (cache, key) = (cache(dir.path()), Key::of(&["b"]));
             put(&cache, &key, b"other", b"");
-            fs::copy(folder.path().join("values").join(&key.0), path).unwrap();
+            fs::copy(dir.path().join("values").join(&key.0), path).unwrap();
             fs::set_permissions(path, Permissions::from_mode(0o400)).unwrap();
         });
     }

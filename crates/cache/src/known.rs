@@ -1,12 +1,11 @@
-//! Files whose digest is known, so that they need not be read again.
+//! The digests of files that were read before, so that they need not be read again.
 //!
-//! A file is called by what the kernel says of it: the disk, the number, the length, the times of its last
-//! change. Nobody but the kernel sets the last of these, and it does with every write, so a file that is still
-//! called the same holds the same, unless it is root who changes the disk beneath it or the clock. It is for
-//! files that no container can write to, on file systems of which all this is true: which are those, only the
-//! caller can tell.
+//! A file is identified by its metadata: device, inode, size, and the times of the last modification and change. Only
+//! the kernel sets the last of these, at every write, so a file with the same identity has the same contents, unless
+//! root changes the disk underneath or the clock. This is for files that no container can write to, on file systems
+//! for which all this holds; only the caller knows which.
 //!
-//! The kernel numbers disks anew each time it boots, so what is known is forgotten then.
+//! The kernel numbers devices anew at each boot, so the entries of other boots are dropped.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -16,21 +15,20 @@ use std::sync::LazyLock;
 
 use crate::{Cache, Digest};
 
-/// What the kernel calls this boot, and nothing else ever.
+/// The kernel's unique id of this boot.
 static BOOT: LazyLock<io::Result<String>> = LazyLock::new(|| {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|line| line.trim_end().to_owned())
 });
 
-/// What a file is called by.
+/// The identity of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity(String);
+pub struct FileIdentity(String);
 
-/// How many files are known at most; then all are forgotten, for who is used is soon known again.
-const MOST: usize = 10_000;
+/// Max number of known files; then all are forgotten, since those in use are soon known again.
+const MAX_KNOWN: usize = 10_000;
 
-impl Identity {
-    /// That of a file on a disk: not one that is put together from others when it is looked at, as in an
-    /// overlay.
+impl FileIdentity {
+    /// The identity of a file on a disk. Not for a file of an overlay, whose metadata is assembled at each look.
     pub fn of(file: &fs::Metadata) -> Self {
         Self(format!(
             "{:x}-{}-{}-{}.{:09}-{}.{:09}",
@@ -47,7 +45,7 @@ impl Identity {
 
 impl Cache {
     /// The digest of a file that was read before.
-    pub fn known(&self, file: &Identity) -> Option<Digest> {
+    pub fn known(&self, file: &FileIdentity) -> Option<Digest> {
         let target = fs::read_link(self.notes(BOOT.as_deref().ok()?).join(&file.0)).ok()?;
         let digest = target.to_str().filter(|text| text.len() == 64)?;
         digest.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| Digest(digest.to_owned()))
@@ -57,22 +55,22 @@ impl Cache {
     ///
     /// # Errors
     /// When it cannot be noted.
-    pub fn note(&self, file: &Identity, digest: &Digest) -> io::Result<()> {
-        let boot = BOOT.as_ref().map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot tell this boot from others: {error}"))
-        })?;
-        let folder = self.notes(boot);
-        match DirBuilder::new().mode(0o700).create(&folder) {
+    pub fn note(&self, file: &FileIdentity, digest: &Digest) -> io::Result<()> {
+        let boot = BOOT
+            .as_ref()
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot identify this boot: {error}")))?;
+        let dir = self.notes(boot);
+        match DirBuilder::new().mode(0o700).create(&dir) {
             Ok(()) => self.forget_boots_but(boot)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
-        let notes: Vec<_> = fs::read_dir(&folder)?.flatten().collect();
-        if notes.len() >= MOST {
+        let notes: Vec<_> = fs::read_dir(&dir)?.flatten().collect();
+        if notes.len() >= MAX_KNOWN {
             notes.iter().try_for_each(|note| absent(fs::remove_file(note.path())))?;
         }
-        match symlink(&digest.0, folder.join(&file.0)) {
-            // By somebody who has read the same.
+        match symlink(&digest.0, dir.join(&file.0)) {
+            // By another process that has read the same.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             noted => noted,
         }
@@ -80,20 +78,20 @@ impl Cache {
 
     /// Where the notes of a boot are.
     fn notes(&self, boot: &str) -> PathBuf {
-        self.folder.join("known").join(boot)
+        self.dir.join("known").join(boot)
     }
 
     /// Removes the notes of all other boots, and what older versions noted beside them.
     fn forget_boots_but(&self, boot: &str) -> io::Result<()> {
-        let others = fs::read_dir(self.folder.join("known"))?.flatten();
+        let others = fs::read_dir(self.dir.join("known"))?.flatten();
         others.filter(|other| other.file_name() != *boot).try_for_each(|other| {
-            let folder = other.file_type()?.is_dir();
-            absent(if folder { fs::remove_dir_all(other.path()) } else { fs::remove_file(other.path()) })
+            let is_dir = other.file_type()?.is_dir();
+            absent(if is_dir { fs::remove_dir_all(other.path()) } else { fs::remove_file(other.path()) })
         })
     }
 }
 
-/// Somebody else may have removed it.
+/// Another process may have removed it.
 pub(crate) fn absent(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -108,11 +106,11 @@ mod tests {
 
     #[test]
     fn a_changed_file_is_another_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&folder.path().join("cache"), 0).unwrap();
-        let path = folder.path().join("file");
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&dir.path().join("cache"), 0).unwrap();
+        let path = dir.path().join("file");
         fs::write(&path, "one").unwrap();
-        let identity = || Identity::of(&path.metadata().unwrap());
+        let identity = || FileIdentity::of(&path.metadata().unwrap());
         let digest = Digest::of(&File::open(&path).unwrap()).unwrap();
         assert_eq!(cache.known(&identity()), None);
         cache.note(&identity(), &digest).unwrap();
@@ -124,9 +122,9 @@ mod tests {
 
     #[test]
     fn what_is_no_digest_is_not_known() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 0).unwrap();
-        let identity = Identity("a".into());
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path(), 0).unwrap();
+        let identity = FileIdentity("a".into());
         let notes = cache.notes(BOOT.as_ref().unwrap());
         fs::create_dir(&notes).unwrap();
         symlink("/etc/passwd", notes.join("a")).unwrap();
@@ -135,16 +133,16 @@ mod tests {
 
     #[test]
     fn what_another_boot_noted_is_not_known() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 0).unwrap();
-        let (identity, digest) = (Identity("a".into()), Digest("0".repeat(64)));
-        let (before, older) = (folder.path().join("known/before"), folder.path().join("known/a"));
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path(), 0).unwrap();
+        let (identity, digest) = (FileIdentity("a".into()), Digest("0".repeat(64)));
+        let (before, older) = (dir.path().join("known/before"), dir.path().join("known/a"));
         fs::create_dir(&before).unwrap();
         symlink(&digest.0, before.join("a")).unwrap();
         symlink(&digest.0, &older).unwrap();
         assert_eq!(cache.known(&identity), None);
-        cache.note(&Identity("b".into()), &digest).unwrap();
+        cache.note(&FileIdentity("b".into()), &digest).unwrap();
         assert!(!before.exists() && older.symlink_metadata().is_err());
-        assert_eq!((cache.known(&identity), cache.known(&Identity("b".into()))), (None, Some(digest)));
+        assert_eq!((cache.known(&identity), cache.known(&FileIdentity("b".into()))), (None, Some(digest)));
     }
 }

@@ -1,14 +1,14 @@
-//! Files by what is in them: a value is made once per key, written whole or not at all, and opened by many.
+//! A content-addressed cache of files: a value is made once per key, written whole or not at all, and opened by many.
 //!
-//! Knows no Wasm: a key is a digest, a value is bytes with a note. What the folder holds is nobody's but
-//! root's: whatever in it looks as if it were not written here is removed, with one warning, and made again.
+//! Knows no Wasm: a key is a digest, a value is bytes with a note. The directory belongs to root alone: whatever in
+//! it looks as if it was not written here is removed, with one warning, and made again.
 //!
 //! ```text
-//! FOLDER/values/KEY       a value, its note, and a seal over both (see `entry`)
-//! FOLDER/known/BOOT/IDENTITY   a link that is called after a file and leads to its digest (see `known`)
-//! FOLDER/locks/KEY        held by who makes the value (see `lock`)
-//! FOLDER/failed/KEY       why a value cannot be made, for some minutes (see `failures`)
-//! FOLDER/fresh/…          values that are being written, where they must have a name (see `draft`)
+//! DIR/values/KEY           a value, its note, and a seal over both (see `entry`)
+//! DIR/known/BOOT/IDENTITY  a symlink named after a file's identity, whose target is the file's digest (see `known`)
+//! DIR/locks/KEY            held by the process that makes the value (see `lock`)
+//! DIR/failed/KEY           why a value cannot be made, for some minutes (see `failures`)
+//! DIR/fresh/…              values that are being written, where they must have a name (see `draft`)
 //! ```
 //!
 //! No unsafe code.
@@ -29,20 +29,20 @@ use anyhow::{Context, ensure};
 use sha2::{Digest as _, Sha256};
 
 pub use draft::{Draft, Sealed};
-pub use entry::Entry;
+pub use entry::CacheEntry;
 pub use failures::Failure;
-pub use known::Identity;
+pub use known::FileIdentity;
 pub use lock::Lock;
 
-/// A folder of values.
+/// A directory of values.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    folder: PathBuf,
-    /// How many bytes it may hold.
-    most: u64,
+    dir: PathBuf,
+    /// The max size, in bytes.
+    max: u64,
 }
 
-/// What a value is found by.
+/// The key of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
@@ -55,7 +55,7 @@ impl Key {
     pub fn of(parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
-            // The length first, so that no two lists are alike.
+            // The length first, so that no two lists have the same encoding.
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }
@@ -69,7 +69,7 @@ impl Key {
 }
 
 impl Digest {
-    /// Reads a file from its beginning to where its end is now: one that grows meanwhile holds nobody up.
+    /// Reads a file from its beginning to its current end, so a growing file cannot hold the reader up.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -89,31 +89,31 @@ impl Digest {
 }
 
 impl Cache {
-    /// Opens a folder, which is made where it is not there, and in which at most `most` bytes are kept.
+    /// Opens a directory, creating it if it is missing, to hold at max `max` bytes.
     ///
     /// # Errors
-    /// Names the folder that cannot be made, or that others than its owner could write to.
-    pub fn open(folder: &Path, most: u64) -> anyhow::Result<Self> {
+    /// Names the directory that cannot be created, or that users other than its owner can write to.
+    pub fn open(dir: &Path, max: u64) -> anyhow::Result<Self> {
         for name in ["values", "known", "locks", "fresh", "failed"] {
-            let path = folder.join(name);
+            let path = dir.join(name);
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(&path)
                 .with_context(|| format!("cannot make {}", path.display()))?;
         }
-        let found = folder.metadata()?;
+        let found = dir.metadata()?;
         let own = rustix::process::geteuid().as_raw();
         ensure!(
             found.uid() == own && found.mode() & 0o022 == 0,
             "{} is not user {own}'s alone to write to: code is not taken from there",
-            folder.display()
+            dir.display()
         );
-        Ok(Self { folder: folder.into(), most })
+        Ok(Self { dir: dir.into(), max })
     }
 }
 
-/// Reads a file from `start` to `end`, or to its own end where that comes first; how many bytes that was.
+/// Reads a file from `start` to `end`, or to its own end if that comes first. Returns the number of bytes read.
 fn each_part(
     file: &File,
     start: u64,
@@ -122,8 +122,8 @@ fn each_part(
 ) -> io::Result<u64> {
     let (mut buffer, mut at) = (vec![0; 64 << 10], start);
     while at < end {
-        let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
-        match file.read_at(&mut buffer[..most], at)? {
+        let size = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+        match file.read_at(&mut buffer[..size], at)? {
             0 => break,
             read => {
                 take(&buffer[..read])?;
@@ -143,18 +143,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_tell_lists_apart() {
+    fn keys_distinguish_lists() {
         assert_ne!(Key::of(&["ab", "c"]), Key::of(&["a", "bc"]));
         assert_ne!(Key::of(&["a"]), Key::of(&["a", ""]));
         assert_eq!(Key::of(&["a", "b"]), Key::of(&["a", "b"]));
     }
 
     #[test]
-    fn a_folder_that_others_can_write_to_is_refused() {
+    fn a_directory_that_others_can_write_to_is_refused() {
         use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let refused = Cache::open(folder.path(), 0).unwrap_err().to_string();
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = Cache::open(dir.path(), 0).unwrap_err().to_string();
         assert!(refused.contains("not taken from there"), "{refused}");
     }
 }

@@ -1,4 +1,4 @@
-//! Who makes a value. A lock ends with the process that holds it, and leaves no file behind.
+//! The lock on making a value. It ends with the process that holds it, and leaves no file behind.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::{Cache, Key};
 
-/// The right to make the value of a key, until it is dropped or its holder ends.
+/// The exclusive right to make the value of a key, until it is dropped or its holder ends.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
@@ -19,12 +19,12 @@ pub struct Lock {
 }
 
 impl Cache {
-    /// The right to make the value of `key`; `None` while somebody else has it.
+    /// Takes the lock of `key`; `None` while another process holds it.
     ///
     /// # Errors
-    /// When there can be no lock.
+    /// When the lock cannot be taken.
     pub fn try_lock(&self, key: &Key) -> anyhow::Result<Option<Lock>> {
-        let path = self.folder.join("locks").join(&key.0);
+        let path = self.dir.join("locks").join(&key.0);
         take(&path).with_context(|| format!("cannot lock {}", path.display()))
     }
 }
@@ -35,15 +35,15 @@ pub(crate) fn take(path: &Path) -> io::Result<Option<Lock>> {
         Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
         locked => locked?,
     }
-    // Whoever had it may have removed the file after it was opened here: then it is a lock on nothing.
+    // Its last holder may have removed the file after it was opened here: then this is not the lock.
     let same = path.metadata().is_ok_and(|named| file.metadata().is_ok_and(|own| own.ino() == named.ino()));
     Ok(same.then(|| Lock { path: path.into(), _file: file }))
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Still locked: nobody else can have this file, and who opened it will see that it has gone. Left
-        // behind, it would be the next holder's.
+        // Still locked: no other process can hold this file, and one that opened it will see that it is gone. If it
+        // cannot be removed, the next holder uses it.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -56,21 +56,21 @@ mod tests {
 
     #[test]
     fn one_makes_a_value_at_a_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let (one, other) = (Cache::open(folder.path(), 0).unwrap(), Cache::open(folder.path(), 0).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (Cache::open(dir.path(), 0).unwrap(), Cache::open(dir.path(), 0).unwrap());
         let (key, another) = (Key::of(&["a"]), Key::of(&["b"]));
         let lock = one.try_lock(&key).unwrap();
         assert!(lock.is_some() && other.try_lock(&key).unwrap().is_none());
         assert!(other.try_lock(&another).unwrap().is_some());
         drop(lock);
-        assert_eq!(fs::read_dir(folder.path().join("locks")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path().join("locks")).unwrap().count(), 0);
         assert!(other.try_lock(&key).unwrap().is_some());
     }
 
     #[test]
     fn many_that_want_it_never_have_it_together() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, inside) = (folder.path().join("lock"), AtomicUsize::new(0));
+        let dir = tempfile::tempdir().unwrap();
+        let (path, inside) = (dir.path().join("lock"), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {

@@ -1,4 +1,4 @@
-//! Making processes: one `clone3`, whose child is born into its namespaces as the caller's sibling.
+//! Creates processes, by a `clone3` whose child is a sibling of the caller in new namespaces.
 
 #![expect(unsafe_code, reason = "clone3 has no safe wrapper: its child goes on in a copy of this program")]
 
@@ -6,33 +6,33 @@ use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// From `linux/sched.h`: too large for the type that libc gives its neighbours.
+/// From `linux/sched.h`: too large for libc's type of the other flags.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// A process just born, seen from its elder sibling.
+/// A new process, as its creator knows it.
 #[derive(Debug)]
 pub struct Born {
     /// Its id in the caller's pid namespace.
     pub pid: i32,
-    /// A descriptor that stays its own even when the id is used again.
+    /// Its pidfd, which stays valid when the id is reused.
     pub pidfd: OwnedFd,
 }
 
-/// Forks a sibling into the new namespaces of `flags` (`CLONE_NEW*`) and, on a host with cgroup v2, into the
-/// cgroup whose folder is given. Returns `None` in the child.
+/// Forks a sibling into the new namespaces of `flags` (`CLONE_NEW*`) and, on cgroup v2, into the cgroup whose
+/// directory is given. Returns `None` in the child.
 ///
-/// The child's parent is the caller's parent, who alone is told of its end; the caller needs no
-/// wait and keeps no zombie.
+/// The child's parent is the caller's parent, which alone is notified of its end: the caller need not wait and keeps
+/// no zombie.
 ///
 /// # Errors
-/// What the kernel says: `EPERM` without privileges, `ENOSPC` when namespaces are nested too deep.
+/// The kernel's error: `EPERM` without privileges, `ENOSPC` when namespaces are nested too deep.
 pub fn sibling(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Option<Born>> {
     debug_assert!(is_single_threaded(), "a fork of many threads keeps their locks but not them");
     clone3(flags | libc::CLONE_PARENT, 0, cgroup)
 }
 
-/// Makes a child in the new namespaces of `flags` that does nothing there until it is killed, or its parent
-/// ends. Whoever calls it may have other threads.
+/// Creates a child in the new namespaces of `flags` that sleeps until it is killed, or until its parent ends. The
+/// caller may have other threads.
 ///
 /// # Errors
 /// As [`sibling`].
@@ -48,7 +48,7 @@ pub(crate) fn sleeper(flags: i32) -> io::Result<Born> {
     }
 }
 
-/// A fork. `None` in the child, which must take no lock if its parent has other threads: that is, hardly do
+/// Forks. Returns `None` in the child, which, if its parent has other threads, must take no lock, so it can do hardly
 /// anything.
 fn clone3(flags: i32, signal_at_end: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Option<Born>> {
     let mut pidfd: RawFd = -1;
@@ -61,13 +61,13 @@ fn clone3(flags: i32, signal_at_end: i32, cgroup: Option<BorrowedFd<'_>>) -> io:
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
     }
-    // SAFETY: without CLONE_VM and with no new stack this is fork: the child continues on a copy of
-    // this stack. What it may do there is its caller's to mind.
+    // SAFETY: without CLONE_VM and with no new stack this is fork: the child continues on a copy of this stack. What
+    // it may do there is the caller's responsibility.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match pid {
         0 => Ok(None),
         -1 => Err(io::Error::last_os_error()),
-        // SAFETY: clone3 succeeded with CLONE_PIDFD, so `pidfd` is a descriptor nobody else owns.
+        // SAFETY: clone3 succeeded with CLONE_PIDFD, so `pidfd` is a new descriptor without another owner.
         pid => Ok(Some(Born { pid: pid as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })),
     }
 }
@@ -75,10 +75,10 @@ fn clone3(flags: i32, signal_at_end: i32, cgroup: Option<BorrowedFd<'_>>) -> io:
 /// Forks a child of the caller. Returns `None` in the child.
 ///
 /// # Errors
-/// What `fork` says.
+/// The error of fork(2).
 pub fn child() -> io::Result<Option<rustix::process::Pid>> {
     debug_assert!(is_single_threaded(), "see sibling");
-    // SAFETY: as in `sibling`: one thread, and the child goes on in a copy.
+    // SAFETY: as in `clone3`: one thread, and the child continues on a copy of the stack.
     match unsafe { libc::fork() } {
         0 => Ok(None),
         -1 => Err(io::Error::last_os_error()),
@@ -86,27 +86,27 @@ pub fn child() -> io::Result<Option<rustix::process::Pid>> {
     }
 }
 
-/// Ends the process at once, running nothing of what it inherited from the process it was forked
-/// from: no destructor, no exit function, no flush of a buffer that two processes hold.
+/// Ends the process at once, without running destructors, exit functions or flushes of buffers that it inherited by a
+/// fork.
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: _exit takes an integer and does not return.
     unsafe { libc::_exit(status) }
 }
 
-/// The numbers of all descriptors of this process. Needs /proc.
+/// The numbers of all open descriptors of this process. Needs /proc.
 ///
 /// # Errors
-/// When /proc is out of sight.
+/// When /proc is not visible.
 pub(crate) fn open_numbers() -> io::Result<Vec<RawFd>> {
     let listed = std::fs::read_dir("/proc/self/fd")?;
     let number = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
     Ok(listed.filter_map(number).collect())
 }
 
-/// Closes every descriptor but standard input, output and error and those of `kept`.
+/// Closes every descriptor except standard input, output and error and those in `kept`.
 ///
-/// Descriptors go that other values of this process own; it is for processes just forked, which
-/// never use those values again.
+/// Other values of this process may own what is closed: only for processes just forked, which never use those values
+/// again.
 pub fn close_all_but(kept: &[RawFd]) {
     let mut kept: Vec<u32> =
         kept.iter().map(|number| number.cast_unsigned()).filter(|number| *number > 2).collect();
@@ -114,7 +114,7 @@ pub fn close_all_but(kept: &[RawFd]) {
     let mut first = 3;
     for last in kept.iter().map(|number| number - 1).chain([u32::MAX]) {
         if first <= last {
-            // SAFETY: close_range takes integers; who owned what it closes is gone, see above.
+            // SAFETY: close_range takes integers; the owners of what it closes are never used again, see above.
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
         }
         first = last.saturating_add(2);

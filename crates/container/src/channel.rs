@@ -1,7 +1,7 @@
 //! Messages with descriptors attached, between processes of one shim.
 //!
-//! A SEQPACKET socket pair: whole messages or end of file, never a part. What travels is JSON, plain
-//! data; what is too long for a packet goes as a memfd among the descriptors.
+//! A SEQPACKET socket pair: whole messages or EOF, never a part. Messages are JSON; one that is too long for a packet
+//! goes as a memfd among the descriptors.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Seek, Write};
@@ -16,17 +16,17 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The longest message, in bytes. Longer texts are memfds.
+/// Max size of a message, in bytes. Longer texts go as memfds.
 const LONGEST: usize = 64 << 10;
-/// The most descriptors one message carries: the kernel's own bound.
-pub const MOST_FDS: usize = 253;
+/// Max descriptors per message: the kernel's own limit.
+pub const MAX_FDS: usize = 253;
 
 /// One end of a pair.
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
 
 impl Channel {
-    /// Two connected ends, both closed on exec.
+    /// Creates two connected ends, both close-on-exec.
     ///
     /// # Errors
     /// When the process may open no more files.
@@ -45,7 +45,7 @@ impl Channel {
         if text.len() > LONGEST {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
@@ -61,12 +61,12 @@ impl Channel {
     /// # Errors
     /// `WouldBlock` on an end made non-blocking; `InvalidData` for what is not a `T`.
     pub fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-        // No more memory than it takes: what is touched here stays with the process for as long as it lives.
+        // Sized by a peek first: pages touched here stay with the process for its lifetime.
         let whole = RecvFlags::PEEK | RecvFlags::TRUNC;
         let peek = || rustix::net::recv(&self.0, &mut [0; 1], whole);
         let (_, length) = rustix::io::retry_on_intr(peek)?;
         let mut text = vec![0; length];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {
             rustix::net::recvmsg(
@@ -87,7 +87,7 @@ impl Channel {
         Ok(Some((serde_json::from_slice(&text[..received.bytes])?, fds)))
     }
 
-    /// The same end under a number that is `least` or more.
+    /// Moves this end to a descriptor number of `least` or more.
     ///
     /// # Errors
     /// When the process may open no more files.
@@ -98,7 +98,7 @@ impl Channel {
     /// Makes this end's calls return `WouldBlock` instead of waiting.
     ///
     /// # Errors
-    /// What fcntl says.
+    /// The error of fcntl(2).
     pub fn set_nonblocking(&self) -> io::Result<()> {
         let flags = rustix::fs::fcntl_getfl(&self.0)?;
         Ok(rustix::fs::fcntl_setfl(&self.0, flags | OFlags::NONBLOCK)?)
@@ -123,7 +123,7 @@ impl From<OwnedFd> for Channel {
     }
 }
 
-/// An anonymous file in memory, to be filled by another process.
+/// Creates a memfd, to be filled by another process.
 ///
 /// # Errors
 /// When the process may open no more files.
@@ -132,7 +132,7 @@ pub fn memory_file(name: &str) -> io::Result<File> {
     Ok(fd.into())
 }
 
-/// An anonymous file in memory that holds `value` as JSON and that nobody can change any more.
+/// Creates a sealed memfd that holds `value` as JSON.
 ///
 /// # Errors
 /// When memory or descriptors run out.
@@ -147,16 +147,16 @@ pub fn sealed_json(name: &str, value: &impl Serialize) -> io::Result<File> {
     Ok(file)
 }
 
-/// Forbids every further change to a file of [`memory_file`].
+/// Seals a file of [`memory_file`] against any further change.
 ///
 /// # Errors
-/// `EBUSY` while somebody has it mapped for writing.
+/// `EBUSY` while a process has it mapped for writing.
 pub fn seal(file: &File) -> io::Result<()> {
     const TRIES: usize = 10;
     let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     let seal = || rustix::fs::fcntl_add_seals(file, all);
-    // The kernel may have a hold on a page for a moment, to reclaim or to watch memory. It waits for that, up to
-    // 150 ms, and then gives up.
+    // The kernel may hold a reference to a page for a moment, for reclaim or monitoring. fcntl waits up to 150 ms for
+    // it, then fails.
     let busy = |sealed: &rustix::io::Result<()>| matches!(sealed, Err(rustix::io::Errno::BUSY));
     Ok((1..TRIES).map(|_| seal()).find(|sealed| !busy(sealed)).unwrap_or_else(seal)?)
 }

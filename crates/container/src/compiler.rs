@@ -1,5 +1,5 @@
-//! The box of a process that reads and compiles what an image holds: bytes that nobody trusts, in a compiler that is
-//! large. It has nothing but the descriptors it was given, an empty folder, its memory and the processor.
+//! The box of a process that parses and compiles an image's bytes: untrusted input in a large compiler. It has only
+//! the descriptors it was given, an empty directory, its memory and the processor.
 
 use std::fs;
 
@@ -9,35 +9,35 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use crate::seccomp::Filter;
 use crate::{bare, privileges};
 
-/// The namespaces it is born into (`CLONE_NEW*`). The filter lets it make no socket; a network of its own, 0.5 ms at most,
-/// is for the day on which something gets around the filter.
+/// The compiler's new namespaces (`CLONE_NEW*`). The filter already denies sockets; the network namespace, 0.5 ms at
+/// most, is there in case the filter is bypassed.
 pub const NAMESPACES: i32 =
     libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
-/// The first of the users that such processes are. Kubernetes' `runAsUser` and what useradd gives away end below
-/// 2^31, so no container's processes and files are theirs; and each has one of its own, called after its id on the
-/// host, so that no two, of two tenants, are one user to the kernel.
+/// The first uid of compiler processes. Kubernetes' `runAsUser` and useradd assign ids below 2^31, so no container's
+/// processes and files have them. Each compiler adds its pid on the host, so that those of two tenants are never the
+/// same user.
 const FIRST_USER: u32 = 0xf000_0000;
 
-/// Gives up all power and sight of the host, but for the caller's descriptors. To be called by a process with one
-/// thread that was born into [`NAMESPACES`]; `memory` bounds, in bytes, what it may have of its own and in files.
+/// Drops all privileges and the view of the host; the caller's descriptors stay open. The caller must have one thread
+/// and be in new [`NAMESPACES`]. `memory` limits its private memory and its files, in bytes.
 ///
 /// # Errors
 /// Names the step.
 pub fn enter_box(memory: u64) -> anyhow::Result<()> {
     privileges::bound_memory(memory)?;
-    // While the host's /proc is in sight.
+    // While the host's /proc is visible.
     privileges::first_to_go()?;
     let user = FIRST_USER + id_on_host()?;
     bare::work_apart(memory)?;
     privileges::become_powerless(user)?;
-    // A change of user clears it: whose daemon is gone compiles for nobody.
+    // After the change of user, which clears it: the compiler must not outlive its daemon.
     set_parent_process_death_signal(Some(Signal::KILL)).context("cannot end with the daemon")?;
     Filter::of_compiler()?.bound().install()
 }
 
-/// In its own namespace every such process is the first.
+/// The pid in the host's namespace, as the host's /proc shows it; in its own, every compiler is 1.
 fn id_on_host() -> anyhow::Result<u32> {
-    let own = fs::read_link("/proc/self").context("cannot tell its process id")?;
+    let own = fs::read_link("/proc/self").context("cannot read its process id")?;
     own.to_str().and_then(|id| id.parse().ok()).context("/proc/self leads to no process id")
 }

@@ -1,10 +1,11 @@
-//! How a guest's process ends when it is told to: at once, with 128 plus the signal's number.
+//! How a signal ends a guest's process: at once, with exit code 128 plus the signal's number.
 //!
-//! A Wasm guest has no signals, so none of its code could run on SIGTERM; all it wrote is already
-//! with the kernel, since its output is not buffered. Ending in the handler works in a busy loop and
-//! in a blocked call alike, and costs the compiled code no interruption checks.
+//! A guest has no signals, so none of its code could run on SIGTERM, and its output is not buffered, so none is lost.
+//! Exiting in the handler works in a busy loop and in a blocking call alike, and the compiled code needs no
+//! interruption checks.
 //!
-//! One that answers requests is told instead, once, and has time to finish them; the next signal ends it.
+//! A guest that answers requests gets the first signal through [`termination_event`] and has time to drain; the next
+//! signal ends it.
 
 #![expect(unsafe_code, reason = "a signal handler is installed and runs between any two instructions")]
 
@@ -15,8 +16,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use rustix::event::{EventfdFlags, eventfd};
 
-/// The signals whose default is to end a program, less those that an engine needs for traps. As the
-/// first process of a pid namespace a guest would not even receive them without a handler.
+/// The signals that terminate by default, without those that an engine needs for traps. As init of its pid namespace
+/// a guest would not even receive them without a handler.
 const ENDING: [Signal; 12] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -32,21 +33,22 @@ const ENDING: [Signal; 12] = [
     Signal::SIGXCPU,
 ];
 
-/// Where the first signal is told; negative for nowhere.
-static TOLD: AtomicI32 = AtomicI32::new(-1);
+/// The eventfd that the first signal writes to; negative for none.
+static EVENT: AtomicI32 = AtomicI32::new(-1);
 
-/// Makes a descriptor that is readable once a signal has asked the process to end, instead of ending it.
+/// Creates an eventfd that becomes readable at the first terminating signal, which then does not end the process.
 ///
 /// # Errors
 /// When too many files are open.
-pub fn told() -> io::Result<OwnedFd> {
+pub fn termination_event() -> io::Result<OwnedFd> {
     let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let kept = event.try_clone()?;
-    TOLD.store(kept.into_raw_fd(), Ordering::SeqCst);
+    EVENT.store(kept.into_raw_fd(), Ordering::SeqCst);
     Ok(event)
 }
 
-/// Lets each signal that ends a program end this one, or be told of.
+/// Installs the handler for all terminating signals: each ends the process, or writes to [`termination_event`]'s
+/// eventfd.
 ///
 /// # Errors
 /// When the kernel refuses a handler.
@@ -60,7 +62,7 @@ pub fn on_signals() -> nix::Result<()> {
     SigSet::all().thread_unblock()
 }
 
-/// Lets SIGPIPE end the process again: this program ignores it, and what it executes would inherit that.
+/// Restores the default action of SIGPIPE: this program ignores it, and a program that it executes would inherit that.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -70,10 +72,10 @@ pub(crate) fn default_sigpipe() -> nix::Result<()> {
 }
 
 extern "C" fn end(signal: libc::c_int) {
-    let event = TOLD.swap(-1, Ordering::SeqCst);
+    let event = EVENT.swap(-1, Ordering::SeqCst);
     if event >= 0 {
         let one = 1_u64;
-        // SAFETY: eight bytes of this stack are read; nobody closes the descriptor, which is the handler's own.
+        // SAFETY: reads eight bytes of this stack; the descriptor is the handler's own and is never closed.
         unsafe { libc::write(event, (&raw const one).cast(), size_of_val(&one)) };
         return;
     }

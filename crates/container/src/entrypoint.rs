@@ -1,4 +1,4 @@
-//! The file that a container starts from, in the bundle, before the box is built.
+//! Finds the file that a container starts from, in the bundle, before the box is built.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -12,29 +12,29 @@ use crate::layers::Layers;
 use crate::rootfs::beneath::{find_in, open_found};
 use crate::source::Source;
 
-/// The largest Wasm file, in bytes: far above what anybody ships, far below what would hurt a node.
+/// Max size of a Wasm file, in bytes: far above what is shipped, far below what would hurt a node.
 pub const LARGEST_WASM: u64 = 1 << 30;
 
-/// The places where a container's entrypoint may be: in the root file system, or in the mount that will lie over it.
+/// Where a container's entrypoint may be: in the root file system, or in a mount that will cover it.
 #[derive(Debug)]
 pub struct Search {
     /// The entrypoint as it was written.
     name: String,
-    /// Folders of the host's, and a path in each.
+    /// Directories of the host, and a path in each.
     places: Vec<(PathBuf, PathBuf)>,
     layers: Layers,
 }
 
 impl Search {
-    /// Those of a workload, whose image has these layers.
+    /// The candidates of `workload`, whose image has these layers.
     pub fn of(workload: &Workload, layers: &Layers) -> Self {
         let candidates = workload.entrypoint_candidates();
         let places = candidates.iter().map(|candidate| workload.locate(candidate)).collect();
         Self { name: workload.entrypoint.path.clone(), places, layers: layers.clone() }
     }
 
-    /// Finds the entrypoint as `execvp` would in the finished box, and waits for the file system: an image may come over
-    /// the network only now.
+    /// Finds the entrypoint as `execvp` would in the finished box. Blocks on the file system: an image's files may
+    /// come over the network only now.
     ///
     /// # Errors
     /// A sentence that names the file and what is wrong with it.
@@ -52,7 +52,7 @@ impl Search {
                 }
             }
         }
-        // In runc's words, from which Docker reads an exit code.
+        // runc's wording, from which Docker derives an exit code.
         let missing = match name.contains('/') {
             true => "no such file or directory in the container's root file system",
             false => "executable file not found in $PATH of the container",

@@ -1,5 +1,5 @@
-//! One more Linux program in a container that is there already: what `runc exec` does, by the process
-//! that becomes the program.
+//! Executes one more Linux program in a running container, as `runc exec` does. Runs in the process that becomes the
+//! program.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -20,21 +20,21 @@ use crate::rootfs::additions::env_with_home;
 use crate::sentence::sentence;
 use crate::{keyring, privileges, profile};
 
-/// A process that is in the container, with all its power still.
+/// A process that has entered the container and still has all its privileges.
 #[derive(Debug)]
 pub struct Entered {
-    /// The other side of its terminal, if it has one.
+    /// The master side of its terminal, if it has one.
     pub terminal: Option<OwnedFd>,
     env: Vec<String>,
     granted: LinuxCapabilities,
 }
 
-/// Comes into the container.
+/// Enters the container.
 ///
 /// # Errors
 /// A sentence that names the step.
 pub fn enter(workload: &Workload, inside: &Inside) -> anyhow::Result<Entered> {
-    // Looked up outside, where the image's own /proc, /sys and links mean nothing.
+    // Resolved outside, where the image's own /proc, /sys and links have no effect.
     let env = env_with_home(workload);
     let granted = privileges::granted(workload.process());
     setsid().context("cannot make a session")?;
@@ -45,15 +45,15 @@ pub fn enter(workload: &Workload, inside: &Inside) -> anyhow::Result<Entered> {
     Ok(Entered { terminal, env, granted })
 }
 
-/// Gives up all power but what the spec grants, and finds the program.
+/// Drops all privileges but those the spec grants, and finds the program.
 ///
 /// # Errors
-/// A sentence that names the step, or the program that is not there.
+/// A sentence that names the step, or the missing program.
 pub fn prepare(workload: &Workload, entered: Entered) -> anyhow::Result<Prepared> {
     let process = workload.process();
     chdir(process.cwd())
         .with_context(|| format!("cannot enter the working directory {}", process.cwd().display()))?;
-    // The container decides where its links lead, /proc's among them: never out of its root.
+    // The container controls where its links lead, those of its /proc included: the result must be below its root.
     ensure!(
         std::env::current_dir().is_ok_and(|here| here.is_absolute()),
         "the working directory {} is outside the container",
@@ -66,7 +66,8 @@ pub fn prepare(workload: &Workload, entered: Entered) -> anyhow::Result<Prepared
     program::find(process, entered.env).map_err(|words| anyhow!(words))
 }
 
-/// As runc does: the filter before the capabilities where only they allow it, else as late as possible.
+/// As runc does: without no_new_privs the filter needs capabilities, so it is installed before they are dropped; else
+/// as late as possible.
 fn give_up_power(
     workload: &Workload,
     granted: &LinuxCapabilities,
@@ -96,18 +97,18 @@ fn become_user(process: &Process, system: &dyn Syscall) -> anyhow::Result<()> {
         .map_err(|error| anyhow!("cannot become user {}: {}", user.uid(), sentence(&error)))
 }
 
-/// A terminal of the container's own devpts, so that `tty` finds its name. libcontainer opens it, checks
-/// that it is one, and sends its other side through a socket.
+/// Opens a terminal in the container's own devpts, so that `tty` finds its name. libcontainer opens and checks it,
+/// and sends the master side through a socket.
 fn open_terminal(system: &dyn Syscall) -> anyhow::Result<OwnedFd> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
-    // It closes the number that it is given.
+    // setup_console closes the descriptor that it is given.
     let given = nix::unistd::dup(theirs.as_raw_fd())?;
     tty::setup_console(system, given, false)
         .map_err(|error| anyhow!("cannot open a terminal in the container: {}", sentence(&error)))?;
     received(&ours)
 }
 
-/// The descriptor that libcontainer sent through a socket.
+/// Receives the descriptor that libcontainer sent through a socket.
 ///
 /// # Errors
 /// When it sent none.

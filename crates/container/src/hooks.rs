@@ -18,21 +18,21 @@ use crate::{privileges, profile};
 /// The moments at which hooks run in the runtime's own namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moment {
-    /// Namespaces are there, the root is not yet: `prestart`, then `createRuntime`.
+    /// The namespaces exist, the root does not yet: `prestart`, then `createRuntime`.
     Created,
-    /// The guest's code has been let go: `poststart`.
+    /// The guest's code runs: `poststart`.
     Started,
     /// The container is gone: `poststop`.
     Stopped,
 }
 
-/// Whether the spec has hooks for `moment`, so that nothing is forked for none.
+/// Whether the spec has hooks for `moment`; without any, no process is forked.
 pub fn any(spec: &Spec, moment: Moment) -> bool {
     spec.hooks().as_ref().is_some_and(|hooks| lists(hooks, moment).iter().any(|list| !list.is_empty()))
 }
 
-/// Runs the hooks of `moment` for the container whose first process is `pid`. Blocks until the last
-/// has ended: for a process of its own.
+/// Runs the hooks of `moment` for the container whose first process is `pid`. Blocks until the last one has ended, so
+/// it needs a process of its own.
 ///
 /// # Errors
 /// A sentence that names the moment; hooks after the one that failed are not run.
@@ -53,7 +53,7 @@ pub fn run(workload: &Workload, moment: Moment, pid: i32) -> anyhow::Result<()> 
 /// Runs the `createContainer` hooks, in the container's namespaces before its root is changed.
 ///
 /// # Errors
-/// A sentence with the hook's end.
+/// A sentence about how the hook ended.
 pub(crate) fn create_container(workload: &Workload) -> anyhow::Result<()> {
     let hooks = workload.spec.hooks().as_ref().and_then(|hooks| hooks.create_container().as_ref());
     let list = hooks.map_or(&[][..], Vec::as_slice);
@@ -62,16 +62,16 @@ pub(crate) fn create_container(workload: &Workload) -> anyhow::Result<()> {
         .map_err(|error| anyhow!("a createContainer hook failed: {error}"))
 }
 
-/// A process that may still execute files, to run the `startContainer` hooks in the container as the
-/// guest's user, after the guest's own process can no more. It ends with its last hook, or when the guest's process does.
+/// A process that can still execute files: it runs the `startContainer` hooks in the container, as the guest's user,
+/// when the guest's own process no longer can. It ends after its last hook, or with the guest's process.
 #[derive(Debug)]
 pub struct Starter(Channel);
 
-/// Forks the process for the `startContainer` hooks, where there are any. To be called in the finished
-/// box, before power is given up.
+/// Forks the process for the `startContainer` hooks, if there are any. Must run in the finished box, before
+/// privileges are dropped.
 ///
 /// # Errors
-/// When there can be no further process.
+/// When no process can be forked.
 pub(crate) fn prepare_start(workload: &Workload) -> anyhow::Result<Option<Starter>> {
     let hooks = workload.spec.hooks().as_ref().and_then(|hooks| hooks.start_container().as_ref());
     let Some(list) = hooks.filter(|list| !list.is_empty()) else { return Ok(None) };
@@ -79,13 +79,13 @@ pub(crate) fn prepare_start(workload: &Workload) -> anyhow::Result<Option<Starte
     let pid = std::process::id().cast_signed();
     if birth::child()?.is_none() {
         birth::close_all_but(&[starter.as_raw_fd()]);
-        // A hook's file comes from the image: it gets no more than the guest's own process has.
+        // A hook's file comes from the image: it gets no more privileges than the guest.
         let dropped =
             privileges::drop_to(workload.process()).and_then(|()| profile::narrow_program(workload));
         let dropped = dropped.map_err(|error| format!("{error:#}"));
         if let Ok(Some(((), _))) = starter.receive() {
             let outcome = dropped.and_then(|()| run_list(workload, list, ContainerStatus::Created, pid));
-            // When the guest's process is gone nobody is left to tell.
+            // Fails only when the guest's process is gone.
             let _ = starter.send(&outcome.err(), &[]);
         }
         birth::exit_now(0);
@@ -94,10 +94,10 @@ pub(crate) fn prepare_start(workload: &Workload) -> anyhow::Result<Option<Starte
 }
 
 impl Starter {
-    /// Runs the hooks, and waits until the last has ended.
+    /// Runs the hooks and waits for the last one to end.
     ///
     /// # Errors
-    /// A sentence with the hook's end.
+    /// A sentence about how the hook ended.
     pub fn run(self) -> anyhow::Result<()> {
         self.0.send(&(), &[])?;
         match self.0.receive()? {

@@ -1,4 +1,4 @@
-//! Mounts whose files belong to other users than on the disk, for containers in user namespaces.
+//! Id maps, and id-mapped mounts, for containers in user namespaces.
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -16,7 +16,7 @@ use crate::{birth, process};
 /// The kernel's `MOUNT_ATTR_IDMAP`, which libcontainer does not name.
 const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
 
-/// Which ids of a container are which of the host's.
+/// The uids and gids of a container, mapped to the host's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdMaps {
     uids: String,
@@ -41,7 +41,7 @@ impl IdMaps {
         Self { uids: lines(uids), gids: lines(gids) }
     }
 
-    /// Gives them to the user namespace of `pid`, which has none yet.
+    /// Writes them for the user namespace of `pid`, which has none yet.
     ///
     /// # Errors
     /// Names the map that the kernel refused.
@@ -53,7 +53,7 @@ impl IdMaps {
         Ok(())
     }
 
-    /// A user namespace with these maps and nobody in it.
+    /// Creates a user namespace with these maps and no process in it.
     ///
     /// # Errors
     /// Names the map that the kernel refused.
@@ -61,18 +61,18 @@ impl IdMaps {
         let sleeper = birth::sleeper(libc::CLONE_NEWUSER).context("cannot make a user namespace")?;
         let opened = || Ok(File::open(format!("/proc/{}/ns/user", sleeper.pid))?);
         let made = self.write(sleeper.pid).and_then(|()| opened());
-        // The namespace is held open, or is not wanted.
+        // The open file keeps the namespace alive; after an error it is not needed.
         process::signal(&sleeper.pidfd, libc::SIGKILL)?;
         waitid(WaitId::PidFd(sleeper.pidfd.as_fd()), WaitIdOptions::EXITED)
             .context("cannot wait for a child")?;
         made
     }
 
-    /// A copy of the mounts at `source`, attached nowhere, whose files belong to the container's users. What is mounted on
-    /// it is not mounted on `source`.
+    /// A detached, id-mapped copy of the mounts at `source`, with private propagation: what is mounted on it is not
+    /// mounted on `source`.
     ///
     /// # Errors
-    /// When the file system cannot do that.
+    /// When the file system does not support id-mapped mounts.
     pub fn clone_mount(&self, source: &Path) -> anyhow::Result<OwnedFd> {
         let tree =
             trees::copy(source, Depth::All).with_context(|| format!("cannot open {}", source.display()))?;
@@ -81,10 +81,10 @@ impl IdMaps {
         Ok(tree)
     }
 
-    /// Maps the users of a tree that is attached nowhere.
+    /// Id-maps a detached tree.
     ///
     /// # Errors
-    /// When the file system cannot do that.
+    /// When the file system does not support id-mapped mounts.
     pub(crate) fn apply(&self, tree: &OwnedFd) -> anyhow::Result<()> {
         let namespace = self.namespace()?;
         let userns_fd = u64::try_from(namespace.as_raw_fd())?;

@@ -1,4 +1,4 @@
-//! Coming into a container that is there already, for one more process of it.
+//! Enters the namespaces of a running container, for one more process in it.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -10,8 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::namespaces::Namespaces;
 use crate::privileges;
 
-/// The kinds of namespace and their files in `/proc/PID/ns`, in the order in which they are entered: the
-/// user namespace decides what may be done in the others, the mount namespace takes `/proc` out of sight.
+/// The types of namespace and their files in `/proc/PID/ns`, in the order of entry: the user namespace governs
+/// permissions in the others, and the mount namespace hides the host's `/proc`.
 const KINDS: [(i32, &str); 8] = [
     (libc::CLONE_NEWUSER, "user"),
     (libc::CLONE_NEWPID, "pid"),
@@ -23,10 +23,10 @@ const KINDS: [(i32, &str); 8] = [
     (libc::CLONE_NEWNS, "mnt"),
 ];
 
-/// Those that act on children only, or come before all others.
+/// Entered before the fork: the pid namespace acts on children only, the user namespace comes before all others.
 const BEFORE_BIRTH: [i32; 2] = [libc::CLONE_NEWUSER, libc::CLONE_NEWPID];
 
-/// The namespaces of a living container, opened while the host's user may still look at its process.
+/// The namespaces of a running container, opened while the caller, still the host's user, may inspect its process.
 #[derive(Debug)]
 pub struct Inside {
     before_birth: Vec<Open>,
@@ -41,8 +41,8 @@ struct Open {
 }
 
 impl Inside {
-    /// Opens the namespaces that the container `namespaces` describes has apart from the host's, by its
-    /// first process: its id, and its descriptor, which tells it from another of that id.
+    /// Opens the namespaces, as `namespaces` describes them, that the container does not share with the host, through
+    /// its first process `pid`. `pidfd` detects a reuse of that id.
     ///
     /// # Errors
     /// When the process is gone.
@@ -57,18 +57,19 @@ impl Inside {
             .collect::<anyhow::Result<Vec<_>>>()?
             .into_iter()
             .partition(|open| BEFORE_BIRTH.contains(&open.flag));
-        // It lives still, so nobody else had its id while the files were opened. Readable is: ended.
+        // Still alive, so its pid was not reused while the files were opened. A pidfd is readable once the process
+        // has ended.
         let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
         ensure!(poll(&mut polled, Some(&Timespec::default()))? == 0, "the container's process has ended");
         Ok(Self { before_birth, after_birth })
     }
 
-    /// Whether a process must enter some of them and then give birth to the one that is meant.
+    /// Whether a midwife must enter some of them before it forks the process.
     pub fn needs_midwife(namespaces: &Namespaces) -> bool {
         namespaces.has(BEFORE_BIRTH[0]) || namespaces.has(BEFORE_BIRTH[1])
     }
 
-    /// Enters what must be entered before birth. For the process that gives birth.
+    /// Enters those that must be entered before the fork. For the process that forks.
     ///
     /// # Errors
     /// Names the namespace.
@@ -76,11 +77,11 @@ impl Inside {
         enter(&self.before_birth)
     }
 
-    /// Enters the rest, the container's root last, and becomes root of its user namespace, if it has one. For the process
-    /// itself.
+    /// Enters the others, the mount namespace last, and becomes root of its user namespace, if it has one. For the
+    /// new process itself.
     ///
     /// # Errors
-    /// Names the namespace; when that maps no root.
+    /// Names the namespace; also when the user namespace maps no root.
     pub fn enter(&self) -> anyhow::Result<()> {
         enter(&self.after_birth)?;
         let in_user = self.before_birth.iter().any(|open| open.flag == libc::CLONE_NEWUSER);

@@ -1,4 +1,4 @@
-//! A session keyring of the container's own, so that it cannot read the keys of who started it.
+//! Gives each container a session keyring of its own, so that it cannot read the keys of the user who started it.
 
 #![expect(unsafe_code, reason = "keyctl has no safe wrapper")]
 
@@ -8,8 +8,8 @@ use std::io;
 use anyhow::Context;
 use workload::Workload;
 
-/// Joins the keyring that all of a container's processes share, which is made by the first. Unless the
-/// runtime's options say not to.
+/// Joins the session keyring that all of a container's processes share, creating it for the first, unless the
+/// runtime's options disable it.
 ///
 /// # Errors
 /// When the kernel has keyrings and refuses one more.

@@ -1,4 +1,5 @@
-//! The image's own files, told from what a container may have changed, and from what an image may say of itself.
+//! Recognizes an image layer's own files: no container can have changed them, and the image did not choose their
+//! change times.
 
 use std::fs::File;
 use std::io;
@@ -11,16 +12,16 @@ use workload::Format;
 
 use crate::rootfs::beneath::open_found;
 use crate::rootfs::snapshot::{LAYERS, Snapshot};
-use crate::source::{Known, Source};
+use crate::source::{ContentId, Source};
 
-/// File systems on which the kernel alone says when a file was changed last: it writes the time down by its own
-/// clock, whoever asks for the change, and there is no call to set it. So an image that is unpacked there cannot
-/// choose it, and no two files that were one after the other under the same number have the same. That is also why
-/// it does not matter that btrfs numbers its disks (its subvolumes) as they come, and may use a number again.
+/// File systems on which only the kernel sets a file's change time: from its own clock, with no call to set it. So an
+/// image that is unpacked there cannot choose it, and two files that have the same inode number one after the other
+/// differ in it. For the same reason it is harmless that btrfs numbers its devices (its subvolumes) as they come and
+/// may reuse a number.
 ///
-/// Not here, with what speaks against each: EROFS and squashfs (all times come out of the image, numbers of disks
-/// are used again as soon as one is unmounted), FUSE, 9p, virtiofs, NFS, CIFS (another process or host tells the
-/// times), overlay (it tells what is below), tmpfs, f2fs, ZFS, bcachefs (nothing, but few nodes keep images there).
+/// Excluded: EROFS and squashfs (the image holds all times, and device numbers are reused after an unmount); FUSE,
+/// 9p, virtiofs, NFS, CIFS (another process or host supplies the times); overlay (reports what is below); tmpfs,
+/// f2fs, ZFS, bcachefs (no objection, but few nodes keep images there).
 const KEEPS_TIMES: [u64; 3] = [
     // ext2, ext3, ext4; XFS; btrfs: the numbers of `linux/magic.h`.
     0xef53,
@@ -28,8 +29,7 @@ const KEEPS_TIMES: [u64; 3] = [
     0x9123_683e,
 ];
 
-/// Where the files of an image are on the disk: in the lower folders of an overlay, which no container can
-/// write to.
+/// Where an image's files are on the disk: in the lower directories of an overlay, which no container can write to.
 #[derive(Clone, Debug)]
 pub struct Layers {
     root: PathBuf,
@@ -37,12 +37,12 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// A root file system of which no layers are known.
+    /// A root file system without known layers.
     pub fn none_at(root: &Path) -> Self {
         Self { root: root.into(), lower: Vec::new() }
     }
 
-    /// The same with those of a snapshot that is mounted there.
+    /// Adds the lower directories of the snapshot that is mounted there.
     pub fn and_of(mut self, snapshot: &Snapshot<'_>) -> Self {
         let lower = snapshot.options.iter().find_map(|option| option.strip_prefix(LAYERS));
         let of_overlay = lower.filter(|_| snapshot.kind == "overlay").unwrap_or_default();
@@ -50,25 +50,26 @@ impl Layers {
         self
     }
 
-    /// What was found as a source: the layer's own file of it, where there is one that stands for its bytes.
+    /// The source for a file that was found: instead of it the layer's own file, where its metadata identifies its
+    /// contents.
     pub fn source(&self, file: File, format: Format) -> Source {
-        // Of a Linux program nobody asks.
+        // Not needed for a Linux program.
         match Some(&file).filter(|_| format.is_wasm()).and_then(|file| self.file(file)) {
-            Some(own) => Source { file: own, format, known: Known::ByItsFile },
-            None => Source { file, format, known: Known::Not },
+            Some(own) => Source { file: own, format, content_id: ContentId::FileMetadata },
+            None => Source { file, format, content_id: ContentId::None },
         }
     }
 
-    /// The layer's own file of what was found, where what the kernel says of it tells what is in it: nobody can
-    /// change it, and its times are the kernel's. `None` of any other, which must be read each time.
+    /// The layer's own file behind `found`, if its metadata identifies its contents: no container can change it, and
+    /// the kernel sets its times. `None` for any other, which must be read each time.
     ///
-    /// What was found must not be read in its place: through the overlay it turns into the container's copy as soon
-    /// as that is written to, also for who has it open.
+    /// `found` itself must not be read instead: it turns into the container's copy as soon as the container writes to
+    /// the file, also for processes that have it open.
     fn file(&self, found: &File) -> Option<File> {
         let path = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?;
         let below = path.strip_prefix(&self.root).ok()?;
         let own = self.lower.iter().find_map(|layer| own(layer, below).ok())?;
-        // An overlay shows its files with the numbers and times that they have below.
+        // An overlay reports the inode numbers and times of the files below.
         let figures = |file: &File| {
             let file = file.metadata().ok()?;
             let changed = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
@@ -79,21 +80,21 @@ impl Layers {
     }
 }
 
-/// What a layer has at a path, opened as a place only.
+/// A layer's file at a path, opened with `O_PATH`.
 struct Own {
     file: File,
-    /// Whether it stands for what is in it as long as it is called the same.
+    /// Whether the same metadata means the same contents.
     lasting: bool,
 }
 
 fn own(layer: &Path, below: &Path) -> io::Result<Own> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    // What is mounted in a layer's folder no overlay shows.
+    // An overlay does not show what is mounted inside a layer's directory.
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let layer = File::open(layer)?;
     let file = File::from(rustix::fs::openat2(&layer, below, flags, Mode::empty(), resolve)?);
     let kept = u64::try_from(fstatfs(&file)?.f_type).is_ok_and(|kind| KEEPS_TIMES.contains(&kind));
-    // A layer that is a disk of its own may have come as one, with all its times.
+    // A layer that is a file system of its own may come from an image that holds all its times.
     let unpacked = statat(&layer, "..", AtFlags::empty())?.st_dev == layer.metadata()?.dev();
     Ok(Own { file, lasting: kept && unpacked })
 }
@@ -135,7 +136,7 @@ mod tests {
         let layers = Layers { root: at("root"), lower: vec![at("no-such-layer"), at("layer")] };
         let file = |path: &str| {
             let source = layers.source(File::open(at(path)).unwrap(), Format::Module);
-            (source.known == Known::ByItsFile).then_some(source.file)
+            (source.content_id == ContentId::FileMetadata).then_some(source.file)
         };
         let kind = fstatfs(File::open(at("layer")).unwrap()).unwrap().f_type;
         let lasting = u64::try_from(kind).is_ok_and(|kind| KEEPS_TIMES.contains(&kind));

@@ -1,4 +1,4 @@
-//! Whether anybody can still write to a file: asked of the kernel, who alone knows every descriptor.
+//! Detects whether any process can still write to a file, by a lease: only the kernel knows every descriptor.
 
 #![expect(unsafe_code, reason = "a lease on a file has no safe wrapper")]
 
@@ -8,14 +8,15 @@ use std::os::fd::AsRawFd;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Waits until no process has the file open or mapped for writing, and no message under way carries it so; `file`
-/// must be open for reading only, and the caller its owner. From then on only those can write to it who may open it.
+/// Waits until no process has the file open or mapped for writing, and no message in flight carries such a
+/// descriptor. `file` must be open read-only, and the caller its owner. Afterwards only a process that may open the
+/// file can write to it.
 ///
 /// # Errors
-/// `WouldBlock` when somebody goes on having it open for a second; `InvalidInput` where the file system cannot tell.
+/// `WouldBlock` when a writer remains for a second; `InvalidInput` where the file system supports no leases.
 pub fn wait_for_writers(file: &File) -> io::Result<()> {
     const TRIES: usize = 1000;
-    // Who passed the descriptor on may need a moment to let go of its own.
+    // A process that passed the descriptor on may need a moment to close its own.
     let busy = |done: &io::Result<()>| {
         let busy = matches!(done, Err(error) if error.kind() == ErrorKind::WouldBlock);
         busy.then(|| sleep(Duration::from_millis(1))).is_some()
@@ -27,7 +28,7 @@ pub fn wait_for_writers(file: &File) -> io::Result<()> {
     lease(file, libc::F_UNLCK)
 }
 
-/// A lease for reading is granted only while the file is open for writing nowhere.
+/// A read lease is granted only while the file is not open for writing anywhere.
 fn lease(file: &File, kind: i32) -> io::Result<()> {
     // SAFETY: the descriptor is open for as long as `file` is borrowed, and the argument is a number, as the command
     // wants it.
@@ -42,9 +43,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_somebody_can_write_to_is_told_from_others() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+    fn a_file_that_can_still_be_written_to_is_detected() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
         let writer = File::create(&path).unwrap();
         let reader = File::open(&path).unwrap();
         assert_eq!(wait_for_writers(&reader).unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -53,7 +54,7 @@ mod tests {
         assert_eq!(lease(&reader, libc::F_RDLCK).unwrap_err().kind(), ErrorKind::WouldBlock);
         drop(copy);
         wait_for_writers(&reader).unwrap();
-        // Nothing is left of it: who opens the file now waits for nobody.
+        // The lease is released: opening the file for writing does not block.
         drop(File::options().write(true).open(&path).unwrap());
     }
 }

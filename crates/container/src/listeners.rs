@@ -1,4 +1,4 @@
-//! Sockets that are listened on for a guest: bound while its box has the power to, listening when it runs.
+//! A guest's listening sockets: bound while its box has the privileges to, listening from its start on.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,11 +21,11 @@ struct Listener {
 }
 
 impl Listeners {
-    /// Makes a socket for each address and binds it, if that can be done already: a port that is taken now may
-    /// be free when the guest starts.
+    /// Creates a socket for each address and tries to bind it: a port that is taken now may be free when the guest
+    /// starts.
     ///
     /// # Errors
-    /// Names the address whose kind the pod's network does not have.
+    /// Names the address whose family the pod's network does not support.
     pub fn make(addresses: &[SocketAddr]) -> anyhow::Result<Self> {
         addresses.iter().map(|address| Listener::make(*address)).collect::<anyhow::Result<_>>().map(Self)
     }
@@ -35,8 +35,7 @@ impl Listeners {
         self.0.is_empty()
     }
 
-    /// Makes them a user's, whose they would be, had the user bound them: it is by the owner that packets are told
-    /// apart.
+    /// Makes a user their owner, as if that user had created them: packet filters match a socket's owner.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -45,7 +44,7 @@ impl Listeners {
         Ok(self.0.iter().try_for_each(|listener| fchown(&listener.socket, uid, gid))?)
     }
 
-    /// The sockets, for whoever accepts.
+    /// Duplicates of the sockets, to accept on.
     ///
     /// # Errors
     /// When too many files are open.
@@ -67,16 +66,16 @@ impl Listener {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
             .with_context(|| format!("cannot make a socket for {address}"))?;
-        // As every server does: connections of the one before may still be closing.
+        // As every server does: connections of its predecessor may still be closing.
         set_socket_reuseaddr(&socket, true).context("cannot set up a socket")?;
-        // What it accepts inherits this: no server waits for acknowledgements, and some guests cannot ask for it.
+        // Accepted sockets inherit this: no server should wait for acknowledgements, and some guests cannot set it.
         set_tcp_nodelay(&socket, true).context("cannot set up a socket")?;
         let bound = bind(&socket, &address);
         Ok(Self { address, socket, bound })
     }
 
     fn listen(self) -> anyhow::Result<()> {
-        /// The kernel's own bound, `net.core.somaxconn`, is lower.
+        /// The kernel limits the backlog to `net.core.somaxconn`.
         const QUEUE: i32 = 4096;
         let bound = self.bound.or_else(|_| bind(&self.socket, &self.address));
         let listening = bound.and_then(|()| listen(&self.socket, QUEUE));
@@ -109,8 +108,8 @@ mod tests {
     fn a_port_that_is_taken_may_be_free_later() {
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = other.local_addr().unwrap();
-        let told = Listeners::make(&[address]).unwrap().listen().unwrap_err();
-        assert!(format!("{told:#}").starts_with(&format!("cannot listen on {address}: ")), "{told:#}");
+        let error = Listeners::make(&[address]).unwrap().listen().unwrap_err();
+        assert!(format!("{error:#}").starts_with(&format!("cannot listen on {address}: ")), "{error:#}");
         let listeners = Listeners::make(&[address]).unwrap();
         drop(other);
         listeners.listen().unwrap();

@@ -1,5 +1,4 @@
-//! Brings up `lo` in a network namespace that was just made, as runc does: without it not even
-//! `localhost` answers.
+//! Brings up `lo` in a new network namespace, as runc does: otherwise not even `localhost` answers.
 
 #![expect(unsafe_code, reason = "SIOCSIFFLAGS has no safe wrapper")]
 
@@ -11,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 /// Sets the interface `lo` of the caller's network namespace up.
 ///
 /// # Errors
-/// What the kernel says, `EPERM` without CAP_NET_ADMIN in the namespace.
+/// The kernel's error, `EPERM` without CAP_NET_ADMIN in the namespace.
 pub(crate) fn up() -> io::Result<()> {
     let any = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     // SAFETY: ifreq is plain data for which all zeroes is valid.

@@ -1,7 +1,7 @@
 //! The file systems a Wasm guest sees: the root file system, the spec's volumes and four devices.
 //!
-//! No /proc, no /sys, no terminals: a guest has no use for a view of the kernel. Whatever is the host's is
-//! opened outside and handed to the guest's process, which has no host in sight to open it in.
+//! No /proc, no /sys, no terminals: a guest has no use for a view of the kernel. Everything of the host is opened
+//! outside and handed to the guest's process, which sees no host to open it in.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -23,10 +23,10 @@ use crate::rootfs::beneath::find_or_make;
 use crate::trees::{self, Depth};
 use crate::volumes::{check_kinds, is_bind, propagation_of, propagation_of_root, source_of};
 
-/// What every guest may open: nothing that stores, nothing that listens. Their minor numbers; the major is 1.
+/// The devices of every guest; none stores or listens. Names and minor numbers; the major is 1.
 const DEVICES: [(&str, u32); 4] = [("null", 3), ("zero", 5), ("random", 8), ("urandom", 9)];
 
-/// A container's root and the volumes that are binds, opened outside and attached nowhere.
+/// A container's root and its bind volumes, as detached mounts.
 #[derive(Debug)]
 pub struct Trees {
     root: OwnedFd,
@@ -37,12 +37,12 @@ impl Trees {
     /// Opens them, in the host's mount namespace.
     ///
     /// # Errors
-    /// Names what is not there, or cannot belong to the container's users.
+    /// Names what is missing, or cannot be id-mapped.
     pub fn open(workload: &Workload) -> anyhow::Result<Self> {
         let rootfs = workload.rootfs();
         let root = trees::copy(&rootfs, Depth::All)
             .with_context(|| format!("cannot find the root file system {}", rootfs.display()))?;
-        // The kernel makes no shared mount the root: see `share_root`.
+        // pivot_root refuses a shared mount: see `share_root`.
         let until_pivoted = match root_propagation(workload)? {
             MsFlags::MS_SHARED => MsFlags::MS_SLAVE,
             other => other,
@@ -67,7 +67,7 @@ impl Trees {
         std::iter::once(&self.root).chain(&self.binds).map(AsRawFd::as_raw_fd).collect()
     }
 
-    /// The same in the process they were handed to.
+    /// The reverse of [`Trees::into_fds`], in the process that received them.
     ///
     /// # Errors
     /// When there is no root among them.
@@ -96,12 +96,12 @@ fn open_bind(volume: &Mount, source: &Path) -> anyhow::Result<OwnedFd> {
     if let Some(maps) = IdMaps::of(volume.uid_mappings().as_deref(), volume.gid_mappings().as_deref()) {
         maps.apply(&tree).context("its users cannot be mapped")?;
     }
-    // Without a word about it mounts of the host's come in, as with runc, and none gets out.
+    // By default mounts propagate from the host, as with runc, and not back.
     trees::propagate(&tree, propagation_of(volume).unwrap_or(MsFlags::MS_SLAVE | MsFlags::MS_REC))?;
     Ok(tree)
 }
 
-/// Attaches everything, the root at `place`, in a mount namespace that is the caller's alone. Returns the root.
+/// Attaches everything, the root at `place`, in the caller's private mount namespace. Returns the root.
 ///
 /// # Errors
 /// Names the mount that failed.
@@ -121,11 +121,11 @@ pub(crate) fn build(
             let opened =
                 if is_bind(volume) { Some(binds.next().context("it was not handed over")?) } else { None };
             let tree = trees::as_asked(volume, opened, label)?;
-            if workload.believes(volume.destination()) {
+            if workload.trusts(volume.destination()) {
                 trees::add(&tree, Depth::Top, MOUNT_ATTR_RDONLY)?;
             }
             let kind = kind_of(&tree)?;
-            // One that the spec shows by itself is meant; what the cgroup says of it counts.
+            // A device that is mounted by itself is meant to be used; the cgroup decides whether it may be.
             if !kind.is_char_device() && !kind.is_block_device() {
                 without_devices(&tree)?;
             }
@@ -138,7 +138,7 @@ pub(crate) fn build(
     Ok(root)
 }
 
-/// The /dev of every guest. In a user namespace, which may make no devices, the host's are shown.
+/// Creates the /dev of every guest. In a user namespace, where mknod is denied, it binds the host's devices.
 fn make_dev(root: &OwnedFd, label: Option<&str>, in_user: bool) -> anyhow::Result<()> {
     let mut data = vec!["mode=755".to_owned(), "size=64k".to_owned()];
     data.extend(trees::label_option(label));
@@ -158,7 +158,7 @@ fn make_dev(root: &OwnedFd, label: Option<&str>, in_user: bool) -> anyhow::Resul
     Ok(made?)
 }
 
-/// Device nodes in it are files that cannot be opened, whoever put them there.
+/// Makes device nodes in the tree impossible to open, whatever their origin.
 fn without_devices(tree: &OwnedFd) -> anyhow::Result<()> {
     trees::add(tree, Depth::All, MOUNT_ATTR_NODEV)
 }
@@ -168,18 +168,18 @@ fn kind_of(tree: &OwnedFd) -> io::Result<FileType> {
     Ok(FileType::from_raw_mode(found.stx_mode.into()))
 }
 
-/// Makes `root` the root and lets go of what was.
+/// Makes `root` the root, and unmounts the old one.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn pivot(root: OwnedFd) -> anyhow::Result<()> {
     trees::pivot(&root).context("cannot change the root")
 }
 
-/// Makes the new root a shared mount where the spec asks for that; volumes keep their own propagation.
+/// Makes the new root a shared mount if the spec asks for it; volumes keep their own propagation.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn share_root(workload: &Workload) -> anyhow::Result<()> {
     if root_propagation(workload)? != MsFlags::MS_SHARED {
         return Ok(());
@@ -190,10 +190,10 @@ pub(crate) fn share_root(workload: &Workload) -> anyhow::Result<()> {
     shared.context("cannot make the root a shared mount")
 }
 
-/// Makes the new root itself read-only; volumes keep their own rights.
+/// Makes the new root itself read-only; volumes keep their own options.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn make_root_readonly() -> anyhow::Result<()> {
     trees::find(Path::new("/"))
         .map_err(Into::into)

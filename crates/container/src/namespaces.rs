@@ -1,4 +1,4 @@
-//! Which namespaces a box gets: born into new ones, moved into those named by a path.
+//! The namespaces of a box: new ones from its creation, and existing ones that it enters by path.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -11,19 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::idmap::IdMaps;
 
-/// The namespaces of a spec, by how a process comes into them.
+/// The namespaces of a spec, by how a process gets into them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespaces {
-    /// `CLONE_NEW*` bits to be born with. Never `CLONE_NEWCGROUP`: its root is where the process is
-    /// when it is made, so the process must be in its cgroup first.
+    /// `CLONE_NEW*` bits for the clone. Never `CLONE_NEWCGROUP`: a cgroup namespace's root is the creator's cgroup,
+    /// so the process must be in its cgroup first.
     pub new: i32,
-    /// Namespaces to enter after birth.
+    /// Namespaces to enter after the clone.
     joined: Vec<Joined>,
-    /// Namespaces that act on children only, or come before all others: to be entered by a process
-    /// that then gives birth to the box.
+    /// Namespaces that act on children only, or come before all others: a process enters them, then clones the box.
     before_birth: Vec<Joined>,
     new_cgroup: bool,
-    /// Whether the box begins with the host in sight, for `createContainer` hooks, which are the host's files.
+    /// Whether the box starts with the host's files visible, for `createContainer` hooks, which are files of the host.
     sees_host: bool,
 }
 
@@ -34,7 +33,7 @@ struct Joined {
 }
 
 impl Namespaces {
-    /// Reads the spec. A spec without namespaces runs in the host's, as OCI says.
+    /// Reads the spec. Without namespaces a container runs in the host's, as OCI says.
     pub fn of(spec: &Spec) -> Self {
         let mut all = Self::default();
         let listed = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
@@ -50,19 +49,19 @@ impl Namespaces {
                 None => all.new |= flag,
             }
         }
-        // The user namespace decides what may be done in all others.
+        // The user namespace governs permissions in all others.
         let hooks = spec.hooks().as_ref().and_then(|hooks| hooks.create_container().as_ref());
         all.sees_host = hooks.is_some_and(|list| !list.is_empty());
         all.before_birth.sort_by_key(|joined| joined.flag != libc::CLONE_NEWUSER);
         all
     }
 
-    /// Whether the box is born in a user namespace of its own, whose ids must be mapped from outside.
+    /// Whether the box has a new user namespace, whose ids must be mapped from outside.
     pub fn new_user(&self) -> bool {
         self.new & libc::CLONE_NEWUSER != 0
     }
 
-    /// Whether the box brings a mount namespace of its own. A Wasm box cannot do without.
+    /// Whether the box has a new mount namespace. A Wasm box requires one.
     pub fn new_mount(&self) -> bool {
         self.new & libc::CLONE_NEWNS != 0
     }
@@ -72,12 +71,12 @@ impl Namespaces {
         self.has(libc::CLONE_NEWUSER)
     }
 
-    /// Whether the box has a namespace of the kind `flag`, new or joined, apart from the host's.
+    /// Whether the box has a namespace of type `flag`, new or joined, other than the host's.
     pub(crate) fn has(&self, flag: i32) -> bool {
         self.new & flag != 0 || (self.new_cgroup && flag == libc::CLONE_NEWCGROUP) || self.joins(flag)
     }
 
-    /// Whether the box comes into a namespace of the kind `flag` that others are in.
+    /// Whether the box joins an existing namespace of type `flag`.
     pub(crate) fn joins(&self, flag: i32) -> bool {
         self.joined.iter().chain(&self.before_birth).any(|joined| joined.flag == flag)
     }
@@ -86,17 +85,17 @@ impl Namespaces {
         self.new & libc::CLONE_NEWNET != 0
     }
 
-    /// Whether the box begins with the host's files in sight, instead of with hardly any.
+    /// Whether the box starts with the host's files visible, instead of hardly any.
     pub fn sees_host(&self) -> bool {
         self.sees_host
     }
 
-    /// Whether somebody else must enter namespaces before the box can be born.
+    /// Whether another process, a midwife, must enter namespaces before it clones the box.
     pub fn need_midwife(&self) -> bool {
         !self.before_birth.is_empty() || self.sees_host
     }
 
-    /// Opens those that have a path, for the box, which sees hardly any.
+    /// Opens those with a path, for the box, which sees hardly any files.
     ///
     /// # Errors
     /// Names the namespace's file.
@@ -109,7 +108,7 @@ impl Namespaces {
         self.before_birth.iter().chain(&self.joined).map(open).collect()
     }
 
-    /// The same in the process they were handed to, which are as many.
+    /// The reverse of [`Namespaces::open`], in the process that received the files, one for each path.
     pub fn opened(&self, files: impl IntoIterator<Item = OwnedFd>) -> Opened {
         let mut all = self.before_birth.iter().chain(&self.joined).cloned().zip(files);
         let before_birth = all.by_ref().take(self.before_birth.len()).collect();
@@ -121,10 +120,10 @@ impl Namespaces {
         self.before_birth.len() + self.joined.len()
     }
 
-    /// Writes the spec's id maps for the box `pid`, which was born into a user namespace of its own.
+    /// Writes the spec's id maps for the box `pid`, which has a new user namespace.
     ///
     /// # Errors
-    /// Names the map that was refused; when one is missing.
+    /// Names the map that the kernel refused; also when one is missing.
     pub fn map_ids(&self, spec: &Spec, pid: i32) -> anyhow::Result<()> {
         let linux = spec.linux().as_ref();
         let maps = linux
@@ -132,10 +131,10 @@ impl Namespaces {
         maps.context("a new user namespace needs both uidMappings and gidMappings in the spec")?.write(pid)
     }
 
-    /// Makes the cgroup namespace, once the process is in its cgroup.
+    /// Creates the cgroup namespace, if the box has a new one. The process must be in its cgroup already.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The kernel's error.
     pub fn enter_new_cgroup(&self) -> anyhow::Result<()> {
         if self.new_cgroup {
             unshare(CloneFlags::CLONE_NEWCGROUP).context("cannot make a cgroup namespace")?;
@@ -144,7 +143,7 @@ impl Namespaces {
     }
 }
 
-/// Namespaces that were opened to be entered.
+/// Open namespaces to enter.
 #[derive(Debug)]
 pub struct Opened {
     before_birth: Vec<(Joined, OwnedFd)>,
@@ -152,7 +151,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Enters what must be entered before the box is born. For the process that gives birth.
+    /// Enters those that must be entered before the box is cloned. For the midwife.
     ///
     /// # Errors
     /// Names the namespace's file.

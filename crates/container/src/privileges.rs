@@ -1,4 +1,4 @@
-//! Giving up power, step by step, each step while the one before still allows it.
+//! Drops privileges step by step, each step while the remaining ones still allow it.
 
 use anyhow::Context;
 use nix::sys::resource::{Resource, setrlimit};
@@ -34,7 +34,7 @@ pub(crate) fn granted(process: &Process) -> LinuxCapabilities {
     })
 }
 
-/// Becomes the spec's user, for good, with no capability left to come back by.
+/// Becomes the spec's user for good, with no capability left to undo it.
 ///
 /// # Errors
 /// Names the step the kernel refused.
@@ -44,10 +44,10 @@ pub(crate) fn drop_to(process: &Process) -> anyhow::Result<()> {
     forget_capabilities()
 }
 
-/// Does `work` with no capability in effect: what it opens must not be able to do later what root could.
+/// Runs `work` without effective capabilities, so that nothing it opens keeps root's rights.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub fn without_power<T>(work: impl FnOnce() -> T) -> anyhow::Result<T> {
     let sets = rustix::thread::capabilities(None).context("cannot read the capabilities")?;
     let powerless = CapabilitySets { effective: CapabilitySet::empty(), ..sets };
@@ -57,28 +57,27 @@ pub fn without_power<T>(work: impl FnOnce() -> T) -> anyhow::Result<T> {
     Ok(done)
 }
 
-/// Sets how much memory the process may have of its own, and how long a file it may write, in bytes. Its memory is
-/// never written to the disk.
+/// Limits the process's private memory and the size of its files, in bytes, and disables core dumps.
 ///
 /// # Errors
-/// What the kernel says.
-pub(crate) fn bound_memory(most: u64) -> anyhow::Result<()> {
-    let limits = [(Resource::RLIMIT_DATA, most), (Resource::RLIMIT_FSIZE, most), (Resource::RLIMIT_CORE, 0)];
+/// The kernel's error.
+pub(crate) fn bound_memory(max: u64) -> anyhow::Result<()> {
+    let limits = [(Resource::RLIMIT_DATA, max), (Resource::RLIMIT_FSIZE, max), (Resource::RLIMIT_CORE, 0)];
     limits
         .into_iter()
-        .try_for_each(|(limit, most)| setrlimit(limit, most, most))
+        .try_for_each(|(limit, max)| setrlimit(limit, max, max))
         .context("cannot bound the memory of a process")
 }
 
-/// Offers the process to the kernel before any other, should memory run out.
+/// Makes the process the first choice of the OOM killer.
 ///
 /// # Errors
-/// When `/proc` is out of sight.
+/// When `/proc` is not visible.
 pub(crate) fn first_to_go() -> anyhow::Result<()> {
     std::fs::write("/proc/self/oom_score_adj", "1000").context("cannot offer itself to the OOM killer")
 }
 
-/// Becomes `user`, and the group of that number, without further groups and without capabilities, for good.
+/// Becomes `user` and the group of the same number, for good, without supplementary groups and capabilities.
 ///
 /// # Errors
 /// Names the step the kernel refused.
@@ -105,7 +104,7 @@ fn forget_capabilities() -> anyhow::Result<()> {
     rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")
 }
 
-/// Becomes root of the caller's user namespace, keeping the capabilities it was born with.
+/// Becomes root of the caller's user namespace, keeping the capabilities it was created with.
 ///
 /// # Errors
 /// When the namespace maps no root.
@@ -135,7 +134,7 @@ fn forget_bounding_set() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Groups before the group, the group before the user: each needs what the next gives up.
+/// Supplementary groups before the group, the group before the user: each step needs what the next one drops.
 fn become_user(process: &Process) -> anyhow::Result<()> {
     let user = process.user();
     join_groups(user)?;
@@ -147,10 +146,10 @@ fn become_user(process: &Process) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes the spec's additional groups, in the place of all that there were.
+/// Replaces all supplementary groups by the spec's additional ones.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn join_groups(user: &User) -> anyhow::Result<()> {
     let groups: Vec<Gid> = user.additional_gids().iter().flatten().copied().map(Gid::from_raw).collect();
     setgroups(&groups).context("cannot set the additional groups")

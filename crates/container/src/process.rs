@@ -1,4 +1,4 @@
-//! A process by its descriptor: signalled and reaped without the risk that its id is another's.
+//! Processes by pidfd: signalled and reaped without the risk of a reused pid.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use rustix::process::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Opens a descriptor of the living process `pid`.
+/// Opens a pidfd of the running process `pid`.
 ///
 /// # Errors
 /// `ESRCH` when there is none.
@@ -26,13 +26,13 @@ pub fn open(pid: i32) -> io::Result<OwnedFd> {
 pub fn signal(pidfd: impl AsFd, number: i32) -> io::Result<()> {
     let named = Signal::from_named_raw(number);
     #[expect(unsafe_code, reason = "real-time signals have no name to be made from")]
-    // SAFETY: the number only goes to the kernel, which refuses what it does not know.
+    // SAFETY: the number is only passed to the kernel, which rejects an invalid one.
     let signal = named.or_else(|| (number > 0).then(|| unsafe { Signal::from_raw_unchecked(number) }));
     let signal = signal.ok_or(io::ErrorKind::InvalidInput)?;
     Ok(pidfd_send_signal(pidfd, signal)?)
 }
 
-/// Reaps an ended child: its exit code, or 128 plus the signal that ended it. `None` while it lives.
+/// Reaps an ended child: its exit code, or 128 plus the signal that ended it. `None` while it runs.
 ///
 /// # Errors
 /// `ECHILD` when it is not a child, or was reaped before.
@@ -43,8 +43,8 @@ pub fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<u32>> {
     Ok(code.map(i32::cast_unsigned))
 }
 
-/// Reaps ended children that nobody waits for: what libcontainer forked as this process's children.
-/// Stops at the first that is `awaited`, whose own waiter comes soon.
+/// Reaps ended children that have no waiter: those that libcontainer forked as this process's children. Stops at the
+/// first that is `awaited`; its waiter will reap it.
 pub fn reap_strangers(awaited: impl Fn(i32) -> bool) {
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     while let Some(pid) = nix::sys::wait::waitid(Id::All, peek).ok().and_then(|status| status.pid()) {
@@ -54,17 +54,17 @@ pub fn reap_strangers(awaited: impl Fn(i32) -> bool) {
     }
 }
 
-/// A process that can be told from a later one with the same id.
+/// Identifies a process even when its pid is reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Its id in the host's pid namespace.
     pub pid: i32,
-    /// When it began, in clock ticks after boot.
+    /// Its start time, in clock ticks since boot.
     pub started: u64,
 }
 
 impl Identity {
-    /// Reads the identity of a living process.
+    /// Reads the identity of a running process.
     ///
     /// # Errors
     /// When there is none of that id.
@@ -76,7 +76,7 @@ impl Identity {
         Ok(Self { pid, started: started.ok_or(io::ErrorKind::InvalidData)? })
     }
 
-    /// Kills the process if it is still the one that was meant.
+    /// Kills the process, unless its pid is now another process's.
     pub fn kill(self) {
         let Ok(pidfd) = open(self.pid) else { return };
         if Self::of(self.pid).is_ok_and(|now| now == self) {
@@ -96,7 +96,7 @@ mod tests {
         let me = Identity::of(pid).unwrap();
         assert_eq!(Identity::of(pid).unwrap(), me);
         assert_ne!(Identity::of(1).unwrap(), me);
-        // Not the process that was meant: it lives on.
+        // Not this process: it is not killed.
         Identity { pid, started: me.started + 1 }.kill();
     }
 }

@@ -1,4 +1,4 @@
-//! The seccomp profile of a spec: what a client forbids the processes of a container, whatever they are.
+//! Installs a spec's seccomp profile, for guests and Linux programs alike.
 
 use anyhow::{anyhow, ensure};
 use libcontainer::seccomp::{initialize_seccomp, is_notify};
@@ -11,18 +11,18 @@ use workload::Workload;
 use crate::seccomp;
 use crate::sentence::sentence;
 
-/// By these a guest's own filter comes after the profile; it allows neither.
+/// The calls that install the guest's own filter after the profile; that filter allows neither.
 const TO_NARROW: [&str; 2] = ["prctl", "seccomp"];
 
-/// Narrows the process that becomes a Linux program to its spec's profile, if there is one.
+/// Installs the spec's profile, if there is one, in a process that becomes a Linux program.
 ///
 /// # Errors
-/// Why the kernel does not take it.
+/// Why the kernel rejects it.
 pub(crate) fn narrow_program(workload: &Workload) -> anyhow::Result<()> {
     of(workload).map_or(Ok(()), install)
 }
 
-/// Narrows a guest's process to its spec's profile, if there is one, so that its own filter can follow.
+/// Installs the spec's profile, if there is one, in a guest's process, so that its own filter can follow.
 ///
 /// # Errors
 /// As [`narrow_program`].
@@ -40,11 +40,11 @@ fn install(profile: &LinuxSeccomp) -> anyhow::Result<()> {
         .map_err(|error| anyhow!("cannot install the seccomp profile: {}", sentence(&error)))
 }
 
-/// The profile in libcontainer's words, which takes the operands of a masked comparison, mask and datum, the wrong way
-/// round: what looks at some flags of a call, as clients' usual profiles do at clone's, would look at none.
+/// The profile as libcontainer needs it. libcontainer swaps the operands of a masked comparison, mask and datum: a
+/// rule on some flags of a call, such as those for clone in the default profiles of clients, would check none.
 ///
 /// # Errors
-/// When nobody here can follow it.
+/// When it needs a listener.
 pub(crate) fn as_meant(profile: &LinuxSeccomp) -> anyhow::Result<LinuxSeccomp> {
     ensure!(
         !is_notify(profile) && profile.default_action() != LinuxSeccompAction::ScmpActNotify,
@@ -68,9 +68,10 @@ pub(crate) fn as_meant(profile: &LinuxSeccomp) -> anyhow::Result<LinuxSeccomp> {
     Ok(profile)
 }
 
-/// The profile with room for the filter that comes after it and takes that room away. Where it would end a thread it
-/// ends the process, for an engine goes on badly with a thread less. What it allows that the guest's own filter refuses,
-/// as other machines' calls, is left out: libseccomp takes a millisecond for all that clients usually allow.
+/// The profile with room for the guest's own filter, which then takes that room away. Actions that would kill a
+/// thread kill the process: an engine does not cope with the loss of a thread. Calls that the profile allows and the
+/// guest's own filter denies, such as those of other machines, are left out: libseccomp takes a millisecond for all
+/// that clients allow by default.
 fn for_guest(profile: &LinuxSeccomp) -> anyhow::Result<LinuxSeccomp> {
     let mut calls = Vec::new();
     for call in profile.syscalls().iter().flatten() {

@@ -1,5 +1,5 @@
-//! Executing a Linux program as runc does: its environment exactly the spec's, its file found by the
-//! container's own PATH, permissions judged by the kernel.
+//! Executes a Linux program as runc does: with exactly the spec's environment, found in the container's own PATH,
+//! with permissions left to the kernel.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -28,7 +28,7 @@ impl Executor for Program {
         let prepared = prepared(spec).map_err(ExecutorError::Other)?;
         write_to_null().map_err(|error| ExecutorError::Other(format!("cannot open /dev/null: {error}")))?;
         let failed = prepared.execute();
-        // Start has been answered by now: like runc's, the reason goes where the logs go.
+        // Start has returned already: like runc's, the reason goes to the container's log.
         let _ = std::io::stderr().write_all(format!("{failed}\n").as_bytes());
         Err(ExecutorError::Other(failed))
     }
@@ -37,13 +37,13 @@ impl Executor for Program {
         prepared(spec).map(drop).map_err(ExecutorValidationError::ArgValidationError)
     }
 
-    /// Nothing: the environment goes to `execve` as it is, in the spec's order.
+    /// Does nothing: the environment goes to `execve` as it is, in the spec's order.
     fn setup_envs(&self, _: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
         Ok(())
     }
 }
 
-/// A program that was found, with all it is given.
+/// A resolved program, with its arguments and environment.
 #[derive(Debug)]
 pub struct Prepared {
     path: CString,
@@ -52,7 +52,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Becomes the program. Comes back only with the reason why not.
+    /// Executes the program. Returns only on failure, with the reason.
     pub fn execute(&self) -> String {
         let refused = |error| refused(&self.path.to_string_lossy(), error);
         if let Err(error) = ending::default_sigpipe() {
@@ -65,12 +65,12 @@ impl Prepared {
     }
 }
 
-/// Gives descriptors the numbers from `first` on, in order, open for the program to be executed.
+/// Gives descriptors the numbers from `first` on, in order, without close-on-exec.
 ///
 /// # Errors
 /// When the process may open no more files.
 pub fn take_numbers<const N: usize>(first: RawFd, fds: [OwnedFd; N]) -> nix::Result<()> {
-    // Out of the way first: one of them may have the number of another.
+    // Moved above the range first: one of them may have the number of another.
     let above = first + RawFd::try_from(N).unwrap_or(0);
     let moved = fds.map(|fd| fcntl(fd.as_raw_fd(), FcntlArg::F_DUPFD_CLOEXEC(above)));
     for (number, fd) in (first..).zip(moved) {
@@ -79,8 +79,7 @@ pub fn take_numbers<const N: usize>(first: RawFd, fds: [OwnedFd; N]) -> nix::Res
     Ok(())
 }
 
-/// Opens the container's /dev/null anew where it is the output: libcontainer puts one there that is open for
-/// reading alone.
+/// Reopens the container's /dev/null for writing where it is stdout or stderr: libcontainer opens it read-only.
 fn write_to_null() -> rustix::io::Result<()> {
     let null = rustix::fs::makedev(1, 3);
     let is_null = |output| Ok::<_, rustix::io::Errno>(rustix::fs::fstat(output)?.st_rdev == null);
@@ -94,7 +93,7 @@ fn write_to_null() -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// In runc's words.
+/// runc's wording.
 fn refused(name: &str, error: Errno) -> String {
     format!("exec {name:?}: {}", error.desc().to_lowercase())
 }
@@ -104,7 +103,7 @@ fn prepared(spec: &Spec) -> Result<Prepared, String> {
     find(process, process.env().clone().unwrap_or_default())
 }
 
-/// The program of a process, seen from inside the container, with the environment `env`.
+/// Resolves the program of a process, from inside the container, with the environment `env`.
 pub(crate) fn find(process: &Process, env: Vec<String>) -> Result<Prepared, String> {
     let path = find_file(process, &env)?;
     let args = process.args().clone().unwrap_or_default();
@@ -123,8 +122,8 @@ fn find_file(process: &Process, env: &[String]) -> Result<PathBuf, String> {
     }
     let search = env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     let mut denied = None;
-    for folder in search.split(':') {
-        let path = process.cwd().join(folder).join(name);
+    for dir in search.split(':') {
+        let path = process.cwd().join(dir).join(name);
         match check(&path) {
             Ok(()) => return Ok(path),
             Err(Errno::EACCES) => denied = Some(Errno::EACCES),

@@ -1,9 +1,9 @@
-//! A program of the host's, opened so that nobody can write to it by way of the processes that run it.
+//! Opens a program of the host so that no process that runs it leads to a writable file.
 //!
-//! Whoever may look into a process finds its program behind `/proc/PID/exe`, from inside a container as well, and
-//! could keep that open until nobody runs it any more, and then write to it. So it is executed from a mount that
-//! is read-only, holds this file alone and is attached nowhere: whoever comes to the file by way of it finds a
-//! read-only file system, for ever, and the file's pages are still those that all its processes share.
+//! A process that may inspect another one finds its program at `/proc/PID/exe`, from inside a container as well. It
+//! could keep that file open until no process runs it any more, and then write to it. So the program is executed from
+//! a detached, read-only mount that holds this file alone: opened by way of it, the file is on a read-only file
+//! system for good, and its pages are still shared by all processes that run it.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -13,7 +13,7 @@ use libcontainer::syscall::linux::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_AT
 
 use crate::trees::{self, Depth};
 
-/// The program at `path`, to be executed by its number in `/proc/self/fd`, and closed when that is done.
+/// The program at `path`. Execute it by its number in `/proc/self/fd`, then close it.
 ///
 /// # Errors
 /// When there is no such file, or the kernel makes no such mount.

@@ -1,7 +1,7 @@
-//! What an engine with a guest may ask of the kernel; everything else is refused with EPERM.
+//! The seccomp filter of a guest's process: an allow-list. Any other call fails with EPERM.
 //!
-//! Compiled to BPF once, in the nursery. Installed when the guest's code is mapped already: from there
-//! on nothing becomes executable any more, no process is made and none is replaced.
+//! Compiled to BPF once, in the nursery. Installed when the guest's code is mapped already: from then on nothing
+//! becomes executable, and no process is created or replaced.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use seccompiler::{
 };
 use workload::Need;
 
-/// The compiled filter of a Wasm box: the programs it consists of, in the order in which they are installed. It holds
-/// for whichever process installs it: [`ITSELF`] stands for that one's id.
+/// A compiled filter of a Wasm box: its programs, in the order of installation. It fits any process that installs it:
+/// [`ITSELF`] stands for the pid of that process.
 #[derive(Clone, Debug)]
 pub struct Filter(Vec<BpfProgram>);
 
-/// In a compiled filter, the place of the id of the process that will install it: no process has this one
-/// (`PID_MAX_LIMIT` is 2²²), and no other number of a filter is like it.
+/// Placeholder in a compiled filter for the pid of the process that will install it. No process has this pid
+/// (`PID_MAX_LIMIT` is 2²²), and no other number in a filter is the same.
 const ITSELF: i32 = 0x7e57_ab1e;
 
 /// `_IOWR('f', 16, struct pm_scan_arg)`, see ioctl(2): libc does not name it.
 const PAGEMAP_SCAN: i32 = 0xc060_6610_u32.cast_signed();
 
-/// Commands of fcntl(2) that libc does not name: by them and `F_SETOWN` the kernel is told whom to signal.
+/// Commands of fcntl(2) that libc does not name. Like `F_SETOWN`, they control the signals that the kernel sends.
 const F_SETSIG: i32 = 10;
 const F_SETOWN_EX: i32 = 15;
 
@@ -35,7 +35,7 @@ macro_rules! calls {
     ($($name:ident)*) => { &[$((stringify!($name), libc::$name)),*] };
 }
 
-/// System calls without conditions: files, memory, time, waiting, sockets once made, ending.
+/// Calls allowed with any arguments: files, memory, time, waiting, sockets once created, exit.
 const ALLOWED: &[(&str, c_long)] = calls![
     // Files below descriptors that are open, and below the box's root.
     SYS_read SYS_readv SYS_pread64 SYS_preadv SYS_preadv2
@@ -64,21 +64,21 @@ const ALLOWED: &[(&str, c_long)] = calls![
     SYS_restart_syscall SYS_exit SYS_exit_group
     SYS_set_robust_list SYS_rseq
 ];
-/// Those of them that only this machine has.
+/// Those that only x86-64 has.
 #[cfg(target_arch = "x86_64")]
 const ALSO: &[(&str, c_long)] = calls![SYS_epoll_wait SYS_poll];
 #[cfg(not(target_arch = "x86_64"))]
 const ALSO: &[(&str, c_long)] = &[];
-/// System calls of which not all is allowed, and not in every filter.
+/// Calls allowed with some arguments only, or in some filters only.
 const IN_PART: &[(&str, c_long)] = calls![SYS_clone SYS_clone3 SYS_fcntl SYS_ioctl SYS_mmap SYS_mprotect SYS_prlimit64 SYS_socket SYS_tgkill];
 
-/// Whether a guest's process may make the system call `name`, in this filter or that.
+/// Whether any guest's filter allows the system call `name`, if only in part.
 pub(crate) fn knows(name: &str) -> bool {
     let of_libc = |(known, _): &(&str, c_long)| known.strip_prefix("SYS_") == Some(name);
     [ALLOWED, ALSO, IN_PART].iter().any(|calls| calls.iter().any(of_libc))
 }
 
-/// What a process that only compiles has no use for: it reports by sendmsg.
+/// Socket calls that a compiler does not need: it reports by sendmsg.
 #[rustfmt::skip]
 const SOCKETS: &[c_long] = &[
     libc::SYS_socket, libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4, libc::SYS_connect,
@@ -86,8 +86,8 @@ const SOCKETS: &[c_long] = &[
     libc::SYS_sendto, libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_sendmmsg, libc::SYS_recvmmsg,
 ];
 
-/// What compilers ask for beyond that: LLVM's, below WasmEdge, works with files, by the older names of those calls,
-/// and looks at its limits.
+/// Further calls of compilers: LLVM, under WasmEdge, works with files, by the older names of those calls, and reads
+/// its limits.
 #[rustfmt::skip]
 const COMPILERS: &[c_long] = &[
     libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_statfs, libc::SYS_umask, libc::SYS_uname, libc::SYS_sysinfo,
@@ -109,7 +109,7 @@ const COMPILERS: &[c_long] = &[
 ];
 
 impl Filter {
-    /// Compiles the filter of a guest whose process has one thread for ever, unless `needs` say otherwise.
+    /// Compiles the filter of a guest; its process has one thread unless `needs` contains [`Need::Threads`].
     ///
     /// # Errors
     /// On an architecture without a seccomp back-end.
@@ -132,8 +132,8 @@ impl Filter {
         Ok(Self(programs))
     }
 
-    /// Compiles the filter of a process that compiles what an image holds: threads, and files below the root, which
-    /// is an empty folder there. Of sockets it may write to the one it has.
+    /// Compiles the filter of a process that compiles an image's code: threads, and files below the root, which is an
+    /// empty directory there. Of sockets, it may only write to the one it has.
     ///
     /// # Errors
     /// See [`Filter::compile`].
@@ -145,26 +145,26 @@ impl Filter {
         Ok(Self(vec![no_clone3()?, allow_only(rules)?]))
     }
 
-    /// The filter for the calling process.
-    pub(crate) fn bound(&self) -> Bound {
+    /// Binds the filter to the calling process.
+    pub(crate) fn bound(&self) -> BoundFilter {
         self.bound_to(getpid().as_raw())
     }
 
-    fn bound_to(&self, pid: i32) -> Bound {
+    fn bound_to(&self, pid: i32) -> BoundFilter {
         let mut programs = self.0.clone();
         for instruction in programs.iter_mut().flatten().filter(|is| is.k == ITSELF.cast_unsigned()) {
             instruction.k = pid.cast_unsigned();
         }
-        Bound(programs)
+        BoundFilter(programs)
     }
 }
 
-/// A filter of one process's own.
+/// A filter bound to one process.
 #[derive(Debug)]
-pub(crate) struct Bound(Vec<BpfProgram>);
+pub(crate) struct BoundFilter(Vec<BpfProgram>);
 
-impl Bound {
-    /// Narrows the process to the filter, for good. Asks the kernel for seccomp(2) and prctl(2) and nothing else.
+impl BoundFilter {
+    /// Installs the filter, for good, by seccomp(2) and prctl(2) alone.
     ///
     /// # Errors
     /// When the kernel has no seccomp.
@@ -182,13 +182,13 @@ fn allow_threads(rules: &mut BTreeMap<c_long, Vec<SeccompRule>>) -> anyhow::Resu
         SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(thread), thread)?;
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![is_thread])?]);
     rules.insert(libc::SYS_clone3, vec![]);
-    // Which pages of its own a guest has written to, asked of /proc/self/pagemap, which is open already.
+    // Which of its own pages a guest has written to; /proc/self/pagemap is open already.
     rules.entry(libc::SYS_ioctl).or_default().push(SeccompRule::new(vec![equals(1, PAGEMAP_SCAN)?])?);
     Ok(())
 }
 
-/// A filter cannot look at what clone3 is given. Told that there is no such call, libc uses clone: of two programs'
-/// answers the stronger counts.
+/// A filter cannot inspect the arguments of clone3. At ENOSYS, libc falls back to clone: of two programs' verdicts
+/// the stricter one applies.
 fn no_clone3() -> anyhow::Result<BpfProgram> {
     let absent = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
     let clone3 = BTreeMap::from([(libc::SYS_clone3, vec![])]);
@@ -212,7 +212,7 @@ fn rules() -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
         let rule = SeccompRule::new(vec![equals(1, i32::try_from(request)?)?])?;
         rules.entry(libc::SYS_ioctl).or_default().push(rule);
     }
-    // How many files it may open: its own limits are read, and nobody's are set.
+    // For its own limit of open files: it reads its own limits and sets none.
     let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?;
     let sets_none = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?;
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![own, sets_none])?]);
@@ -274,7 +274,7 @@ mod tests {
         assert!(knows("read") && knows("tgkill") && !knows("ptrace"));
     }
 
-    /// Each process's filter has its own id where a signal may go, once, and nothing is left of the place.
+    /// A bound filter has the process's id where a signal may go, once, and no placeholder.
     #[test]
     fn only_the_process_itself_is_signalled() {
         let filter = Filter::compile(&[Need::Threads]).unwrap();
@@ -282,13 +282,13 @@ mod tests {
             programs.iter().flatten().filter(|is| is.k == number.cast_unsigned()).count()
         };
         assert_eq!(with(&filter.0, ITSELF), 1);
-        let Bound(bound) = filter.bound_to(4_000_001);
+        let BoundFilter(bound) = filter.bound_to(4_000_001);
         assert_eq!((with(&bound, ITSELF), with(&bound, 4_000_001)), (0, 1));
     }
 
-    /// The kernel's own word, in a thread that ends with the test: nothing is sent, not even where it may be.
+    /// Enforced by the kernel, in a thread that ends with the test. Signal 0 only checks permissions.
     #[test]
-    fn a_signal_reaches_nobody_else() {
+    fn a_signal_reaches_no_other_process() {
         let tgkill = |pid: libc::pid_t, tid: libc::pid_t| {
             #[expect(unsafe_code, reason = "no wrapper of tgkill has a process and no signal")]
             // SAFETY: takes integers only; signal 0 asks whether one could be sent.
@@ -301,11 +301,11 @@ mod tests {
             let set = unsafe { libc::fcntl(0, command, 1) };
             if set == 0 { 0 } else { std::io::Error::last_os_error().raw_os_error().unwrap() }
         };
-        let (mother, own) = (nix::unistd::getppid().as_raw(), getpid().as_raw());
+        let (parent, own) = (nix::unistd::getppid().as_raw(), getpid().as_raw());
         let asked = std::thread::spawn(move || {
             Filter::compile(&[Need::Threads]).unwrap().bound().install().unwrap();
             let tid = nix::unistd::gettid().as_raw();
-            let may_be_sent = [tgkill(own, tid), tgkill(mother, mother), tgkill(1, 1)];
+            let may_be_sent = [tgkill(own, tid), tgkill(parent, parent), tgkill(1, 1)];
             (may_be_sent, [libc::F_SETOWN, F_SETSIG, F_SETOWN_EX].map(owned), owned(libc::F_GETFD))
         });
         let (sent, refused, other) = asked.join().unwrap();
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!((refused, other), ([libc::EPERM; 3], 0));
     }
 
-    /// What would let a guest's process become or make another one, or change the kernel's mind.
+    /// Calls that would create or replace a process, or change its filters or privileges.
     #[test]
     fn what_must_never_be_asked_is_not_allowed() {
         let rules = rules().unwrap();

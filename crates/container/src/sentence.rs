@@ -1,15 +1,15 @@
-//! Errors of libraries as people read them.
+//! Formats the errors of libraries.
 
-/// An error and its causes in one line, each said once.
+/// An error and its causes in one line, without repetitions.
 pub(crate) fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut said: Vec<String> = Vec::new();
+    let mut parts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(cause) = next {
         let words = cause.to_string().replace('\n', " ");
-        if !said.last().is_some_and(|before| before.contains(&words)) {
-            said.push(words);
+        if !parts.last().is_some_and(|before| before.contains(&words)) {
+            parts.push(words);
         }
         next = cause.source();
     }
-    said.join(": ")
+    parts.join(": ")
 }

@@ -1,25 +1,25 @@
-//! What a container starts from, once it was found.
+//! The file that a container starts from, once it is found.
 
 use std::fs::File;
 
 use workload::Format;
 
-/// What a container starts from.
+/// The file that a container starts from.
 #[derive(Debug)]
 pub struct Source {
-    /// The file, open for reading at its beginning.
+    /// The file, open for reading, at its beginning.
     pub file: File,
     /// What it is.
     pub format: Format,
-    /// Whether it is known by something that stands for its bytes.
-    pub known: Known,
+    /// What identifies its contents.
+    pub content_id: ContentId,
 }
 
-/// What stands for the bytes of a source.
+/// What identifies the contents of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// Nothing: they may be others by the next look.
-    Not,
-    /// What the kernel says of the file, which is an image layer's own: nobody can change it, and its times are the kernel's.
-    ByItsFile,
+pub enum ContentId {
+    /// Nothing: they may differ at the next read.
+    None,
+    /// The file's metadata: it is an image layer's own, so no container can change it, and the kernel sets its times.
+    FileMetadata,
 }

@@ -1,7 +1,7 @@
-//! Volumes made ready for libcontainer's init, which binds what it finds at a path and nothing more: with
-//! the propagation and the users that the spec asks for, and where a user namespace's root can reach them.
+//! Prepares volumes for libcontainer's init, which binds what it finds at a path and nothing more: with the
+//! propagation and the id maps that the spec asks for, and where the root of a user namespace can reach them.
 //!
-//! For a short-lived process: it goes into a mount namespace of its own, and what it stages ends with it.
+//! For a short-lived process: it enters a mount namespace of its own, and what it stages ends with it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -19,10 +19,10 @@ use crate::rootfs::beneath::find_in;
 use crate::trees::{self, Depth};
 use crate::volumes::{self, is_bind, propagation_of, source_of};
 
-/// A folder of the host's, covered in the namespace of the one who stages.
+/// A directory of the host, covered in the namespace of the process that stages.
 const STAGE: &str = "/run/lighter";
 
-/// Lets the mounts of a spec take what was staged for them.
+/// Points the mounts of a spec to what was staged for them.
 pub(crate) fn redirect(spec: &mut Spec, staged: &[(usize, PathBuf)]) {
     let Some(mounts) = spec.mounts_mut() else { return };
     for (at, source) in staged {
@@ -31,7 +31,7 @@ pub(crate) fn redirect(spec: &mut Spec, staged: &[(usize, PathBuf)]) {
     }
 }
 
-/// Stages the binds of `workload` that need it: each by its place among the spec's mounts, with its path.
+/// Stages the binds of `workload` that need it. Returns for each its index among the spec's mounts, and its path.
 ///
 /// # Errors
 /// Names the volume.
@@ -43,7 +43,7 @@ pub(crate) fn volumes(workload: &Workload, namespaces: &Namespaces) -> anyhow::R
         return Ok(Vec::new());
     }
     fs::create_dir_all(STAGE).with_context(|| format!("cannot make {STAGE}"))?;
-    // Before anything becomes this namespace's own: a shared volume stays the host's peer.
+    // Copied before the namespace becomes a slave of the host's: a shared volume stays a peer of the host's mount.
     unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
     let mut opened = Vec::new();
     for (at, mount) in chosen {
@@ -68,7 +68,7 @@ pub(crate) fn volumes(workload: &Workload, namespaces: &Namespaces) -> anyhow::R
                 drop(File::create(&place)?)
             }
             trees::attach(&tree, &place)?;
-            // A volume of which the spec says nothing is the container's own.
+            // A volume without a propagation option is private to the container.
             let flags = propagation.unwrap_or(MsFlags::MS_PRIVATE | MsFlags::MS_REC);
             Ok(mount(None::<&str>, &place, None::<&str>, flags, None::<&str>)?)
         };
@@ -78,11 +78,11 @@ pub(crate) fn volumes(workload: &Workload, namespaces: &Namespaces) -> anyhow::R
     Ok(staged)
 }
 
-/// Checks that each bind of `workload` finds its own kind in the image, for when libcontainer could not lay one out, of
-/// which it says no more.
+/// Checks that each bind of `workload` and its destination in the image are both directories, or neither. For a
+/// failure of libcontainer, whose error does not say so.
 ///
 /// # Errors
-/// Names the first that does not.
+/// Names the first that differs.
 pub(crate) fn check_kinds(workload: &Workload) -> anyhow::Result<()> {
     for mount in workload.spec.mounts().iter().flatten().filter(|mount| is_bind(mount)) {
         let path = mount.destination();
@@ -97,7 +97,7 @@ pub(crate) fn check_kinds(workload: &Workload) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file system that only this namespace sees, and that any user may pass through.
+/// Mounts a file system that only this namespace sees and any user can traverse.
 fn make_stage() -> anyhow::Result<()> {
     let made = || -> std::io::Result<()> {
         let own = MsFlags::MS_SLAVE | MsFlags::MS_REC;

@@ -1,11 +1,11 @@
 //! Standard input, output and error, from the paths containerd names.
 //!
 //! Fifos go straight into the container. The daemon only holds them open, as runc's shim does, so that a restart of
-//! containerd breaks no pipe; it lets go when the process has ended, and the readers see the end.
-//! Standard input ends when a CloseIO has come and the clients have closed it.
+//! containerd breaks no pipe; it closes them when the process has ended, and the readers see EOF. Standard input
+//! reaches EOF after a CloseIO, once the clients have closed it.
 //!
-//! A file never does: whoever has it open could shorten it. The container writes into a pipe of its own, and what
-//! comes out of that is the daemon's to append ([`Log`]).
+//! Files never go into the container, which could truncate them. The container writes into a pipe of its own, and the
+//! daemon appends what it reads from there ([`Log`]).
 
 mod log;
 mod logger;
@@ -24,7 +24,7 @@ pub use self::log::{Left, Log};
 pub use self::logger::Logger;
 use crate::sealed;
 
-/// What containerd asked for, each a path, a URI or empty for nothing.
+/// The paths in containerd's request: each a path, a URI, or empty for none.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {
     /// Where standard input comes from.
@@ -42,22 +42,22 @@ pub struct Stdio {
     pub process: [OwnedFd; 3],
     /// What the daemon keeps until the process has ended.
     pub hold: Hold,
-    /// What the daemon is to carry into files.
+    /// The outputs that the daemon copies into files.
     pub logs: Vec<Log>,
-    /// The program that reads the output, where the paths name one: it is yet to be started.
+    /// The program that reads the output, if the paths name one. It is not started yet.
     pub logger: Option<Logger>,
 }
 
-/// Who owns the fifos: the process may open them again by `/dev/stdout`.
+/// The owner of the fifos, so that the process can reopen them by `/dev/stdout`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Owner {
-    /// User, as the host counts.
+    /// User id on the host.
     pub uid: u32,
-    /// Group; 0 for the one they have.
+    /// Group id; 0 keeps the one they have.
     pub gid: u32,
 }
 
-/// Fifos held open at both ends, so that neither side sees the other leave.
+/// Fifos held open at both ends, so that neither side sees the other one close.
 #[derive(Debug, Default)]
 pub struct Hold {
     stdin: Option<OwnedFd>,
@@ -65,19 +65,19 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Lets go of standard input: once the client has too, the process reads end of file.
+    /// Closes standard input: the process reads EOF once the client has closed it, too.
     pub fn close_stdin(&mut self) {
         self.stdin = None;
     }
 }
 
-/// The output of an ended process, kept until somebody is there to read it: clients open their ends in
-/// their own time, and what is written to a fifo is lost when nobody holds it.
+/// The output of an ended process, kept until it has a reader: clients open their ends late, and what was written to
+/// a fifo is lost when no process has it open.
 #[derive(Debug)]
 pub struct Unread(Vec<OwnedFd>);
 
 impl Hold {
-    /// Lets go of everything but the output that was written.
+    /// Closes everything but the output that was written.
     pub fn let_go(self) -> Unread {
         let again = |both: &OwnedFd| open_path(&open_again(both), OFlags::WRONLY).ok();
         Unread(self.outputs.iter().filter_map(again).collect())
@@ -85,12 +85,12 @@ impl Hold {
 }
 
 impl Unread {
-    /// Whether somebody reads each of the fifos, so that they can be let go.
+    /// Whether each of the fifos has a reader, so that it can be closed.
     pub fn has_readers(&self) -> bool {
         self.0.iter().all(has_reader)
     }
 
-    /// How many bytes lie in each of the fifos for somebody who has it open.
+    /// The number of unread bytes in each of the fifos; 0 for one without a reader.
     pub fn bytes(&self) -> Vec<u64> {
         let unread = |fifo| if has_reader(fifo) { rustix::io::ioctl_fionread(fifo).unwrap_or(0) } else { 0 };
         self.0.iter().map(unread).collect()
@@ -99,7 +99,7 @@ impl Unread {
 
 fn has_reader(fifo: &OwnedFd) -> bool {
     let mut polled = [PollFd::new(fifo, PollFlags::OUT)];
-    // Without a reader a pipe is broken.
+    // Without a reader, poll reports POLLERR.
     poll(&mut polled, Some(&Timespec::default())).is_err() || !polled[0].revents().contains(PollFlags::ERR)
 }
 
@@ -107,8 +107,8 @@ fn open_again(fd: &OwnedFd) -> PathBuf {
     format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
 }
 
-/// Writers' ends of the fifos among the outputs, each opened when its reader is there. To be kept until [`open`]
-/// has opened them all: a reader whose last writer leaves sees the end.
+/// Write ends of the fifos among the outputs, each opened once it has a reader. Must be kept until [`open`] has
+/// opened them all: a reader sees EOF when its last writer closes.
 #[derive(Debug)]
 pub struct Writers {
     unread: Vec<PathBuf>,
@@ -116,7 +116,7 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// Those of the paths; none is opened yet.
+    /// Those of `paths`; none is opened yet.
     pub fn of(paths: &Paths) -> Self {
         let fifos = [&paths.stdout, &paths.stderr].into_iter().filter_map(|uri| fifo(uri));
         Self { unread: fifos.collect(), open: Vec::new() }
@@ -126,7 +126,7 @@ impl Writers {
     pub fn all_are_read(&mut self) -> bool {
         self.unread.retain(|path| match open_path(path, OFlags::WRONLY | OFlags::NONBLOCK) {
             Err(error) if error.raw_os_error() == Some(libc::ENXIO) => true,
-            // What else is wrong with it, `open` will say.
+            // `open` reports any other error.
             opened => {
                 self.open.extend(opened);
                 false
@@ -136,7 +136,7 @@ impl Writers {
     }
 }
 
-/// The path of a fifo that is there.
+/// The path, if there is a fifo.
 fn fifo(uri: &str) -> Option<PathBuf> {
     let path = PathBuf::from(uri.strip_prefix("fifo://").unwrap_or(uri));
     path.metadata().is_ok_and(|found| found.file_type().is_fifo()).then_some(path)
@@ -177,11 +177,11 @@ pub fn open(paths: &Paths, owner: Owner) -> anyhow::Result<Stdio> {
     Ok(Stdio { process: [stdin, stdout, stderr], hold, logs, logger: None })
 }
 
-/// Where a stream leads.
+/// Where a stream goes.
 enum Target {
-    /// To what is there: a fifo, a device.
+    /// An existing fifo or device.
     Path(PathBuf),
-    /// To a file; of outputs, one that is made where there is none.
+    /// A file; an output's is created where it is missing.
     File(PathBuf),
 }
 
@@ -191,7 +191,7 @@ fn target(uri: &str) -> anyhow::Result<Target> {
         None => uri,
         Some(("fifo", path)) => path,
         Some(("file", path)) => {
-            // Whoever opens it as a file waits for its other end.
+            // Opening it as a file would block until its other end is open.
             let is_fifo = Path::new(path).metadata().is_ok_and(|found| found.file_type().is_fifo());
             ensure!(!is_fifo, "{uri}: it is a fifo; name it by its path, or by fifo://");
             return Ok(Target::File(path.into()));
@@ -210,7 +210,7 @@ fn open_one(path: &Path, direction: OFlags, owner: Owner) -> anyhow::Result<(Own
     if !kind.is_fifo() {
         return Ok((open_named(path, direction)?, None));
     }
-    // Both directions first: with a reader and a writer there, opening one end does not wait.
+    // Both directions first: then there are a reader and a writer, and opening one end does not block.
     let hold = open_named(path, OFlags::RDWR)?;
     let end = open_named(path, direction)?;
     give(&end, owner).with_context(|| path.display().to_string())?;
@@ -221,13 +221,13 @@ fn open_named(path: &Path, direction: OFlags) -> anyhow::Result<OwnedFd> {
     open_path(path, direction).with_context(|| path.display().to_string())
 }
 
-/// A file that only reads: a process that opens it again, by `/proc/self/fd`, comes by a mount that is read-only.
+/// Opens a file for input by way of a read-only mount, so that reopening it through `/proc/self/fd` cannot write to it.
 fn open_to_read(path: &Path) -> anyhow::Result<OwnedFd> {
     let file = sealed::open(path)?;
     Ok(open_path(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref(), OFlags::RDONLY)?)
 }
 
-/// A pipe's reading end, for a logger or the daemon, and its writing end, for the process.
+/// A pipe: its read end, for a logger or the daemon, and its write end, for the process.
 fn pipe(owner: Owner) -> anyhow::Result<(OwnedFd, OwnedFd)> {
     let (read, write) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context("cannot make a pipe for the output")?;
@@ -255,8 +255,8 @@ mod tests {
 
     #[test]
     fn a_reader_sees_the_end_when_process_and_daemon_let_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let paths = Paths { stdout: path.display().to_string(), ..Paths::default() };
         let Stdio { process: [_, stdout, _], hold, .. } = open(&paths, Owner::default()).unwrap();
@@ -270,8 +270,8 @@ mod tests {
 
     #[test]
     fn output_is_kept_for_a_reader_who_comes_late() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let paths = Paths { stdout: path.display().to_string(), ..Paths::default() };
         let Stdio { process: [_, stdout, _], hold, .. } = open(&paths, Owner::default()).unwrap();
@@ -288,8 +288,8 @@ mod tests {
 
     #[test]
     fn a_reader_counts_from_when_it_opens() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let paths = Paths { stdout: path.display().to_string(), ..Paths::default() };
         let mut writers = Writers::of(&paths);
@@ -303,8 +303,8 @@ mod tests {
 
     #[test]
     fn input_ends_when_client_and_daemon_let_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("in");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("in");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let paths = Paths { stdin: path.display().to_string(), ..Paths::default() };
         let Stdio { process: [stdin, ..], mut hold, .. } = open(&paths, Owner::default()).unwrap();
@@ -315,11 +315,11 @@ mod tests {
         assert_eq!(text, "line");
     }
 
-    /// However a log is named, its file is not what the process holds, and no line of it is lost or shortened.
+    /// However a log is named, the process does not hold its file, and no line is lost or truncated.
     #[test]
     fn a_log_is_out_of_the_process_s_reach() {
-        let folder = tempfile::tempdir().unwrap();
-        let (made, there) = (folder.path().join("made/log"), folder.path().join("there"));
+        let dir = tempfile::tempdir().unwrap();
+        let (made, there) = (dir.path().join("made/log"), dir.path().join("there"));
         std::fs::write(&there, "earlier\n").unwrap();
         let paths = Paths {
             stdout: format!("file://{}", made.display()),
@@ -342,11 +342,11 @@ mod tests {
         assert_eq!(carry(), [Left::End; 2]);
     }
 
-    /// Nor is what a process reads from, and what is no file is not waited for.
+    /// A process cannot write to the file that it reads, and a fifo named as a file is refused instead of blocking.
     #[test]
     fn a_file_that_is_read_stays_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, fifo) = (folder.path().join("file"), folder.path().join("fifo"));
+        let dir = tempfile::tempdir().unwrap();
+        let (file, fifo) = (dir.path().join("file"), dir.path().join("fifo"));
         std::fs::write(&file, "lines").unwrap();
         let paths = Paths { stdin: file.display().to_string(), ..Paths::default() };
         let Stdio { process: [stdin, ..], .. } = open(&paths, Owner::default()).unwrap();

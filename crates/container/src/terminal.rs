@@ -1,4 +1,4 @@
-//! Terminals: a pair of devices, one for a container's process, one for who types and reads.
+//! Pseudo-terminals: the master side for the client, the slave side for a container's process.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,7 +10,7 @@ use rustix::process::{ioctl_tiocsctty, setsid};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-/// A new pair: the side of who types and reads, and the side of a process of user `uid`.
+/// Creates a pair: the master side, and the slave side, owned by user `uid`.
 ///
 /// # Errors
 /// When the host has no terminals left.
@@ -27,28 +27,28 @@ pub fn pair(uid: u32) -> anyhow::Result<(OwnedFd, OwnedFd)> {
     opened().context("cannot make a terminal")
 }
 
-/// Gives the process's side of a terminal that is there to a user.
+/// Makes `uid` the owner of the slave side of an open terminal.
 ///
 /// # Errors
-/// When it is no terminal.
+/// When it is not a terminal.
 pub fn give(ours: impl AsFd, uid: u32) -> io::Result<()> {
     let theirs = ioctl_tiocgptpeer(ours, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     Ok(rustix::fs::fchown(&theirs, Some(Uid::from_raw(uid)), None)?)
 }
 
-/// Tells a terminal how large its window is, in characters. Its foreground processes hear SIGWINCH.
+/// Sets the window size of a terminal, in characters. Its foreground processes receive SIGWINCH.
 ///
 /// # Errors
-/// When it is no terminal.
+/// When it is not a terminal.
 pub fn resize(terminal: impl AsFd, columns: u16, rows: u16) -> io::Result<()> {
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     Ok(tcsetwinsize(terminal, size)?)
 }
 
-/// Gives a terminal the size that a spec asks for, if it asks for any.
+/// Sets the window size that a spec asks for, if it asks for one.
 ///
 /// # Errors
-/// When it is no terminal.
+/// When it is not a terminal.
 pub fn resize_to(terminal: impl AsFd, size: Option<&Size>) -> io::Result<()> {
     let side = |length: u64| u16::try_from(length).unwrap_or(u16::MAX);
     size.map_or(Ok(()), |size| resize(terminal, side(size.width()), side(size.height())))
@@ -57,7 +57,7 @@ pub fn resize_to(terminal: impl AsFd, size: Option<&Size>) -> io::Result<()> {
 /// Makes standard input, a terminal, the controlling one of a new session, so that ^C reaches the process.
 ///
 /// # Errors
-/// When it is no terminal, or another session's.
+/// When it is not a terminal, or is another session's.
 pub(crate) fn control() -> anyhow::Result<()> {
     setsid().context("cannot make a session")?;
     ioctl_tiocsctty(rustix::stdio::stdin()).context("cannot make the terminal the controlling one")

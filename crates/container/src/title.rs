@@ -1,7 +1,7 @@
-//! What lists of processes show of a guest: its own arguments, environment and name, as of any program, and not those of
-//! the daemon that it is a fork of, which name containerd's socket.
+//! Sets the arguments, environment and name by which process listings show a guest: its own, not those of the daemon
+//! that it was forked from, which name containerd's socket.
 
-#![expect(unsafe_code, reason = "where a process has its arguments is told in addresses")]
+#![expect(unsafe_code, reason = "a process's arguments are set by address")]
 
 use std::ffi::CString;
 use std::fs;
@@ -12,7 +12,7 @@ use rustix::process::{
     PrctlMmMap, configure_virtual_memory_map, virtual_memory_map_config_struct_size as map_size,
 };
 
-/// Where the parts of this program are in memory, for this process and all that are forked from it.
+/// The memory layout of this program, the same in this process and all its forks.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     /// Start and end.
@@ -24,11 +24,11 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// That of the calling process; `None` on a kernel that lets none move its arguments, which is one without
-    /// `CONFIG_CHECKPOINT_RESTORE`. Needs /proc.
+    /// That of the calling process; `None` on a kernel without `CONFIG_CHECKPOINT_RESTORE`, where no process can move
+    /// its arguments. Needs /proc.
     ///
     /// # Errors
-    /// When /proc does not say it.
+    /// When /proc does not show it.
     pub fn look() -> anyhow::Result<Option<Self>> {
         if map_size().is_err() {
             return Ok(None);
@@ -37,11 +37,11 @@ impl Layout {
         of_stat(&stat).context("/proc/self/stat does not say where this program is").map(Some)
     }
 
-    /// Has the calling process, for good, show these arguments and variables as its own, and the name of the file that
-    /// the first argument is. It must have one thread.
+    /// Makes process listings show these arguments and variables, for good, and names the process after the file that
+    /// the first argument names. The process must have one thread.
     ///
     /// # Errors
-    /// When the kernel does not take it: it counts the program's data against `RLIMIT_DATA`.
+    /// When the kernel rejects it: the program's data counts against `RLIMIT_DATA`.
     pub fn show(&self, args: &[String], env: &[(String, String)]) -> anyhow::Result<()> {
         let ended = |text: &String| [text.as_bytes(), b"\0"].concat();
         let arguments = args.iter().flat_map(ended);
@@ -54,10 +54,10 @@ impl Layout {
             [range.start as u64, range.end as u64]
         };
         let ([arg_start, arg_end], [env_start, env_end]) = (ends(arguments), ends(variables));
-        // Of nothing, the address is none.
+        // An empty slice has no address of its own.
         let [env_start, env_end] = if variables.is_empty() { [arg_end; 2] } else { [env_start, env_end] };
         ensure!(!arguments.is_empty(), "a guest has no arguments");
-        // SAFETY: moves nothing.
+        // SAFETY: only reads the end of the heap.
         let brk = unsafe { libc::sbrk(0) } as u64;
         let map = PrctlMmMap {
             start_code: self.code[0],
@@ -75,8 +75,8 @@ impl Layout {
             auxv_size: 0,
             exe_fd: -1,
         };
-        // SAFETY: all but arguments and environment are as they were, and no other thread moves the heap's end
-        // meanwhile; the new ones are never freed. The kernel only notes where they are.
+        // SAFETY: all but arguments and environment keep their values, and no other thread moves the heap's end
+        // meanwhile; the new strings are never freed. The kernel only records the addresses.
         unsafe { configure_virtual_memory_map(&map) }.context(
             "cannot show the guest's arguments as its own; does its RLIMIT_DATA leave room for the engine?",
         )?;

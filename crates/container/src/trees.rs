@@ -1,4 +1,4 @@
-//! Mounts that are attached nowhere: opened or made by one process, and handed to the one that attaches them.
+//! Detached mounts: opened or created by one process, and handed to the one that attaches them.
 
 use std::fs;
 use std::mem::size_of;
@@ -27,29 +27,29 @@ use crate::volumes::parse;
 /// Nothing to change.
 pub(crate) const UNCHANGED: MountAttr = MountAttr { attr_set: 0, attr_clr: 0, propagation: 0, userns_fd: 0 };
 
-/// Which mounts of a tree are meant.
+/// Which mounts of a tree an operation applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// The first alone.
+    /// The topmost alone.
     Top,
     /// All.
     All,
 }
 
-/// A copy of what is mounted at `source`, or of the folder or file there.
+/// A detached copy of the mount at `source`, or of the directory or file there.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn copy(source: &Path, depth: Depth) -> rustix::io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let deep = if depth == Depth::All { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
     open_tree(CWD, source, flags | deep)
 }
 
-/// A file system of its own, set up by `data`: `key=value` or a word.
+/// A new, detached file system with the options `data`: each `key=value`, or a flag.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn fresh(kind: &str, source: &str, data: &[String]) -> rustix::io::Result<OwnedFd> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "source", source)?;
@@ -63,7 +63,7 @@ pub(crate) fn fresh(kind: &str, source: &str, data: &[String]) -> rustix::io::Re
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
-/// What a mount of the spec asks for, for a bind opened already or made here.
+/// The detached mount that the spec asks for, from a bind in `opened` or a new file system.
 ///
 /// # Errors
 /// Names the option or the file system that the kernel refused.
@@ -89,13 +89,13 @@ pub(crate) fn as_asked(
     Ok(tree)
 }
 
-/// The SELinux label of a new file system, as its option. A kernel without SELinux does not know the word.
+/// The mount option with the SELinux label of a new file system; `None` on a kernel without SELinux, which rejects it.
 pub(crate) fn label_option(label: Option<&str>) -> Option<String> {
     let known = || fs::read_to_string("/proc/filesystems").is_ok_and(|all| all.contains("selinuxfs"));
     label.filter(|_| known()).map(|label| format!("context={label}"))
 }
 
-/// The words of mount(2) in those of mount_setattr(2).
+/// The flags of mount(2) as attributes of mount_setattr(2).
 fn attributes(flags: MsFlags) -> MountAttr {
     const EACH: [(MsFlags, u64); 5] = [
         (MsFlags::MS_RDONLY, MOUNT_ATTR_RDONLY),
@@ -104,7 +104,7 @@ fn attributes(flags: MsFlags) -> MountAttr {
         (MsFlags::MS_NOEXEC, MOUNT_ATTR_NOEXEC),
         (MsFlags::MS_NODIRATIME, MOUNT_ATTR_NODIRATIME),
     ];
-    // One of them at a time, to be set when the others are cleared.
+    // Mutually exclusive: one is set, and the others are cleared.
     const ACCESS_TIME: [(MsFlags, u64); 3] = [
         (MsFlags::MS_STRICTATIME, MOUNT_ATTR_STRICTATIME),
         (MsFlags::MS_NOATIME, MOUNT_ATTR_NOATIME),
@@ -120,10 +120,10 @@ fn attributes(flags: MsFlags) -> MountAttr {
     }
 }
 
-/// How mounts below a tree's may come and go.
+/// Sets the propagation of a tree's mounts.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn propagate(tree: &OwnedFd, flags: MsFlags) -> anyhow::Result<()> {
     let depth = if flags.contains(MsFlags::MS_REC) { Depth::All } else { Depth::Top };
     let propagation = (flags & !MsFlags::MS_REC).bits();
@@ -133,7 +133,7 @@ pub(crate) fn propagate(tree: &OwnedFd, flags: MsFlags) -> anyhow::Result<()> {
 /// Changes mounts of a tree.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn set(tree: &impl AsFd, depth: Depth, change: &MountAttr) -> anyhow::Result<()> {
     if *change == UNCHANGED {
         return Ok(());
@@ -147,26 +147,26 @@ pub(crate) fn set(tree: &impl AsFd, depth: Depth, change: &MountAttr) -> anyhow:
 /// Adds attributes (`MOUNT_ATTR_*`) to mounts of a tree.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn add(tree: &impl AsFd, depth: Depth, attr_set: u64) -> anyhow::Result<()> {
     set(tree, depth, &MountAttr { attr_set, ..UNCHANGED })
 }
 
-/// What is mounted at a path, where it is.
+/// Opens what is mounted at a path, without copying it.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn find(place: &Path) -> rustix::io::Result<OwnedFd> {
     openat(CWD, place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Makes an attached tree the caller's root, and lets go of what was.
+/// Makes an attached tree the caller's root, and unmounts the old one.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn pivot(root: &OwnedFd) -> rustix::io::Result<()> {
     fchdir(root)?;
-    // The old root then lies over the new one, which has no place of its own for it.
+    // Stacks the old root on the new one, which needs no directory for it.
     pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
     chdir("/")
@@ -175,15 +175,15 @@ pub(crate) fn pivot(root: &OwnedFd) -> rustix::io::Result<()> {
 /// Attaches a tree at a path.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn attach(tree: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
     move_mount(tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-/// Attaches a tree at what was found.
+/// Attaches a tree to an open file or directory.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(crate) fn attach_onto(tree: &OwnedFd, target: &OwnedFd) -> rustix::io::Result<()> {
     let both = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree, "", target, "", both)

@@ -1,4 +1,4 @@
-//! What a spec says of its mounts: which are binds, of what, and how mounts below them may come and go. Mounts nothing.
+//! Interprets a spec's mounts: which are binds, their sources and their propagation. Mounts nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use workload::Workload;
 
 use crate::sentence::sentence;
 
-/// Checks that what the spec wants to bind is there, so that the error names it.
+/// Checks that the sources of binds exist, so that the error names them.
 ///
 /// # Errors
 /// Names the first source that is missing.
@@ -27,45 +27,46 @@ pub fn check_mount_sources(workload: &Workload) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The flags and data of a mount, as fstab writes them in its options.
+/// Parses a mount's options, as in fstab, into flags and data.
 ///
 /// # Errors
-/// Names the option that means nothing.
+/// Names the invalid option.
 pub(crate) fn parse(mount: &Mount) -> anyhow::Result<MountOptionConfig> {
     parse_mount(mount).map_err(|error| anyhow!("{}", sentence(&error)))
 }
 
-/// What a bind shows, on the host: a path that is relative begins in the bundle.
+/// The source of a bind on the host: a relative path begins in the bundle.
 pub(crate) fn source_of(workload: &Workload, bind: &Mount) -> PathBuf {
     workload.bundle.join(bind.source().as_deref().unwrap_or(Path::new("")))
 }
 
-/// Checks that a volume and what it is to lie over are both folders, or neither. In words that Docker knows.
+/// Checks that a volume and its destination are both directories, or neither. The message's first words are those
+/// that Docker recognizes.
 ///
 /// # Errors
-/// Says which is what.
-pub(crate) fn check_kinds(volume_is_folder: bool, folder_is_there: bool) -> anyhow::Result<()> {
-    let word = |is_folder: bool| if is_folder { "folder" } else { "file" };
+/// Names the type of both.
+pub(crate) fn check_kinds(volume_is_dir: bool, dir_is_there: bool) -> anyhow::Result<()> {
+    let word = |is_dir: bool| if is_dir { "directory" } else { "file" };
     ensure!(
-        volume_is_folder == folder_is_there,
+        volume_is_dir == dir_is_there,
         "not a directory: the volume is a {}, and the image has a {} there",
-        word(volume_is_folder),
-        word(folder_is_there)
+        word(volume_is_dir),
+        word(dir_is_there)
     );
     Ok(())
 }
 
-/// How mounts below the root's may come and go, in libcontainer's words: it means all that lies below, too.
+/// The root's propagation in libcontainer's terms: it always applies it recursively.
 pub(crate) fn propagation_of_root(name: &str) -> String {
     name.strip_prefix('r').unwrap_or(name).to_owned()
 }
 
-/// Whether a mount shows a folder or a file of the host's.
+/// Whether a mount binds a directory or a file of the host.
 pub(crate) fn is_bind(mount: &Mount) -> bool {
     mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind")
 }
 
-/// How mounts below a volume may come and go, as its options say; `None` where they say nothing.
+/// The propagation in a volume's options; `None` where they name none.
 pub(crate) fn propagation_of(mount: &Mount) -> Option<MsFlags> {
     let flag = |option: &String| {
         let (name, deep) = match option.strip_prefix('r') {

@@ -1,7 +1,7 @@
 //! The box of a Wasm guest, built from inside by the process that will be the guest.
 //!
-//! Read top down it is the list of what the kernel is asked, in the order that leaves the least
-//! power: namespaces and mounts as root, then the user, then no capability, then the filter.
+//! Read from the top, it lists the steps in the order that keeps the fewest privileges: namespaces and mounts as
+//! root, then the user, then no capabilities, then the filter.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -20,7 +20,7 @@ use crate::namespaces::{Namespaces, Opened};
 use crate::seccomp::Filter;
 use crate::{bare, birth, ending, hooks, loopback, mounts, privileges, profile, terminal};
 
-/// Comes into the namespaces of other processes, before anybody outside looks at this one.
+/// Enters the namespaces that the spec names by path, before hooks outside look at this process.
 ///
 /// # Errors
 /// Names the namespace.
@@ -31,23 +31,23 @@ pub fn join(namespaces: &Namespaces, opened: &Opened) -> anyhow::Result<()> {
     opened.enter()
 }
 
-/// Builds the box around the process: everything that needs root. Returns who runs the hooks that are
-/// due when the guest starts.
+/// Builds the box around the process: everything that needs root. Returns the process that runs the hooks due at the
+/// guest's start.
 ///
 /// # Errors
-/// A sentence that names the step and what it was tried on.
+/// A sentence that names the step and its object.
 pub fn build(workload: &Workload, namespaces: &Namespaces, trees: Trees) -> anyhow::Result<Option<Starter>> {
     let process = workload.process();
     let mut inherited = birth::open_numbers().context("cannot list the open files")?;
-    // Theirs may be a library's before long.
+    // The trees' descriptors are closed below, and a library may reuse their numbers.
     inherited.retain(|number| !trees.numbers().contains(number));
     if namespaces.in_user() {
-        // Mapped since the daemon's order: whatever is made from here belongs to the namespace.
+        // The ids are mapped since the daemon's order: whatever is created from here on belongs to the namespace.
         privileges::become_root()?;
     }
-    // While the host's /proc is still in sight.
+    // While the host's /proc is still visible.
     set_sysctls(workload, namespaces)?;
-    // The process is in its cgroup now, which becomes the root of what it sees.
+    // The process is in its cgroup now, which becomes the root of the namespace.
     namespaces.enter_new_cgroup()?;
     if namespaces.new_network() {
         loopback::up().context("cannot bring up the loopback interface")?;
@@ -63,9 +63,9 @@ pub fn build(workload: &Workload, namespaces: &Namespaces, trees: Trees) -> anyh
     hooks::create_container(workload)?;
     mounts::pivot(root)?;
     mounts::share_root(workload)?;
-    // Libraries keep a /proc open for their next call; there is none, and the guest must not find it.
+    // Libraries may keep a descriptor of the host's /proc, which the guest must not find.
     birth::close_all_but(&inherited);
-    // runc makes a working directory that the image has not; while the root may be written to.
+    // As runc: creates a missing working directory while the root is still writable.
     let cwd = process.cwd();
     fs::create_dir_all(cwd)
         .with_context(|| format!("cannot make the working directory {}", cwd.display()))?;
@@ -81,40 +81,40 @@ fn place(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<PathBuf
     if !namespaces.sees_host() {
         return Ok(bare::PLACE.into());
     }
-    // Nothing that is mounted in this copy of the host's namespace may show in the host's own.
+    // Mounts in this copy of the host's namespace must not propagate to the host.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)
         .context("cannot part from the host's mounts")?;
     Ok(workload.rootfs())
 }
 
-/// Comes into a box that is there already, for one more guest in it.
+/// Enters an existing box, for one more guest in it.
 ///
 /// # Errors
 /// Names the step.
 pub fn enter(workload: &Workload, inside: &Inside) -> anyhow::Result<()> {
-    // Raising a limit is the host's to allow, so it comes before the user namespace.
+    // Raising a limit needs the host's capabilities, so it comes before the user namespace.
     privileges::limit(workload.process())?;
     inside.enter()
 }
 
-/// Becomes the guest's user without any capability, in its working directory, deaf to all but the
-/// signals that end it.
+/// Becomes the guest's user without any capability, in its working directory, with handlers only for the signals that
+/// end it.
 ///
 /// # Errors
 /// Names the step.
 pub fn give_up_power(workload: &Workload, filter: &Filter) -> anyhow::Result<()> {
     let process = workload.process();
     privileges::drop_to(process)?;
-    // As the user: a folder the user may not enter is refused, as for a native program.
-    enter_folder(process.cwd())?;
+    // As the user: a directory that the user may not enter is refused, as for a Linux program.
+    enter_dir(process.cwd())?;
     ending::on_signals().context("cannot install the signal handlers")?;
-    // Neighbours in a shared pid namespace may not look into it, even as the same user.
+    // Processes in a shared pid namespace must not inspect it, even as the same user.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .context("cannot forbid looking into the process")?;
-    // A set-id change clears it, so it comes after: no guest outlives its daemon unnoticed.
+    // After the change of user, which clears it: no guest outlives its daemon.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("cannot tie the guest's life to the daemon's")?;
-    // The spec's own profile first: it cannot forbid what comes after, and ours is none that loosens it.
+    // The spec's profile first: it cannot prevent the guest's filter, and no profile loosens that.
     let filter = filter.bound();
     profile::narrow_guest(workload)?;
     filter.install()
@@ -141,12 +141,12 @@ pub fn replace_stdio([stdin, stdout, stderr]: [OwnedFd; 3]) -> anyhow::Result<()
     Ok(())
 }
 
-fn enter_folder(cwd: &Path) -> anyhow::Result<()> {
+fn enter_dir(cwd: &Path) -> anyhow::Result<()> {
     chdir(cwd).with_context(|| format!("cannot enter the working directory {}", cwd.display()))
 }
 
-/// Sysctls of the container's namespaces, written through the host's /proc, which shows each process its
-/// own. Those of the whole host are refused, as runc does.
+/// Writes the sysctls of the container's namespaces through the host's /proc, which shows each process its own. Those
+/// of the whole host are refused, as by runc.
 fn set_sysctls(workload: &Workload, namespaces: &Namespaces) -> anyhow::Result<()> {
     const IPC: [&str; 6] =
         ["kernel.msg", "kernel.sem", "kernel.shm", "kernel.auto_msgmni", "kernel.msgmni", "fs.mqueue."];

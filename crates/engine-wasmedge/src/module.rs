@@ -14,7 +14,7 @@ use wasmedge_sdk::vm::SyncInst;
 use wasmedge_sdk::wasi::WasiModule;
 use wasmedge_sdk::{AsInstance, ExternalInstanceType, Instance, Module, Store, Vm, WasmEdgeResult};
 use wasmedge_sys::instance::function::AsFunc as _;
-use workload::{Guest, Once, Preview1, Start};
+use workload::{Guest, OnceSettings, Preview1, Start};
 
 use crate::host::Host;
 use crate::plugins::Plugins;
@@ -62,7 +62,12 @@ impl<'a> MappedModule<'a> {
     ///
     /// # Errors
     /// When the code cannot be used; when the guest is to be given what WasmEdge has not.
-    pub fn open(code: Compiled, world: &Preview1, once: &Once, plugins: &'a Plugins) -> anyhow::Result<Self> {
+    pub fn open(
+        code: Compiled,
+        world: &Preview1,
+        once: &OnceSettings,
+        plugins: &'a Plugins,
+    ) -> anyhow::Result<Self> {
         ensure!(once.listens.is_empty(), "WasmEdge cannot hand a guest sockets that listen already");
         let file = code.into_file();
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());

@@ -63,7 +63,7 @@ impl Wasmtime {
     }
 
     /// The one for a guest that runs once: most may go as deep as any.
-    fn for_stack(&self, once: &workload::Once) -> anyhow::Result<&Self> {
+    fn for_stack(&self, once: &workload::OnceSettings) -> anyhow::Result<&Self> {
         match less_deep(once) {
             // There is one such guest in a process, and it lives as long.
             Some(stack) => Self::of(stack).map(|own| &*Box::leak(Box::new(own))),
@@ -73,7 +73,7 @@ impl Wasmtime {
 }
 
 /// How deep a guest may go that may go less deep than others.
-fn less_deep(once: &workload::Once) -> Option<usize> {
+fn less_deep(once: &workload::OnceSettings) -> Option<usize> {
     once.stack.filter(|stack| *stack < settings::DEEPEST)
 }
 

@@ -1,4 +1,4 @@
-//! What is asked for: an address that answers itself, this machine, or a name to look up.
+//! Parses what is looked up: an address, a loopback name, or a name for the name servers.
 
 use std::net::IpAddr;
 
@@ -6,24 +6,24 @@ use workload::host_name;
 
 use crate::dns;
 
-/// A name as somebody wrote it, understood.
+/// The parsed text of a look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// An address; there is nothing to look up.
+    /// An address; nothing to look up.
     Address(IpAddr),
     /// `localhost` or a name below it.
     Local(String),
     /// Any other name.
     Name {
-        /// In small letters, in its ASCII form, without a dot at its end.
+        /// In lower case, in its ASCII form, without a trailing dot.
         name: String,
-        /// A dot was at its end: no domain is appended.
+        /// It had a trailing dot: no domain is appended.
         absolute: bool,
     },
 }
 
 impl Asked {
-    /// `None` for what is neither a host's name nor an address. Letters beyond ASCII are encoded (IDNA).
+    /// Returns `None` for what is neither a host name nor an address. Encodes letters beyond ASCII (IDNA).
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Some(Self::Address(address));
@@ -35,7 +35,7 @@ impl Asked {
         Some(Self::Name { name, absolute: text.ends_with('.') })
     }
 
-    /// The name that a policy is asked about.
+    /// The name that rules are checked against.
     pub fn host(&self) -> String {
         match self {
             Self::Address(address) => address.to_string(),
@@ -50,7 +50,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn names_and_addresses_are_told_apart() {
+    fn names_and_addresses_are_distinguished() {
         let name = |name: &str, absolute| Some(Asked::Name { name: name.into(), absolute });
         let check = |text: &str, expected| assert_eq!(Asked::parse(text), expected, "{text}");
         check("10.0.0.1", Some(Asked::Address([10, 0, 0, 1].into())));

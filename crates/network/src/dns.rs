@@ -1,7 +1,7 @@
-//! Asking the name servers, in the order and with the patience of glibc.
+//! Queries the name servers in glibc's order and with its timeouts.
 //!
-//! Each server has a hickory resolver of its own, which is given full names
-//! and asked once: whom to ask next, and which name to try next, is decided here.
+//! Each server has a hickory resolver of its own, which gets full names and queries once: the next server and the
+//! next name are chosen here.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,37 +18,37 @@ use log::warn;
 use crate::resolv_conf::ResolvConf;
 use crate::sockets::Sockets;
 
-/// Answers kept in memory for each server.
-const MOST_KEPT: u64 = 256;
-/// An address is asked for again after this time at the latest: a service may have moved.
+/// Max number of cached answers per server.
+const MAX_CACHED: u64 = 256;
+/// Max time that an address is cached: a service may have moved.
 const LONGEST_KEPT: Duration = Duration::from_secs(30);
-/// A name that is not there may soon be: whoever waits for it asks again and again.
+/// Max time that an absent name is cached: clients that wait for a new name query repeatedly.
 const LONGEST_ABSENT: Duration = Duration::from_secs(1);
 
-/// The servers that a `resolv.conf` names.
+/// The name servers of a `resolv.conf`.
 pub struct Servers {
     conf: ResolvConf,
     resolvers: Vec<Resolver<Sockets>>,
-    /// Where to begin next, if they take turns.
+    /// Which server is next, with `rotate`.
     turn: AtomicUsize,
 }
 
-/// What came of asking.
+/// The outcome of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum DnsAnswer {
     /// At least one address.
     Found(Vec<IpAddr>),
     /// There is no such name.
     NoName,
     /// The name has no address (of this kind).
     NoAddress,
-    /// A server said that it could not answer.
+    /// A server reported that it could not answer.
     Failed(String),
-    /// None said anything in time.
+    /// No server answered in time.
     Silent,
 }
 
-/// The ASCII form of a name with other letters in it.
+/// The ASCII form (IDNA) of a name with other letters.
 pub fn ascii(name: &str) -> Option<String> {
     Name::from_utf8(name).ok().map(|name| name.to_ascii())
 }
@@ -59,38 +59,38 @@ impl Servers {
         Self { conf, resolvers, turn: AtomicUsize::new(0) }
     }
 
-    /// The addresses of the first name of the search list that has any. As in glibc, a server's failure is
-    /// no reason to stop searching, but silence is.
-    pub async fn addresses(&self, name: &str, absolute: bool) -> Answer {
-        let mut outcome = Answer::NoName;
+    /// The addresses of the first name on the search list that has any. As in glibc, a server failure does not end
+    /// the search, but silence does.
+    pub async fn addresses(&self, name: &str, absolute: bool) -> DnsAnswer {
+        let mut outcome = DnsAnswer::NoName;
         for candidate in self.conf.candidates(name, absolute) {
-            // What is too long with its domain is no name.
+            // A name that is too long with its domain appended is not a name.
             let Ok(full) = Name::from_ascii(format!("{candidate}.")) else { continue };
             match self.both(&full).await {
-                answer @ (Answer::Found(_) | Answer::Silent) => return answer,
-                failed @ Answer::Failed(_) => outcome = failed,
-                Answer::NoName | Answer::NoAddress => {}
+                answer @ (DnsAnswer::Found(_) | DnsAnswer::Silent) => return answer,
+                failed @ DnsAnswer::Failed(_) => outcome = failed,
+                DnsAnswer::NoName | DnsAnswer::NoAddress => {}
             }
         }
         outcome
     }
 
-    /// Whether nobody is asked.
+    /// Whether there are no servers.
     pub fn are_none(&self) -> bool {
         self.conf.servers.is_empty()
     }
 
-    /// Whether this is one of them.
+    /// Whether `ip` is one of the servers.
     pub fn hold(&self, ip: IpAddr) -> bool {
         self.conf.servers.iter().any(|server| server.to_canonical() == ip.to_canonical())
     }
 
-    /// Who is asked, for a refusal's sentence.
+    /// The servers' addresses, for an error message.
     pub fn names(&self) -> String {
         self.conf.servers.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
     }
 
-    async fn both(&self, name: &Name) -> Answer {
+    async fn both(&self, name: &Name) -> DnsAnswer {
         let first = if self.conf.rotate { self.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
         if self.conf.no_ipv6 {
             return self.records(first, name, RecordType::A).await;
@@ -102,47 +102,47 @@ impl Servers {
         four.and(six)
     }
 
-    /// Asks each server in turn until one knows, and all again while none said anything.
-    async fn records(&self, first: usize, name: &Name, kind: RecordType) -> Answer {
+    /// Queries each server in turn until one answers, and all of them again while none does.
+    async fn records(&self, first: usize, name: &Name, kind: RecordType) -> DnsAnswer {
         for _ in 0..self.conf.attempts {
             let mut failed = None;
             for turn in 0..self.resolvers.len() {
                 let server = &self.resolvers[(first + turn) % self.resolvers.len()];
                 match self.ask(server, name.clone(), kind).await {
-                    Answer::Silent => {}
-                    Answer::Failed(reason) => failed = Some(reason),
+                    DnsAnswer::Silent => {}
+                    DnsAnswer::Failed(reason) => failed = Some(reason),
                     answer => return answer,
                 }
             }
             if let Some(reason) = failed {
-                return Answer::Failed(reason);
+                return DnsAnswer::Failed(reason);
             }
         }
-        Answer::Silent
+        DnsAnswer::Silent
     }
 
-    async fn ask(&self, server: &Resolver<Sockets>, name: Name, kind: RecordType) -> Answer {
+    async fn ask(&self, server: &Resolver<Sockets>, name: Name, kind: RecordType) -> DnsAnswer {
         let Ok(result) = tokio::time::timeout(self.conf.timeout, server.lookup(name, kind)).await else {
-            return Answer::Silent;
+            return DnsAnswer::Silent;
         };
         match result {
             Ok(found) => {
                 let found = found.answers().iter().filter_map(|record| record.data.ip_addr());
                 let found: Vec<IpAddr> = found.collect();
-                if found.is_empty() { Answer::NoAddress } else { Answer::Found(found) }
+                if found.is_empty() { DnsAnswer::NoAddress } else { DnsAnswer::Found(found) }
             }
-            Err(error) if error.is_nx_domain() => Answer::NoName,
-            Err(error) if error.is_no_records_found() => Answer::NoAddress,
+            Err(error) if error.is_nx_domain() => DnsAnswer::NoName,
+            Err(error) if error.is_no_records_found() => DnsAnswer::NoAddress,
             Err(NetError::Timeout | NetError::Io(_) | NetError::NoConnections | NetError::Busy) => {
-                Answer::Silent
+                DnsAnswer::Silent
             }
-            Err(error) => Answer::Failed(error.to_string()),
+            Err(error) => DnsAnswer::Failed(error.to_string()),
         }
     }
 }
 
-impl Answer {
-    /// What is known of a name when both kinds of addresses were asked for.
+impl DnsAnswer {
+    /// Combines the outcomes for IPv4 and IPv6.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Found(mut four), Self::Found(six)) => {
@@ -180,11 +180,11 @@ fn options(conf: &ResolvConf) -> ResolverOpts {
     options.timeout = conf.timeout;
     options.attempts = 0;
     options.edns0 = conf.edns;
-    options.cache_size = MOST_KEPT;
+    options.cache_size = MAX_CACHED;
     options.positive_max_ttl = Some(LONGEST_KEPT);
     options.negative_max_ttl = Some(LONGEST_ABSENT);
     options.use_hosts_file = ResolveHosts::Never;
-    // A port out of all could be one that the guest is about to listen at.
+    // A random port of ours could be one that the guest is about to listen on.
     options.os_port_selection = true;
     options
 }

@@ -1,4 +1,5 @@
-//! What a guest may reach: its container's rules and the runtime's, together with what the names in them led to.
+//! What a guest may reach: the rules of its container and of the runtime, with the addresses that their names
+//! resolved to.
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -7,55 +8,54 @@ use std::sync::{Arc, Mutex, PoisonError};
 use workload::{Guest, Outbound, Special};
 
 use crate::asked::Asked;
-use crate::known::Known;
-use crate::refusals::{Refusals, Tell};
+use crate::known::ResolvedAddresses;
+use crate::refusals::{Refusals, Sink};
 use crate::{Lookup, LookupError, Sources};
 
-/// The one place where a guest's connections and look-ups are judged. Shared by reference or `Arc`.
+/// The one place that judges a guest's connections and look-ups. Shared by reference or `Arc`.
 ///
-/// The name servers themselves are asked whatever the rules say; a guest's own packets to them are judged, and
-/// there a rule must name the address itself. A name is judged as the guest wrote it, before any domain is
-/// appended to it. Where a name leads is decided by who answers for it, and so it does not lead to a special address.
-/// All sets of rules must allow what is asked for.
+/// The look-ups here query the name servers whatever the rules allow; the guest's own packets to them need a rule
+/// that names their address. A name is judged as the guest wrote it, before any search domain is appended. The name
+/// server decides where a name leads, so a name never opens a special address. All sets of rules must allow a target.
 pub struct Egress {
-    /// Those that refuse anything.
+    /// The sets that refuse anything.
     rules: Vec<Rules>,
     lookup: Lookup,
-    /// The port of name servers.
+    /// The name servers' port.
     port: u16,
     refusals: Refusals,
 }
 
-/// What one of those who have a say lets the guest reach.
+/// One set of rules: the container's or the runtime's.
 struct Rules {
     outbound: Outbound,
-    /// Where the names in them led to.
-    known: Mutex<Known>,
+    /// The addresses that the names in them resolved to.
+    known: Mutex<ResolvedAddresses>,
 }
 
 impl Egress {
-    /// Where there are rules, what `sources` name is read here and now. `tell` is called with a sentence for each
-    /// target refused, once; it must not call back.
-    pub fn new(rules: impl IntoIterator<Item = Outbound>, sources: Sources, tell: Tell) -> Self {
+    /// With any rules, reads `sources` here, once. `sink` gets one message per refused target; it must not call back.
+    pub fn new(rules: impl IntoIterator<Item = Outbound>, sources: Sources, sink: Sink) -> Self {
         let rules = rules.into_iter().filter(|outbound| !outbound.is_everything());
         let rules: Vec<_> = rules.map(|outbound| Rules { outbound, known: Mutex::default() }).collect();
         let port = sources.port;
         let lookup = if rules.is_empty() { Lookup::new(sources) } else { Lookup::once(&sources) };
-        Self { rules, lookup, port, refusals: Refusals::new(tell) }
+        Self { rules, lookup, port, refusals: Refusals::new(sink) }
     }
 
-    /// That of `guest`, in its own process, before it runs. A refusal is a line on standard error, which is the container's log.
+    /// The egress of `guest`, in its own process, before it runs. A refusal is a line on standard error, the
+    /// container's log.
     pub fn of(guest: &Guest) -> Arc<Self> {
-        let tell = |sentence: &str| {
-            // Nobody is left to tell when this fails.
+        let sink = |sentence: &str| {
+            // Best effort: there is nowhere else to report to.
             let _ = io::stderr().write_all(format!("{sentence}\n").as_bytes());
         };
         let rules = [guest.outbound.clone(), guest.floor.clone()];
-        Arc::new(Self::new(rules, Sources::default(), Box::new(tell)))
+        Arc::new(Self::new(rules, Sources::default(), Box::new(sink)))
     }
 
-    /// The addresses of `name`, as [`Lookup::addresses`] finds them. From now on they may be reached at the
-    /// ports of the rules that name it.
+    /// The addresses of `name`, as [`Lookup::addresses`] finds them. From then on they may be reached at the ports of
+    /// the rules that name it.
     ///
     /// # Errors
     /// [`LookupError`]; `Refused` for a name that may not be looked up.
@@ -65,7 +65,7 @@ impl Egress {
             return self.lookup.addresses_of(&asked).await;
         }
         let host = asked.host();
-        // Of what is this machine nobody is asked, and nothing told: a rule for its address is enough.
+        // Loopback names need no DNS, so no look-up rule: a rule for their address is enough.
         let asks = !matches!(asked, Asked::Local(_));
         let refusing = self.rules.iter().find(|rules| asks && !rules.outbound.allows_lookup(&host));
         if let Some(Rules { outbound, .. }) = refusing {
@@ -75,9 +75,9 @@ impl Egress {
         let addresses = self.lookup.addresses_of(&asked).await?;
         for rules in &self.rules {
             match asked {
-                // An address names itself: only rules for addresses speak of it.
+                // An address is not a name: only rules for addresses apply.
                 Asked::Address(_) => {}
-                // Who names this machine means it, and nobody else was asked.
+                // A loopback name means this machine, and no name server was asked.
                 Asked::Local(_) => rules.remember(&host, &addresses),
                 Asked::Name { .. } => {
                     rules.remember(&host, &self.ordinary(&rules.outbound, &host, &addresses))
@@ -87,7 +87,7 @@ impl Egress {
         Ok(addresses)
     }
 
-    /// Whether the guest may exchange anything with `address`. A refusal is told.
+    /// Whether the guest may exchange packets with `address`. Reports a refusal.
     pub fn may_reach(&self, address: SocketAddr) -> bool {
         let refusing = self.refusing(address);
         if let Some(rules) = refusing {
@@ -96,8 +96,8 @@ impl Egress {
         refusing.is_none()
     }
 
-    /// Where to connect to for `host`, a name or an address, with or without brackets, at `port`: all its
-    /// addresses that may be reached, never none.
+    /// The addresses to connect to for `host` (a name or an address, with or without brackets) at `port`: those that
+    /// may be reached, at least one.
     ///
     /// # Errors
     /// [`LookupError`]; `Refused` when the name may not be looked up or none of its addresses be reached.
@@ -120,7 +120,7 @@ impl Egress {
         }
     }
 
-    /// The first rules that do not let the guest reach `address`.
+    /// The first rules that refuse `address`.
     fn refusing(&self, address: SocketAddr) -> Option<&Rules> {
         self.rules.iter().find(|rules| !self.reaches(rules, address))
     }
@@ -136,14 +136,13 @@ impl Egress {
             || known.lock().unwrap_or_else(PoisonError::into_inner).holds(address)
     }
 
-    /// Of the addresses that `host` has, those that a name may lead to. The others are told, where a rule names the
-    /// host, and not them.
+    /// The addresses of `host` that a name may lead to. Reports the others if a rule names the host but not them.
     fn ordinary(&self, outbound: &Outbound, host: &str, addresses: &[IpAddr]) -> Vec<IpAddr> {
         let named = !outbound.ports_for_host(host).is_empty();
         let ordinary = |ip: &IpAddr| {
             let Some(special) = Special::of(*ip) else { return true };
             if named && !outbound.names_ip(*ip) {
-                self.refusals.tell(&format!(
+                self.refusals.report(&format!(
                     "lighter: the guest may not reach {ip} by the name {host}: it is {special}, and \
                      {} does not name that address",
                     outbound.decides()
@@ -155,7 +154,7 @@ impl Egress {
     }
 
     fn refused(&self, what: String) -> LookupError {
-        self.refusals.tell(&format!("lighter: the guest may not {what}"));
+        self.refusals.report(&format!("lighter: the guest may not {what}"));
         LookupError::Refused(format!("the guest may not {what}"))
     }
 }

@@ -1,5 +1,5 @@
-//! The container's `resolv.conf` and `hosts`: watched, where nobody minds where a name leads; where there are
-//! rules, read once, before the guest could have a say in them.
+//! The container's `resolv.conf` and `hosts`: watched if there are no rules; with rules, read once, before the guest
+//! could change them.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -15,22 +15,22 @@ use crate::hosts::Hosts;
 use crate::resolv_conf::ResolvConf;
 use crate::trusted;
 
-/// How much of a file is read.
-const MOST_BYTES: u64 = 1 << 20;
+/// Max number of bytes that are read of a file.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// Where a [`crate::Lookup`] looks; the default is where every container has it.
+/// Where a [`crate::Lookup`] looks; the default is the same for every container.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    /// The name servers and how to ask them.
+    /// The file with the name servers and their options.
     pub resolv_conf: PathBuf,
-    /// Names with their addresses.
+    /// The file with names and their addresses.
     pub hosts: PathBuf,
     /// The port of the name servers.
     pub port: u16,
-    /// How long the files are taken to be as they were, where they are watched.
+    /// How long watched files are assumed to be unchanged.
     pub look_again: Duration,
-    /// Where they are read once, they count only if they are mounts that nobody in the container can write to:
-    /// an image's own, or one that a guest has put there, is the word of whom the rules are for.
+    /// When read once, ignore a file unless it is a read-only mount: the image's own file, or one that a guest has
+    /// put there, comes from those whom the rules are for.
     pub mounted: bool,
 }
 
@@ -46,26 +46,26 @@ impl Default for Sources {
     }
 }
 
-/// Both files.
+/// Both files, parsed.
 #[derive(Debug)]
-pub enum Files {
-    /// Read when they are first needed, and again when they changed.
-    Watched(Sources, Mutex<Said>),
-    /// As they were.
+pub enum NameFiles {
+    /// Read at the first look-up, and again when they have changed.
+    Watched(Sources, Mutex<WatchedFiles>),
+    /// Read once.
     Kept(Arc<Hosts>, Arc<Servers>),
 }
 
-/// What they said when they were last looked at.
+/// Watched files as they were last read.
 #[derive(Debug, Default)]
-pub struct Said {
+pub struct WatchedFiles {
     looked: Option<Instant>,
     hosts: Kept<Hosts>,
     servers: Kept<Servers>,
 }
 
-/// What a file of this look said.
+/// A file's contents, parsed, with the stamp of the file they came from.
 #[derive(Debug)]
-struct Kept<T>(Option<(Look, Arc<T>)>);
+struct Kept<T>(Option<(FileStamp, Arc<T>)>);
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
@@ -73,27 +73,27 @@ impl<T> Default for Kept<T> {
     }
 }
 
-/// What tells a file from what it was: number, length and time of its last change. `None`: it is not there.
-type Look = Option<(u64, u64, i64, i64)>;
+/// Detects a changed file: inode number, length and time of the last modification. `None` if there is no file.
+type FileStamp = Option<(u64, u64, i64, i64)>;
 
-impl Files {
-    /// To be looked at when a name is asked for.
+impl NameFiles {
+    /// Files to be read at look-ups.
     pub fn watched(sources: Sources) -> Self {
         Self::Watched(sources, Mutex::default())
     }
 
-    /// As they are now, and nobody's word but theirs: without a name server none is asked.
+    /// Files as they are now. Unlike watched ones, they have no default: without a name server none is queried.
     pub fn kept(sources: &Sources) -> Self {
         let text = |path: &Path| {
             let file = if sources.mounted { trusted::open(path) } else { File::open(path) };
             let text = file.and_then(text);
-            text.inspect_err(|error| told(path, error)).unwrap_or_default()
+            text.inspect_err(|error| warn_unreadable(path, error)).unwrap_or_default()
         };
         let conf = ResolvConf::parse(&text(&sources.resolv_conf));
         Self::Kept(Arc::new(Hosts::parse(&text(&sources.hosts))), Arc::new(Servers::new(conf, sources.port)))
     }
 
-    /// What the files say now, or said a short while ago, or once and for all.
+    /// The files as they are, or were a short while ago, or were when they were read once.
     pub fn now(&self) -> (Arc<Hosts>, Arc<Servers>) {
         let (sources, read) = match self {
             Self::Kept(hosts, servers) => return (hosts.clone(), servers.clone()),
@@ -118,31 +118,31 @@ impl<T> Kept<T> {
         if let Some((_, value)) = self.0.as_ref().filter(|_| fresh) {
             return value.clone();
         }
-        let look = look(path);
-        if let Some((_, value)) = self.0.as_ref().filter(|(kept, _)| *kept == look) {
+        let stamp = stamp(path);
+        if let Some((_, value)) = self.0.as_ref().filter(|(kept, _)| *kept == stamp) {
             return value.clone();
         }
-        let text = look.map_or_else(|| Ok(String::new()), |_| File::open(path).and_then(text));
-        let text = text.inspect_err(|error| told(path, error)).unwrap_or_default();
+        let text = stamp.map_or_else(|| Ok(String::new()), |_| File::open(path).and_then(text));
+        let text = text.inspect_err(|error| warn_unreadable(path, error)).unwrap_or_default();
         let value = Arc::new(parse(&text));
-        self.0 = Some((look, value.clone()));
+        self.0 = Some((stamp, value.clone()));
         value
     }
 }
 
-/// Only a regular file is read: another could keep the reader waiting.
-fn look(path: &Path) -> Look {
+/// Only for a regular file: reading another could block.
+fn stamp(path: &Path) -> FileStamp {
     let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 fn text(file: File) -> io::Result<String> {
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn told(path: &Path, error: &io::Error) {
+fn warn_unreadable(path: &Path, error: &io::Error) {
     if error.kind() != ErrorKind::NotFound {
         warn!("cannot read {}: {error}", path.display());
     }
@@ -152,20 +152,20 @@ fn told(path: &Path, error: &io::Error) {
 mod tests {
     use super::*;
 
-    fn sources(folder: &Path, look_again: Duration) -> Sources {
-        let (resolv_conf, hosts) = (folder.join("resolv.conf"), folder.join("hosts"));
+    fn sources(dir: &Path, look_again: Duration) -> Sources {
+        let (resolv_conf, hosts) = (dir.join("resolv.conf"), dir.join("hosts"));
         Sources { resolv_conf, hosts, port: 53, look_again, mounted: false }
     }
 
-    fn knows(files: &Files, name: &str) -> bool {
+    fn knows(files: &NameFiles, name: &str) -> bool {
         files.now().0.addresses(name).is_some()
     }
 
     #[test]
     fn a_file_is_read_again_when_it_changed_and_not_more_often_than_asked() {
-        let folder = tempfile::tempdir().unwrap();
-        let watched = |look_again| Files::watched(sources(folder.path(), look_again));
-        let hosts = folder.path().join("hosts");
+        let dir = tempfile::tempdir().unwrap();
+        let watched = |look_again| NameFiles::watched(sources(dir.path(), look_again));
+        let hosts = dir.path().join("hosts");
         let (eager, lazy) = (watched(Duration::ZERO), watched(Duration::MAX));
         assert!(!knows(&eager, "a"), "there is no file");
         fs::write(&hosts, "10.0.0.1 a\n").unwrap();
@@ -183,15 +183,15 @@ mod tests {
 
     #[test]
     fn what_was_kept_stays_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let sources = sources(folder.path(), Duration::ZERO);
+        let dir = tempfile::tempdir().unwrap();
+        let sources = sources(dir.path(), Duration::ZERO);
         fs::write(&sources.hosts, "10.0.0.1 a\n").unwrap();
-        let kept = Files::kept(&sources);
+        let kept = NameFiles::kept(&sources);
         fs::write(&sources.hosts, "10.0.0.1 a\n10.0.0.2 bb\n").unwrap();
         fs::write(&sources.resolv_conf, "nameserver 10.0.0.9\n").unwrap();
         assert!(knows(&kept, "a") && !knows(&kept, "bb"));
-        assert!(kept.now().1.are_none(), "nobody was named when it was read");
-        let mounted = Files::kept(&Sources { mounted: true, ..sources });
-        assert!(!knows(&mounted, "a") && mounted.now().1.are_none(), "what is no mount is nobody's word");
+        assert!(kept.now().1.are_none(), "no server was named when it was read");
+        let mounted = NameFiles::kept(&Sources { mounted: true, ..sources });
+        assert!(!knows(&mounted, "a") && mounted.now().1.are_none(), "what is not a mount is ignored");
     }
 }

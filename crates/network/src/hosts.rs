@@ -1,15 +1,15 @@
-//! The lines of `/etc/hosts`: an address, then the names it has.
+//! Parses `/etc/hosts`: lines of an address and its names.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// Names in small letters, each with its addresses in the file's order.
+/// Names in lower case, each with its addresses in the file's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts(HashMap<String, Vec<IpAddr>>);
 
 impl Hosts {
-    /// Reads what can be understood. As in glibc, lines that begin with no address, among them addresses
-    /// with a scope, count for nothing.
+    /// Parses what it can. As glibc, ignores lines that do not begin with an address; one with a scope is not an
+    /// address here.
     pub fn parse(text: &str) -> Self {
         let mut names: HashMap<String, Vec<IpAddr>> = HashMap::new();
         for line in text.lines() {
@@ -26,7 +26,7 @@ impl Hosts {
         Self(names)
     }
 
-    /// The addresses of `name`, which is in small letters.
+    /// The addresses of `name`, which must be in lower case.
     pub fn addresses(&self, name: &str) -> Option<&[IpAddr]> {
         self.0.get(name).map(Vec::as_slice)
     }

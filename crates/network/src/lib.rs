@@ -1,14 +1,14 @@
 //! What a guest may reach, and how names are looked up for it, whichever engine runs it.
 //!
-//! Everything happens in the guest's own process, inside the box: the container's `resolv.conf` and `hosts`
-//! are read here, and its name servers are asked here. No thread is started, no library of the image is
-//! consulted, and libc's resolver is never called. No unsafe code.
+//! Everything happens in the guest's own process, inside the box: it reads the container's `resolv.conf` and `hosts`
+//! and queries the name servers. It starts no thread, loads no library of the image, and never calls libc's resolver.
+//! No unsafe code.
 //!
 //! ```text
-//! Egress ── policy (workload::Outbound), what was looked up, what was refused
+//! Egress ── policy (workload::Outbound), resolved addresses, refusals
 //!    └─ Lookup ── hosts, localhost, the search list
-//!          ├─ files ── reads both files, and again when they changed; or once, where there are rules (trusted)
-//!          └─ dns ── asks the name servers, through sockets: only these two know hickory
+//!          ├─ files ── reads both files, and again when they change; or once, with rules (trusted)
+//!          └─ dns ── queries the name servers, through sockets: only these two know hickory
 //! ```
 
 mod asked;

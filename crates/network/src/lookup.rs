@@ -1,17 +1,17 @@
-//! From a name to its addresses: the name itself, `localhost`, the `hosts` file, then the name servers.
+//! Resolves a name: an address, `localhost`, the `hosts` file, then the name servers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
 
 use crate::asked::Asked;
-use crate::dns::Answer;
-use crate::files::{Files, Sources};
+use crate::dns::DnsAnswer;
+use crate::files::{NameFiles, Sources};
 
-/// The container's view of names.
+/// Resolves names as the container sees them.
 #[derive(Debug)]
 pub struct Lookup {
-    files: Files,
+    files: NameFiles,
 }
 
 /// Why a name has no addresses.
@@ -20,12 +20,12 @@ pub enum LookupError {
     /// There is no such name, or it has no address.
     #[error("there is no host called {0}")]
     NotFound(String),
-    /// The name servers could not be asked, or could not answer; the same may succeed later.
+    /// The name servers could not be reached, or could not answer; a retry may succeed.
     #[error("{name} cannot be looked up just now: {reason}")]
     Temporary {
         /// The name asked for.
         name: String,
-        /// What happened, with the servers' addresses.
+        /// The reason, with the servers' addresses.
         reason: String,
     },
     /// The container's annotations do not allow it.
@@ -37,28 +37,29 @@ pub enum LookupError {
 }
 
 impl Lookup {
-    /// Notes where to look. Reads nothing until it is first asked, and again what has changed.
+    /// Remembers the sources. Reads them at the first look-up, and again when they have changed.
     pub fn new(sources: Sources) -> Self {
-        Self { files: Files::watched(sources) }
+        Self { files: NameFiles::watched(sources) }
     }
 
-    /// Looks now, and never again.
+    /// Reads the sources now, and never again.
     pub fn once(sources: &Sources) -> Self {
-        Self { files: Files::kept(sources) }
+        Self { files: NameFiles::kept(sources) }
     }
 
-    /// Whether a name server is asked there.
+    /// Whether `ip` is one of the name servers.
     pub fn asks(&self, ip: IpAddr) -> bool {
         self.files.now().1.hold(ip)
     }
 
-    /// The addresses of `name`, never none: IPv4 before IPv6, else in the order of the file or the answer,
-    /// each once. An address answers itself, `localhost` and what is below it 127.0.0.1 and ::1; a name in
-    /// `hosts` is not asked for anywhere else. Servers are waited for no longer than `resolv.conf` says for a
-    /// query, attempts × servers × timeout; when they are silent, no further domain is tried. Must be called within a tokio runtime with I/O and time.
+    /// The addresses of `name`, at least one: IPv4 before IPv6, else in the order of the file or the answer, without
+    /// duplicates. An address resolves to itself, `localhost` and names below it to 127.0.0.1 and ::1; a name in
+    /// `hosts` is not queried. A query takes at most the time that `resolv.conf` allows, attempts × servers ×
+    /// timeout; if no server answers, no further domain is tried. Must be called within a tokio runtime with I/O and
+    /// time.
     ///
     /// # Errors
-    /// [`LookupError`], but `Refused`.
+    /// [`LookupError`], except `Refused`.
     pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
         let asked = Asked::parse(name).ok_or_else(|| LookupError::Invalid(name.into()))?;
         self.addresses_of(&asked).await
@@ -79,10 +80,10 @@ impl Lookup {
             return Err(temporary("no name server is named in a resolv.conf that is mounted".into()));
         }
         match servers.addresses(name, absolute).await {
-            Answer::Found(addresses) => Ok(ordered(&addresses)),
-            Answer::NoName | Answer::NoAddress => Err(LookupError::NotFound(name.clone())),
-            Answer::Failed(reason) => Err(temporary(format!("the name server says: {reason}"))),
-            Answer::Silent => Err(temporary(format!("no answer from {}", servers.names()))),
+            DnsAnswer::Found(addresses) => Ok(ordered(&addresses)),
+            DnsAnswer::NoName | DnsAnswer::NoAddress => Err(LookupError::NotFound(name.clone())),
+            DnsAnswer::Failed(reason) => Err(temporary(format!("the name server says: {reason}"))),
+            DnsAnswer::Silent => Err(temporary(format!("no answer from {}", servers.names()))),
         }
     }
 }

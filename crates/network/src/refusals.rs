@@ -1,38 +1,38 @@
-//! Telling the guest's owner what was refused: each target once, and not without end.
+//! Reports refusals to the guest's owner: each target once, and a limited number of them.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// How many targets are told.
-const MOST: usize = 256;
+/// Max number of reported messages.
+const MAX_REPORTED: usize = 256;
 
-/// Where the sentences go.
-pub type Tell = Box<dyn Fn(&str) + Send + Sync>;
+/// Receives the messages.
+pub type Sink = Box<dyn Fn(&str) + Send + Sync>;
 
-/// What was told.
+/// The refusals that were reported.
 pub struct Refusals {
-    told: Mutex<HashSet<String>>,
-    tell: Tell,
+    reported: Mutex<HashSet<String>>,
+    sink: Sink,
 }
 
 impl Refusals {
-    pub fn new(tell: Tell) -> Self {
-        Self { told: Mutex::default(), tell }
+    pub fn new(sink: Sink) -> Self {
+        Self { reported: Mutex::default(), sink }
     }
 
-    /// Tells a sentence, unless it, or too much, was told before.
-    pub fn tell(&self, sentence: &str) {
+    /// Reports a message, unless it, or too many others, were reported before.
+    pub fn report(&self, sentence: &str) {
         let count = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.len() > MOST || !told.insert(sentence.to_owned()) {
+            let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+            if reported.len() > MAX_REPORTED || !reported.insert(sentence.to_owned()) {
                 return;
             }
-            told.len()
+            reported.len()
         };
-        if count <= MOST {
-            (self.tell)(sentence);
+        if count <= MAX_REPORTED {
+            (self.sink)(sentence);
         } else {
-            (self.tell)("lighter: more is refused than is told here");
+            (self.sink)("lighter: further refusals are not reported");
         }
     }
 }
@@ -43,13 +43,13 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn each_is_told_once_and_not_without_end() {
+    fn each_is_reported_once_and_not_without_end() {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = lines.clone();
         let refusals = Refusals::new(Box::new(move |line| kept.lock().unwrap().push(line.to_owned())));
-        (0..1000).for_each(|number| refusals.tell(&format!("no {}", number / 2)));
+        (0..1000).for_each(|number| refusals.report(&format!("no {}", number / 2)));
         let lines = lines.lock().unwrap();
-        assert_eq!((lines.len(), lines[0].as_str(), lines[1].as_str()), (MOST + 1, "no 0", "no 1"));
-        assert!(lines[MOST].contains("more is refused"));
+        assert_eq!((lines.len(), lines[0].as_str(), lines[1].as_str()), (MAX_REPORTED + 1, "no 0", "no 1"));
+        assert!(lines[MAX_REPORTED].contains("further refusals"));
     }
 }

@@ -1,7 +1,6 @@
-//! The lines of `/etc/resolv.conf`, with glibc's defaults and limits, and the search list they make.
+//! Parses `/etc/resolv.conf`, with glibc's defaults and limits, and makes the search list.
 //!
-//! Neither `LOCALDOMAIN` and `RES_OPTIONS` nor the host's name, from which glibc takes a domain where none
-//! is written, are looked at.
+//! Ignores `LOCALDOMAIN` and `RES_OPTIONS`, and the host's name, from which glibc takes a missing domain.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -9,39 +8,39 @@ use std::time::Duration;
 use log::warn;
 use workload::host_name;
 
-/// How many name servers are asked.
-const MOST_SERVERS: usize = 3;
-/// How many domains are tried: what Kubernetes writes at most.
-const MOST_DOMAINS: usize = 32;
-const MOST_DOTS: u64 = 15;
-const MOST_SECONDS: u64 = 30;
-const MOST_ATTEMPTS: u64 = 5;
+/// Max number of name servers.
+const MAX_SERVERS: usize = 3;
+/// Max number of search domains: as many as Kubernetes writes.
+const MAX_DOMAINS: usize = 32;
+const MAX_DOTS: u64 = 15;
+const MAX_SECONDS: u64 = 30;
+const MAX_ATTEMPTS: u64 = 5;
 
-/// How names are to be looked up.
+/// How names are looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvConf {
-    /// Those that are named.
+    /// The name servers.
     pub servers: Vec<IpAddr>,
-    /// Domains to append, in small letters; empty for the root.
+    /// The domains to append, in lower case; empty for the root.
     pub search: Vec<String>,
-    /// A name with as many dots is first tried as it is.
+    /// A name with at least this many dots is tried as it is first.
     pub ndots: usize,
-    /// How long one server is waited for.
+    /// The timeout for one server.
     pub timeout: Duration,
-    /// How many times all servers are asked.
+    /// How many times all servers are queried.
     pub attempts: usize,
-    /// Begin with another server each time.
+    /// Start with another server for each query.
     pub rotate: bool,
-    /// Ask by TCP alone (`use-vc`).
+    /// Query by TCP only (`use-vc`).
     pub tcp: bool,
-    /// Never ask for IPv6 addresses (`no-aaaa`).
+    /// Never query IPv6 addresses (`no-aaaa`).
     pub no_ipv6: bool,
-    /// Announce room for longer answers (`edns0`).
+    /// Announce a larger buffer for answers (`edns0`).
     pub edns: bool,
 }
 
 impl Default for ResolvConf {
-    /// What glibc takes for granted without a file.
+    /// glibc's defaults.
     fn default() -> Self {
         Self {
             servers: vec![],
@@ -58,7 +57,7 @@ impl Default for ResolvConf {
 }
 
 impl ResolvConf {
-    /// Reads what can be understood; the rest is told and passed over.
+    /// Parses what it can; logs and ignores the rest.
     pub fn parse(text: &str) -> Self {
         let mut read = Self::default();
         let mut servers = Vec::new();
@@ -67,17 +66,17 @@ impl ResolvConf {
             match words.next() {
                 Some("nameserver") => servers.extend(words.next().and_then(server)),
                 Some("domain") => read.search = words.take(1).filter_map(domain).collect(),
-                Some("search") => read.search = words.filter_map(domain).take(MOST_DOMAINS).collect(),
+                Some("search") => read.search = words.filter_map(domain).take(MAX_DOMAINS).collect(),
                 Some("options") => words.for_each(|word| read.set(word)),
                 None | Some("sortlist") => {}
                 Some(_) => warn!("resolv.conf: the line {line:?} is not understood"),
             }
         }
-        servers.truncate(MOST_SERVERS);
+        servers.truncate(MAX_SERVERS);
         Self { servers, ..read }
     }
 
-    /// What glibc does where no server is named: it asks the machine itself.
+    /// Adds glibc's default, this machine, if no server is named.
     pub fn or_this_machine(mut self) -> Self {
         if self.servers.is_empty() {
             self.servers.push(Ipv4Addr::LOCALHOST.into());
@@ -87,8 +86,8 @@ impl ResolvConf {
 
     fn set(&mut self, option: &str) {
         let (name, value) = option.split_once(':').unwrap_or((option, ""));
-        let number = |least: u64, most: u64| value.parse::<u64>().ok().map(|value| value.clamp(least, most));
-        match (name, number(0, MOST_DOTS), number(1, MOST_SECONDS), number(1, MOST_ATTEMPTS)) {
+        let number = |min: u64, max: u64| value.parse::<u64>().ok().map(|value| value.clamp(min, max));
+        match (name, number(0, MAX_DOTS), number(1, MAX_SECONDS), number(1, MAX_ATTEMPTS)) {
             ("ndots", Some(dots), ..) => self.ndots = usize::try_from(dots).unwrap_or(1),
             ("timeout", _, Some(seconds), _) => self.timeout = Duration::from_secs(seconds),
             ("attempts", .., Some(attempts)) => self.attempts = usize::try_from(attempts).unwrap_or(1),
@@ -97,12 +96,12 @@ impl ResolvConf {
             ("use-vc", ..) => self.tcp = true,
             ("no-aaaa", ..) => self.no_ipv6 = true,
             ("edns0", ..) => self.edns = true,
-            // Of no meaning to a resolver that asks from a new port each time, or unknown to glibc, too.
+            // Without effect on a resolver that uses a new port for each query, or unknown to glibc as well.
             _ => {}
         }
     }
 
-    /// The full names, without a dot at their end, to be tried for `name` in their order.
+    /// The full names to try for `name`, in order, without a trailing dot.
     pub fn candidates(&self, name: &str, absolute: bool) -> Vec<String> {
         let itself = || name.to_owned();
         if absolute {

@@ -1,7 +1,7 @@
-//! The sockets that name servers are asked through: tokio's, those for UDP connected.
+//! The sockets for name servers: tokio's, with UDP ones connected.
 //!
-//! A connected socket is told that nobody listens at the other side, so that a container without a name
-//! server need not wait for one. Tokio wakes nobody who reads for that news, hence a way of reading of our own.
+//! A connected socket gets an error if no process listens on the other side, so a container without a name server
+//! does not wait for a timeout. Tokio does not wake a reader for that error, hence the receive loop here.
 
 use std::future::Future;
 use std::io;
@@ -15,7 +15,7 @@ use hickory_resolver::net::runtime::{DnsUdpSocket, RuntimeProvider, TokioRuntime
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-/// What hickory opens sockets with.
+/// Opens hickory's sockets.
 #[derive(Clone, Default)]
 pub struct Sockets(TokioRuntimeProvider);
 
@@ -67,7 +67,7 @@ impl DnsUdpSocket for Connected {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return done,
             }
-            // News that turn out to be none are forgotten, or this would go round and round.
+            // A wake-up without an error must be cleared, or this would loop without end.
             let news = || self.0.take_error()?.map_or(Err(io::ErrorKind::WouldBlock.into()), Err::<(), _>);
             match self.0.try_io(Interest::ERROR, news) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),

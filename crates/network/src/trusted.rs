@@ -1,4 +1,4 @@
-//! Files that come from outside of the container, and that nobody inside has changed or put there.
+//! Opens files that come from outside of the container and that no process inside can have changed or put there.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -9,9 +9,9 @@ use rustix::fs::{
     fstatvfs, openat2, statx,
 };
 
-/// Opens `path`, if it is a regular file that was mounted there by itself and read-only. Inside a container only who
-/// made it mounts, so it is what its spec names, whatever the image or an earlier guest has laid beside it: no link
-/// is followed.
+/// Opens `path` if it is a regular file that is mounted there by itself, read-only. Only the container's creator can
+/// mount inside it, so the file is the one that the spec names, whatever the image or an earlier guest has put beside
+/// it. Follows no links.
 ///
 /// # Errors
 /// `NotFound` for anything else.

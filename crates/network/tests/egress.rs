@@ -25,11 +25,11 @@ const TABLE: Table = &[
 ];
 
 struct Scene {
-    folder: TempDir,
+    dir: TempDir,
     port: u16,
     egress: Egress,
     asked: Asked,
-    told: Arc<Mutex<Vec<String>>>,
+    reported: Arc<Mutex<Vec<String>>>,
 }
 
 async fn scene(outbound: Option<&str>, lookup: Option<&str>) -> Scene {
@@ -37,17 +37,17 @@ async fn scene(outbound: Option<&str>, lookup: Option<&str>) -> Scene {
 }
 
 async fn scene_of<const N: usize>(rules: [Outbound; N]) -> Scene {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let (port, asked) = serve(Ipv4Addr::LOCALHOST, 0, TABLE).await;
-    let (resolv_conf, hosts) = (folder.path().join("resolv.conf"), folder.path().join("hosts"));
-    // Nobody has to ask the second one.
+    let (resolv_conf, hosts) = (dir.path().join("resolv.conf"), dir.path().join("hosts"));
+    // The second one is never queried.
     fs::write(&resolv_conf, "nameserver 127.0.0.1\nnameserver 10.0.0.53").unwrap();
     let sources = Sources { resolv_conf, hosts, port, look_again: Duration::ZERO, mounted: false };
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let kept = told.clone();
-    let tell = Box::new(move |line: &str| kept.lock().unwrap().push(line.to_owned()));
-    let egress = Egress::new(rules, sources, tell);
-    Scene { folder, port, egress, asked, told }
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let kept = reported.clone();
+    let sink = Box::new(move |line: &str| kept.lock().unwrap().push(line.to_owned()));
+    let egress = Egress::new(rules, sources, sink);
+    Scene { dir, port, egress, asked, reported }
 }
 
 impl Scene {
@@ -70,17 +70,17 @@ fn it_can_be_shared_by_threads() {
 }
 
 #[tokio::test]
-async fn without_rules_everything_is_reached_and_nothing_told() {
+async fn without_rules_everything_is_reached_and_nothing_reported() {
     let scene = scene(None, None).await;
     assert!(scene.may("10.1.2.3:53") && scene.may("[::1]:1"));
     assert_eq!(scene.finds("a.example", 80).await, "10.0.0.1:80 [fd00::1]:80");
-    assert!(scene.told.lock().unwrap().is_empty());
+    assert!(scene.reported.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_name_opens_its_addresses_once_it_was_looked_up() {
     let scene = scene(Some("a.example:443,shared.example:8080"), None).await;
-    assert!(!scene.may("10.0.0.1:443"), "nobody knows yet whose address that is");
+    assert!(!scene.may("10.0.0.1:443"), "the name was not resolved yet");
     scene.egress.lookup("A.Example.").await.unwrap();
     assert!(scene.may("10.0.0.1:443") && scene.may("[fd00::1]:443") && scene.may("[::ffff:10.0.0.1]:443"));
     assert!(!scene.may("10.0.0.1:80") && !scene.may("10.0.0.1:8080"));
@@ -101,10 +101,10 @@ async fn a_name_that_is_not_allowed_is_not_asked_for() {
     assert!(scene.may("10.9.0.1:1"));
     scene.egress.lookup("b.example").await.unwrap_err();
     assert!(!scene.may("10.0.0.9:443"));
-    let told = scene.told.lock().unwrap();
+    let reported = scene.reported.lock().unwrap();
     let connect =
         "lighter: the guest may not connect to 10.0.0.9:443: lighter.wasm/allowed-outbound does not name it";
-    assert_eq!(*told, [format!("lighter: {sentence}"), connect.to_owned()], "each once");
+    assert_eq!(*reported, [format!("lighter: {sentence}"), connect.to_owned()], "each once");
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn localhost_may_be_looked_up_by_all() {
     assert!(scene.may("127.0.0.1:3500") && !scene.may("127.0.0.1:22"));
 }
 
-/// Whoever answers for a name could as well say where this machine is, or the service that knows its secrets.
+/// The server that answers for a name could also name this machine, or the metadata service with its secrets.
 #[tokio::test]
 async fn a_name_leads_to_no_special_address() {
     let scene = scene(Some("*.example:80"), None).await;
@@ -156,10 +156,10 @@ async fn a_name_leads_to_no_special_address() {
     for address in ["169.254.169.254:80", "[fe80::1]:80", "224.0.0.1:80", "255.255.255.255:80"] {
         assert!(!scene.may(address), "{address}");
     }
-    let told = scene.told.lock().unwrap();
+    let reported = scene.reported.lock().unwrap();
     let sentence = "lighter: the guest may not reach 169.254.169.254 by the name mixed.example: it is link-local, and \
                     lighter.wasm/allowed-outbound does not name that address";
-    assert_eq!(told.iter().filter(|line| *line == sentence).count(), 1, "{told:?}");
+    assert_eq!(reported.iter().filter(|line| *line == sentence).count(), 1, "{reported:?}");
 }
 
 #[tokio::test]
@@ -168,10 +168,10 @@ async fn a_special_address_is_reached_where_a_rule_names_it() {
     let scene = scene(Some(rules), None).await;
     assert_eq!(scene.finds("mixed.example", 80).await, "169.254.169.254:80 10.0.0.3:80");
     assert!(scene.may("127.0.0.1:8000") && !scene.may("127.0.0.1:80") && !scene.may("169.254.169.254:81"));
-    assert!(!scene.told.lock().unwrap().iter().any(|line| line.contains("169.254.169.254 by the name")));
+    assert!(!scene.reported.lock().unwrap().iter().any(|line| line.contains("169.254.169.254 by the name")));
 }
 
-/// A star is every host of the network, and needs no name.
+/// A star matches every host of the network, without a name.
 #[tokio::test]
 async fn a_star_at_a_port_means_no_special_address() {
     let scene = scene(Some("*:80"), None).await;
@@ -181,7 +181,7 @@ async fn a_star_at_a_port_means_no_special_address() {
     assert!(!scene.may("127.0.0.1:80"));
 }
 
-/// The guest asks through its own look-ups, which are judged, and not by itself.
+/// The guest queries it through `Egress::lookup`, which is judged, and not by itself.
 #[tokio::test]
 async fn a_name_server_is_reached_only_where_a_rule_names_it() {
     for (outbound, lookup) in
@@ -197,17 +197,18 @@ async fn a_name_server_is_reached_only_where_a_rule_names_it() {
     assert!(scene.may(&format!("10.0.0.53:{}", scene.port)));
 }
 
-/// What a guest writes into its files changes nothing.
+/// What a guest writes into its files has no effect.
 #[tokio::test]
 async fn where_there_are_rules_the_files_are_as_they_were() {
     let scene = scene(Some("a.example:443,b.example:443"), None).await;
-    fs::write(scene.folder.path().join("hosts"), "10.66.0.1 a.example b.example\n").unwrap();
-    fs::write(scene.folder.path().join("resolv.conf"), "nameserver 127.0.0.2\n").unwrap();
+    fs::write(scene.dir.path().join("hosts"), "10.66.0.1 a.example b.example\n").unwrap();
+    fs::write(scene.dir.path().join("resolv.conf"), "nameserver 127.0.0.2\n").unwrap();
     assert_eq!(scene.finds("a.example", 443).await, "10.0.0.1:443 [fd00::1]:443");
     assert!(!scene.may("10.66.0.1:443"));
 }
 
-/// The runtime's rules and the container's must both allow it, by a name as by an address; who refuses is told.
+/// Both the runtime's rules and the container's must allow a target, by name and by address; the refusal names the
+/// one that refuses.
 #[tokio::test]
 async fn a_floor_is_below_what_the_container_says() {
     let rules = |outbound, lookup| Outbound::parse(outbound, lookup).unwrap();
@@ -217,7 +218,7 @@ async fn a_floor_is_below_what_the_container_says() {
     assert_eq!(alone.finds("a.example", 443).await, "10.0.0.1:443 [fd00::1]:443");
     assert_eq!(alone.finds("b.example", 443).await, format!("the guest may not look up b.example: {named}"));
     assert!(alone.may("10.0.0.1:443") && !alone.may("10.0.0.1:80") && !alone.may("10.0.0.2:443"));
-    assert!(alone.told.lock().unwrap().iter().any(|line| line.ends_with(named)));
+    assert!(alone.reported.lock().unwrap().iter().any(|line| line.ends_with(named)));
 
     let wide = scene_of([rules(Some("*"), Some("*")), floor(Some("10.0.0.2"), Some("b.example"))]).await;
     assert!(wide.may("10.0.0.2:80") && !wide.may("10.0.0.1:80"), "a container widens nothing");
@@ -239,18 +240,18 @@ async fn a_floor_is_below_what_the_container_says() {
     assert!(!both.may("10.0.0.1:80"));
 }
 
-/// And without a server nobody is asked, not even this machine.
+/// And without a server no query is sent, not even to this machine.
 #[tokio::test]
-async fn who_is_not_named_is_not_asked() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_server_that_is_not_named_is_not_queried() {
+    let dir = tempfile::tempdir().unwrap();
     let (port, asked) = serve(Ipv4Addr::LOCALHOST, 0, TABLE).await;
-    let (resolv_conf, hosts) = (folder.path().join("resolv.conf"), folder.path().join("hosts"));
+    let (resolv_conf, hosts) = (dir.path().join("resolv.conf"), dir.path().join("hosts"));
     let sources = Sources { resolv_conf, hosts, port, look_again: Duration::ZERO, mounted: false };
     let rules = Outbound::parse(Some("a.example"), None).unwrap();
     let egress = Egress::new([rules], sources, Box::new(|_| ()));
-    let told = egress.lookup("a.example").await.unwrap_err().to_string();
+    let error = egress.lookup("a.example").await.unwrap_err().to_string();
     let expected =
         "a.example cannot be looked up just now: no name server is named in a resolv.conf that is mounted";
-    assert_eq!(told, expected);
+    assert_eq!(error, expected);
     assert!(asked.lock().unwrap().is_empty());
 }

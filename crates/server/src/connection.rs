@@ -73,13 +73,13 @@ impl<A: Answer> Connections<A> {
 fn protocol(settings: &Http) -> Builder<TokioExecutor> {
     /// A peer that is gone is found out after two of these.
     const ALIVE: Duration = Duration::from_secs(30);
-    let most_header = u32::try_from(settings.most_header).unwrap_or(u32::MAX);
+    let most_header = u32::try_from(settings.max_header).unwrap_or(u32::MAX);
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
-        .max_buf_size(settings.most_header)
+        .max_buf_size(settings.max_header)
         // Answers are not gathered while more of the client's bytes are held (`pipeline_flush`): what is held may
         // never become a request, and then its refusal, or the answer before it, would not be sent.
         // A client may close its side and still wait for the answer.

@@ -60,11 +60,11 @@ impl<A: Answer> Responder<A> {
             return Some(Reply::Bad);
         }
         // Of one that tells its length; others are cut when they are there.
-        (request.body().size_hint().lower() > self.settings.most_body).then_some(Reply::TooLong)
+        (request.body().size_hint().lower() > self.settings.max_body).then_some(Reply::TooLong)
     }
 
     async fn ask(&self, request: Request<Incoming>) -> Result<Answered<A>, (Reply, Option<String>)> {
-        let Http { most_body, header_timeout, .. } = self.settings;
+        let Http { max_body, header_timeout, .. } = self.settings;
         let shares_connection = request.version() == Version::HTTP_2;
         let body = |body| {
             Either::Left(match shares_connection {
@@ -75,7 +75,7 @@ impl<A: Answer> Responder<A> {
         let began = Arc::default();
         let answered = timeout(self.settings.timeout, async {
             let permit = self.admission.enter(&began).await.ok_or((Reply::Busy, None))?;
-            let request = request.map(|body| RequestBody::new(body, most_body, header_timeout));
+            let request = request.map(|body| RequestBody::new(body, max_body, header_timeout));
             Arc::clone(&self.answer).answer(request, permit).await.map_err(|failure| {
                 let (reply, reason) = failure.into_reply();
                 (reply, Some(reason))

@@ -1,26 +1,26 @@
-//! Which engine a container asks for.
+//! The engine that a container requests.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Workload;
-use crate::wishes::{Wish, Wishes};
+use crate::settings::{ContainerSetting, ContainerSettings};
 
-/// The annotation by which crun's users choose an engine.
+/// crun's annotation for the engine.
 const HANDLER: &str = "run.oci.handler";
-/// What it says, as a runtime's name may, where any engine will do.
+/// Its value for any engine; a runtime's name may have it, too.
 const ANY: &str = "wasm";
 
-/// An engine that was asked for by its name.
+/// A request for an engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// The engine's name.
     pub engine: String,
-    /// Who asked for it, for a sentence: `the annotation lighter.wasm/engine`.
+    /// The source of the request, for a message: `the annotation lighter.wasm/engine`.
     pub said_by: String,
 }
 
 impl Choice {
-    /// What `said_by` says, unless it is nothing in particular.
+    /// The request for `engine`; `None` if any engine will do.
     pub fn of(engine: &str, said_by: impl Into<String>) -> Option<Self> {
         let named = !engine.is_empty() && engine != ANY;
         named.then(|| Self { engine: engine.into(), said_by: said_by.into() })
@@ -28,15 +28,15 @@ impl Choice {
 }
 
 impl Workload {
-    /// The engine that the container asks for: by the annotation `lighter.wasm/engine`, else by crun's, else by
-    /// the variable `LIGHTER_ENGINE`, which may be the image's, else by the runtime's options.
+    /// The engine that the container requests: by the annotation `lighter.wasm/engine`, else by crun's, else by the
+    /// variable `LIGHTER_ENGINE`, which may be the image's, else by the runtime's options.
     pub fn engine(&self) -> Option<Choice> {
-        let wish = Wishes::of(self).get("engine");
-        let (own, variable) = match wish {
-            Some(wish) if wish.is_annotation() => (Some(wish), None),
-            wish => (None, wish),
+        let setting = ContainerSettings::of(self).get("engine");
+        let (own, variable) = match setting {
+            Some(setting) if setting.is_annotation() => (Some(setting), None),
+            setting => (None, setting),
         };
-        let chosen = |wish: Wish<'_>| Choice::of(wish.text(), wish.said_by());
+        let chosen = |setting: ContainerSetting<'_>| Choice::of(setting.text(), setting.said_by());
         let annotations = self.spec.annotations().as_ref();
         let handler = annotations.and_then(|all| all.get(HANDLER));
         own.and_then(chosen)

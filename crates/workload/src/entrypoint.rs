@@ -1,4 +1,4 @@
-//! The first word of a container's arguments, read as its users mean it: `path` or `path#function`.
+//! Parses a container's first argument: `path` or `path#function`.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub struct Entrypoint {
     pub function: Option<String>,
 }
 
-/// Why the first argument names nothing that could be looked up.
+/// Why the first argument is not a valid entrypoint.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EntrypointError {
     /// `#function` or an empty string.
@@ -26,7 +26,7 @@ pub enum EntrypointError {
 }
 
 impl Entrypoint {
-    /// Reads `args[0]`. A path that itself holds `#` is split at the last one.
+    /// Parses `args[0]`. A path that itself contains `#` is split at the last one.
     ///
     /// # Errors
     /// [`EntrypointError`] when either side of the `#` is empty.
@@ -44,17 +44,16 @@ impl Entrypoint {
 
     /// The paths to try in order, relative to the root file system, without a leading `/`.
     ///
-    /// As `execvp` does it: a name with a slash is absolute or relative to `cwd`, a bare name is
-    /// searched in `PATH`. A bare name is then tried in `cwd` too, since a Wasm file needs no x-bit
-    /// and images commonly say `ENTRYPOINT ["app.wasm"]`.
+    /// As `execvp`: a name with a slash is absolute or relative to `cwd`, a bare name is searched in `PATH`. A bare
+    /// name is then tried in `cwd` as well, since a Wasm file needs no x-bit and images commonly have
+    /// `ENTRYPOINT ["app.wasm"]`.
     pub fn candidates(&self, cwd: &Path, search: Option<&str>) -> Vec<PathBuf> {
         let below_cwd = in_root(&cwd.join(&self.path));
         if self.path.contains('/') {
             return vec![below_cwd];
         }
-        let folders = search.unwrap_or(DEFAULT_PATH).split(':').filter(|folder| !folder.is_empty());
-        let mut found: Vec<PathBuf> =
-            folders.map(|folder| in_root(&cwd.join(folder).join(&self.path))).collect();
+        let dirs = search.unwrap_or(DEFAULT_PATH).split(':').filter(|dir| !dir.is_empty());
+        let mut found: Vec<PathBuf> = dirs.map(|dir| in_root(&cwd.join(dir).join(&self.path))).collect();
         if !found.contains(&below_cwd) {
             found.push(below_cwd);
         }

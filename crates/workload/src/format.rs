@@ -1,8 +1,8 @@
-//! What a file is, from its first bytes and never from its name.
+//! The format of a file, detected by its first bytes and never by its name.
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds of entrypoint the shim tells apart.
+/// The formats of entrypoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     /// `\0asm`, version 1: a core module.
@@ -18,10 +18,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// How many leading bytes [`Format::sniff`] wants to see.
+    /// How many leading bytes [`Format::sniff`] needs.
     pub const HEAD: usize = 4096;
 
-    /// Names the format of a file that begins with `head`; `None` for anything the shim cannot run.
+    /// Detects the format of a file that begins with `head`; `None` for one that the shim cannot run.
     pub fn sniff(head: &[u8]) -> Option<Self> {
         match head {
             [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Some(Self::Module),

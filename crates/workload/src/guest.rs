@@ -1,4 +1,4 @@
-//! What a Wasm guest is given: arguments, environment, folders.
+//! What a Wasm guest gets: arguments, environment, directories.
 
 use std::path::{Path, PathBuf};
 
@@ -7,53 +7,53 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::outbound::{Outbound, OutboundError};
-use crate::wishes::{Wish, WishError, Wishes};
+use crate::settings::{ContainerSetting, ContainerSettings, SettingError};
 use crate::{Job, Workload, World};
 
-/// The names, as a wish has them, of the rules for what a guest may reach and look up.
+/// The settings with the rules for what a guest may reach and look up.
 const RULES: &str = "allowed-outbound";
 const LOOKUP: &str = "allowed-lookup";
 
-/// Where names and name servers are looked up.
+/// The files for name resolution.
 const FILES_OF_NAMES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 
-/// A guest as every engine must present it to the Wasm code; nothing else of the host is visible.
+/// A guest as every engine must present it to the Wasm code; it sees nothing else of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guest {
-    /// The ABI it expects, where it begins, and how it runs.
+    /// The ABI it expects, where it starts, and how it runs.
     pub job: Job,
-    /// `argv`, the first being the entrypoint as written.
+    /// `argv`; the first is the entrypoint as written.
     pub args: Vec<String>,
-    /// The spec's environment, in its order; entries without `=` are dropped as libc would.
+    /// The spec's environment, in its order; entries without `=` are dropped, as by libc.
     pub env: Vec<(String, String)>,
-    /// The working directory, for worlds that know one.
+    /// The working directory, for worlds that have one.
     pub cwd: String,
-    /// Folders it may open, `/` first, then each mount of the spec under its own path.
+    /// The directories it may open: `/` first, then each mount of the spec under its own path.
     pub preopens: Vec<PathBuf>,
     /// What it may connect to and look up.
     pub outbound: Outbound,
-    /// What any guest of the runtime may at most.
+    /// The upper limit for all guests of the runtime.
     pub floor: Outbound,
 }
 
-/// What a container asks for beyond its spec cannot be understood.
+/// A setting or a rule of a container is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum GuestError {
-    /// A value that is not one.
+    /// An invalid setting.
     #[error(transparent)]
-    Wish(#[from] WishError),
-    /// A rule that is not one.
+    Setting(#[from] SettingError),
+    /// An invalid rule.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
 }
 
 impl Guest {
-    /// The guest that `workload` describes, once its module's `world` is known.
+    /// The guest that `workload` describes, given its module's `world`.
     ///
     /// # Errors
-    /// [`GuestError`] for an annotation or a variable that cannot be understood.
+    /// [`GuestError`] for an invalid annotation or variable.
     pub fn of(workload: &Workload, world: World) -> Result<Self, GuestError> {
-        let wishes = Wishes::of(workload);
+        let settings = ContainerSettings::of(workload);
         let job = world.job(workload)?;
         let process = workload.process();
         let cwd = process.cwd().to_string_lossy().into_owned();
@@ -63,35 +63,38 @@ impl Guest {
             args: process.args().clone().unwrap_or_default(),
             cwd,
             preopens: preopens(workload),
-            outbound: outbound(&wishes)?,
+            outbound: outbound(&settings)?,
             floor: workload.options.floor()?,
         })
     }
 }
 
-/// The spec's, and where the ABI knows no working directory, that as shells tell it.
+/// The spec's environment; where the ABI has no working directory, with that in `PWD`, as from a shell.
 fn env(process: &Process, cwd: &str, has_cwd: bool) -> Vec<(String, String)> {
     const CWD: &str = "PWD";
     let split = |pair: &String| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
     let mut env: Vec<_> = process.env().iter().flatten().filter_map(split).collect();
-    let told = has_cwd || env.iter().any(|(name, _)| name == CWD);
-    if !told && cwd != "/" {
+    let has_pwd = has_cwd || env.iter().any(|(name, _)| name == CWD);
+    if !has_pwd && cwd != "/" {
         env.push((CWD.to_owned(), cwd.to_owned()));
     }
     env
 }
 
-/// An image, which may bring variables, adds nothing to what an annotation says: a variable's names are then taken
-/// from those that the annotation's rules need.
-fn outbound(wishes: &Wishes<'_>) -> Result<Outbound, OutboundError> {
-    let (rules, lookup) = (wishes.get(RULES), wishes.get(LOOKUP));
-    let annotated = |wish: &Option<Wish<'_>>| wish.as_ref().is_some_and(Wish::is_annotation);
+/// An image, which may set variables, adds nothing to an annotation: with an annotation's rules, a variable's list of
+/// names only restricts the names that the rules need.
+fn outbound(settings: &ContainerSettings<'_>) -> Result<Outbound, OutboundError> {
+    let (rules, lookup) = (settings.get(RULES), settings.get(LOOKUP));
+    let annotated = |setting: &Option<ContainerSetting<'_>>| {
+        setting.as_ref().is_some_and(ContainerSetting::is_annotation)
+    };
     let narrows = annotated(&rules) && !annotated(&lookup);
-    let (rules, lookup) = (rules.as_ref().map(Wish::text), lookup.as_ref().map(Wish::text));
+    let (rules, lookup) =
+        (rules.as_ref().map(ContainerSetting::text), lookup.as_ref().map(ContainerSetting::text));
     if narrows { Outbound::parse(rules, None)?.narrowed(lookup) } else { Outbound::parse(rules, lookup) }
 }
 
-/// `/`, then every mount that is a volume of the user's. What may be written to is the box's to say.
+/// `/`, then every user volume. The box decides which are writable.
 fn preopens(workload: &Workload) -> Vec<PathBuf> {
     let mounts = workload.spec.mounts().as_deref().unwrap_or_default();
     let volumes = mounts.iter().filter(|mount| is_volume(mount));
@@ -99,7 +102,7 @@ fn preopens(workload: &Workload) -> Vec<PathBuf> {
     std::iter::once("/".into()).chain(volumes).collect()
 }
 
-/// Whether a mount carries a user's data, rather than a view of the kernel that a guest has no use for.
+/// Whether a mount holds user data, rather than a view of the kernel that a guest has no use for.
 pub(crate) fn is_volume(mount: &Mount) -> bool {
     const KERNEL: [&str; 7] = ["proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "devtmpfs"];
     let kernel = mount.typ().as_deref().is_some_and(|kind| KERNEL.contains(&kind));
@@ -107,8 +110,8 @@ pub(crate) fn is_volume(mount: &Mount) -> bool {
     !kernel && path != Path::new("/dev") && !(path == Path::new("/dev/shm") && is_given(mount))
 }
 
-/// Whether a mount at `/dev/shm` is the one that clients give each container: a tmpfs, or the folder of a pod (CRI:
-/// `sandboxes/ID/shm`) or of a container (Docker: `mounts/shm`). A volume may be called `shm` as well.
+/// Whether a mount at `/dev/shm` is the one that clients add to each container: a tmpfs, or the directory of a pod
+/// (CRI: `sandboxes/ID/shm`) or of a container (Docker: `mounts/shm`). A volume may be called `shm` as well.
 fn is_given(mount: &Mount) -> bool {
     let Some(source) = mount.source().as_deref().filter(|_| has_option(mount, &["bind", "rbind"])) else {
         return true;
@@ -124,18 +127,18 @@ fn has_option(mount: &Mount, names: &[&str]) -> bool {
 }
 
 impl Workload {
-    /// Whether names are looked up in this file and there are rules for them: then no guest of the container may
-    /// change it, or a name would lead where the guest likes.
-    pub fn believes(&self, file: &Path) -> bool {
-        let wishes = Wishes::of(self);
+    /// Whether this file is used for name resolution and there are rules for names: then no guest of the container
+    /// may write to it, or names would lead where the guest likes.
+    pub fn trusts(&self, file: &Path) -> bool {
+        let settings = ContainerSettings::of(self);
         let rules =
-            || wishes.get(RULES).is_some() || wishes.get(LOOKUP).is_some() || self.options.has_floor();
+            || settings.get(RULES).is_some() || settings.get(LOOKUP).is_some() || self.options.has_floor();
         FILES_OF_NAMES.iter().any(|name| Path::new("/").join(file) == Path::new(name)) && rules()
     }
 
-    /// Where `path` (relative to the root) is on the host before the box is built: below the root
-    /// file system, or below the source of the bind mount that will cover it. Only by name: a symbolic
-    /// link of the image's that leads into a mount is followed in the image.
+    /// Where `path` (relative to the root) is on the host before the box is built: below the root file system, or
+    /// below the source of the bind mount that will cover it. By name only: a symbolic link of the image that leads
+    /// into a mount is followed in the image.
     pub fn locate(&self, path: &Path) -> (PathBuf, PathBuf) {
         let mounts = self.spec.mounts().as_deref().unwrap_or_default();
         let covering = mounts.iter().rev().find_map(|mount| {
@@ -206,12 +209,12 @@ mod tests {
         Workload::read("c", Path::new("/b"), json.as_bytes(), Options::default()).unwrap()
     }
 
-    /// An image brings variables; who writes annotations is heard first, and not added to.
+    /// An image sets variables; annotations take precedence, and variables add nothing to them.
     #[test]
     fn a_variable_widens_no_annotation() {
         const ALL: &str = r#""LIGHTER_ALLOWED_LOOKUP=*","LIGHTER_ALLOWED_OUTBOUND=*""#;
         let looks_up = |annotations: &str, env: &str, host: &str| {
-            outbound(&Wishes::of(&workload(annotations, env))).unwrap().allows_lookup(host)
+            outbound(&ContainerSettings::of(&workload(annotations, env))).unwrap().allows_lookup(host)
         };
         let rules = r#""lighter.wasm/allowed-outbound":"a.example,10.0.0.0/8""#;
         let lookup = r#""lighter.wasm/allowed-lookup":"b.example""#;
@@ -224,16 +227,16 @@ mod tests {
     }
 
     #[test]
-    fn where_there_are_rules_the_files_of_names_are_believed() {
-        let believed = |annotations: &str, env: &str| {
+    fn where_there_are_rules_the_files_of_names_are_trusted() {
+        let trusted = |annotations: &str, env: &str| {
             let workload = workload(annotations, env);
-            ["/etc/hosts", "/etc/other"].map(|file| workload.believes(Path::new(file)))
+            ["/etc/hosts", "/etc/other"].map(|file| workload.trusts(Path::new(file)))
         };
-        assert_eq!(believed("", ""), [false, false]);
-        assert_eq!(believed(r#""lighter.wasm/allowed-outbound":"a""#, ""), [true, false]);
-        assert_eq!(believed("", r#""LIGHTER_ALLOWED_LOOKUP=a""#), [true, false]);
+        assert_eq!(trusted("", ""), [false, false]);
+        assert_eq!(trusted(r#""lighter.wasm/allowed-outbound":"a""#, ""), [true, false]);
+        assert_eq!(trusted("", r#""LIGHTER_ALLOWED_LOOKUP=a""#), [true, false]);
         let mut floored = workload("", "");
         floored.options.allowed_outbound = Some("a".into());
-        assert!(floored.believes(Path::new("/etc/hosts")));
+        assert!(floored.trusts(Path::new("/etc/hosts")));
     }
 }

@@ -1,4 +1,4 @@
-//! How a guest that answers HTTP requests is served: where, and within which bounds.
+//! The settings of a guest's HTTP server: its address and its limits.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -9,150 +9,151 @@ use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
 use crate::Workload;
-use crate::wishes::{WishError, Wishes};
+use crate::settings::{ContainerSettings, SettingError};
 
 /// The settings of one guest's server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Http {
     /// Where it listens.
     pub address: SocketAddr,
-    /// How many requests one copy of the guest answers before another takes its place.
+    /// Max number of requests that one instance answers before a new one replaces it.
     pub reuse: u64,
-    /// How many requests are answered at once.
+    /// Max number of concurrent requests.
     pub concurrency: usize,
-    /// How many more may wait for that; those that come then are told to come later.
+    /// Max number of requests that wait for that; any more are refused.
     pub queue: usize,
-    /// How many connections there may be; more wait until one ends.
+    /// Max number of connections; any more wait until one ends.
     pub connections: usize,
-    /// How many of them may come from one address; more are closed. `None` for as many as there may be.
+    /// Max number of connections from one address; any more are closed. `None` for no limit of its own.
     pub connections_per_peer: Option<usize>,
-    /// How deep each copy may go, in bytes.
+    /// The stack size of an instance, in bytes.
     pub stack: usize,
-    /// Most bytes of a request's head.
-    pub most_header: usize,
-    /// Most bytes of a request's body.
-    pub most_body: u64,
-    /// How long a client may take for a request's head, and how long it may stand still.
+    /// Max size of a request's head, in bytes.
+    pub max_header: usize,
+    /// Max size of a request's body, in bytes.
+    pub max_body: u64,
+    /// The timeout for a request's head, and for a client that makes no progress.
     pub header_timeout: Duration,
-    /// How long the guest may take until it answers.
+    /// The timeout for the guest's answer.
     pub timeout: Duration,
-    /// How long requests may go on that are being answered when the container is asked to end.
+    /// How long current requests may continue when the container is terminated.
     pub grace: Duration,
-    /// The path that is answered without the guest.
+    /// The path of the health check, which is answered without the guest.
     pub health: Option<String>,
-    /// What the server shows its clients, if it speaks TLS.
+    /// The server's certificate, if it uses TLS.
     pub tls: Option<Tls>,
-    /// As many cores as the container may use, by its time and by its threads; `None` for all there are.
+    /// How many cores the container's limits of CPU time and threads allow; `None` for all.
     pub cores: Option<NonZeroUsize>,
 }
 
 /// Files of the container, in PEM, read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tls {
-    /// The certificate, then those that vouch for it.
+    /// The certificate, followed by its chain.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
 }
 
-/// Names under which other runtimes' users have put the address, in the order in which they count.
+/// The address's variables in other runtimes, in order of precedence.
 const ADDRESS_VARIABLES: [&str; 3] = ["WASMTIME_HTTP_PROXY_SOCKET_ADDR", "PORT", "SPIN_HTTP_LISTEN_ADDR"];
 
 const PER_PEER: &str = "http.connections-per-peer";
 
-/// What differs by the world for which nothing is said.
+/// The defaults that depend on the world.
 pub(crate) struct Defaults {
     pub(crate) address: SocketAddr,
     pub(crate) reuse: u64,
 }
 
 impl Defaults {
-    /// A component may keep anything in its memory.
+    /// A component may keep state in its memory.
     pub(crate) const COMPONENTS: Self =
         Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080), reuse: 1 };
 }
 
 impl Http {
-    /// What `workload` asks for, and sane values for the rest.
+    /// The settings of `workload`, with defaults for those that are not set.
     ///
     /// # Errors
-    /// [`WishError`] for the first that cannot be understood.
-    pub(crate) fn of(workload: &Workload, defaults: Defaults) -> Result<Self, WishError> {
-        let wishes = Wishes::of(workload);
-        let number =
-            |name, usual, least, most| wishes.get(name).map_or(Ok(usual), |wish| wish.number(least, most));
-        let count = |name, usual, least| {
-            number(name, usual, least, 65_536).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+    /// [`SettingError`] for the first invalid one.
+    pub(crate) fn of(workload: &Workload, defaults: Defaults) -> Result<Self, SettingError> {
+        let settings = ContainerSettings::of(workload);
+        let number = |name, default, min, max| {
+            settings.get(name).map_or(Ok(default), |setting| setting.number(min, max))
         };
-        let bytes = |name, usual| wishes.get(name).map_or(Ok(usual), |wish| wish.bytes());
-        let time = |name, usual: u64| {
-            wishes.get(name).map_or(Ok(Duration::from_secs(usual)), |wish| wish.duration())
+        let count = |name, default, min| {
+            number(name, default, min, 65_536).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+        };
+        let bytes = |name, default| settings.get(name).map_or(Ok(default), |setting| setting.bytes());
+        let time = |name, default: u64| {
+            settings.get(name).map_or(Ok(Duration::from_secs(default)), |setting| setting.duration())
         };
         Ok(Self {
-            address: address(&wishes, defaults.address)?,
+            address: address(&settings, defaults.address)?,
             reuse: number("http.reuse", defaults.reuse, 1, u64::MAX)?,
             concurrency: count("http.concurrency", 256, 1)?,
             queue: count("http.queue", 1024, 0)?,
             connections: count("http.connections", 4096, 1)?,
-            connections_per_peer: match wishes.get(PER_PEER) {
+            connections_per_peer: match settings.get(PER_PEER) {
                 Some(_) => Some(count(PER_PEER, 0, 1)?),
                 None => None,
             },
-            stack: bytes_between(&wishes, "http.stack", 512 << 10, (64 << 10, "64Ki"), (8 << 20, "8Mi"))?,
-            // A whole head is held in memory, so there is a bound on the bound.
-            most_header: bytes_between(
-                &wishes,
+            stack: bytes_between(&settings, "http.stack", 512 << 10, (64 << 10, "64Ki"), (8 << 20, "8Mi"))?,
+            // A whole head is held in memory, so this limit is limited itself.
+            max_header: bytes_between(
+                &settings,
                 "http.max-header",
                 64 << 10,
                 (8 << 10, "8Ki"),
                 (1 << 20, "1Mi"),
             )?,
-            most_body: bytes("http.max-body", 128 << 20)?,
+            max_body: bytes("http.max-body", 128 << 20)?,
             header_timeout: time("http.header-timeout", 60)?,
             timeout: time("http.timeout", 30)?,
             grace: time("http.grace", 25)?,
-            health: health(&wishes)?,
-            tls: tls(&wishes)?,
+            health: health(&settings)?,
+            tls: tls(&settings)?,
             cores: workload.resources().and_then(cores),
         })
     }
 }
 
-fn address(wishes: &Wishes<'_>, default: SocketAddr) -> Result<SocketAddr, WishError> {
-    let elsewhere = || ADDRESS_VARIABLES.iter().find_map(|name| wishes.variable(name));
-    wishes.get("http.address").or_else(elsewhere).map_or(Ok(default), |wish| wish.address())
+fn address(settings: &ContainerSettings<'_>, default: SocketAddr) -> Result<SocketAddr, SettingError> {
+    let elsewhere = || ADDRESS_VARIABLES.iter().find_map(|name| settings.variable(name));
+    settings.get("http.address").or_else(elsewhere).map_or(Ok(default), |setting| setting.address())
 }
 
-/// Some bytes, `usual` where nothing is said; bounds are given with their names.
+/// A number of bytes, `default` if it is not set; limits come with their names.
 fn bytes_between(
-    wishes: &Wishes<'_>,
+    settings: &ContainerSettings<'_>,
     name: &'static str,
-    usual: usize,
-    (least, least_named): (u64, &str),
-    (most, most_named): (u64, &str),
-) -> Result<usize, WishError> {
-    let Some(wish) = wishes.get(name) else { return Ok(usual) };
-    let bytes = wish.bytes()?;
-    let fits = (least..=most).contains(&bytes).then(|| usize::try_from(bytes).ok()).flatten();
-    fits.ok_or_else(|| wish.refused(format!("a number of bytes from {least_named} to {most_named}")))
+    default: usize,
+    (min, min_named): (u64, &str),
+    (max, max_named): (u64, &str),
+) -> Result<usize, SettingError> {
+    let Some(setting) = settings.get(name) else { return Ok(default) };
+    let bytes = setting.bytes()?;
+    let fits = (min..=max).contains(&bytes).then(|| usize::try_from(bytes).ok()).flatten();
+    fits.ok_or_else(|| setting.refused(format!("a number of bytes from {min_named} to {max_named}")))
 }
 
-fn health(wishes: &Wishes<'_>) -> Result<Option<String>, WishError> {
-    let Some(wish) = wishes.get("http.health") else { return Ok(None) };
-    if wish.text().starts_with('/') {
-        Ok(Some(wish.text().into()))
+fn health(settings: &ContainerSettings<'_>) -> Result<Option<String>, SettingError> {
+    let Some(setting) = settings.get("http.health") else { return Ok(None) };
+    if setting.text().starts_with('/') {
+        Ok(Some(setting.text().into()))
     } else {
-        Err(wish.refused("a path that begins with /"))
+        Err(setting.refused("a path that begins with /"))
     }
 }
 
-fn tls(wishes: &Wishes<'_>) -> Result<Option<Tls>, WishError> {
-    let wish = |name| {
-        let wish = wishes.get(name)?;
-        let absolute = wish.text().starts_with('/');
-        Some(if absolute { Ok(wish) } else { Err(wish.refused("an absolute path in the container")) })
+fn tls(settings: &ContainerSettings<'_>) -> Result<Option<Tls>, SettingError> {
+    let setting = |name| {
+        let setting = settings.get(name)?;
+        let absolute = setting.text().starts_with('/');
+        Some(if absolute { Ok(setting) } else { Err(setting.refused("an absolute path in the container")) })
     };
-    match (wish("http.tls-certificate").transpose()?, wish("http.tls-key").transpose()?) {
+    match (setting("http.tls-certificate").transpose()?, setting("http.tls-key").transpose()?) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
             Ok(Some(Tls { certificate: certificate.text().into(), key: key.text().into() }))
@@ -162,13 +163,13 @@ fn tls(wishes: &Wishes<'_>) -> Result<Option<Tls>, WishError> {
     }
 }
 
-/// As many as there is time for, and threads.
+/// The lower one of the limits of CPU time and threads.
 fn cores(resources: &LinuxResources) -> Option<NonZeroUsize> {
     quota(resources).into_iter().chain(threads(resources)).min()
 }
 
-/// As many as can work within the limit of processes and threads. A server has its clock and a thread that waits
-/// besides; one that works alone does that itself.
+/// How many threads can work within the limit of processes and threads. A server also has a clock thread and one that
+/// waits for events; with a single worker, that one does their work.
 fn threads(resources: &LinuxResources) -> Option<NonZeroUsize> {
     const BESIDES: i64 = 2;
     let limit = resources.pids().as_ref()?.limit();
@@ -176,7 +177,7 @@ fn threads(resources: &LinuxResources) -> Option<NonZeroUsize> {
     (limit > 0).then(|| NonZeroUsize::new(left).unwrap_or(NonZeroUsize::MIN))
 }
 
-/// The quota in whole cores: a container with half a core still needs one thread.
+/// The quota in whole cores, rounded up: a container with half a core still needs one thread.
 fn quota(resources: &LinuxResources) -> Option<NonZeroUsize> {
     let cpu = resources.cpu().as_ref()?;
     let quota = u64::try_from(cpu.quota()?).ok().filter(|quota| *quota > 0)?;
@@ -230,7 +231,7 @@ mod tests {
         for (limit, cores) in [(1, 1), (2, 1), (3, 1), (4, 2), (9, 7)] {
             check(&format!(r#""pids":{{"limit":{limit}}}"#), Some(cores));
         }
-        // Docker and containerd say so of no limit.
+        // Docker and containerd write these for no limit.
         check(r#""pids":{"limit":-1}"#, None);
         check(r#""pids":{"limit":0}"#, None);
         check(&format!(r#"{cpu},"pids":{{"limit":4}}"#), Some(2));
@@ -242,17 +243,17 @@ mod tests {
         let env = r#""LIGHTER_HTTP_REUSE=10","LIGHTER_HTTP_MAX_BODY=1Mi","LIGHTER_HTTP_HEALTH=/up","LIGHTER_HTTP_TIMEOUT=2s",
             "LIGHTER_HTTP_TLS_CERTIFICATE=/t/tls.crt","LIGHTER_HTTP_TLS_KEY=/t/tls.key""#;
         let read = http("", env, r#""quota":150000,"period":100000"#).unwrap();
-        assert_eq!((read.reuse, read.most_body, read.timeout.as_secs()), (10, 1 << 20, 2));
+        assert_eq!((read.reuse, read.max_body, read.timeout.as_secs()), (10, 1 << 20, 2));
         assert_eq!((read.health.as_deref(), read.cores), (Some("/up"), NonZeroUsize::new(2)));
         assert_eq!(read.tls.unwrap().key, Path::new("/t/tls.key"));
-        let usual = http("", "", r#""quota":-1"#).unwrap();
-        assert_eq!((usual.connections, usual.connections_per_peer), (4096, None));
+        let default = http("", "", r#""quota":-1"#).unwrap();
+        assert_eq!((default.connections, default.connections_per_peer), (4096, None));
         let few = http("", r#""LIGHTER_HTTP_CONNECTIONS_PER_PEER=16""#, "").unwrap();
         assert_eq!(few.connections_per_peer, Some(16));
-        assert_eq!((usual.reuse, usual.cores, usual.tls, usual.stack), (1, None, None, 512 << 10));
+        assert_eq!((default.reuse, default.cores, default.tls, default.stack), (1, None, None, 512 << 10));
         let check = |env: &str, words: &str| {
-            let told = http("", env, "").unwrap_err();
-            assert!(told.contains(words), "{told}");
+            let error = http("", env, "").unwrap_err();
+            assert!(error.contains(words), "{error}");
         };
         check(r#""LIGHTER_HTTP_REUSE=0""#, "LIGHTER_HTTP_REUSE says \"0\"; it must be a whole number from 1");
         check(r#""LIGHTER_HTTP_MAX_HEADER=9Gi""#, "from 8Ki to 1Mi");

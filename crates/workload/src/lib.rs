@@ -1,7 +1,7 @@
 //! What to run: an OCI spec, its annotations and the runtime's options become a [`Workload`].
 //!
-//! Everything here is pure: no file is opened, no clock is read, nothing is unsafe. The crates that
-//! touch the machine hand bytes in and carry the answers out.
+//! Everything here is pure: it opens no file, reads no clock, and has no unsafe code. Crates that do I/O pass bytes
+//! in and act on the results.
 
 mod choice;
 mod entrypoint;
@@ -14,10 +14,10 @@ mod outbound;
 mod pod;
 mod preview1;
 mod sections;
+mod settings;
 mod spec;
 mod text;
 mod wasi;
-mod wishes;
 mod world;
 
 pub use choice::Choice;
@@ -25,7 +25,7 @@ pub use entrypoint::{DEFAULT_PATH, Entrypoint, EntrypointError};
 pub use format::Format;
 pub use guest::{Guest, GuestError};
 pub use http::{Http, Tls};
-pub use once::Once;
+pub use once::OnceSettings;
 pub use options::{LinuxPrograms, Options, OptionsError};
 pub use outbound::{
     ALLOWED_LOOKUP, ALLOWED_OUTBOUND, Outbound, OutboundError, Special, WrongItem, host_name,
@@ -33,9 +33,9 @@ pub use outbound::{
 pub use pod::{Pod, Role};
 pub use preview1::SOCKETS;
 pub use sections::without_custom_sections;
+pub use settings::SettingError;
 pub use spec::{SpecError, Workload, memory_limit};
 pub use text::{TextError, binary_of};
-pub use wishes::WishError;
 pub use world::{
     Command, Hosted, HostedJob, HttpHandler, Job, Need, Outline, Preview1, Shape, Start, Wasi, World,
     WorldError, opa,

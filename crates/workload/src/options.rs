@@ -1,63 +1,63 @@
-//! What the runtime's own configuration asks for, from containerd's options message.
+//! The options of the runtime's configuration, from containerd's options message.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{Outbound, OutboundError};
 
-/// The options a shim understands, whichever message carried them.
+/// The runtime options, from any of the messages that carry them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Options {
-    /// Let systemd make the cgroups; the path of the spec is then `slice:prefix:name`.
+    /// Let systemd create the cgroups; the spec's path is then `slice:prefix:name`.
     pub systemd_cgroup: bool,
-    /// Leave Linux programs in the session keyring of who started them.
+    /// Leave Linux programs in the session keyring of the user who started them.
     pub no_new_keyring: bool,
     /// The cgroup that the pod's daemon moves into; empty for the one it was started in.
     pub shim_cgroup: String,
-    /// Who owns the pipes of standard input, output and error; 0 for the container's user.
+    /// The owner of the pipes of standard input, output and error; 0 for the container's user.
     pub io_uid: u32,
-    /// Their group; 0 for nobody's in particular.
+    /// Their group; 0 leaves it unchanged.
     pub io_gid: u32,
-    /// Where to keep the state of Linux containers, a folder per containerd namespace; empty for the bundle.
+    /// Where to keep the state of Linux containers, a directory per containerd namespace; empty for the bundle.
     pub root: String,
-    /// The folder for compiled code, or `off`; empty for the usual one.
+    /// The directory for compiled code, or `off`; empty for the default.
     pub cache_dir: String,
-    /// How many mebibytes it may hold; 0 for the usual.
+    /// Its max size, in MiB; 0 for the default.
     pub cache_mib: u64,
-    /// How much memory compiling one module may take, in mebibytes; 0 for the usual.
+    /// The max memory for compiling one module, in MiB; 0 for the default.
     pub compile_mib: u64,
-    /// How long it may take, in seconds; 0 for the usual.
+    /// The max time for compiling one module, in seconds; 0 for the default.
     pub compile_seconds: u64,
-    /// How many modules the node may compile at once; 0 for the usual.
+    /// How many modules the node may compile at once; 0 for the default.
     pub compile_jobs: u64,
-    /// The engine for guests whose containers ask for none; empty for the first that can run them.
+    /// The engine for guests whose containers request none; empty for the first that can run them.
     pub engine: String,
-    /// Load the plug-ins of WasmEdge that `WASMEDGE_PLUGIN_PATH` names in containerd's environment: native code,
-    /// in every guest's process.
+    /// Load the WasmEdge plug-ins that `WASMEDGE_PLUGIN_PATH` names in containerd's environment: native code, in
+    /// every guest's process.
     pub wasmedge_plugins: bool,
-    /// The engines that may run guests, whatever their containers ask for; absent for all there are.
+    /// The engines that may run guests, whatever their containers request; `None` for all.
     pub engines: Option<Vec<String>>,
-    /// Whether Linux programs run, beside the pods' own sandboxes.
+    /// Whether Linux programs may run, other than the pods' own sandboxes.
     pub linux_programs: LinuxPrograms,
-    /// Where any guest may connect at most, as the annotation `lighter.wasm/allowed-outbound` says it.
+    /// The most that any guest may connect to, in the format of the annotation `lighter.wasm/allowed-outbound`.
     pub allowed_outbound: Option<String>,
-    /// Which names any guest may look up at most, as the annotation `lighter.wasm/allowed-lookup` says it.
+    /// The most that any guest may look up, in the format of the annotation `lighter.wasm/allowed-lookup`.
     pub allowed_lookup: Option<String>,
 }
 
-/// What becomes of Linux programs.
+/// Whether Linux programs may run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LinuxPrograms {
-    /// They run as guests do.
+    /// They run like guests.
     #[default]
     Allow,
     /// Guests only.
     Deny,
 }
 
-/// The TOML body does not say what it should.
+/// The TOML body is not valid.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
     "the runtime options are not what the shim understands: {0}; see the runtime's options table in containerd's config.toml"
@@ -86,8 +86,8 @@ impl Options {
         "AllowedLookup",
     ];
 
-    /// Reads the TOML text of a `runtimeoptions.v1.Options` body, and returns the keys in it that the shim
-    /// does not know. An empty body is the defaults.
+    /// Parses the TOML text of a `runtimeoptions.v1.Options` body. Also returns its keys that the shim does not know.
+    /// An empty body yields the defaults.
     ///
     /// # Errors
     /// [`OptionsError`] for text that is not TOML or a value of the wrong type.
@@ -98,15 +98,15 @@ impl Options {
         Ok((table.try_into().map_err(refused)?, unknown))
     }
 
-    /// What any guest may reach at most.
+    /// The upper limit of what any guest may reach.
     ///
     /// # Errors
-    /// Names the option, and the item in it that cannot be understood.
+    /// Names the option and its invalid item.
     pub fn floor(&self) -> Result<Outbound, OutboundError> {
         Outbound::floor(self.allowed_outbound.as_deref(), self.allowed_lookup.as_deref())
     }
 
-    /// Whether there is such a bound.
+    /// Whether there is such a limit.
     pub fn has_floor(&self) -> bool {
         self.allowed_outbound.is_some() || self.allowed_lookup.is_some()
     }
@@ -138,10 +138,10 @@ mod tests {
         assert_eq!((engines.engine.as_str(), engines.wasmedge_plugins, unknown), ("x", true, vec![]));
         let body = "Engines = ['x']\nLinuxPrograms = 'deny'\nAllowedOutbound = 'a b'\nAllowedLookup = '*'";
         let (narrow, unknown) = Options::from_toml(body).unwrap();
-        let told = narrow.floor().unwrap_err().to_string();
+        let error = narrow.floor().unwrap_err().to_string();
         assert!(
-            narrow.has_floor() && told.starts_with("the option AllowedOutbound names \"a b\", "),
-            "{told}"
+            narrow.has_floor() && error.starts_with("the option AllowedOutbound names \"a b\", "),
+            "{error}"
         );
         assert_eq!((narrow.engines, narrow.linux_programs), (Some(vec!["x".into()]), LinuxPrograms::Deny));
         assert_eq!(unknown, [""; 0]);

@@ -1,8 +1,7 @@
-//! Where a guest may connect to and which names it may look up, as its container's annotations ask for; and the same
-//! as the runtime's options let any guest at most.
+//! Where a guest may connect and which names it may look up: by its container's annotations, and at most by the
+//! runtime's options.
 //!
-//! Only what was written is judged here. That a name leads to an address is not known here, nor is
-//! anything asked of anybody.
+//! Judges only what is written. It resolves no name and queries no server.
 
 mod names;
 mod special;
@@ -21,35 +20,35 @@ pub use special::Special;
 use names::Names;
 use target::{Rule, Target};
 
-/// The annotation that names where a guest may connect to: `TARGET[:PORT]`, separated by commas.
+/// The annotation with the targets that a guest may connect to: `TARGET[:PORT]`, separated by commas.
 pub const ALLOWED_OUTBOUND: &str = "lighter.wasm/allowed-outbound";
-/// The annotation that names what a guest may look up: names, separated by commas.
+/// The annotation with the names that a guest may look up, separated by commas.
 pub const ALLOWED_LOOKUP: &str = "lighter.wasm/allowed-lookup";
 
 /// What a guest may reach. Without annotations, everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outbound {
-    /// Absent: everything.
+    /// `None`: everything.
     rules: Option<Vec<Rule>>,
-    /// Absent: what the rules could need.
+    /// `None`: the names in the rules.
     lookup: Option<Vec<Names>>,
-    /// Of those, only these.
+    /// A further restriction of those names.
     narrower: Option<Vec<Names>>,
-    whose: Whose,
+    origin: Origin,
 }
 
-/// Who wrote the rules.
+/// Where rules are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-enum Whose {
-    /// Who wrote the container's annotations, or its variables.
+enum Origin {
+    /// In the container's annotations or variables.
     #[default]
     Container,
-    /// The node's operator, in the runtime's options.
+    /// In the runtime's options, by the node's operator.
     Runtime,
 }
 
-impl Whose {
-    /// What names where to connect.
+impl Origin {
+    /// The annotation or option with the targets to connect to.
     fn outbound(self) -> &'static str {
         match self {
             Self::Container => ALLOWED_OUTBOUND,
@@ -57,7 +56,7 @@ impl Whose {
         }
     }
 
-    /// What names whom to look up.
+    /// The annotation or option with the names to look up.
     fn lookup(self) -> &'static str {
         match self {
             Self::Container => ALLOWED_LOOKUP,
@@ -66,13 +65,13 @@ impl Whose {
     }
 }
 
-/// An annotation or an option that cannot be understood.
+/// An annotation or an option with an invalid item.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{}{said_by} names {item:?}, {wrong}", if said_by.starts_with("the ") { "" } else { "the annotation " })]
 pub struct OutboundError {
-    /// Which annotation, or `the option` and its name.
+    /// The annotation, or `the option` and its name.
     pub said_by: &'static str,
-    /// The item as written, without the blanks around it.
+    /// The item as written, trimmed.
     pub item: String,
     /// What is wrong with it.
     pub wrong: WrongItem,
@@ -93,13 +92,13 @@ pub enum WrongItem {
     /// Letters that no host name has on the wire.
     #[error("where {0:?} is not plain ASCII; write the name in its xn-- form")]
     Unicode(String),
-    /// What stands before `/` is no address.
+    /// The part before `/` is not an address.
     #[error("where {0:?} before the '/' is not an address")]
     Network(String),
-    /// What stands behind `/` is no length of a prefix.
+    /// The part after `/` is not a prefix length.
     #[error("where {0:?} is not the length of a prefix, 0 to {1}")]
     Prefix(String, u8),
-    /// A bracket without its other one, or around something else than an IPv6 address.
+    /// An unmatched bracket, or brackets around something other than an IPv6 address.
     #[error("where the brackets are not around an IPv6 address; write [ADDRESS]:PORT")]
     Brackets,
     /// Not a port.
@@ -116,33 +115,33 @@ impl Outbound {
         Self::default()
     }
 
-    /// Reads the texts of the two annotations, `None` for one that is absent. Empty items are passed over.
+    /// Parses the values of the two annotations, `None` for an absent one. Empty items are ignored.
     ///
     /// # Errors
-    /// [`OutboundError`] for the first item that cannot be understood.
+    /// [`OutboundError`] for the first invalid item.
     pub fn parse(outbound: Option<&str>, lookup: Option<&str>) -> Result<Self, OutboundError> {
-        Self::written(Whose::Container, outbound, lookup)
+        Self::written(Origin::Container, outbound, lookup)
     }
 
-    /// The same of the texts of the runtime's options: what no guest may reach more than.
+    /// Parses the values of the runtime's options: the upper limit for any guest.
     ///
     /// # Errors
     /// As [`Outbound::parse`].
     pub fn floor(outbound: Option<&str>, lookup: Option<&str>) -> Result<Self, OutboundError> {
-        Self::written(Whose::Runtime, outbound, lookup)
+        Self::written(Origin::Runtime, outbound, lookup)
     }
 
-    fn written(whose: Whose, outbound: Option<&str>, lookup: Option<&str>) -> Result<Self, OutboundError> {
+    fn written(origin: Origin, outbound: Option<&str>, lookup: Option<&str>) -> Result<Self, OutboundError> {
         Ok(Self {
-            rules: outbound.map(|text| items(whose.outbound(), text, Rule::parse)).transpose()?,
-            lookup: lookup.map(|text| items(whose.lookup(), text, Names::parse)).transpose()?,
+            rules: outbound.map(|text| items(origin.outbound(), text, Rule::parse)).transpose()?,
+            lookup: lookup.map(|text| items(origin.lookup(), text, Names::parse)).transpose()?,
             narrower: None,
-            whose,
+            origin,
         })
     }
 
-    /// The same, but of the names that may be looked up only those of `lookup`, a list as [`Outbound::parse`]
-    /// reads it: that of somebody who may take away and not add.
+    /// Restricts look-ups to the names of `lookup`, a list as [`Outbound::parse`] reads it, from a source that may
+    /// remove names but not add any.
     ///
     /// # Errors
     /// As [`Outbound::parse`].
@@ -151,7 +150,7 @@ impl Outbound {
         Ok(Self { narrower, ..self })
     }
 
-    /// Whether nothing at all is refused, connections and look-ups alike.
+    /// Whether it refuses nothing, neither connections nor look-ups.
     pub fn is_everything(&self) -> bool {
         let all = |names: &Vec<Names>| names.contains(&Names::Any);
         let lists = [&self.lookup, &self.narrower];
@@ -162,9 +161,9 @@ impl Outbound {
         self.rules.as_ref().is_none_or(|rules| rules.iter().any(Rule::is_everything))
     }
 
-    /// Whether this address needs no name to be reached: there are no rules, or one is `*`; or one names it or its
-    /// network, or is `*` with a port, which means every address but a special one. An IPv4 address in IPv6's clothes is an IPv4
-    /// address.
+    /// Whether this address may be reached without a name: there are no rules, or one is `*`; or one names the
+    /// address or its network, or is `*` with a port, which matches every address except a special one. An
+    /// IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn allows_address(&self, address: SocketAddr) -> bool {
         let star = |target: &Target| *target == Target::Names(Names::Any);
         self.names_address(address)
@@ -172,7 +171,7 @@ impl Outbound {
             || (Special::of(address.ip()).is_none() && self.judge(address.port(), star))
     }
 
-    /// Whether a rule names this address, or a network that it lies in, in figures.
+    /// Whether a rule names this address, or a network that contains it, numerically.
     pub fn names_address(&self, address: SocketAddr) -> bool {
         self.rules.is_some() && self.judge(address.port(), |target| holds(target, address.ip()))
     }
@@ -182,7 +181,7 @@ impl Outbound {
         self.rules.iter().flatten().any(|rule| holds(&rule.target, ip))
     }
 
-    /// Whether a rule names this host, by its name or, if it is an address, by its address.
+    /// Whether a rule names this host, by name or, if it is an address, by address.
     pub fn allows_host(&self, host: &str, port: u16) -> bool {
         match address(host) {
             Some(ip) => self.allows_address((ip, port).into()),
@@ -190,14 +189,14 @@ impl Outbound {
         }
     }
 
-    /// The ports that rules by name allow on `host`: what its addresses may be reached at, once they are
-    /// known. Empty if no rule names it; `*`, which needs no look-up, names nobody.
+    /// The ports that rules by name allow on `host`: those of its addresses, once they are resolved. Empty if no rule
+    /// names it; `*` needs no look-up and names no host.
     pub fn ports_for_host(&self, host: &str) -> Vec<RangeInclusive<u16>> {
         let by_name = |rule: &&Rule| rule.target != Target::Names(Names::Any) && names(&rule.target, host);
         self.rules.iter().flatten().filter(by_name).map(|rule| rule.ports.range()).collect()
     }
 
-    /// Whether `host` may be looked up. An address is not looked up, so it is always allowed.
+    /// Whether `host` may be looked up. Always true for an address, which needs no look-up.
     pub fn allows_lookup(&self, host: &str) -> bool {
         let by_rules =
             || self.rules.as_ref().is_none_or(|rules| rules.iter().any(|r| names(&r.target, host)));
@@ -207,15 +206,15 @@ impl Outbound {
                 && self.narrower.as_ref().is_none_or(by_names))
     }
 
-    /// The annotation, or its variable, or the option that names where to connect, for a refusal's sentence.
+    /// The annotation or option that decides about connections, for an error message.
     pub fn decides(&self) -> &'static str {
-        self.whose.outbound()
+        self.origin.outbound()
     }
 
-    /// The annotation, or its variable, or the option by which `host` may not be looked up, for a refusal's sentence.
+    /// The annotation or option that refuses the look-up of `host`, for an error message.
     pub fn decides_lookup(&self, host: &str) -> &'static str {
         let narrowed = self.narrower.as_ref().is_some_and(|list| !list.iter().any(|names| names.hold(host)));
-        if self.lookup.is_some() || narrowed { self.whose.lookup() } else { self.whose.outbound() }
+        if self.lookup.is_some() || narrowed { self.origin.lookup() } else { self.origin.outbound() }
     }
 
     fn judge(&self, port: u16, mut is_meant: impl FnMut(&Target) -> bool) -> bool {
@@ -224,17 +223,17 @@ impl Outbound {
     }
 }
 
-/// Whether a target is a network with this address in it.
+/// Whether a target is a network that contains this address.
 fn holds(target: &Target, ip: IpAddr) -> bool {
     matches!(target, Target::Network(network) if network.holds(ip.to_canonical()))
 }
 
-/// Whether a target names `host` by its name.
+/// Whether a target names `host`.
 fn names(target: &Target, host: &str) -> bool {
     matches!(target, Target::Names(names) if names.hold(host))
 }
 
-/// The address that `host` is, in brackets or without.
+/// The address that `host` is, with or without brackets.
 fn address(host: &str) -> Option<IpAddr> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     bare.parse().ok()
@@ -246,11 +245,11 @@ fn items<T>(
     parse: impl Fn(&str) -> Result<T, WrongItem>,
 ) -> Result<Vec<T>, OutboundError> {
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-    let told = |item: &str, wrong| OutboundError { said_by, item: item.into(), wrong };
-    items.map(|item| parse(item).map_err(|wrong| told(item, wrong))).collect()
+    let invalid = |item: &str, wrong| OutboundError { said_by, item: item.into(), wrong };
+    items.map(|item| parse(item).map_err(|wrong| invalid(item, wrong))).collect()
 }
 
-/// The texts of the annotations, as [`Outbound::parse`] reads them; `-` for one that is absent.
+/// The values of the annotations, as [`Outbound::parse`] reads them; `-` for an absent one.
 impl fmt::Display for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fn list<T: ToString>(items: Option<&Vec<T>>) -> String {

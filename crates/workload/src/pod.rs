@@ -1,4 +1,4 @@
-//! Which daemon a container belongs to, and whether it is the pod's own sandbox.
+//! The pod of a container, whose daemon serves it, and its role in the pod.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use std::collections::HashMap;
 const SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
 /// Annotation by which runc's shim lets any client group containers.
 const RUNC_GROUP: &str = "io.containerd.runc.v2.group";
-/// CRI's word for the role of a container: `sandbox` or `container`.
+/// The annotation with CRI's role of a container: `sandbox` or `container`.
 const CONTAINER_TYPE: &str = "io.kubernetes.cri.container-type";
 
 /// The group of containers that share one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod(pub String);
 
-/// What a container is to its pod.
+/// The role of a container in its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The pause container: always a Linux program, whatever the image holds.

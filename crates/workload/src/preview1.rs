@@ -1,4 +1,4 @@
-//! The imports a WASI preview 1 module may ask for.
+//! The imports of WASI preview 1 modules.
 
 /// Module name of WASI preview 1's functions.
 const MODULE: &str = "wasi_snapshot_preview1";
@@ -53,7 +53,7 @@ const FUNCTIONS: [&str; 46] = [
     "sock_shutdown",
 ];
 
-/// Functions of the same module that WasmEdge alone has: its sockets. `worlds::socket` answers them.
+/// Functions of the same module that only WasmEdge has: its sockets. Implemented by `worlds::socket`.
 pub const SOCKETS: [&str; 23] = [
     "epoll_oneoff",
     "sock_accept_v2",
@@ -80,7 +80,7 @@ pub const SOCKETS: [&str; 23] = [
     "sock_setsockopt",
 ];
 
-/// Whether WasmEdge offers `import`, `module::name`, beside preview 1.
+/// Whether WasmEdge offers `import`, `module::name`, in addition to preview 1.
 pub(crate) fn offers_socket(import: &str) -> bool {
     name(import).is_some_and(|name| SOCKETS.contains(&name))
 }

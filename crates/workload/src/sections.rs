@@ -1,21 +1,22 @@
-//! A core module without what does not run.
+//! Removes from a core module what does not run.
 
 use wasm_encoder::{Module, RawSection};
 use wasmparser::{Parser, Payload};
 
 use crate::WorldError;
 
-/// The core module `wasm` without its custom sections: what tools have written beside the code, and not for whoever runs it.
+/// The core module `wasm` without its custom sections: what tools have added to the code is not for the engine that
+/// runs it.
 ///
 /// # Errors
-/// [`WorldError::Malformed`] for what is no module.
+/// [`WorldError::Malformed`] if it is not a module.
 pub fn without_custom_sections(wasm: &[u8]) -> Result<Vec<u8>, WorldError> {
     let mut plain = Module::new();
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(|error| WorldError::Malformed(error.to_string()))?;
         let is_custom = matches!(payload, Payload::CustomSection(_));
         if let Some((id, range)) = payload.as_section().filter(|_| !is_custom) {
-            // A section of code is told of before anybody has seen that all of it is there.
+            // The parser announces a code section before it has checked that the section is complete.
             let data = wasm
                 .get(range)
                 .ok_or_else(|| WorldError::Malformed("a section ends behind the file".into()))?;

@@ -1,4 +1,4 @@
-//! The OCI spec of a container, checked once: what follows never asks again whether a part is there.
+//! The OCI spec of a container, checked once: later code need not check again whether a part is present.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,23 +9,23 @@ use thiserror::Error;
 
 use crate::{Entrypoint, EntrypointError, LinuxPrograms, Options, Pod, Role};
 
-/// A container to be, before anybody looked at its root file system.
+/// A container to run, before its root file system is inspected.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Workload {
     /// The container's id, as containerd named it.
     pub id: String,
-    /// The bundle folder: `config.json`, `rootfs`, the shim's own files.
+    /// The bundle directory: `config.json`, `rootfs`, the shim's own files.
     pub bundle: PathBuf,
-    /// What the runtime's configuration asks for.
+    /// The options of the runtime's configuration.
     pub options: Options,
-    /// The spec; `process` and `root` are known to be there.
+    /// The spec; `process` and `root` are present.
     pub spec: Spec,
-    /// The first argument, read.
+    /// The first argument, parsed.
     pub entrypoint: Entrypoint,
     process: Process,
 }
 
-/// What a spec lacks.
+/// What is missing or wrong in a spec.
 #[derive(Debug, Error)]
 pub enum SpecError {
     /// Not JSON, or not the JSON of a runtime spec.
@@ -43,30 +43,30 @@ pub enum SpecError {
     /// The working directory must be absolute.
     #[error("config.json says \"process.cwd\" is {0:?}; it must be an absolute path")]
     RelativeCwd(PathBuf),
-    /// More than the kernel would hand to a program.
+    /// More than the kernel would pass to a program.
     #[error(
         "argument list too long: arguments and environment take {total} bytes, the longest {longest}; \
          at most {} and {} are passed on",
-        MOST_TOTAL,
-        MOST_EACH
+        MAX_TOTAL,
+        MAX_EACH
     )]
     TooLong {
-        /// Bytes of all strings with their ends.
+        /// Bytes of all strings with their terminators.
         total: usize,
         /// Bytes of the longest.
         longest: usize,
     },
-    /// The first argument cannot be looked up.
+    /// The first argument is not a valid entrypoint.
     #[error(transparent)]
     Entrypoint(#[from] EntrypointError),
 }
 
-/// The kernel's own bound for all strings with the usual stack, see execve(2).
-const MOST_TOTAL: usize = 2 << 20;
-/// The kernel's bound for one string, `MAX_ARG_STRLEN`.
-const MOST_EACH: usize = 128 << 10;
+/// The kernel's limit for all strings with the default stack limit, see execve(2).
+const MAX_TOTAL: usize = 2 << 20;
+/// The kernel's limit for one string, `MAX_ARG_STRLEN`.
+const MAX_EACH: usize = 128 << 10;
 
-/// What is to be run, once everything about it is known to be there.
+/// Checks a process and returns its entrypoint.
 fn check_process(process: &Process) -> Result<Entrypoint, SpecError> {
     let arg0 = process.args().as_ref().and_then(|args| args.first()).ok_or(SpecError::NoArgs)?;
     if !process.cwd().is_absolute() {
@@ -76,18 +76,14 @@ fn check_process(process: &Process) -> Result<Entrypoint, SpecError> {
     Ok(Entrypoint::parse(arg0)?)
 }
 
-/// A Wasm guest is handed what a program would be: what works in one works in the other.
+/// Applies the limits of a Linux program to a Wasm guest as well, so that they take the same arguments.
 fn check_length(process: &Process) -> Result<(), SpecError> {
     let strings = process.args().iter().chain(process.env()).flatten().map(|text| text.len() + 1);
-    let (total, longest) = strings.fold((0, 0), |(sum, most), len| (sum + len, len.max(most)));
-    if total > MOST_TOTAL || longest > MOST_EACH {
-        Err(SpecError::TooLong { total, longest })
-    } else {
-        Ok(())
-    }
+    let (total, longest) = strings.fold((0, 0), |(sum, longest), len| (sum + len, len.max(longest)));
+    if total > MAX_TOTAL || longest > MAX_EACH { Err(SpecError::TooLong { total, longest }) } else { Ok(()) }
 }
 
-/// Most bytes of memory that `resources` allow; `None` is unbounded, or nothing said.
+/// The max memory that `resources` allow, in bytes; `None` if unlimited or not set.
 pub fn memory_limit(resources: &LinuxResources) -> Option<u64> {
     let limit = resources.memory().as_ref()?.limit()?;
     u64::try_from(limit).ok().filter(|limit| *limit > 0)
@@ -108,17 +104,17 @@ impl Workload {
         Ok(Self { id: id.into(), bundle: bundle.into(), options, spec, entrypoint, process })
     }
 
-    /// The same container with another process: what an exec in it runs.
+    /// The same container with another process, for an exec.
     ///
     /// # Errors
-    /// [`SpecError`] names what of the process is missing or wrong.
+    /// [`SpecError`] names the part of the process that is missing or wrong.
     pub fn with_process(&self, process: Process) -> Result<Self, SpecError> {
         let entrypoint = check_process(&process)?;
         Ok(Self { entrypoint, process, ..self.clone() })
     }
 
-    /// The same container without the init that its client has put before the entrypoint, if it has: what Docker and
-    /// nerdctl do for `--init` is to bring a program of the node's by a mount, and to have it start what follows `--`.
+    /// The same container without the init process that its client has put before the entrypoint, if there is one:
+    /// for `--init`, Docker and nerdctl bind-mount a program of the node, which starts what follows `--`.
     ///
     /// A guest needs none. It has no children, and every signal that ends a program ends it.
     pub fn behind_init(&self) -> Option<Self> {
@@ -130,7 +126,7 @@ impl Workload {
         }
         let mut process = self.process.clone();
         process.set_args(Some(args.to_vec()));
-        // What follows may be nothing, or no path: then it is the init that says so.
+        // If nothing follows, or not a path, the init reports that.
         self.with_process(process).ok()
     }
 
@@ -139,13 +135,13 @@ impl Workload {
         &self.process
     }
 
-    /// The root file system's folder. Relative paths are the bundle's.
+    /// The directory of the root file system. Relative paths begin in the bundle.
     pub fn rootfs(&self) -> PathBuf {
         let path = self.spec.root().as_ref().map_or(Path::new("rootfs"), |root| root.path());
         self.bundle.join(path)
     }
 
-    /// Whether the spec wants the root file system read-only.
+    /// Whether the spec makes the root file system read-only.
     pub fn readonly_rootfs(&self) -> bool {
         self.spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false)
     }
@@ -155,7 +151,7 @@ impl Workload {
         self.process.terminal().unwrap_or(false)
     }
 
-    /// Whether Linux programs may run, the pod's own sandbox aside.
+    /// Whether Linux programs may run, other than the pod's own sandbox.
     pub fn allows_programs(&self) -> bool {
         self.options.linux_programs == LinuxPrograms::Allow
     }
@@ -166,24 +162,24 @@ impl Workload {
         self.spec.annotations().as_ref().and_then(|all| all.get(ALLOW)).is_some_and(|value| value == "true")
     }
 
-    /// Whether the spec lets the process bind the ports that are the system's.
+    /// Whether the spec lets the process bind privileged ports.
     pub fn binds_low_ports(&self) -> bool {
         let capabilities = self.process.capabilities().as_ref();
         let effective = capabilities.and_then(|sets| sets.effective().as_ref());
         effective.is_some_and(|set| set.contains(&Capability::NetBindService))
     }
 
-    /// What the spec lets the container have.
+    /// The resource limits of the spec.
     pub fn resources(&self) -> Option<&LinuxResources> {
         self.spec.linux().as_ref()?.resources().as_ref()
     }
 
-    /// Most bytes of memory the spec lets the container have; `None` is unbounded.
+    /// The spec's memory limit, in bytes; `None` if unlimited.
     pub fn memory_limit(&self) -> Option<u64> {
         memory_limit(self.resources()?)
     }
 
-    /// The process's user as the host counts: mapped, where the container has a user namespace.
+    /// The process's user id on the host: mapped, if the container has a user namespace.
     pub fn host_uid(&self) -> u32 {
         let uid = self.process.user().uid();
         let maps = self.spec.linux().as_ref().and_then(|linux| linux.uid_mappings().as_ref());
@@ -194,13 +190,13 @@ impl Workload {
         mapped.unwrap_or(uid)
     }
 
-    /// `PATH` of the container's own environment.
+    /// The `PATH` of the container's environment.
     pub fn search_path(&self) -> Option<&str> {
         let env = self.process.env().as_deref().unwrap_or_default();
         env.iter().find_map(|pair| pair.strip_prefix("PATH="))
     }
 
-    /// Where in the root file system the entrypoint may be, in the order to try.
+    /// The paths of the entrypoint to try in the root file system, in order.
     pub fn entrypoint_candidates(&self) -> Vec<PathBuf> {
         self.entrypoint.candidates(self.process.cwd(), self.search_path())
     }
@@ -210,12 +206,12 @@ impl Workload {
         self.spec.annotations().clone().unwrap_or_default()
     }
 
-    /// The pod the container belongs to.
+    /// The pod of the container.
     pub fn pod(&self) -> Pod {
         Pod::of(&self.id, &self.annotations())
     }
 
-    /// What the container is to its pod.
+    /// The container's role in its pod.
     pub fn role(&self) -> Role {
         Role::of(&self.annotations())
     }
@@ -247,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_init_is_told_from_an_entrypoint() {
+    fn a_clients_init_is_not_the_entrypoint() {
         let check = |args: &str, mount: &str, behind: Option<&[&str]>| {
             let workload = read(&format!(
                 r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"mounts":[{mount}],
@@ -305,7 +301,7 @@ mod tests {
             ),
             "names no file",
         );
-        let long = process.replace("\"a\"", &format!("\"a\",\"{}\"", "x".repeat(MOST_EACH)));
+        let long = process.replace("\"a\"", &format!("\"a\",\"{}\"", "x".repeat(MAX_EACH)));
         check(
             &format!(r#"{{"ociVersion":"1.0.2","root":{{"path":"r"}},"process":{long}}}"#),
             "argument list too long",

@@ -1,8 +1,8 @@
-//! WebAssembly text to binary, for images that hold what a person wrote.
+//! Converts WebAssembly text to binary, for images that hold text.
 
 use thiserror::Error;
 
-/// The text is not WebAssembly; the parser's words, in one line.
+/// The text is not WebAssembly. Holds the parser's message, in one line.
 #[derive(Debug, Error)]
 #[error("it is not valid WebAssembly text: {0}")]
 pub struct TextError(String);
@@ -12,8 +12,8 @@ pub struct TextError(String);
 /// # Errors
 /// [`TextError`] with the line and what was expected there.
 pub fn binary_of(text: &[u8]) -> Result<Vec<u8>, TextError> {
-    let told = |error: wat::Error| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    wat::parse_bytes(text).map(|binary| binary.into_owned()).map_err(|error| TextError(told(error)))
+    let message = |error: wat::Error| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    wat::parse_bytes(text).map(|binary| binary.into_owned()).map_err(|error| TextError(message(error)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! How a process that is being born comes into a container's cgroup.
+//! How a new process enters a container's cgroup.
 //!
-//! One that somebody else moves waits in the kernel until no fork can be under way, an RCU grace period: 6 to 20
-//! ms. One that is born there (v2) does not, nor one that has a single thread and moves itself (v1).
+//! A process that another one moves waits in the kernel for an RCU grace period, until no fork can be in progress: 6
+//! to 20 ms. One that is cloned into the cgroup (v2) does not wait, nor does one with a single thread that moves
+//! itself (v1).
 
 use std::fs::File;
 use std::io::Write;
@@ -10,57 +11,57 @@ use std::os::fd::OwnedFd;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::folders::Folders;
+use super::dirs::CgroupDirs;
 
-/// What it needs for that.
+/// What a new process needs to enter a cgroup.
 #[derive(Debug)]
 pub struct Entry {
-    /// How it goes.
-    pub way: Way,
-    /// What is handed to it.
+    /// How it enters.
+    pub mode: EntryMode,
+    /// The descriptors it is handed.
     pub fds: Vec<OwnedFd>,
 }
 
-/// How it comes in.
+/// How a process enters a cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Way {
-    /// It is born in the folder that is handed over.
-    Birth,
-    /// It moves itself, by as many files.
-    Doors(usize),
-    /// It is moved from outside, when it is there.
-    Outside,
+pub enum EntryMode {
+    /// It is cloned into the cgroup, by an open directory.
+    CloneInto,
+    /// It moves itself, by writing to this many open files.
+    SelfMove(usize),
+    /// Another process moves it, once it exists.
+    FromOutside,
 }
 
-impl Way {
-    /// How many descriptors are handed over.
+impl EntryMode {
+    /// How many descriptors it is handed.
     pub fn descriptors(self) -> usize {
         match self {
-            Self::Birth => 1,
-            Self::Doors(doors) => doors,
-            Self::Outside => 0,
+            Self::CloneInto => 1,
+            Self::SelfMove(files) => files,
+            Self::FromOutside => 0,
         }
     }
 }
 
 impl Entry {
-    /// Nothing is handed over.
-    pub(crate) const OUTSIDE: Self = Self { way: Way::Outside, fds: Vec::new() };
+    /// Without descriptors.
+    pub(crate) const OUTSIDE: Self = Self { mode: EntryMode::FromOutside, fds: Vec::new() };
 }
 
-impl Folders {
-    /// The way into a new cgroup for its first process.
+impl CgroupDirs {
+    /// The entry for the first process of a new cgroup.
     ///
     /// # Errors
     /// Names the file that cannot be opened.
     pub(crate) fn first_entry(&self) -> anyhow::Result<Entry> {
-        let Some(folder) = self.unified() else { return self.entry() };
-        let folder = File::open(folder).with_context(|| format!("cannot open {}", folder.display()))?;
-        Ok(Entry { way: Way::Birth, fds: vec![folder.into()] })
+        let Some(dir) = self.unified() else { return self.entry() };
+        let dir = File::open(dir).with_context(|| format!("cannot open {}", dir.display()))?;
+        Ok(Entry { mode: EntryMode::CloneInto, fds: vec![dir.into()] })
     }
 
-    /// The way into a cgroup in which others are. On v2 nobody may be born there if the container has made
-    /// cgroups of its own in it.
+    /// The entry for one more process. On v2 no process can be cloned into it if the container has created cgroups of
+    /// its own there.
     ///
     /// # Errors
     /// Names the file that cannot be opened.
@@ -68,24 +69,24 @@ impl Folders {
         if self.unified().is_some() {
             return Ok(Entry::OUTSIDE);
         }
-        let open = |folder: &std::path::Path| {
-            let door = folder.join("tasks");
-            let opened = File::options().write(true).open(&door);
-            Ok(opened.with_context(|| format!("cannot open {}", door.display()))?.into())
+        let open = |dir: &std::path::Path| {
+            let path = dir.join("tasks");
+            let opened = File::options().write(true).open(&path);
+            Ok(opened.with_context(|| format!("cannot open {}", path.display()))?.into())
         };
-        let doors = self.all().filter(|folder| folder.exists()).map(open);
-        let fds = doors.collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Entry { way: Way::Doors(fds.len()), fds })
+        let files = self.all().filter(|dir| dir.exists()).map(open);
+        let fds = files.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Entry { mode: EntryMode::SelfMove(fds.len()), fds })
     }
 }
 
-/// Moves the caller, which must have one thread.
+/// Moves the caller, which must have one thread, by the files of [`EntryMode::SelfMove`].
 ///
 /// # Errors
-/// What the kernel says.
-pub fn go_through(doors: impl IntoIterator<Item = OwnedFd>) -> anyhow::Result<()> {
-    for door in doors {
-        File::from(door).write_all(b"0").context("cannot enter the container's cgroup")?;
+/// The kernel's error.
+pub fn move_self(files: impl IntoIterator<Item = OwnedFd>) -> anyhow::Result<()> {
+    for file in files {
+        File::from(file).write_all(b"0").context("cannot enter the container's cgroup")?;
     }
     Ok(())
 }

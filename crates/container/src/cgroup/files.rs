@@ -1,4 +1,4 @@
-//! A cgroup made, joined, frozen and removed by the kernel's files.
+//! Creates, joins, freezes and removes a cgroup, by the kernel's files.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -10,45 +10,45 @@ use anyhow::{Context, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::folders::{Folders, subfolders};
+use super::dirs::{CgroupDirs, child_dirs};
 
-/// How long the kernel may take to freeze, or to let go of, a cgroup.
+/// How long the kernel may take to freeze or to remove a cgroup.
 const PATIENCE: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(2);
-/// The controllers of v2 that a container is counted and limited by.
+/// The v2 controllers that count and limit a container.
 const UNIFIED: [&str; 7] = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"];
 
-impl Folders {
-    /// Makes the cgroup in every hierarchy in which it is not there.
+impl CgroupDirs {
+    /// Creates the cgroup in every hierarchy where it does not exist.
     ///
     /// # Errors
-    /// Names the folder and what the kernel said.
+    /// Names the directory and the kernel's error.
     pub(crate) fn make(&self) -> anyhow::Result<()> {
-        for folder in self.all() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make cgroup {}", folder.display()))?;
+        for dir in self.all() {
+            fs::create_dir_all(dir).with_context(|| format!("cannot make cgroup {}", dir.display()))?;
         }
-        if let Some(folder) = self.unified() {
-            enable_controllers(folder);
-        } else if let Some(folder) = self.of_controller("cpuset") {
-            inherit_cpuset(folder).with_context(|| format!("cannot set the CPUs of {}", folder.display()))?;
+        if let Some(dir) = self.unified() {
+            enable_controllers(dir);
+        } else if let Some(dir) = self.of_controller("cpuset") {
+            inherit_cpuset(dir).with_context(|| format!("cannot set the CPUs of {}", dir.display()))?;
         }
         Ok(())
     }
 
-    /// Moves a process into the cgroup, in every hierarchy in which it is.
+    /// Moves a process into the cgroup, in every hierarchy where it exists.
     ///
     /// # Errors
-    /// Names the file and what the kernel said.
+    /// Names the file and the kernel's error.
     pub fn admit(&self, pid: i32) -> anyhow::Result<()> {
-        for folder in self.all().filter(|folder| folder.exists()) {
-            let procs = folder.join("cgroup.procs");
+        for dir in self.all().filter(|dir| dir.exists()) {
+            let procs = dir.join("cgroup.procs");
             fs::write(&procs, pid.to_string())
                 .with_context(|| format!("cannot move process {pid} into {}", procs.display()))?;
         }
         Ok(())
     }
 
-    /// Stops every process in it, or lets them go on.
+    /// Freezes or thaws all its processes.
     ///
     /// # Errors
     /// When the host has no freezer, or a process would not stop in time.
@@ -58,21 +58,21 @@ impl Folders {
             (false, true) => ("freezer.state", "FROZEN"),
             (false, false) => ("freezer.state", "THAWED"),
         };
-        let folder = self.of_controller("freezer").context("this host has no freezer")?;
-        let path = folder.join(file);
+        let dir = self.of_controller("freezer").context("this host has no freezer")?;
+        let path = dir.join(file);
         let end = Instant::now() + PATIENCE;
         loop {
-            // On v1 a process that was just born can keep the others waiting until asked again.
+            // On v1 a process that was just forked can keep the state at FREEZING until it is written again.
             fs::write(&path, state).with_context(|| format!("cannot write to {}", path.display()))?;
             if self.is_in(state) {
                 return Ok(());
             }
-            ensure!(Instant::now() < end, "{}: a process does not stop", folder.display());
+            ensure!(Instant::now() < end, "{}: a process does not stop", dir.display());
             sleep(STEP);
         }
     }
 
-    /// Whether what was asked of the freezer is so: on the way there v1 says FREEZING.
+    /// Whether the freezer is in the requested state: v1 shows FREEZING on the way there.
     fn is_in(&self, asked: &str) -> bool {
         match self.unified() {
             Some(_) => self.keyed("freezer", "cgroup.events").get("frozen").to_string() == asked,
@@ -80,7 +80,7 @@ impl Folders {
         }
     }
 
-    /// Kills every process in it until none is born any more.
+    /// Kills all its processes until no new one appears, for a limited time.
     pub fn kill_all(&self) {
         let end = Instant::now() + PATIENCE;
         let mut pids = self.pids();
@@ -94,29 +94,29 @@ impl Folders {
         }
     }
 
-    /// Removes it, with what its processes have made below it. Nothing to remove is success: somebody else
-    /// may be removing it too.
+    /// Removes it, with the cgroups below it. Not an error where nothing is left: another process may be removing it,
+    /// too.
     ///
     /// # Errors
-    /// Names the first folder that would not go.
+    /// Names the first directory that cannot be removed.
     pub(crate) fn remove(&self) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
-        let removed = |folder: &Path| {
-            remove_tree(folder, end).with_context(|| format!("cannot remove cgroup {}", folder.display()))
+        let removed = |dir: &Path| {
+            remove_tree(dir, end).with_context(|| format!("cannot remove cgroup {}", dir.display()))
         };
         self.all().map(removed).fold(Ok(()), anyhow::Result::and)
     }
 }
 
-fn remove_tree(folder: &Path, end: Instant) -> io::Result<()> {
+fn remove_tree(dir: &Path, end: Instant) -> io::Result<()> {
     loop {
-        match fs::remove_dir(folder) {
+        match fs::remove_dir(dir) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            // Of cgroups inside, or of a process that has ended and is not reaped.
+            // Child cgroups, or an ended process that is not reaped yet.
             Err(error) if error.kind() == ErrorKind::ResourceBusy && Instant::now() < end => {}
             done => return done,
         }
-        let mut inside = subfolders(folder).peekable();
+        let mut inside = child_dirs(dir).peekable();
         if inside.peek().is_none() {
             sleep(STEP);
         }
@@ -124,10 +124,10 @@ fn remove_tree(folder: &Path, end: Instant) -> io::Result<()> {
     }
 }
 
-/// Has the controllers passed down to a cgroup of v2. What an ancestor does not let through is not there:
-/// a limit that needs it fails and names the file.
-fn enable_controllers(folder: &Path) {
-    let above: Vec<&Path> = folder.ancestors().skip(1).take_while(|above| is_cgroup(above)).collect();
+/// Enables the controllers down to a cgroup of v2. Errors are ignored: where an ancestor withholds a controller,
+/// setting a limit that needs it fails and names the file.
+fn enable_controllers(dir: &Path) {
+    let above: Vec<&Path> = dir.ancestors().skip(1).take_while(|above| is_cgroup(above)).collect();
     for parent in above.into_iter().rev() {
         let words = |file: &str| fs::read_to_string(parent.join(file)).unwrap_or_default();
         let (there, passed) = (words("cgroup.controllers"), words("cgroup.subtree_control"));
@@ -140,23 +140,23 @@ fn enable_controllers(folder: &Path) {
     }
 }
 
-/// A new cgroup of v1 may use no CPU and no memory node until it is told which: those of its parent.
-fn inherit_cpuset(folder: &Path) -> io::Result<()> {
+/// A new v1 cgroup has no CPUs and no memory nodes until they are set: to those of its parent.
+fn inherit_cpuset(dir: &Path) -> io::Result<()> {
     const FILES: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
-    let read = |folder: &Path, file: &str| fs::read_to_string(folder.join(file));
+    let read = |dir: &Path, file: &str| fs::read_to_string(dir.join(file));
     let mut empty = Vec::new();
     for file in FILES {
-        if read(folder, file)?.trim().is_empty() {
+        if read(dir, file)?.trim().is_empty() {
             empty.push(file);
         }
     }
-    let Some(parent) = folder.parent().filter(|parent| !empty.is_empty() && is_cgroup(parent)) else {
+    let Some(parent) = dir.parent().filter(|parent| !empty.is_empty() && is_cgroup(parent)) else {
         return Ok(());
     };
     inherit_cpuset(parent)?;
-    empty.into_iter().try_for_each(|file| fs::write(folder.join(file), read(parent, file)?.trim()))
+    empty.into_iter().try_for_each(|file| fs::write(dir.join(file), read(parent, file)?.trim()))
 }
 
-fn is_cgroup(folder: &Path) -> bool {
-    folder.join("cgroup.procs").exists()
+fn is_cgroup(dir: &Path) -> bool {
+    dir.join("cgroup.procs").exists()
 }

@@ -1,17 +1,17 @@
-//! Which cgroup hierarchies the host has, and where. Asked of the folder where all of them are by convention,
-//! never of the mount table, which grows with the node.
+//! Finds the cgroup hierarchies of the host, in the directory where they are by convention, never in the mount table,
+//! which grows with the node.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Where systemd, and everybody after it, mounts them.
+/// Where they are mounted, as by systemd.
 const ROOT: &str = "/sys/fs/cgroup";
 /// The kernel's magic numbers, `linux/magic.h`.
 const CGROUP: u64 = 0x0027_e0eb;
 const CGROUP2: u64 = 0x6367_7270;
-/// What the kernel counts by. Any other hierarchy has a name only, as systemd's own.
+/// The kernel's controllers. Any other hierarchy has only a name, such as systemd's own.
 const CONTROLLERS: [&str; 14] = [
     "blkio",
     "cpu",
@@ -31,26 +31,26 @@ const CONTROLLERS: [&str; 14] = [
 
 /// The hierarchies of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Host {
-    /// One, v2, at this folder.
+pub(crate) enum Hierarchies {
+    /// One, v2, in this directory.
     Unified(PathBuf),
-    /// Several, v1: the controllers of each, and its folder.
+    /// Several, v1: the controllers of each, and its directory.
     Split(Vec<(Vec<String>, PathBuf)>),
 }
 
-impl Host {
-    /// Looks.
+impl Hierarchies {
+    /// Detects them.
     ///
     /// # Errors
     /// When no cgroups are mounted where they should be.
-    pub(crate) fn look() -> anyhow::Result<Self> {
+    pub(crate) fn detect() -> anyhow::Result<Self> {
         if magic(Path::new(ROOT)) == Some(CGROUP2) {
             return Ok(Self::Unified(ROOT.into()));
         }
         let entries = fs::read_dir(ROOT).with_context(|| format!("cannot read {ROOT}"))?.flatten();
-        // Links are other names of what is there.
-        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let hierarchies: Vec<_> = folders
+        // Links are other names of the same hierarchies.
+        let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let hierarchies: Vec<_> = dirs
             .filter(|entry| magic(&entry.path()) == Some(CGROUP))
             .map(|entry| (controllers(&entry.file_name().to_string_lossy()), entry.path()))
             .collect();
@@ -59,18 +59,18 @@ impl Host {
     }
 }
 
-/// The kind of file system a folder is in.
-fn magic(folder: &Path) -> Option<u64> {
-    u64::try_from(rustix::fs::statfs(folder).ok()?.f_type).ok()
+/// The magic number of the file system that holds a directory.
+fn magic(dir: &Path) -> Option<u64> {
+    u64::try_from(rustix::fs::statfs(dir).ok()?.f_type).ok()
 }
 
-/// A hierarchy's folder is called after its controllers, or has a name.
-fn controllers(folder: &str) -> Vec<String> {
-    let parts: Vec<&str> = folder.split(',').collect();
+/// The controllers that name a hierarchy's directory, or its own name.
+fn controllers(dir: &str) -> Vec<String> {
+    let parts: Vec<&str> = dir.split(',').collect();
     if parts.iter().all(|part| CONTROLLERS.contains(part)) {
         return parts.into_iter().map(Into::into).collect();
     }
-    vec![format!("name={folder}")]
+    vec![format!("name={dir}")]
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! A container's cgroup: by the kernel's own files, on v1 and v2, or made by systemd, through libcgroups.
+//! A container's cgroup: managed by the kernel's own files, on v1 and v2, or by systemd, through libcgroups.
 //!
-//! Where systemd makes it, its folder is known once a process is in it; what needs no permission of systemd's
-//! is done by files then, too.
+//! Where systemd creates it, its directory is known once it holds a process; from then on, all that needs no
+//! permission of systemd goes through files, too.
 
 mod devices;
+mod dirs;
 mod entry;
 mod files;
-mod folders;
 mod host;
 mod limits;
 mod oom;
@@ -19,9 +19,11 @@ use anyhow::ensure;
 use oci_spec::runtime::LinuxResources;
 use workload::Workload;
 
-pub use devices::Whose;
-pub use entry::{Entry, Way, go_through};
-pub use folders::{Folders, Keyed, number};
+pub use devices::DevicePolicy;
+/// The old name of [`CgroupDirs`], for its uses in the shim.
+pub use dirs::CgroupDirs as Folders;
+pub use dirs::{CgroupDirs, Keyed, number};
+pub use entry::{Entry, EntryMode, move_self};
 pub use oom::OomNotice;
 use systemd::Scope;
 pub(crate) use systemd::without_cpuset;
@@ -29,18 +31,18 @@ pub use warm::warm_up;
 
 /// The cgroup of one container, existing or not.
 pub struct Cgroup {
-    /// As the spec calls it.
+    /// Its name in the spec.
     path: PathBuf,
     made_by: Maker,
 }
 
 enum Maker {
-    Files(Folders),
+    Files(CgroupDirs),
     Systemd(Scope),
 }
 
 impl Cgroup {
-    /// The cgroup that the spec and the options name. Nothing is made yet.
+    /// The cgroup that the spec and the options name. Creates nothing.
     ///
     /// # Errors
     /// When the host's cgroups cannot be read, or the container would have none of its own.
@@ -48,122 +50,122 @@ impl Cgroup {
         let path = path_of(workload);
         let made_by = match is_by_systemd(workload) {
             true => Maker::Systemd(Scope::of(workload, &path)?),
-            false => Maker::Files(Folders::at(&path)?),
+            false => Maker::Files(CgroupDirs::at(&path)?),
         };
         Ok(Self { path, made_by })
     }
 
-    /// Checks that nobody is in the cgroup: whoever is would be limited, and killed, with the container.
+    /// Checks that the cgroup is empty: processes in it would be limited, and killed, with the container.
     ///
     /// # Errors
     /// Names the cgroup and the processes in it.
     pub fn check_free(&self) -> anyhow::Result<()> {
         let taken = match &self.made_by {
-            Maker::Files(folders) => folders.pids(),
+            Maker::Files(dirs) => dirs.pids(),
             Maker::Systemd(scope) => scope.pids(),
         };
         ensure!(taken.is_empty(), "cgroup {} holds processes of others: {taken:?}", self.path.display());
         Ok(())
     }
 
-    /// Makes the cgroup of a guest where it is not there, sets the spec's limits, and says how its first process
-    /// comes in. systemd makes none without a process: see [`Cgroup::admit`].
+    /// Creates a guest's cgroup if it is missing, sets the spec's limits, and returns the entry for its first
+    /// process. systemd creates none without a process: see [`Cgroup::admit`].
     ///
     /// # Errors
     /// Names the cgroup and what the kernel refused.
     pub fn make(&self, workload: &Workload) -> anyhow::Result<Entry> {
         match &self.made_by {
-            Maker::Files(folders) => {
-                folders.make()?;
+            Maker::Files(dirs) => {
+                dirs.make()?;
                 let nothing = LinuxResources::default();
                 let resources = workload.resources().unwrap_or(&nothing);
-                folders.limit(resources)?;
-                folders.allow_devices(workload, resources, Whose::Guest)?;
-                folders.first_entry()
+                dirs.limit(resources)?;
+                dirs.allow_devices(workload, resources, DevicePolicy::Guest)?;
+                dirs.first_entry()
             }
             Maker::Systemd(_) => Ok(Entry::OUTSIDE),
         }
     }
 
-    /// Moves a guest's process in from outside, and has the cgroup made by that where systemd makes it.
+    /// Moves a guest's process into the cgroup. Where systemd creates cgroups, this creates it.
     ///
     /// # Errors
     /// Names the cgroup and what the kernel refused.
     pub fn admit(&self, pid: i32, workload: &Workload) -> anyhow::Result<()> {
         match &self.made_by {
-            Maker::Files(folders) => folders.admit(pid),
+            Maker::Files(dirs) => dirs.admit(pid),
             Maker::Systemd(scope) => {
                 scope.admit(pid)?;
-                let (nothing, folders) = (LinuxResources::default(), Folders::of(pid)?);
+                let (nothing, dirs) = (LinuxResources::default(), CgroupDirs::of(pid)?);
                 let resources = workload.resources().unwrap_or(&nothing);
-                scope.limit(resources, &folders)?;
-                folders.allow_devices(workload, resources, Whose::Guest)
+                scope.limit(resources, &dirs)?;
+                dirs.allow_devices(workload, resources, DevicePolicy::Guest)
             }
         }
     }
 
-    /// Sets limits, but of devices; what `resources` does not name stays as it is. `folders` is where the cgroup is.
+    /// Sets limits, except those of devices; what `resources` does not name stays as it is. `dirs` are the cgroup's.
     ///
     /// # Errors
     /// Names the cgroup and what the kernel refused.
-    pub fn limit(&self, resources: &LinuxResources, folders: &Folders) -> anyhow::Result<()> {
+    pub fn limit(&self, resources: &LinuxResources, dirs: &CgroupDirs) -> anyhow::Result<()> {
         match &self.made_by {
-            Maker::Files(_) => folders.limit(resources),
-            Maker::Systemd(scope) => scope.limit(resources, folders),
+            Maker::Files(_) => dirs.limit(resources),
+            Maker::Systemd(scope) => scope.limit(resources, dirs),
         }
     }
 
-    /// Kills what is left in it and removes it. Nothing to remove is success.
+    /// Kills its processes and removes it. Not an error where nothing is left.
     ///
     /// # Errors
-    /// Names the cgroup that would not go.
+    /// Names the cgroup that cannot be removed.
     pub fn remove(&self) -> anyhow::Result<()> {
         match &self.made_by {
-            Maker::Files(folders) => {
-                folders.kill_all();
-                folders.remove()
+            Maker::Files(dirs) => {
+                dirs.kill_all();
+                dirs.remove()
             }
             Maker::Systemd(scope) => scope.remove(),
         }
     }
 }
 
-/// Sets the limits of a Linux program that libcontainer made which libcontainer could not have set.
+/// Sets the limits of a Linux container that libcontainer could not have set.
 ///
 /// # Errors
-/// Names the file and what the kernel said.
-pub(crate) fn complete(workload: &Workload, folders: &Folders) -> anyhow::Result<()> {
+/// Names the file and the kernel's error.
+pub(crate) fn complete(workload: &Workload, dirs: &CgroupDirs) -> anyhow::Result<()> {
     let nothing = LinuxResources::default();
     let resources = workload.resources().unwrap_or(&nothing);
     if is_by_systemd(workload) {
-        folders.limit(&systemd::only_cpuset(resources))?;
+        dirs.limit(&systemd::only_cpuset(resources))?;
     }
-    folders.allow_devices(workload, resources, Whose::Program)
+    dirs.allow_devices(workload, resources, DevicePolicy::Program)
 }
 
-/// Where the cgroup of a living container is, whose first process is `pid`.
+/// The directories of the cgroup of a running container, whose first process is `pid`.
 ///
 /// # Errors
-/// When the process is gone and nobody else knows.
-pub fn folders_of(workload: &Workload, pid: i32) -> anyhow::Result<Folders> {
-    if is_by_systemd(workload) { Folders::of(pid) } else { Folders::at(&path_of(workload)) }
+/// When they can only be read from the process, and it is gone.
+pub fn dirs_of(workload: &Workload, pid: i32) -> anyhow::Result<CgroupDirs> {
+    if is_by_systemd(workload) { CgroupDirs::of(pid) } else { CgroupDirs::at(&path_of(workload)) }
 }
 
-/// Whether systemd is asked to make the cgroup: in the unified hierarchy, where the options say so and the spec names no
-/// path; and without a word in the options where the spec names a scope in a slice, and systemd runs here.
+/// Whether systemd creates the cgroup: on the unified hierarchy, if the options ask for it and the spec does not name
+/// an absolute path; or, without such an option, if the spec names a scope in a slice and systemd runs here.
 ///
-/// Docker and the kubelet name cgroups as their own driver does, and say nothing of it in the options of a runtime that
-/// is not runc.
+/// Docker and the kubelet name cgroups by their own driver, and do not mention it in the options of a runtime other
+/// than runc.
 pub fn is_by_systemd(workload: &Workload) -> bool {
     let named = named(workload);
     let asked = match workload.options.systemd_cgroup {
         true => !named.is_some_and(Path::is_absolute),
         false => named.is_some_and(is_scope) && systemd::runs(),
     };
-    asked && matches!(host::Host::look(), Ok(host::Host::Unified(_)))
+    asked && matches!(host::Hierarchies::detect(), Ok(host::Hierarchies::Unified(_)))
 }
 
-/// Whether a cgroup's name can only be meant for systemd: `SLICE:PREFIX:NAME`, the slice called so or left out.
+/// Whether a cgroup's name can only be systemd's: `SLICE:PREFIX:NAME`, with a slice or an empty one.
 fn is_scope(named: &Path) -> bool {
     let parts: Vec<&str> = named.to_str().unwrap_or_default().split(':').collect();
     let [slice, _, name] = parts[..] else { return false };
@@ -171,8 +173,7 @@ fn is_scope(named: &Path) -> bool {
     is_slice && !name.is_empty() && parts.iter().all(|part| !part.contains('/'))
 }
 
-/// What the spec calls the cgroup, in full: a container that names none, or one without a beginning, has it
-/// at the top.
+/// The full name of the cgroup. Without systemd, the default is `/lighter/ID`, and a relative name begins at the root.
 pub(crate) fn path_of(workload: &Workload) -> PathBuf {
     match (named(workload), is_by_systemd(workload)) {
         (Some(path), true) => path.into(),

@@ -1,4 +1,4 @@
-//! Being told when a cgroup's memory ran out.
+//! Notices that a cgroup's memory ran out.
 
 use std::fs::{self, File};
 use std::mem::MaybeUninit;
@@ -8,26 +8,25 @@ use anyhow::Context;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::inotify;
 
-use super::folders::Folders;
+use super::dirs::CgroupDirs;
 
 /// A descriptor that becomes readable when the memory of a cgroup may have run out.
 #[derive(Debug)]
 pub struct OomNotice {
     notice: OwnedFd,
-    /// Kept open: the kernel notifies for as long as it is.
+    /// Kept open: closing it ends the notifications.
     control: Option<File>,
 }
 
 impl OomNotice {
-    /// Asks the kernel for notice: by an eventfd on v1, by inotify on v2. `None` where memory is not
-    /// counted.
+    /// Registers for notification: by an eventfd on v1, by inotify on v2. `None` where memory is not counted.
     ///
     /// # Errors
     /// Names the file that could not be watched.
-    pub fn of(cgroup: &Folders) -> anyhow::Result<Option<Self>> {
-        let Some(folder) = cgroup.of_controller("memory") else { return Ok(None) };
+    pub fn of(cgroup: &CgroupDirs) -> anyhow::Result<Option<Self>> {
+        let Some(dir) = cgroup.of_controller("memory") else { return Ok(None) };
         if cgroup.unified().is_some() {
-            let events = folder.join("memory.events");
+            let events = dir.join("memory.events");
             if !events.exists() {
                 return Ok(None);
             }
@@ -37,18 +36,18 @@ impl OomNotice {
             return Ok(Some(Self { notice, control: None }));
         }
         let notice = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let path = folder.join("memory.oom_control");
+        let path = dir.join("memory.oom_control");
         let control = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         fs::write(
-            folder.join("cgroup.event_control"),
+            dir.join("cgroup.event_control"),
             format!("{} {}", notice.as_raw_fd(), control.as_raw_fd()),
         )
         .with_context(|| format!("cannot watch {}", path.display()))?;
         Ok(Some(Self { notice, control: Some(control) }))
     }
 
-    /// Takes what the kernel has said, so that the descriptor is readable only for what comes next. Whether
-    /// it was of memory: on v2 the end of the cgroup makes itself heard as well.
+    /// Consumes the pending events, so that the descriptor is readable only for new ones. Returns whether one was
+    /// about memory: on v2, the cgroup's removal causes events, too.
     pub fn take(&self) -> bool {
         if self.control.is_some() {
             return rustix::io::read(&self.notice, &mut [0; 8]).is_ok();
@@ -63,8 +62,8 @@ impl OomNotice {
     }
 }
 
-impl Folders {
-    /// How many processes of the cgroup the kernel has killed for want of memory.
+impl CgroupDirs {
+    /// How many processes of the cgroup the OOM killer has killed.
     pub fn oom_kills(&self) -> u64 {
         let file = if self.unified().is_some() { "memory.events" } else { "memory.oom_control" };
         self.keyed("memory", file).get("oom_kill")

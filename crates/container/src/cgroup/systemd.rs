@@ -1,4 +1,4 @@
-//! A cgroup that systemd makes: a scope, asked for over D-Bus, through libcgroups.
+//! A cgroup that systemd creates: a scope, requested over D-Bus, through libcgroups.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use nix::unistd::Pid;
 use oci_spec::runtime::{LinuxCpu, LinuxResources};
 use workload::Workload;
 
-use super::folders::Folders;
+use super::dirs::CgroupDirs;
 use crate::sentence::sentence;
 
-/// Whether systemd is what the host was booted with: see sd_booted(3).
+/// Whether the host was booted with systemd: see sd_booted(3).
 pub(super) fn runs() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
@@ -37,22 +37,22 @@ impl Scope {
         Ok(Self { path: path.to_owned(), unit })
     }
 
-    /// The processes in it, in the caller's pid namespace; none when it is not there.
+    /// The processes in it, in the caller's pid namespace; none if it does not exist.
     pub(super) fn pids(&self) -> Vec<i32> {
         self.unit.get_all_pids().map(|pids| pids.into_iter().map(Pid::as_raw).collect()).unwrap_or_default()
     }
 
-    /// Makes it with the process in it.
+    /// Creates it with the process in it.
     pub(super) fn admit(&self, pid: i32) -> anyhow::Result<()> {
         self.unit.add_task(Pid::from_raw(pid)).map_err(|error| {
             anyhow!("cannot move process {pid} into cgroup {}: {}", self.path.display(), sentence(&error))
         })
     }
 
-    /// Sets limits: systemd is told of them, or it would undo them. But for the CPUs and memory nodes, of
-    /// which libcgroups tells it in numbers of 64 bits where it wants bytes: those are written to the cgroup's
-    /// own files, which systemd leaves to whoever asked for a delegated cgroup.
-    pub(super) fn limit(&self, resources: &LinuxResources, folders: &Folders) -> anyhow::Result<()> {
+    /// Sets limits, through systemd, which would otherwise undo them. CPUs and memory nodes are written to the
+    /// cgroup's own files, which systemd leaves to the owner of a delegated cgroup: libcgroups passes them as 64-bit
+    /// numbers where systemd expects bytes.
+    pub(super) fn limit(&self, resources: &LinuxResources, dirs: &CgroupDirs) -> anyhow::Result<()> {
         let memory = resources.memory().as_ref();
         let limits = ControllerOpt {
             resources: &without_cpuset(resources),
@@ -63,10 +63,10 @@ impl Scope {
         self.unit.apply(&limits).map_err(|error| {
             anyhow!("cannot set the limits of cgroup {}: {}", self.path.display(), sentence(&error))
         })?;
-        folders.limit(&only_cpuset(resources))
+        dirs.limit(&only_cpuset(resources))
     }
 
-    /// Kills what is left in it and removes it. Nothing to remove is success.
+    /// Kills its processes and removes it. Not an error where nothing is left.
     pub(super) fn remove(&self) -> anyhow::Result<()> {
         for pid in self.pids() {
             // It may have ended by itself since.
@@ -79,7 +79,7 @@ impl Scope {
     }
 }
 
-/// The resources as systemd may be told of them.
+/// The resources that go through systemd.
 pub(crate) fn without_cpuset(resources: &LinuxResources) -> LinuxResources {
     let mut resources = resources.clone();
     if let Some(cpu) = resources.cpu_mut() {

@@ -1,18 +1,20 @@
-//! Why a Linux container gets into its cgroup sooner: libcontainer moves its process from outside. A guest goes
-//! in by itself and needs none of this (`entry.rs`).
+//! Speeds up the entry of Linux containers into their cgroups: libcontainer moves their process from outside. A guest
+//! needs none of this (`entry.rs`).
 
 use std::fs;
 
-use super::host::Host;
+use super::host::Hierarchies;
 
-/// Has the kernel begin, ahead of time, what makes the first move of a process into any cgroup wait for 6 to 9
-/// ms: it waits until no fork can be under way (an RCU grace period), and remembers that for as long again. This
-/// moves the caller to where it is already. What cannot be done so costs the move itself the wait.
+/// Starts an RCU grace period ahead of time. The first move of a process into any cgroup waits for one, until no fork
+/// can be in progress: 6 to 9 ms; for about as long afterwards, further moves do not wait. This moves the caller to
+/// where it already is. If it fails, the move itself waits.
 pub fn warm_up() {
-    let (Ok(host), Ok(member)) = (Host::look(), fs::read_to_string("/proc/self/cgroup")) else { return };
+    let (Ok(host), Ok(member)) = (Hierarchies::detect(), fs::read_to_string("/proc/self/cgroup")) else {
+        return;
+    };
     let (names, root) = match host {
-        Host::Unified(root) => (String::new(), root),
-        Host::Split(hierarchies) => match hierarchies.into_iter().next() {
+        Hierarchies::Unified(root) => (String::new(), root),
+        Hierarchies::Split(hierarchies) => match hierarchies.into_iter().next() {
             Some((controllers, root)) => (controllers.join(","), root),
             None => return,
         },

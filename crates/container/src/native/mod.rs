@@ -1,6 +1,6 @@
-//! Linux programs: the pod's pause, a sidecar, any image that holds no Wasm. libcontainer does it.
+//! Linux programs: the pod's pause container, a sidecar, any image without Wasm. Run by libcontainer.
 //!
-//! libcontainer changes its caller's folder and forks, so each function here is for a short-lived
+//! libcontainer changes its caller's working directory and forks, so each function here must run in a short-lived
 //! process of its own, forked from the nursery as a child of the daemon.
 
 mod mounted;
@@ -25,12 +25,12 @@ use crate::rootfs::additions::make_cwd;
 use crate::sentence::sentence;
 use crate::{exec, keyring, loopback, stage};
 
-/// The bundle that libcontainer is given, inside containerd's.
+/// The bundle for libcontainer, inside containerd's.
 fn own_bundle(workload: &Workload) -> PathBuf {
     workload.bundle.join("native")
 }
 
-/// Where libcontainer keeps what it knows of the container: in the bundle, unless the options say where.
+/// Where libcontainer keeps the container's state: in the bundle, unless the options name a directory.
 fn state_root(workload: &Workload) -> PathBuf {
     match workload.options.root.as_str() {
         "" => own_bundle(workload),
@@ -38,8 +38,8 @@ fn state_root(workload: &Workload) -> PathBuf {
     }
 }
 
-/// Makes the container, whose first process becomes the caller's sibling and waits to be started.
-/// Returns its id in the host's pid namespace and the other side of its terminal, if it has one.
+/// Creates the container. Its first process becomes the caller's sibling and waits to be started. Returns its pid in
+/// the host's namespace and the master side of its terminal, if it has one.
 ///
 /// # Errors
 /// A sentence from libcontainer; nothing of the container is left.
@@ -61,8 +61,8 @@ pub fn create(workload: &Workload, stdio: [OwnedFd; 3]) -> anyhow::Result<(i32, 
         bring_up_loopback(pid).context("cannot bring up the loopback interface")?;
     }
     let terminal = console.map(Console::receive).transpose()?;
-    cgroup::complete(workload, &cgroup::folders_of(workload, pid)?)?;
-    // From here on this process sees the container's files.
+    cgroup::complete(workload, &cgroup::dirs_of(workload, pid)?)?;
+    // From here on, this process sees the container's files.
     mounted::complete(workload, &namespaces, pid)?;
     Ok((pid, terminal))
 }
@@ -87,7 +87,7 @@ fn build(
         .build()
 }
 
-/// The socket to which libcontainer sends the other side of a container's terminal.
+/// The socket to which libcontainer sends the master side of a container's terminal.
 struct Console {
     socket: UnixListener,
     path: PathBuf,
@@ -95,24 +95,24 @@ struct Console {
 
 impl Console {
     fn listen(bundle: &Path) -> anyhow::Result<Self> {
-        // By way of an open folder: a socket's name holds 107 bytes, and a bundle's may be longer.
-        let folder = File::open(bundle)?;
-        let name = format!("/proc/self/fd/{}/console.sock", folder.as_raw_fd());
+        // Through an open directory: a socket's path holds 107 bytes, and the bundle's may be longer.
+        let dir = File::open(bundle)?;
+        let name = format!("/proc/self/fd/{}/console.sock", dir.as_raw_fd());
         let socket = UnixListener::bind(name).context("cannot make the terminal's socket")?;
         Ok(Self { socket, path: bundle.join("console.sock") })
     }
 
-    /// It was sent while the container was made: nothing is waited for.
+    /// Does not block: it was sent while the container was created.
     fn receive(self) -> anyhow::Result<OwnedFd> {
         self.socket.set_nonblocking(true)?;
         let (stream, _) = self.socket.accept().context("the container's process sent no terminal")?;
-        // Nothing needs the name any more, nor is hurt by it.
+        // The name is no longer needed, and harmless.
         let _ = fs::remove_file(self.path);
         exec::received(&stream.into())
     }
 }
 
-/// Lets the container's process go on to its program, then runs the `poststart` hooks.
+/// Starts the container's program, then runs the `poststart` hooks.
 ///
 /// # Errors
 /// A sentence from libcontainer.
@@ -120,8 +120,8 @@ pub fn start(workload: &Workload) -> anyhow::Result<()> {
     load(workload)?.start().map_err(|error| anyhow!("cannot start the container: {}", sentence(&error)))
 }
 
-/// Removes what is left of an ended container, its cgroup among it, and runs the `poststop` hooks. Of one
-/// whose making was cut short, before libcontainer knew of it or with its bundle, the cgroup is all there is.
+/// Removes what is left of an ended container, including its cgroup, and runs the `poststop` hooks. If its creation
+/// was interrupted, before libcontainer recorded it, or its bundle is gone, only the cgroup is left.
 ///
 /// # Errors
 /// A sentence from libcontainer, or about the cgroup.
@@ -134,13 +134,13 @@ pub fn delete(workload: &Workload) -> anyhow::Result<()> {
     };
     let remove = || Cgroup::of(workload).and_then(|cgroup| cgroup.remove());
     let deleted = if known() && delete().is_ok() {
-        // libcontainer knows hierarchies of v1 by their controllers only.
+        // libcontainer finds v1 hierarchies by their controllers only.
         if cgroup::is_by_systemd(workload) { Ok(()) } else { remove() }
     } else {
         // libcontainer gives up on a cgroup whose processes take a moment to end.
         remove().and_then(|()| if known() { delete() } else { Ok(()) })
     };
-    // Whatever libcontainer left, or had begun: the next container of this id must find nothing.
+    // What libcontainer left or only began: a new container of this id must find nothing.
     match fs::remove_dir_all(&state) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             deleted.and(Err(error).with_context(|| format!("cannot remove {}", state.display())))
@@ -154,7 +154,7 @@ fn load(workload: &Workload) -> anyhow::Result<Container> {
         .map_err(|error| anyhow!("cannot read the container's state: {}", sentence(&error)))
 }
 
-/// For the last act of this short-lived process: it does not come back from the namespace.
+/// Must be the last step of this short-lived process: it stays in the container's namespace.
 fn bring_up_loopback(pid: i32) -> anyhow::Result<()> {
     setns(File::open(format!("/proc/{pid}/ns/net"))?, CloneFlags::CLONE_NEWNET)?;
     Ok(loopback::up()?)

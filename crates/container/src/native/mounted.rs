@@ -1,5 +1,5 @@
-//! What the mounts of a new Linux container lack as libcontainer makes them: set in the container's own mount
-//! namespace, before its program runs.
+//! Completes the mounts of a new Linux container in its own mount namespace, before its program runs: sets what
+//! libcontainer leaves out.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -14,15 +14,15 @@ use rustix::fs::fstatfs;
 use workload::Workload;
 
 use super::spec::{cgroups_of_v1, is_cgroup};
-use crate::cgroup::Folders;
+use crate::cgroup::CgroupDirs;
 use crate::namespaces::Namespaces;
 use crate::trees::{self, Depth};
 
 /// The kernel's magic number, `linux/magic.h`.
 const TMPFS: i64 = 0x0102_1994;
 
-/// Completes the mounts of the container whose first process is `pid`. For the last act of a short-lived process:
-/// it does not come back from the namespace.
+/// Completes the mounts of the container whose first process is `pid`. Must be the last step of a short-lived
+/// process: it stays in the container's namespace.
 ///
 /// # Errors
 /// Names the mount.
@@ -41,16 +41,16 @@ pub(super) fn complete(workload: &Workload, namespaces: &Namespaces, pid: i32) -
         change(Path::new("/"), MOUNT_ATTR_NODEV).context("cannot forbid devices in the root")?;
     }
     let mounts = spec.mounts().iter().flatten().filter(|mount| is_cgroup(mount));
-    for (mount, folders) in mounts.flat_map(|mount| cgroups.iter().map(move |folders| (mount, folders))) {
+    for (mount, dirs) in mounts.flat_map(|mount| cgroups.iter().map(move |dirs| (mount, dirs))) {
         let place = mount.destination();
-        finish_cgroup(mount, folders)
+        finish_cgroup(mount, dirs)
             .with_context(|| format!("cannot mount the cgroups at {}", place.display()))?;
     }
     Ok(())
 }
 
-/// Whether no device in the root itself can be one that the container is to use: its /dev is another file system,
-/// and it may not make any.
+/// Whether no device in the root file system itself can be meant for the container: its /dev is another file system,
+/// and it may not create devices.
 fn needs_no_devices(spec: &Spec) -> bool {
     let apart = spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev"));
     let granted = spec.process().as_ref().and_then(|process| process.capabilities().as_ref());
@@ -58,16 +58,16 @@ fn needs_no_devices(spec: &Spec) -> bool {
     apart && granted.is_some() && !bounding.is_some_and(|all| all.contains(&Capability::Mknod))
 }
 
-/// The folder that the hierarchies are mounted in: another name for each that counts by more than one controller,
-/// and the rights that the spec says, which it could not have while they were mounted.
-fn finish_cgroup(mount: &Mount, folders: &Folders) -> anyhow::Result<()> {
+/// Completes the directory that holds the cgroup mounts: a symlink for each controller of a hierarchy that has
+/// several, and the spec's `ro`, which would have prevented the mounts.
+fn finish_cgroup(mount: &Mount, dirs: &CgroupDirs) -> anyhow::Result<()> {
     let place = mount.destination();
     let found = trees::find(place)?;
     if fstatfs(&found)?.f_type != TMPFS {
         // The spec mounts something else over it.
         return Ok(());
     }
-    for (controllers, name) in folders.hierarchies().filter(|(controllers, _)| controllers.len() > 1) {
+    for (controllers, name) in dirs.hierarchies().filter(|(controllers, _)| controllers.len() > 1) {
         for controller in controllers {
             match symlink(&name, place.join(controller)) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),

@@ -1,5 +1,4 @@
-//! The spec of a Linux container as libcontainer can take it: what it reads more narrowly than runc does is
-//! said in its words here.
+//! Translates a Linux container's spec for libcontainer, which reads parts of it more narrowly than runc.
 
 use std::fs::{self, File};
 use std::os::fd::IntoRawFd;
@@ -9,7 +8,7 @@ use anyhow::Context;
 use oci_spec::runtime::{LinuxNamespaceType, Mount, MountBuilder, Process, Spec};
 use workload::Workload;
 
-use crate::cgroup::Folders;
+use crate::cgroup::CgroupDirs;
 use crate::idmap::IdMaps;
 use crate::namespaces::Namespaces;
 use crate::rootfs::additions::env_with_home;
@@ -17,15 +16,15 @@ use crate::volumes::propagation_of_root;
 use crate::{cgroup, privileges, profile, stage};
 
 /// Writes the spec into a bundle of libcontainer's own: with an absolute root, with HOME where the image's
-/// environment has none (libcontainer would ask the C library, which could load code from the image), and
-/// with the sources of binds where [`crate::stage`] has put them.
+/// environment lacks it (libcontainer would ask the C library, which could load code from the image), and with the
+/// sources of binds where [`crate::stage`] has put them.
 ///
 /// # Errors
 /// Names the file that cannot be written.
 pub fn write(
     workload: &Workload,
     namespaces: &Namespaces,
-    folder: &Path,
+    dir: &Path,
     staged: &[(usize, PathBuf)],
 ) -> anyhow::Result<()> {
     let mut spec = workload.spec.clone();
@@ -48,23 +47,23 @@ pub fn write(
     stage::redirect(&mut spec, staged);
     open_namespaces(namespaces, &mut spec)?;
     replace_cgroup_mount(workload, &mut spec)?;
-    let path = folder.join("config.json");
+    let path = dir.join("config.json");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     serde_json::to_writer(std::io::BufWriter::new(file), &spec)
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// libcontainer leaves every capability to a program of whose capabilities nothing is said, and installs the seccomp
-/// filter too late wherever anything is said of `noNewPrivileges`.
+/// libcontainer grants every capability to a program without a capability list, and installs the seccomp filter too
+/// late whenever `noNewPrivileges` is present.
 fn say_powers(process: &mut Process) {
     process.set_capabilities(Some(privileges::granted(process)));
     process.set_no_new_privileges(process.no_new_privileges().filter(|forbidden| *forbidden));
 }
 
-/// libcontainer opens the files of namespaces when it is in the user namespace already, whose root may not
-/// reach them. Opened before, they are reached through this process's own descriptors, which its children
-/// have as well and which end with it. A new user namespace is made before, too: libcontainer wants `newuidmap` of the
-/// host where there is more than one map.
+/// libcontainer opens namespace files after it has entered the user namespace, whose root may be denied access.
+/// Opened here, they are reached through this process's descriptors, which its children inherit and which end with
+/// it. A new user namespace is created here, too: for more than one map, libcontainer requires the host's
+/// `newuidmap`.
 fn open_namespaces(namespaces: &Namespaces, spec: &mut Spec) -> anyhow::Result<()> {
     if !namespaces.in_user() {
         return Ok(());
@@ -84,24 +83,24 @@ fn open_namespaces(namespaces: &Namespaces, spec: &mut Spec) -> anyhow::Result<(
     Ok(())
 }
 
-/// The container's cgroups where the host has v1: one folder in each hierarchy.
-pub(super) fn cgroups_of_v1(workload: &Workload) -> anyhow::Result<Option<Folders>> {
-    let folders = Folders::at(&cgroup::path_of(workload))?;
-    Ok(folders.unified().is_none().then_some(folders))
+/// The container's cgroup if the host has v1: one directory in each hierarchy.
+pub(super) fn cgroups_of_v1(workload: &Workload) -> anyhow::Result<Option<CgroupDirs>> {
+    let dirs = CgroupDirs::at(&cgroup::path_of(workload))?;
+    Ok(dirs.unified().is_none().then_some(dirs))
 }
 
-/// Whether a mount of the spec is to show the container's cgroups.
+/// Whether a mount of the spec shows the container's cgroups.
 pub(super) fn is_cgroup(mount: &Mount) -> bool {
     mount.typ().as_deref() == Some("cgroup")
 }
 
-/// libcontainer mounts the cgroups of v1 writable, whatever the spec says, and with them the whole of each hierarchy
-/// that has a name and no controller, systemd's for one. Instead, the container's own folder of each is bound, with
-/// the spec's options; [`super::mounted`] does the rest.
+/// libcontainer mounts v1 cgroups writable, whatever the spec asks for, and mounts the whole of each hierarchy that
+/// has a name and no controller, such as systemd's. Instead, the container's own directory in each is bound, with the
+/// spec's options; [`super::mounted`] does the rest.
 fn replace_cgroup_mount(workload: &Workload, spec: &mut Spec) -> anyhow::Result<()> {
     let mounts = spec.mounts().clone().unwrap_or_default();
     let asked = mounts.iter().any(is_cgroup);
-    let Some(folders) = cgroups_of_v1(workload)?.filter(|_| asked) else { return Ok(()) };
+    let Some(dirs) = cgroups_of_v1(workload)?.filter(|_| asked) else { return Ok(()) };
     let mut replaced = Vec::new();
     for mount in mounts {
         if !is_cgroup(&mount) {
@@ -109,7 +108,7 @@ fn replace_cgroup_mount(workload: &Workload, spec: &mut Spec) -> anyhow::Result<
             continue;
         }
         replaced.push(with(&mount, "tmpfs", Path::new("tmpfs"), mount.destination(), &["mode=755"])?);
-        for ((_, name), source) in folders.hierarchies().zip(folders.all()) {
+        for ((_, name), source) in dirs.hierarchies().zip(dirs.all()) {
             // libcontainer makes the cgroup before it mounts anything, but not before it checks the spec.
             fs::create_dir_all(source).with_context(|| format!("cannot make {}", source.display()))?;
             replaced.push(with(&mount, "bind", source, &mount.destination().join(name), &["bind"])?);
@@ -119,9 +118,9 @@ fn replace_cgroup_mount(workload: &Workload, spec: &mut Spec) -> anyhow::Result<
     Ok(())
 }
 
-/// Another mount with the rights of `model`.
+/// Another mount with the options of `model`.
 fn with(model: &Mount, kind: &str, source: &Path, target: &Path, more: &[&str]) -> anyhow::Result<Mount> {
-    // What lies on it is mounted after it.
+    // Mounts go on top of the tmpfs, so it becomes read-only only afterwards.
     let late = |option: &&String| kind == "bind" || *option != "ro";
     let options = model.options().iter().flatten().filter(late).cloned();
     Ok(MountBuilder::default()

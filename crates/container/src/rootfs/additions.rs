@@ -1,4 +1,4 @@
-//! What a program needs and its image may lack: a working directory and a home, added as runc adds them.
+//! Adds what a program needs and its image may lack, as runc does: a working directory and HOME.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use workload::Workload;
 
 use super::beneath::{find_in, find_or_make_directory, open_directory, open_found};
 
-/// Makes the working directory where the image has none, as runc does, without leaving the root.
+/// Creates the working directory if the image lacks it, as runc does, without leaving the root.
 ///
 /// # Errors
-/// Names the folder that cannot be made.
+/// Names the directory that cannot be created.
 pub(crate) fn make_cwd(workload: &Workload) -> anyhow::Result<()> {
     let cwd = workload.process().cwd();
     let (base, rest) = workload.locate(cwd.strip_prefix("/").unwrap_or(cwd));
@@ -23,7 +23,7 @@ pub(crate) fn make_cwd(workload: &Workload) -> anyhow::Result<()> {
     made.map(drop).with_context(|| format!("cannot make the working directory {}", cwd.display()))
 }
 
-/// The environment of a workload's program, with HOME where the image's has none: what runc adds.
+/// The environment of a workload's program, with HOME added, as by runc, if it is missing.
 pub(crate) fn env_with_home(workload: &Workload) -> Vec<String> {
     let process = workload.process();
     let mut env = process.env().clone().unwrap_or_default();
@@ -33,13 +33,13 @@ pub(crate) fn env_with_home(workload: &Workload) -> Vec<String> {
     env
 }
 
-/// The home folder that the image's `/etc/passwd` gives `uid`, as runc looks it up: by reading the
-/// file, never by asking a C library that would follow the image's own configuration.
+/// The home directory of `uid` in the image's `/etc/passwd`, looked up as by runc: by reading the file, never through
+/// a C library, which would follow the image's own configuration.
 fn home_of(rootfs: &Path, uid: u32) -> PathBuf {
     const ENOUGH: u64 = 1 << 20;
     let mut text = String::new();
     let read = find_in(rootfs, Path::new("etc/passwd")).and_then(|found| {
-        // Not a device or a fifo that the image calls so.
+        // Not a device or a fifo of that name.
         let file = if found.metadata()?.is_file() { open_found(&found)? } else { return Ok(0) };
         file.take(ENOUGH).read_to_string(&mut text)
     });

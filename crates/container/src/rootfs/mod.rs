@@ -1,5 +1,5 @@
 //! The root file system in the bundle, before the box is built and after it is gone: mounted as containerd asks
-//! (`snapshot`), searched without leaving it (`beneath`), completed (`additions`), let go of (`release`).
+//! (`snapshot`), searched without leaving it (`beneath`), completed (`additions`), unmounted (`release`).
 
 pub(crate) mod additions;
 pub(crate) mod beneath;

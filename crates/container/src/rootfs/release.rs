@@ -1,14 +1,14 @@
-//! Letting go of the root file system, when its container is gone.
+//! Unmounts the root file system when its container is gone.
 
 use std::path::Path;
 
 use anyhow::Context;
 use rustix::mount::{UnmountFlags, unmount};
 
-/// Detaches everything mounted at `target`, which may be nothing.
+/// Detaches everything that is mounted at `target`, if anything.
 ///
 /// # Errors
-/// Names the folder that would not let go.
+/// Names the directory that cannot be unmounted.
 pub fn unmount_all(target: &Path) -> anyhow::Result<()> {
     loop {
         match unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {

@@ -1,4 +1,4 @@
-//! The snapshot that containerd made, mounted as it asks: its flags, its id maps, and more layers than the kernel's one
+//! Mounts the snapshot that containerd prepared: with its flags, its id maps, and more layers than the kernel's one
 //! page of options holds.
 
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ use crate::idmap::IdMaps;
 use crate::trees::attach;
 use crate::volumes::parse;
 
-/// One mount of the snapshot that containerd made, in the words of its own API.
+/// One mount of the snapshot that containerd prepared, as in its API.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot<'a> {
-    /// The type of file system, `overlay` or `bind` mostly.
+    /// The type of the mount, mostly `overlay` or `bind`.
     pub kind: &'a str,
     /// What is mounted.
     pub source: &'a str,
-    /// Flags and data as fstab writes them.
+    /// Flags and data, as in fstab.
     pub options: &'a [String],
 }
 
-/// Mounts a snapshot at `target`, which is made where it is missing.
+/// Mounts a snapshot at `target`, which is created if it is missing.
 ///
 /// # Errors
-/// Names the snapshot and what the kernel said.
+/// Names the snapshot and the kernel's error.
 pub fn mount_snapshot(snapshot: Snapshot<'_>, target: &Path) -> anyhow::Result<()> {
     let Snapshot { kind, source, options } = snapshot;
     let failed = || format!("cannot mount the root file system ({kind} {source}) at {}", target.display());
@@ -38,15 +38,15 @@ pub fn mount_snapshot(snapshot: Snapshot<'_>, target: &Path) -> anyhow::Result<(
         Some(maps) if kind == "overlay" => map_layers(maps, parsed.data, target).with_context(failed)?,
         _ => parsed.data,
     };
-    let (folder, data) = shorten(data);
-    if let Some(folder) = &folder {
-        // The kernel takes one page of options; from the layers' own folder their names are short.
-        std::env::set_current_dir(folder).with_context(failed)?;
+    let (dir, data) = shorten(data);
+    if let Some(dir) = &dir {
+        // The kernel takes one page of options; relative to the layers' common directory their names are short.
+        std::env::set_current_dir(dir).with_context(failed)?;
     }
     let kind_given = (!parsed.flags.contains(MsFlags::MS_BIND)).then_some(kind);
     let data = Some(data.join(",")).filter(|data| !data.is_empty());
     let mounted = mount(Some(source), target, kind_given, parsed.flags, data.as_deref());
-    if folder.is_some() {
+    if dir.is_some() {
         std::env::set_current_dir("/").with_context(failed)?;
     }
     mounted.with_context(failed)?;
@@ -57,7 +57,7 @@ pub fn mount_snapshot(snapshot: Snapshot<'_>, target: &Path) -> anyhow::Result<(
     match &maps {
         // A mount that is no overlay is its only layer.
         Some(maps) if kind != "overlay" => {
-            // What lies on it is not to lie on what it was bound from.
+            // What is mounted on it must not propagate to its source.
             let nothing = None::<&str>;
             mount(nothing, target, nothing, MsFlags::MS_PRIVATE, nothing).with_context(failed)?;
             attach(&maps.clone_mount(target).with_context(failed)?, target).with_context(failed)
@@ -66,8 +66,8 @@ pub fn mount_snapshot(snapshot: Snapshot<'_>, target: &Path) -> anyhow::Result<(
     }
 }
 
-/// The id maps that containerd writes among a snapshot's options when it leaves their use to the shim, and
-/// the other options.
+/// Separates the id maps, which containerd puts among a snapshot's options when it leaves the mapping to the shim,
+/// from the other options.
 fn take_maps(options: &[String]) -> (Option<IdMaps>, Vec<String>) {
     let named = |name: &str| options.iter().find_map(|option| option.strip_prefix(name));
     let maps = named("uidmap=").zip(named("gidmap=")).map(|(uids, gids)| IdMaps::parse(uids, gids));
@@ -75,8 +75,8 @@ fn take_maps(options: &[String]) -> (Option<IdMaps>, Vec<String>) {
     (maps, options.iter().filter(|option| !is_map(option)).cloned().collect())
 }
 
-/// Overlay options whose lower layers belong to the container's users: a mapped copy of the folder that
-/// holds them all is mounted where the overlay will cover it, and both go together.
+/// Overlay options with id-mapped lower layers: an id-mapped copy of the directory that holds them all is mounted
+/// where the overlay will cover it, so both are unmounted together.
 fn map_layers(maps: &IdMaps, data: Vec<String>, target: &Path) -> anyhow::Result<Vec<String>> {
     let lower = data.iter().find_map(|option| option.strip_prefix(LAYERS)).unwrap_or_default();
     let layers: Vec<&Path> = lower.split(':').map(Path::new).collect();
@@ -96,7 +96,7 @@ fn map_layers(maps: &IdMaps, data: Vec<String>, target: &Path) -> anyhow::Result
         .collect())
 }
 
-/// The folder that two paths have in common.
+/// The directory that two paths have in common.
 fn in_both(one: &Path, other: &Path) -> PathBuf {
     one.components().zip(other.components()).take_while(|(a, b)| a == b).map(|(part, _)| part).collect()
 }
@@ -104,8 +104,8 @@ fn in_both(one: &Path, other: &Path) -> PathBuf {
 /// The option of an overlay that names its lower layers.
 pub(crate) const LAYERS: &str = "lowerdir=";
 
-/// Overlay options that fit the kernel's one page: with many layers, the names of all become relative
-/// to the folder that is returned, which holds them all.
+/// Shortens overlay options to the kernel's one page: with many layers, their names become relative to the returned
+/// directory, which holds them all.
 fn shorten(data: Vec<String>) -> (Option<PathBuf>, Vec<String>) {
     const PAGE: usize = 4096;
     if data.iter().map(|option| option.len() + 1).sum::<usize>() < PAGE {
@@ -134,8 +134,8 @@ mod tests {
         let layers: Vec<_> =
             (0..100).map(|n| format!("/var/lib/containerd/overlayfs/snapshots/{n}/fs")).collect();
         let data = vec![format!("lowerdir={}", layers.join(":")), "index=off".to_owned()];
-        let (folder, short) = shorten(data);
-        assert_eq!(folder.unwrap(), Path::new("/var/lib/containerd/overlayfs/snapshots"));
+        let (dir, short) = shorten(data);
+        assert_eq!(dir.unwrap(), Path::new("/var/lib/containerd/overlayfs/snapshots"));
         assert!(short[0].starts_with("lowerdir=0/fs:1/fs:2/fs") && short[1] == "index=off");
         assert_eq!(shorten(vec!["lowerdir=/a:/b".into()]), (None, vec!["lowerdir=/a:/b".into()]));
     }

@@ -1,4 +1,4 @@
-//! One output on its way into a file: the pipe that the process writes to, and the file, which only the daemon has.
+//! Copies one output into a file: the process has the pipe, and only the daemon has the file.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
@@ -8,12 +8,12 @@ use std::path::Path;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 
-/// A log and the pipe that leads to it.
+/// A log file and the pipe that feeds it.
 #[derive(Debug)]
 pub struct Log {
     pipe: OwnedFd,
     file: File,
-    /// Whether the file took nothing the last time.
+    /// Whether the last write failed.
     fails: bool,
 }
 
@@ -24,34 +24,34 @@ pub enum Left {
     More,
     /// Nothing for now.
     Nothing,
-    /// Nothing, and nobody can write to it any more.
+    /// EOF: no writer is left.
     End,
 }
 
 impl Log {
-    /// Opens the file as runc's shim does, to append what `pipe` brings.
+    /// Opens the file as runc's shim does, to append what `pipe` delivers.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The kernel's error.
     pub(super) fn create(path: &Path, pipe: OwnedFd) -> io::Result<Self> {
-        const FOLDER: u32 = 0o755;
-        const LOG: u32 = 0o644;
-        if let Some(folder) = path.parent() {
-            DirBuilder::new().recursive(true).mode(FOLDER).create(folder)?;
+        const DIR_MODE: u32 = 0o755;
+        const LOG_MODE: u32 = 0o644;
+        if let Some(dir) = path.parent() {
+            DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
         }
-        let file = File::options().create(true).append(true).mode(LOG).open(path)?;
+        let file = File::options().create(true).append(true).mode(LOG_MODE).open(path)?;
         fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
         Ok(Self { pipe, file, fails: false })
     }
 
-    /// Appends to the file what the pipe holds, and may wait for the disk. What the file does not take is lost: the
-    /// pipe is read on, for the container need not end for its log's sake.
+    /// Appends the pipe's contents to the file; may block on the disk. Output that cannot be written is dropped and
+    /// the pipe is still drained: the container must not end because of its log.
     ///
     /// # Errors
-    /// What the disk said, when it begins to take nothing.
+    /// The first error of a series of failed writes.
     pub fn carry(&mut self) -> (Left, io::Result<()>) {
         const PIECE: usize = 16 << 10;
-        /// As much as a container may let its pipe hold (`pipe-max-size`).
+        /// The largest pipe that a container can set (`pipe-max-size`).
         const TURN: usize = 1 << 20;
         let (mut piece, mut lost) = ([0; PIECE], Ok(()));
         for _ in 0..TURN / PIECE {

@@ -7,12 +7,12 @@ use std::os::fd::OwnedFd;
 pub struct Logger {
     /// Its file and its arguments.
     pub command: Vec<String>,
-    /// Where it reads standard output and standard error.
+    /// The read ends of standard output and standard error.
     pub pipes: [OwnedFd; 2],
 }
 
 impl Logger {
-    /// The one that `PATH?NAME=VALUE` names, to read from `pipes`.
+    /// The logger `PATH?NAME=VALUE`, which reads from `pipes`.
     pub(super) fn of(uri: &str, pipes: [OwnedFd; 2]) -> Self {
         Self { command: command(uri), pipes }
     }
@@ -28,7 +28,7 @@ fn command(uri: &str) -> Vec<String> {
     std::iter::once(path.to_owned()).chain(words).collect()
 }
 
-/// A word of a query with `+` and `%XX` replaced. What is no such code stays as it is.
+/// Decodes `+` and `%XX` in a query; an invalid `%XX` stays as it is.
 fn decoded(word: &str) -> String {
     let bytes = word.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

@@ -1,4 +1,4 @@
-//! Work in a process of its own, of which nothing is left when it is over, however it ends.
+//! Runs work in a process of its own and leaves nothing behind, however it ends.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,33 +15,33 @@ use nix::unistd::{Pid, getpid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::set_child_subreaper;
 
-/// How long one case may take: a hundred times what it takes.
+/// How long one case may take: a hundred times what it needs.
 const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
-/// How long the kernel may take to end what was killed.
+/// How long the kernel may take to end a killed process.
 const TO_DIE: Duration = Duration::from_secs(5);
 
-/// Does `work` in a child. Its processes are gone when this returns.
+/// Runs `work` in a child. All its processes are gone when this returns.
 ///
 /// # Errors
-/// Those of `work`; that it took too long, or that its process ended by itself.
+/// Those of `work`; also when it took too long, or its process ended by itself.
 pub fn apart(work: impl FnOnce() -> Result<()>) -> Result<()> {
-    // Orphans of the child's become this process's children, to be found.
+    // The child's orphans become this process's children, so that it finds them.
     set_child_subreaper(Some(rustix::process::getpid())).context("cannot adopt orphans")?;
     let (ours, theirs) = Channel::pair()?;
     if birth::child()?.is_none() {
         drop(ours);
         let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(anyhow!("it panicked")));
-        // Whoever does not hear it sees the end of the line.
+        // Fails only when the parent is gone.
         let _ = theirs.send(&done.err().map(|error| format!("{error:#}")), &[]);
         birth::exit_now(0);
     }
     drop(theirs);
-    let outcome = hear(&ours);
+    let outcome = receive(&ours);
     bury()?;
     outcome
 }
 
-fn hear(line: &Channel) -> Result<()> {
+fn receive(line: &Channel) -> Result<()> {
     if poll(&mut [PollFd::new(line, PollFlags::IN)], Some(&PATIENCE))? == 0 {
         bail!("not done in {} s", PATIENCE.tv_sec);
     }
@@ -52,7 +52,7 @@ fn hear(line: &Channel) -> Result<()> {
     }
 }
 
-/// Kills and reaps every child, orphans among them, until there is none.
+/// Kills and reaps every child, including orphans, until none is left.
 fn bury() -> Result<()> {
     let end = Instant::now() + TO_DIE;
     loop {

@@ -1,6 +1,5 @@
-//! One guest's birth, in the order in which the shim does it, without containerd: what the daemon does outside, what
-//! the nursery does, and the midwife where one is needed. Beside it those of one more guest in the box, of a compiler and
-//! of a pod.
+//! Creates one guest's process in the shim's order, without containerd: the steps of the daemon, of the nursery, and
+//! of the midwife where one is needed. Likewise one more guest in the box, a compiler and a pod's first process.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -8,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result, bail};
 use container::birth::{self, Born};
-use container::cgroup::{self, Cgroup, Entry, Way};
+use container::cgroup::{self, Cgroup, Entry, EntryMode};
 use container::channel::{self, Channel};
 use container::hooks::{self, Moment};
 use container::inside::Inside;
@@ -22,39 +21,39 @@ use workload::Workload;
 
 use crate::guest::{self, Handed, Home};
 
-/// What a process in its box is told.
+/// An order to the process in the box.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// What it is to be built of, as descriptors.
+    /// Take these descriptors to build the box from.
     Take,
-    /// To build the box.
+    /// Build the box.
     Enter,
-    /// To try something, and answer what came of it.
+    /// Try something and report the result.
     Try(String),
 }
 
-/// What it answers.
+/// A report of that process.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
-    /// It is in the namespaces of others.
+    /// It has joined the namespaces named by path.
     Joined,
-    /// The box is built, and all power given up.
+    /// The box is built, and all privileges are dropped.
     Ready,
-    /// What came of what was tried.
+    /// The result of an attempt.
     Tried(String),
-    /// It has no box, for this reason.
+    /// There is no box, for this reason.
     Failed(String),
 }
 
-/// Has a guest's process come to its gate.
+/// Creates a guest's process and brings it to its gate.
 ///
 /// # Errors
-/// Why there is no box, in the words of whichever step it was.
+/// Why there is no box, from the step that failed.
 pub fn guest(workload: &Workload, layout: Option<Layout>) -> Result<(Born, Channel)> {
     rootfs::check_mount_sources(workload)?;
     let cgroup = Cgroup::of(workload)?;
     cgroup.check_free()?;
-    let Entry { way, fds: entry } = cgroup.make(workload)?;
+    let Entry { mode, fds: entry } = cgroup.make(workload)?;
     let namespaces = Namespaces::of(&workload.spec);
     let (joined, filter) = (namespaces.open()?, Filter::compile(&[])?);
     let (line, theirs) = Channel::pair()?;
@@ -62,10 +61,10 @@ pub fn guest(workload: &Workload, layout: Option<Layout>) -> Result<(Born, Chann
     let mut handed: Vec<RawFd> = vec![theirs.as_raw_fd()];
     handed.extend(stdio.iter().map(AsRawFd::as_raw_fd));
     handed.extend(entry.iter().chain(&joined).map(AsRawFd::as_raw_fd));
-    let born = bear(&workload.bundle, &handed, |host, _| {
+    let born = fork_bare(&workload.bundle, &handed, |host, _| {
         let host = namespaces.sees_host().then_some(host);
         let opened = namespaces.opened(joined);
-        let born_in = entry.first().filter(|_| way == Way::Birth);
+        let born_in = entry.first().filter(|_| mode == EntryMode::CloneInto);
         if namespaces.need_midwife() {
             if birth::sibling(0, None)?.is_some() {
                 birth::exit_now(0);
@@ -77,17 +76,17 @@ pub fn guest(workload: &Workload, layout: Option<Layout>) -> Result<(Born, Chann
             birth::sibling(namespaces.new, born_in.map(AsFd::as_fd)).context("cannot make a process")?;
         if born.is_none() {
             birth::close_all_but(&handed);
-            let handed = Handed { stdio, doors: entry, way, filter, layout };
+            let handed = Handed { stdio, files: entry, mode, filter, layout };
             birth::exit_now(guest::live(Home::New(&namespaces, opened), workload, handed, theirs));
         }
         Ok(born)
     })?;
-    let outside = (way == Way::Outside).then_some(&cgroup);
+    let outside = (mode == EntryMode::FromOutside).then_some(&cgroup);
     bring_to_gate(workload, &namespaces, outside, &born, &line)?;
     Ok((born, line))
 }
 
-/// Does outside what the box needs from outside, and waits until it is built.
+/// Does the daemon's part of the box, and waits until it is built.
 fn bring_to_gate(
     workload: &Workload,
     namespaces: &Namespaces,
@@ -105,40 +104,40 @@ fn bring_to_gate(
     hooks::run(workload, Moment::Created, born.pid)?;
     let trees = Trees::open(workload)?.into_fds();
     let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
-    for some in trees.chunks(channel::MOST_FDS) {
+    for some in trees.chunks(channel::MAX_FDS) {
         line.send(&Order::Take, some)?;
     }
     line.send(&Order::Enter, &[])?;
     expect(line, |report| matches!(report, Report::Ready))
 }
 
-/// A guest's process whose daemon is gone: its descriptor, which is readable once it has ended.
+/// A guest's process whose daemon has ended. Returns its pidfd, which is readable once it has ended.
 ///
 /// # Errors
 /// As [`guest`].
 pub fn orphan(workload: &Workload, layout: Option<Layout>) -> Result<OwnedFd> {
     let born = delivered(|_| {
         let (born, line) = guest(workload, layout)?;
-        // Not by the end of its line.
+        // So that it does not end because its channel closes.
         line.send(&Order::Try("sleep".to_owned()), &[])?;
         Ok(Some(born))
     });
     Ok(born?.pidfd)
 }
 
-/// Has one more guest's process come to its gate, in the box of the first.
+/// Brings one more guest's process to its gate, in the box of the first.
 ///
 /// # Errors
 /// As [`guest`].
 pub fn exec(workload: &Workload, first: &Born, layout: Option<Layout>) -> Result<(Born, Channel)> {
-    let folders = cgroup::folders_of(workload, first.pid)?;
-    let Entry { way, fds: entry } = folders.entry()?;
+    let dirs = cgroup::dirs_of(workload, first.pid)?;
+    let Entry { mode, fds: entry } = dirs.entry()?;
     let (namespaces, filter) = (Namespaces::of(&workload.spec), Filter::compile(&[])?);
     let (line, theirs) = Channel::pair()?;
     let stdio = nothing()?;
     let mut handed: Vec<RawFd> = vec![theirs.as_raw_fd(), first.pidfd.as_raw_fd()];
     handed.extend(stdio.iter().chain(&entry).map(AsRawFd::as_raw_fd));
-    let born = bear(&workload.bundle, &handed, |host, line| {
+    let born = fork_bare(&workload.bundle, &handed, |host, line| {
         drop(host);
         let inside = Inside::of(&namespaces, first.pid, &first.pidfd)?;
         if Inside::needs_midwife(&namespaces) {
@@ -146,31 +145,31 @@ pub fn exec(workload: &Workload, first: &Born, layout: Option<Layout>) -> Result
         }
         let born = birth::sibling(0, None).context("cannot make a process")?;
         if born.is_none() {
-            // What it has beside what it is handed; the files of the namespaces have numbers that nobody knows.
+            // Inherited beside what it is handed. The namespace files stay open: their numbers are not known here.
             [line, first.pidfd.as_raw_fd()].into_iter().try_for_each(nix::unistd::close)?;
-            let handed = Handed { stdio, doors: entry, way, filter, layout };
+            let handed = Handed { stdio, files: entry, mode, filter, layout };
             birth::exit_now(guest::live(Home::There(inside), workload, handed, theirs));
         }
         Ok(born)
     })?;
     expect(&line, |report| matches!(report, Report::Joined))?;
-    if way == Way::Outside {
-        folders.admit(born.pid)?;
+    if mode == EntryMode::FromOutside {
+        dirs.admit(born.pid)?;
     }
     line.send(&Order::Enter, &[])?;
     expect(&line, |report| matches!(report, Report::Ready))?;
     Ok((born, line))
 }
 
-/// Has a process come into the box in which the shim compiles, where it waits for orders as a guest does.
+/// Creates a process in the box in which the shim compiles, where it waits for orders as a guest does.
 ///
 /// # Errors
 /// Why there is no box.
-pub fn compiler(folder: &Path) -> Result<(Born, Channel)> {
+pub fn compiler(dir: &Path) -> Result<(Born, Channel)> {
     let (line, theirs) = Channel::pair()?;
     let stdio = nothing()?;
     let handed: Vec<_> = stdio.iter().map(AsRawFd::as_raw_fd).chain([theirs.as_raw_fd()]).collect();
-    let born = bear(folder, &handed, |host, _| {
+    let born = fork_bare(dir, &handed, |host, _| {
         drop(host);
         let born = birth::sibling(compiler::NAMESPACES, None).context("cannot make a process")?;
         if born.is_none() {
@@ -183,13 +182,13 @@ pub fn compiler(folder: &Path) -> Result<(Born, Channel)> {
     Ok((born, line))
 }
 
-/// Standard streams that lead nowhere.
+/// Standard streams on /dev/null.
 fn nothing() -> Result<[OwnedFd; 3]> {
     let null = || File::options().read(true).write(true).open("/dev/null");
     Ok([null()?.into(), null()?.into(), null()?.into()])
 }
 
-/// A process that does nothing in namespaces of its own: the first of a pod.
+/// A sleeping process in namespaces of its own: the first of a pod.
 ///
 /// # Errors
 /// When it cannot be made.
@@ -207,48 +206,48 @@ pub fn pod() -> Result<Born> {
     })
 }
 
-/// What the nursery does: a process that leaves the host's mounts, keeps what is `handed` on alone, and makes another.
-/// Its `work` is given the host's mount namespace, and by which descriptor is told whom it made, and comes back in
-/// the mother only.
-fn bear(
-    folder: &Path,
+/// Does the nursery's part: a process that leaves the host's mount namespace, keeps only the descriptors in `handed`,
+/// and runs `work`, which forks another one. `work` gets the host's mount namespace and the descriptor that reports
+/// the new process, and returns in the parent only.
+fn fork_bare(
+    dir: &Path,
     handed: &[RawFd],
     work: impl FnOnce(File, RawFd) -> Result<Option<Born>>,
 ) -> Result<Born> {
     delivered(|line| {
         let host = bare::host()?;
-        bare::leave_host(folder)?;
+        bare::leave_host(dir)?;
         let kept: Vec<_> = handed.iter().copied().chain([line, host.as_raw_fd()]).collect();
         birth::close_all_but(&kept);
         work(host, line)
     })
 }
 
-/// Has a child do `work`, which makes a process, and returns that. It is given the descriptor by which it is told.
+/// Runs `work` in a child and returns the process that it creates. `work` gets the descriptor that reports it.
 fn delivered(work: impl FnOnce(RawFd) -> Result<Option<Born>>) -> Result<Born> {
-    let (told, tell) = Channel::pair()?;
+    let (receiver, sender) = Channel::pair()?;
     if birth::child()?.is_none() {
-        drop(told);
-        let (outcome, pidfd): (Result<i32, String>, Option<OwnedFd>) = match work(tell.as_raw_fd()) {
+        drop(receiver);
+        let (outcome, pidfd): (Result<i32, String>, Option<OwnedFd>) = match work(sender.as_raw_fd()) {
             Ok(Some(born)) => (Ok(born.pid), Some(born.pidfd)),
-            Ok(None) => (Err("its life came back".into()), None),
+            Ok(None) => (Err("it returned in the child".into()), None),
             Err(error) => (Err(format!("{error:#}")), None),
         };
-        let _ = tell.send(&outcome, &pidfd.iter().map(AsFd::as_fd).collect::<Vec<_>>());
+        let _ = sender.send(&outcome, &pidfd.iter().map(AsFd::as_fd).collect::<Vec<_>>());
         birth::exit_now(0);
     }
-    drop(tell);
-    match told.receive::<Result<i32, String>>()?.map(|(outcome, mut fds)| (outcome, fds.pop())) {
+    drop(sender);
+    match receiver.receive::<Result<i32, String>>()?.map(|(outcome, mut fds)| (outcome, fds.pop())) {
         Some((Ok(pid), Some(pidfd))) => Ok(Born { pid, pidfd }),
         Some((Err(sentence), _)) => Err(Error::msg(sentence)),
         _ => bail!("the process that makes another has ended"),
     }
 }
 
-/// Waits for a report that must come next.
+/// Waits for the report that must come next.
 ///
 /// # Errors
-/// What the process says instead.
+/// The process's other report, or its end.
 pub fn expect(line: &Channel, is_it: impl Fn(&Report) -> bool) -> Result<()> {
     match line.receive()?.map(|(report, _)| report) {
         Some(report) if is_it(&report) => Ok(()),

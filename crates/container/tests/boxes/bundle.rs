@@ -1,5 +1,5 @@
-//! The bundle of a case: an image with a bit of everything, mounted as containerd's overlay snapshotter asks, and what is
-//! to be its volumes. All of it on a file system that only the case sees.
+//! The bundle of a case: an image with a bit of everything, mounted as containerd's overlay snapshotter asks, and the
+//! sources of its volumes. All on a file system that only the case sees.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -12,42 +12,43 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use workload::Workload;
 
-/// What every case's spec begins as.
+/// The spec that every case patches.
 pub const SPEC: &str = r#"{
     "ociVersion": "1.0.2", "hostname": "in-the-box", "root": {"path": "rootfs"},
     "process": {"user": {"uid": 1000, "gid": 2000}, "cwd": "/", "args": ["/app.wasm", "one"], "env": ["A=b"]},
     "linux": {"cgroupsPath": "@CGROUP", "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"},
         {"type": "uts"}, {"type": "mount"}, {"type": "cgroup"}]}
 }"#;
-/// In a spec, the cgroup of the case.
+/// Stands in a spec for the case's cgroup.
 pub const CGROUP: &str = "@CGROUP";
-/// In a spec, the folder with the namespaces of a process that stands for the pod's first. There is one if it is named.
+/// Stands in a spec for the directory with the namespaces of a pod's first process, which is created only for specs
+/// that name it.
 pub const POD: &str = "@POD";
 
-/// In a spec, the bundle's folder.
+/// Stands in a spec for the bundle's directory.
 pub const BUNDLE: &str = "@BUNDLE";
 
-/// This run's cgroup; its cases have it one after the other.
+/// The cgroup of this run; its cases use it one after the other.
 pub fn cgroup() -> String {
-    // A case's process is not the run's.
+    // Fixed by the first call: a case's process has another pid.
     static RUN: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
     format!("/lighter-boxes-{}", RUN.get_or_init(std::process::id))
 }
 
-/// Leaves the host's mounts, and covers `folder`.
-pub fn hide_mounts(folder: &Path) -> Result<()> {
+/// Leaves the host's mount namespace, and covers `dir`.
+pub fn hide_mounts(dir: &Path) -> Result<()> {
     let nothing = None::<&str>;
     unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
         .context("cannot part from the host's mounts")?;
-    mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), nothing).context("cannot mount a tmpfs")
+    mount(Some("tmpfs"), dir, Some("tmpfs"), MsFlags::empty(), nothing).context("cannot mount a tmpfs")
 }
 
-/// Fills the bundle, and mounts the snapshot.
+/// Fills the bundle and mounts the snapshot.
 pub fn make(workload: &Workload) -> Result<()> {
     let at = |path: &str| workload.bundle.join(path);
-    for folder in ["image/etc", "image/data", "upper", "work", "volume/inner", "outside"] {
-        fs::create_dir_all(at(folder))?;
+    for dir in ["image/etc", "image/data", "upper", "work", "volume/inner", "outside"] {
+        fs::create_dir_all(at(dir))?;
     }
     for (file, text) in [
         ("image/app.wasm", "\0asm"),
@@ -60,24 +61,24 @@ pub fn make(workload: &Workload) -> Result<()> {
     }
     symlink("../../outside", at("image/escape"))?;
     symlink("/data", at("image/link"))?;
-    // The same device as /dev/null, wherever an image or a volume may bring one.
+    // The same device as /dev/null, in the image and in a volume.
     for node in ["image/node", "volume/node"] {
         mknod(&at(node), SFlag::S_IFCHR, Mode::empty(), makedev(1, 3))?;
         fs::set_permissions(at(node), fs::Permissions::from_mode(0o666))?;
     }
     let root = workload.host_uid_of_root();
-    for folder in ["image", "image/etc", "image/data", "upper"] {
-        chown(at(folder), Some(root), Some(root))?;
+    for dir in ["image", "image/etc", "image/data", "upper"] {
+        chown(at(dir), Some(root), Some(root))?;
     }
     mount(Some("tmpfs"), &at("volume/inner"), Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
     let options = ["lowerdir", "upperdir", "workdir"].into_iter().zip(["image", "upper", "work"]);
-    let options: Vec<_> = options.map(|(key, folder)| format!("{key}={}", at(folder).display())).collect();
+    let options: Vec<_> = options.map(|(key, dir)| format!("{key}={}", at(dir).display())).collect();
     let snapshot = Snapshot { kind: "overlay", source: "overlay", options: &options };
     rootfs::mount_snapshot(snapshot, &workload.rootfs())
 }
 
 trait Mapped {
-    /// Whom the host knows as the container's root.
+    /// The host's uid of the container's root.
     fn host_uid_of_root(&self) -> u32;
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use container::cgroup::{Cgroup, Folders};
+use container::cgroup::{Cgroup, CgroupDirs};
 use container::rootfs;
 use container::title::Layout;
 use nix::mount::{MsFlags, mount};
@@ -15,34 +15,34 @@ use crate::apart::apart;
 use crate::look::Seen;
 use crate::{birth, bundle, look};
 
-/// In which time the kernel ends a process.
+/// How long the kernel may take to end a process.
 const SOON: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
-/// A spec, and what comes of it.
+/// A spec, and the expected result.
 pub struct Case {
-    /// For people and filters.
+    /// For reports and filters.
     pub name: &'static str,
-    /// What is changed in [`bundle::SPEC`], as a JSON merge patch.
+    /// The changes to [`bundle::SPEC`], as a JSON merge patch.
     pub spec: &'static str,
-    /// What comes of it.
+    /// The expected result.
     pub expected: Expected,
 }
 
-/// What comes of a spec.
+/// The expected result of a spec.
 pub enum Expected {
-    /// A box, of which the kernel, asked the first of each pair (see [`look`]), shows the second.
+    /// A box: pairs of a query to the kernel (see [`look`]) and its result.
     Box(&'static [(&'static str, &'static str)]),
-    /// One more process in the box, of which that is shown; the first is what `pod's` means there.
+    /// The same for one more process in the box; `pod's` is the first one's.
     Exec(&'static [(&'static str, &'static str)]),
     /// A box that ends with its daemon.
     End,
-    /// No box, and a sentence with these words.
+    /// No box, and an error with these words.
     Refusal(&'static str),
-    /// The box of a compiler, with this to be seen.
+    /// A compiler's box: pairs as for [`Expected::Box`].
     Compiler(&'static [(&'static str, &'static str)]),
 }
 
-/// A case in which a box comes of a spec.
+/// A case with a box.
 pub const fn shows(
     name: &'static str,
     spec: &'static str,
@@ -51,36 +51,36 @@ pub const fn shows(
     Case { name, spec, expected: Expected::Box(seen) }
 }
 
-/// A case in which none does.
+/// A case without a box.
 pub const fn refused(name: &'static str, spec: &'static str, words: &'static str) -> Case {
     Case { name, spec, expected: Expected::Refusal(words) }
 }
 
-/// Checks a case in a process, a mount namespace and a cgroup of its own. Nothing of it is left.
+/// Checks a case in a process, a mount namespace and a cgroup of its own, and that nothing of it is left.
 ///
 /// # Errors
-/// What was seen and not expected, line by line; what is left.
+/// The unexpected results, line by line, or what is left.
 pub fn check(case: &Case) -> Result<()> {
-    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let dir = tempfile::tempdir().context("cannot make a directory")?;
     let layout = Layout::look()?;
-    // Named before there is another process.
-    let cgroup = Folders::at(Path::new(&bundle::cgroup()))?;
-    let done = apart(|| in_own_process(case, folder.path(), layout));
-    // Whatever became of the process.
-    let removed = Cgroup::of(&workload("{}", folder.path(), 0)?)?.remove();
+    // Named first, in this process.
+    let cgroup = CgroupDirs::at(Path::new(&bundle::cgroup()))?;
+    let done = apart(|| in_own_process(case, dir.path(), layout));
+    // However the process ended.
+    let removed = Cgroup::of(&workload("{}", dir.path(), 0)?)?.remove();
     done.and(removed)?;
     ensure!(!cgroup.exists(), "its cgroup is left");
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-    ensure!(!mounts.contains(&*folder.path().to_string_lossy()), "mounts are left: {mounts}");
-    folder.close().context("its folder is not empty for root to remove")
+    ensure!(!mounts.contains(&*dir.path().to_string_lossy()), "mounts are left: {mounts}");
+    dir.close().context("its directory is not empty for root to remove")
 }
 
-fn in_own_process(case: &Case, folder: &Path, layout: Option<Layout>) -> Result<()> {
-    bundle::hide_mounts(folder)?;
+fn in_own_process(case: &Case, dir: &Path, layout: Option<Layout>) -> Result<()> {
+    bundle::hide_mounts(dir)?;
     let pod = if case.spec.contains(bundle::POD) { birth::pod()?.pid } else { 0 };
-    let workload = workload(case.spec, folder, pod)?;
+    let workload = workload(case.spec, dir, pod)?;
     bundle::make(&workload)?;
-    let seen = |pid, line| Seen { pid, pod, line, cgroup: bundle::cgroup(), bundle: folder };
+    let seen = |pid, line| Seen { pid, pod, line, cgroup: bundle::cgroup(), bundle: dir };
     match case.expected {
         Expected::Box(expected) => {
             let (born, line) = birth::guest(&workload, layout)?;
@@ -92,7 +92,7 @@ fn in_own_process(case: &Case, folder: &Path, layout: Option<Layout>) -> Result<
             compare(&Seen { pod: first.pid, ..seen(born.pid, &line) }, expected)?;
         }
         Expected::Compiler(expected) => {
-            let (born, line) = birth::compiler(folder)?;
+            let (born, line) = birth::compiler(dir)?;
             compare(&seen(born.pid, &line), expected)?;
         }
         Expected::End => {
@@ -105,7 +105,7 @@ fn in_own_process(case: &Case, folder: &Path, layout: Option<Layout>) -> Result<
             Err(error) => ensure!(format!("{error:#}").contains(words), "refused, but so: {error:#}"),
         },
     }
-    // As at Delete: the mounts at the root's place go, however many, while guests, which have copies, may live on.
+    // As at Delete: all mounts at the root's path go, while guests, which have copies, may live on.
     mount(Some("tmpfs"), &workload.rootfs(), Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
     rootfs::unmount_all(&workload.rootfs())?;
     ensure!(std::fs::read_dir(workload.rootfs())?.next().is_none(), "the root file system is still mounted");
@@ -114,25 +114,25 @@ fn in_own_process(case: &Case, folder: &Path, layout: Option<Layout>) -> Result<
 
 fn compare(seen: &Seen<'_>, expected: &[(&str, &str)]) -> Result<()> {
     let mut wrong = Vec::new();
-    for (question, expected) in expected {
-        match look::at(seen, question).with_context(|| format!("cannot see {question:?}"))? {
+    for (query, expected) in expected {
+        match look::at(seen, query).with_context(|| format!("cannot see {query:?}"))? {
             None => {}
             Some(shown) if shown == *expected => {}
-            Some(shown) => wrong.push(format!("{question}: {shown:?}, expected {expected:?}")),
+            Some(shown) => wrong.push(format!("{query}: {shown:?}, expected {expected:?}")),
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 
-fn workload(changes: &str, folder: &Path, pod: i32) -> Result<Workload> {
+fn workload(changes: &str, dir: &Path, pod: i32) -> Result<Workload> {
     let mut spec: Value = serde_json::from_str(bundle::SPEC)?;
     merge(&mut spec, serde_json::from_str(changes).context("the case's spec is no JSON")?);
     let text = spec.to_string();
     let text =
         text.replace(bundle::CGROUP, &bundle::cgroup()).replace(bundle::POD, &format!("/proc/{pod}/ns"));
-    let text = text.replace(bundle::BUNDLE, &folder.display().to_string());
-    Ok(Workload::read("box", folder, text.as_bytes(), workload::Options::default())?)
+    let text = text.replace(bundle::BUNDLE, &dir.display().to_string());
+    Ok(Workload::read("box", dir, text.as_bytes(), workload::Options::default())?)
 }
 
 /// RFC 7396.

@@ -1,4 +1,5 @@
-//! The process in the box: what the shim's guest does until its code would run, and then by order what it may not.
+//! The process in the box: does what the shim's guest does until its code would run, then tries on request what it
+//! may not.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
@@ -7,7 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use container::cgroup::{Way, go_through};
+use container::cgroup::{EntryMode, move_self};
 use container::channel::Channel;
 use container::inside::Inside;
 use container::mounts::Trees;
@@ -26,43 +27,43 @@ use workload::Workload;
 
 use crate::birth::{Order, Report};
 
-/// Of its own memory a compiler may have as much, in bytes.
+/// The limit of a compiler's private memory, in bytes.
 const COMPILERS_MEMORY: u64 = 1 << 26;
 
-/// What a guest's process is born with.
+/// What a guest's process inherits.
 pub struct Handed {
     pub stdio: [OwnedFd; 3],
-    pub doors: Vec<OwnedFd>,
-    pub way: Way,
+    pub files: Vec<OwnedFd>,
+    pub mode: EntryMode,
     pub filter: Filter,
     pub layout: Option<Layout>,
 }
 
-/// Where a guest lives.
+/// The box of a guest.
 pub enum Home<'a> {
-    /// In a box that it builds.
+    /// A new one, which it builds.
     New(&'a Namespaces, Opened),
-    /// In one that is there.
+    /// An existing one.
     There(Inside),
 }
 
-/// Lives in a guest's box; the status with which the process is to end.
+/// Runs in a guest's box; returns the exit status of the process.
 pub fn live(home: Home<'_>, workload: &Workload, handed: Handed, line: Channel) -> i32 {
     wait(&line, come_in(home, workload, handed, &line))
 }
 
-/// Lives in a compiler's box.
+/// Runs in a compiler's box.
 pub fn compile(stdio: [OwnedFd; 3], line: Channel) -> i32 {
     let replaced = wasm_box::replace_stdio(stdio);
     wait(&line, replaced.and_then(|()| compiler::enter_box(COMPILERS_MEMORY)))
 }
 
 fn come_in(home: Home<'_>, workload: &Workload, handed: Handed, line: &Channel) -> Result<()> {
-    let Handed { stdio, doors, way, filter, layout } = handed;
-    if matches!(way, Way::Doors(_)) {
-        go_through(doors)?;
+    let Handed { stdio, files, mode, filter, layout } = handed;
+    if matches!(mode, EntryMode::SelfMove(_)) {
+        move_self(files)?;
     } else {
-        drop(doors);
+        drop(files);
     }
     wasm_box::take_stdio(workload, stdio)?;
     if let Home::New(namespaces, opened) = &home {
@@ -91,25 +92,25 @@ fn come_in(home: Home<'_>, workload: &Workload, handed: Handed, line: &Channel) 
     wasm_box::give_up_power(workload, &filter)
 }
 
-/// At the gate: tries what it is told to, until nobody tells any more.
+/// At the gate: tries what it is ordered to, until the channel closes.
 fn wait(line: &Channel, came_in: Result<()>) -> i32 {
     let report = came_in.map_or_else(|error| Report::Failed(format!("{error:#}")), |()| Report::Ready);
     let mut sent = line.send(&report, &[]);
-    while let (Ok(()), Some(Order::Try(what))) = (&sent, hear(line)) {
+    while let (Ok(()), Some(Order::Try(what))) = (&sent, receive(line)) {
         let tried = attempt(&what).unwrap_or_else(|error| format!("{error:#}"));
         sent = line.send(&Report::Tried(tried), &[]);
     }
     0
 }
 
-/// By read(2): a compiler's filter lets it receive nothing.
-fn hear(line: &Channel) -> Option<Order> {
+/// Receives by read(2): a compiler's filter denies recvmsg.
+fn receive(line: &Channel) -> Option<Order> {
     let mut text = [0; 4096];
     let length = rustix::io::read(line, &mut text).ok()?;
     serde_json::from_slice(&text[..length]).ok()
 }
 
-/// Tries it: `ok`, or the name of the error number that the kernel gave.
+/// Tries it. Returns `ok`, or the name of the errno.
 fn attempt(what: &str) -> Result<String> {
     let (call, path) = what.split_once(' ').unwrap_or((what, ""));
     let tried: std::io::Result<()> = match call {
@@ -139,7 +140,7 @@ fn attempt(what: &str) -> Result<String> {
         "socket-unix" => socket(AddressFamily::UNIX, SocketType::STREAM, None).map(drop).map_err(Into::into),
         "socket-packet" => socket(AddressFamily::PACKET, SocketType::RAW, None).map(drop).map_err(Into::into),
         "privileges" => rustix::thread::set_no_new_privs(true).map_err(Into::into),
-        other => bail!("nobody knows how to try {other:?}"),
+        other => bail!("cannot try {other:?}"),
     };
     Ok(match tried.map_err(|error| error.raw_os_error()) {
         Ok(()) => "ok".to_owned(),

@@ -1,20 +1,20 @@
-//! What the kernel shows of a box, from outside: one line of text for each question.
+//! Queries the kernel for what it shows of a box from outside. The result of a query is one line of text.
 //!
-//! | question | answer |
+//! | query | result |
 //! |---|---|
-//! | `status NAME`, `limit NAME`, `file NAME` | the field of `/proc/PID/status`; soft and hard, of `limits`; all of `/proc/PID/NAME` |
-//! | `title`, `environment` | its arguments and variables, as lists of processes show them |
-//! | `mounts` | where something is mounted |
-//! | `options PATH`, `kind PATH`, `propagation PATH` | of the mount there: its flags, but of access times; its file system; `shared`, `slave` or `private` |
-//! | `list PATH`, `node PATH` | the names in a directory; a device's kind, numbers and rights |
+//! | `status NAME`, `limit NAME`, `file NAME` | the field of `/proc/PID/status`; soft and hard; `/proc/PID/NAME` |
+//! | `title`, `environment` | its arguments and variables, as in process listings |
+//! | `mounts` | the mount points |
+//! | `options PATH`, `kind PATH`, `propagation PATH` | flags less atime; file system; `shared`, `slave`, `private` |
+//! | `list PATH`, `node PATH` | the names in a directory; a device's kind, numbers and mode |
 //! | `namespace KIND` | `host's`, `pod's` or `own` |
-//! | `cgroup` | where the process is in another than its own: nothing |
-//! | `cgroup-file CONTROLLER V1 V2` | that file of the cgroup's, by the host's version; `-` is none |
-//! | `owner` | whose its files in /proc are: root's where nobody may look into the process |
-//! | `descriptors` | what they are, in order |
+//! | `cgroup` | the cgroups of the process other than its own: expected to be empty |
+//! | `cgroup-file CONTROLLER V1 V2` | that file of the cgroup, by the host's version; `-` is none |
+//! | `owner` | the owner of its files in /proc: root if it is not dumpable |
+//! | `descriptors` | their targets, in order |
 //! | `hostname`, `sysctl NAME`, `loopback` | as in its namespaces |
-//! | `bundle FILE` | a file of the bundle's |
-//! | `try WHAT` | what comes of it in the box, see [`crate::guest`] |
+//! | `bundle FILE` | a file of the bundle |
+//! | `try WHAT` | the result of an attempt in the box, see [`crate::guest`] |
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -23,32 +23,32 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use container::cgroup::Folders;
+use container::cgroup::CgroupDirs;
 use container::channel::Channel;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{major, minor};
 
 use crate::birth::{Order, Report};
 
-/// A box, and what it may be compared with.
+/// A box, and what it is compared with.
 pub struct Seen<'a> {
     /// The process in it.
     pub pid: i32,
     /// The pod's first process, if there is one.
     pub pod: i32,
-    /// To the process.
+    /// The channel to the process.
     pub line: &'a Channel,
     /// The name of its cgroup.
     pub cgroup: String,
     pub bundle: &'a Path,
 }
 
-/// The answer to a question; `None` where this host has nothing of the kind.
+/// The result of a query; `None` where this host has nothing of the kind.
 ///
 /// # Errors
-/// When there is no such question, or nothing where the kernel should show it.
-pub fn at(seen: &Seen<'_>, question: &str) -> Result<Option<String>> {
-    let (what, of) = question.split_once(' ').unwrap_or((question, ""));
+/// When there is no such query, or nothing where the kernel should show it.
+pub fn at(seen: &Seen<'_>, query: &str) -> Result<Option<String>> {
+    let (what, of) = query.split_once(' ').unwrap_or((query, ""));
     Ok(Some(match what {
         "status" => field(&seen.proc("status")?, of)?,
         "limit" => limit(&seen.proc("limits")?, of)?,
@@ -73,7 +73,7 @@ pub fn at(seen: &Seen<'_>, question: &str) -> Result<Option<String>> {
         "loopback" => (if seen.proc("net/fib_trie")?.contains("127.0.0.1") { "up" } else { "down" }).into(),
         "bundle" => in_one_line(&fs::read_to_string(seen.bundle.join(of))?),
         "try" => attempt(seen, of)?,
-        other => bail!("nobody knows what to look at for {other:?}"),
+        other => bail!("there is no query {other:?}"),
     }))
 }
 
@@ -83,7 +83,7 @@ impl Seen<'_> {
         fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
     }
 
-    /// A path in the box; where links lead is the looker's.
+    /// A path in the box; absolute links resolve outside of it.
     fn inside(&self, path: &str) -> PathBuf {
         format!("/proc/{}/root{path}", self.pid).into()
     }
@@ -128,21 +128,21 @@ fn mounts(seen: &Seen<'_>) -> Result<Vec<Mounted>> {
     table.lines().map(|line| parse(line).with_context(|| format!("mountinfo says {line:?}"))).collect()
 }
 
-/// In the order of names: that of the table is the kernel's business.
+/// Sorted, since the order of the table is the kernel's business.
 fn places(seen: &Seen<'_>) -> Result<String> {
     let mut places: Vec<_> = mounts(seen)?.into_iter().map(|mount| mount.place).collect();
     places.sort();
     Ok(places.join(" "))
 }
 
-/// The uppermost at a path.
+/// The topmost mount at a path.
 fn mount(seen: &Seen<'_>, path: &str) -> Result<Mounted> {
     let at = mounts(seen)?.into_iter().rfind(|mount| mount.place == path);
     at.with_context(|| format!("nothing is mounted at {path}"))
 }
 
-fn list(folder: &Path) -> Result<String> {
-    let names = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+fn list(dir: &Path) -> Result<String> {
+    let names = fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
     let names = names.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     let mut names = names.collect::<Result<Vec<_>>>()?;
     names.sort();
@@ -164,8 +164,8 @@ fn node(path: &Path) -> Result<String> {
 }
 
 fn namespace(seen: &Seen<'_>, kind: &str) -> Result<&'static str> {
-    let of = |whose: &str| {
-        let path = format!("/proc/{whose}/ns/{kind}");
+    let of = |process: &str| {
+        let path = format!("/proc/{process}/ns/{kind}");
         fs::read_link(&path).with_context(|| format!("cannot read {path}"))
     };
     let its = of(&seen.pid.to_string())?;
@@ -175,10 +175,10 @@ fn namespace(seen: &Seen<'_>, kind: &str) -> Result<&'static str> {
     Ok(if seen.pod != 0 && its == of(&seen.pod.to_string())? { "pod's" } else { "own" })
 }
 
-/// The lines of `/proc/PID/cgroup` that name another; on a host with v1 but for the hierarchy of v2, in which are none
-/// of containers', and on one with v2 that alone.
+/// The lines of `/proc/PID/cgroup` that name another cgroup. With v1 the v2 hierarchy does not count, which holds no
+/// containers; with v2 only that counts.
 fn not_in(seen: &Seen<'_>) -> Result<String> {
-    let unified = Folders::at(Path::new(&seen.cgroup))?.unified().is_some();
+    let unified = CgroupDirs::at(Path::new(&seen.cgroup))?.unified().is_some();
     let member = seen.proc("cgroup")?;
     let counts = member.lines().filter(|line| line.starts_with("0::") == unified);
     let others = counts.filter(|line| line.splitn(3, ':').last() != Some(&seen.cgroup));
@@ -189,31 +189,31 @@ fn cgroup_file(seen: &Seen<'_>, of: &str) -> Result<Option<String>> {
     let [controller, v1, v2] = of.split(' ').collect::<Vec<_>>()[..] else {
         bail!("which file? controller, v1's and v2's");
     };
-    let folders = Folders::at(Path::new(&seen.cgroup))?;
-    let file = if folders.unified().is_some() { v2 } else { v1 };
+    let dirs = CgroupDirs::at(Path::new(&seen.cgroup))?;
+    let file = if dirs.unified().is_some() { v2 } else { v1 };
     if file == "-" {
         return Ok(None);
     }
-    let text = folders.text(controller, file).with_context(|| format!("the cgroup has no {file}"))?;
+    let text = dirs.text(controller, file).with_context(|| format!("the cgroup has no {file}"))?;
     Ok(Some(in_one_line(&text)))
 }
 
 fn descriptors(pid: i32) -> Result<String> {
-    let folder = PathBuf::from(format!("/proc/{pid}/fd"));
-    let names = list(&folder)?;
+    let dir = PathBuf::from(format!("/proc/{pid}/fd"));
+    let names = list(&dir)?;
     let mut numbers = names.split(' ').map(str::parse::<u32>).collect::<Result<Vec<_>, _>>()?;
     numbers.sort_unstable();
     let what = |number: u32| {
-        let leads = fs::read_link(folder.join(number.to_string()))?;
+        let leads = fs::read_link(dir.join(number.to_string()))?;
         let leads = leads.to_string_lossy();
         anyhow::Ok(leads.split(":[").next().unwrap_or_default().to_owned())
     };
     Ok(numbers.into_iter().map(what).collect::<Result<Vec<_>>>()?.join(" "))
 }
 
-/// What `look` sees in the process's namespace of a kind, into which this process goes and from which it comes back.
+/// Runs `look` in the process's namespace of a kind, then returns to this process's own.
 fn within<T>(seen: &Seen<'_>, kind: &str, look: impl FnOnce() -> Result<T>) -> Result<T> {
-    let open = |whose: &str| File::open(format!("/proc/{whose}/ns/{kind}"));
+    let open = |process: &str| File::open(format!("/proc/{process}/ns/{kind}"));
     let (own, its) = (open("self")?, open(&seen.pid.to_string())?);
     setns(its.as_fd(), CloneFlags::empty()).with_context(|| format!("cannot enter its {kind} namespace"))?;
     let seen = look();

@@ -1,15 +1,15 @@
-//! The box ring: boxes built from specs, and what the kernel shows of them. Needs root, and neither containerd nor an
-//! engine: what becomes a guest here waits in its box and tries, by order, what a guest may not do.
+//! The box ring: boxes built from specs, and what the kernel shows of them. Needs root, but neither containerd nor an
+//! engine: the process that would become a guest waits in its box and, on request, tries what a guest may not do.
 //!
 //! ```text
 //! cargo test --release --workspace --test boxes               all of them
 //! cargo test --release --workspace --test boxes -- cgroup     names with `cgroup`; --exact and --list as elsewhere
 //! ```
 //!
-//! A case is data: a spec, and what is to be seen ([`case`], `cases/`). [`birth`] is one guest's birth in the order in
-//! which the shim does it, [`guest`] the life of the process in the box, [`look`] what the kernel is asked. Each case
-//! has a process, a mount namespace and a cgroup of its own ([`apart`]), and whatever becomes of it nothing is left.
-//! Every process here has one thread, since it forks: so there is no libtest.
+//! A case is data: a spec, and what is expected of it ([`case`], `cases/`). [`birth`] creates a guest's process in
+//! the shim's order, [`guest`] is what that process does in the box, [`look`] queries the kernel. Each case has a
+//! process, a mount namespace and a cgroup of its own ([`apart`]) and leaves nothing behind. Every process here has
+//! one thread, since it forks: so there is no libtest.
 
 mod apart;
 mod birth;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what the words after `--` choose, all without any; whether all of it passed.
+/// Runs the cases that the words after `--` select, all without any. Returns whether all passed.
 fn run(out: &mut impl Write) -> Result<bool> {
     let (options, words): (Vec<_>, Vec<_>) = env::args().skip(1).partition(|word| word.starts_with('-'));
     let asked = |option: &str| options.iter().any(|given| given == option);
@@ -58,9 +58,9 @@ fn run(out: &mut impl Write) -> Result<bool> {
     let begun = Instant::now();
     let mut failed = Vec::new();
     for case in &chosen {
-        let told = case::check(case);
-        writeln!(out, "test {} ... {}", case.name, if told.is_ok() { "ok" } else { "FAILED" })?;
-        failed.extend(told.err().map(|why| (case.name, why)));
+        let outcome = case::check(case);
+        writeln!(out, "test {} ... {}", case.name, if outcome.is_ok() { "ok" } else { "FAILED" })?;
+        failed.extend(outcome.err().map(|why| (case.name, why)));
     }
     for (name, why) in &failed {
         writeln!(out, "\n---- {name} ----\n{why:#}")?;

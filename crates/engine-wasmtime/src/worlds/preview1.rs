@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use wasmtime::{Engine, InstancePre, Linker, Module, Store, Val};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use workload::{Guest, Once, Start};
+use workload::{Guest, OnceSettings, Start};
 
 use crate::ending::{self, sentence};
 use crate::limits::{self, Bounded, Memory, MemoryBound};
@@ -46,7 +46,7 @@ pub struct MappedModule<'a> {
     module: Module,
     linker: &'a Linker<Host>,
     world: workload::Preview1,
-    once: Once,
+    once: OnceSettings,
 }
 
 /// A module at its gate.
@@ -78,7 +78,7 @@ impl Preview1 {
     }
 
     /// A module that was compiled for this world.
-    pub fn of(&self, module: Module, world: &workload::Preview1, once: &Once) -> MappedModule<'_> {
+    pub fn of(&self, module: Module, world: &workload::Preview1, once: &OnceSettings) -> MappedModule<'_> {
         MappedModule { module, linker: &self.linker, world: world.clone(), once: once.clone() }
     }
 }

@@ -1,4 +1,4 @@
-//! A name server on this machine's loopback, for UDP and TCP, that answers from a table.
+//! A name server on the loopback interface, for UDP and TCP, that answers from a table.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -9,14 +9,14 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-/// Name, without a dot at its end, and what is said of it: addresses, `CNAME name`, `SERVFAIL`, `REFUSED`,
-/// `silent`, or `tcp` before addresses that are told by TCP alone. Any other name is not there.
+/// Names, without a trailing dot, and their answers: addresses, `CNAME name`, `SERVFAIL`, `REFUSED`, `silent`, or
+/// `tcp` before addresses that are sent by TCP only. Any other name does not exist.
 pub type Table = &'static [(&'static str, &'static str)];
 
-/// The questions that arrived, as `name kind`.
+/// The queries received, as `name kind`.
 pub type Asked = Arc<Mutex<Vec<String>>>;
 
-/// Serves `table` for as long as the runtime runs, at a port that is free on `ip`, or at `port`.
+/// Serves `table` until the runtime ends, at a free port on `ip`, or at `port`.
 pub async fn serve(ip: Ipv4Addr, port: u16, table: Table) -> (u16, Asked) {
     let (udp, tcp) = loop {
         let udp = UdpSocket::bind((ip, port)).await.unwrap();
@@ -65,8 +65,8 @@ fn reply(query: &[u8], table: Table, asked: &Asked, tcp: bool) -> Option<Vec<u8>
     let (name, kind) = (question.name().to_ascii(), question.query_type());
     let name = name.strip_suffix('.').unwrap();
     asked.lock().unwrap().push(format!("{name} {kind}{}", if tcp { " tcp" } else { "" }));
-    let said = table.iter().find(|(known, _)| *known == name);
-    let mut words = said.map(|(_, said)| said.split(' ')).into_iter().flatten().peekable();
+    let answer = table.iter().find(|(known, _)| *known == name);
+    let mut words = answer.map(|(_, answer)| answer.split(' ')).into_iter().flatten().peekable();
     match words.peek().copied() {
         None => message.metadata.response_code = ResponseCode::NXDomain,
         Some("silent") => return None,
@@ -75,8 +75,8 @@ fn reply(query: &[u8], table: Table, asked: &Asked, tcp: bool) -> Option<Vec<u8>
         Some("CNAME") => {
             let target = words.nth(1).unwrap();
             message.add_answer(record(name, RData::CNAME(CNAME(full(target)))));
-            let said = table.iter().find(|(known, _)| *known == target).unwrap().1;
-            said.split(' ').for_each(|word| message.answers.extend(address(target, word, kind)));
+            let answer = table.iter().find(|(known, _)| *known == target).unwrap().1;
+            answer.split(' ').for_each(|word| message.answers.extend(address(target, word, kind)));
         }
         Some("tcp") if !tcp => message.metadata.truncation = true,
         Some(_) => words.for_each(|word| message.answers.extend(address(name, word, kind))),

@@ -8,10 +8,10 @@ use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use cache::{Cache, Digest, Draft, Entry, Failure, Identity, Key, Lock, Sealed};
+use cache::{Cache, CacheEntry, Digest, Draft, Failure, FileIdentity, Key, Lock, Sealed};
 use container::entrypoint::Search;
 use container::layers::Layers;
-use container::source::{Known, Source};
+use container::source::{ContentId, Source};
 use container::{channel, lease};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use workload::{Format, Guest, Options, Workload, World};
@@ -96,7 +96,7 @@ async fn find_or_compile(
     source: Source,
     mut given_up: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<(GuestCode, Option<Fresh>)> {
-    let stays = source.known == Known::ByItsFile;
+    let stays = source.content_id == ContentId::FileMetadata;
     let DigestedSource { mut source, digested } = digest(&workload.options, source).await?;
     let Some((cache, mut digest)) = digested else {
         return Ok((into_memory(nursery, workload, &source, given_up).await?, None));
@@ -203,9 +203,9 @@ async fn digest(options: &Options, source: Source) -> anyhow::Result<DigestedSou
                 return Ok(undigested(source));
             }
         };
-        let stays = source.known == Known::ByItsFile;
+        let stays = source.content_id == ContentId::FileMetadata;
         let identity = stays.then(|| source.file.metadata()).transpose().context("cannot look at it")?;
-        let identity = identity.as_ref().map(Identity::of);
+        let identity = identity.as_ref().map(FileIdentity::of);
         if let Some(digest) = identity.as_ref().and_then(|file| cache.known(file)) {
             return Ok(DigestedSource { source, digested: Some((cache, digest)) });
         }
@@ -280,7 +280,7 @@ async fn get(cache: &Cache, key: &Key, workload: &Workload) -> anyhow::Result<Op
             None
         });
         // A note of another version of this shim cannot be parsed.
-        Ok(entry.and_then(|Entry { file, note }| Some((serde_json::from_slice(&note).ok()?, file))))
+        Ok(entry.and_then(|CacheEntry { file, note }| Some((serde_json::from_slice(&note).ok()?, file))))
     });
     kept.await?.map(|(prepared, file)| GuestCode::of(prepared, file, workload)).transpose()
 }

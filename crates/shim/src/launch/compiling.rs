@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Error, anyhow, bail};
 use container::cgroup::Entry;
-use container::places::{self, Place};
+use container::places::{self, CompileSlot};
 use container::source::Source;
 use thiserror::Error;
 use workload::{Guest, Options, Outline, Workload, World};
@@ -114,7 +114,7 @@ fn settings_fit(workload: &Workload, outline: &Outline) -> anyhow::Result<()> {
     }
 }
 
-async fn take_place(bounds: Bounds) -> anyhow::Result<(Place, Entry)> {
+async fn take_place(bounds: Bounds) -> anyhow::Result<(CompileSlot, Entry)> {
     loop {
         match blocking(move || places::take(bounds.jobs, bounds.memory())).await? {
             Some(taken) => return Ok(taken),
@@ -124,7 +124,7 @@ async fn take_place(bounds: Bounds) -> anyhow::Result<(Place, Entry)> {
 }
 
 /// Why a compiler ended without a report. The kernel may also kill it because other processes need memory.
-fn explained(silent: Silent, place: &Place, bounds: Bounds) -> Error {
+fn explained(silent: Silent, place: &CompileSlot, bounds: Bounds) -> Error {
     const KILLED: u32 = 128 + libc::SIGKILL.cast_unsigned();
     if silent.status == KILLED && !place.ran_out() {
         return anyhow!(silent).context(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use container::birth::Born;
-use container::cgroup::{Folders, Way};
+use container::cgroup::{EntryMode, Folders};
 use container::inside::Inside;
 use tokio::time::timeout;
 use workload::Workload;
@@ -101,7 +101,7 @@ pub async fn run(
             });
             let (born, line) = launcher.nursery.birth(request).await?;
             drop(inputs);
-            let born = entered(launcher.nursery, task, workload, entry.way, born, &line).await?;
+            let born = entered(launcher.nursery, task, workload, entry.mode, born, &line).await?;
             let started = with_timeout(async { Gate::reached(workload, line).await?.open().await });
             launcher.nursery.or_end(&born, started.await).await?;
             if let Some(fresh) = fresh {
@@ -122,7 +122,7 @@ pub async fn run(
                 stdio,
             });
             let (born, line) = launcher.nursery.birth(request).await?;
-            let born = entered(launcher.nursery, task, workload, entry.way, born, &line).await?;
+            let born = entered(launcher.nursery, task, workload, entry.mode, born, &line).await?;
             let streams =
                 launcher.nursery.or_end(&born, with_timeout(begun(workload, opened, &line)).await).await?;
             Ok((born, streams))
@@ -136,7 +136,7 @@ async fn entered(
     nursery: &Nursery,
     task: &Task,
     workload: &Workload,
-    cgroup: Way,
+    cgroup: EntryMode,
     born: Born,
     line: &Line,
 ) -> anyhow::Result<Born> {
@@ -144,7 +144,7 @@ async fn entered(
     let born = if midwife { nursery.delivered(born, line).await? } else { born };
     let admitted = with_timeout(async {
         line.expect(|report| matches!(report, Report::Joined)).await?;
-        if cgroup == Way::Outside {
+        if cgroup == EntryMode::FromOutside {
             admit(task, born.pid).await?;
         }
         // The default is the container's score.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use container::birth::Born;
-use container::cgroup::{Cgroup, Entry, Way};
+use container::cgroup::{Cgroup, Entry, EntryMode};
 use container::channel;
 use container::hooks::Moment;
 use container::layers::Layers;
@@ -60,7 +60,7 @@ pub async fn make(
     let (born, line) = give_birth(nursery, namespaces, &entry, &opened, &inputs).await?;
     drop(inputs);
     log::debug!("container {}: born {:?} after it was asked for", workload.id, asked.elapsed());
-    let outside = (entry.way == Way::Outside).then_some((cgroup, owned));
+    let outside = (entry.mode == EntryMode::FromOutside).then_some((cgroup, owned));
     let brought = bring_to_gate(nursery, workload, namespaces, outside, &born, line, record).await;
     let gate = nursery.or_end(&born, brought).await?;
     log::debug!("container {}: at its gate {:?} after it was asked for", workload.id, asked.elapsed());
@@ -143,7 +143,7 @@ async fn bring_to_gate(
     log::debug!("container {}: cgroup and hooks took {:?}", workload.id, joined.elapsed());
     let trees = Trees::open(workload)?.into_fds();
     let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
-    let some = trees.chunks(channel::MOST_FDS).map(|some| Order::Take(some.to_vec()));
+    let some = trees.chunks(channel::MAX_FDS).map(|some| Order::Take(some.to_vec()));
     some.chain([Order::Enter])
         .try_for_each(|order| line.send(order))
         .context("the container's process is gone")?;

@@ -76,7 +76,7 @@ pub async fn container(
         }
     };
     let (pid, owned) = (born.pid, workload.clone());
-    let found = blocking(move || Ok((cgroup::folders_of(&owned, pid)?, owned))).await;
+    let found = blocking(move || Ok((cgroup::dirs_of(&owned, pid)?, owned))).await;
     let (cgroup, workload) = launcher.nursery.or_end(&born, found).await?;
     let first = Process::requested(String::new(), workload, paths);
     first.is_born(born, streams);

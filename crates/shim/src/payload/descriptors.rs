@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Result, bail};
-use container::cgroup::{Entry, Way};
+use container::cgroup::{Entry, EntryMode};
 use container::channel::sealed_json;
 use serde::{Deserialize, Serialize};
 use workload::{Guest, Outline, Workload};
@@ -202,11 +202,11 @@ impl<'a> Entrance<BorrowedFd<'a>> {
     /// # Errors
     /// When `entry` lacks the directory to be born into.
     pub fn of(entry: &'a Entry) -> Result<Self> {
-        Ok(match (entry.way, entry.fds.as_slice()) {
-            (Way::Birth, [dir]) => Self::Birth(dir.as_fd()),
-            (Way::Doors(_), doors) => Self::Doors(doors.iter().map(AsFd::as_fd).collect()),
-            (Way::Outside, _) => Self::Outside,
-            (Way::Birth, _) => bail!("there is no cgroup directory to be born into"),
+        Ok(match (entry.mode, entry.fds.as_slice()) {
+            (EntryMode::CloneInto, [dir]) => Self::Birth(dir.as_fd()),
+            (EntryMode::SelfMove(_), doors) => Self::Doors(doors.iter().map(AsFd::as_fd).collect()),
+            (EntryMode::FromOutside, _) => Self::Outside,
+            (EntryMode::CloneInto, _) => bail!("there is no cgroup directory to be born into"),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use container::cgroup::{Cgroup, Whose};
+use container::cgroup::{Cgroup, DevicePolicy};
 use containerd_shim_protos::api::{Empty, UpdateTaskRequest};
 use oci_spec::runtime::LinuxResources;
 use ttrpc::Result;
@@ -42,7 +42,8 @@ fn allow_devices(task: &Task, resources: &LinuxResources) -> anyhow::Result<()> 
     if resources.devices().is_none() || resources.devices() == lock(&task.limits).devices() {
         return Ok(());
     }
-    let whose = if matches!(task.kind, Kind::Wasm { .. }) { Whose::Guest } else { Whose::Program };
+    let whose =
+        if matches!(task.kind, Kind::Wasm { .. }) { DevicePolicy::Guest } else { DevicePolicy::Program };
     task.cgroup.allow_devices(task.workload(), resources, whose)
 }
 

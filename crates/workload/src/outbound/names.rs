@@ -1,4 +1,4 @@
-//! Names of hosts, and which of them an item means.
+//! Host names, and the names that an item matches.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::WrongItem;
 
-/// Names, in small letters and without a dot at their end.
+/// Names, in lower case and without a trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Names {
-    /// `*`: every name, and in a rule every address, too.
+    /// `*`: every name, and in a rule also every address.
     Any,
     /// This one.
     One(String),
-    /// `*.SUFFIX`: all that end in it with a label before; not the suffix itself.
+    /// `*.SUFFIX`: all names with one or more labels before the suffix, not the suffix itself.
     Below(String),
 }
 
@@ -60,9 +60,9 @@ impl Names {
     }
 }
 
-/// `text` as the name of a host, in small letters and without a dot at its end; `None` if it is none: up to
-/// 253 letters, digits, `-`, `_` and dots, up to 63 between two dots, and not digits alone behind the last,
-/// which would be (a part of) an address.
+/// `text` as a host name, in lower case and without a trailing dot; `None` if it is not one: up to 253 letters,
+/// digits, `-`, `_` and dots, up to 63 between two dots, and not only digits after the last dot, which would be (part
+/// of) an address.
 pub fn host_name(text: &str) -> Option<String> {
     let name = text.strip_suffix('.').unwrap_or(text);
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';

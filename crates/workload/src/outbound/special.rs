@@ -1,16 +1,16 @@
-//! Addresses that lead elsewhere than to a host of the network: this machine, this link, many at once.
+//! Addresses that are not those of a host on the network: this machine, this link, or several hosts.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Why an address is one that only a rule for the address itself, or its network, can mean.
+/// Why an address can only be meant by a rule for the address itself, or for its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Special {
     /// This machine, or this pod.
     Loopback,
-    /// The link alone, where clouds have the service that tells a node its secrets.
+    /// This link, on which clouds run the metadata service with a node's secrets.
     LinkLocal,
-    /// No address; connecting to it leads to this machine.
+    /// No address; a connection to it reaches this machine.
     Unspecified,
     /// Many hosts.
     Multicast,
@@ -19,7 +19,7 @@ pub enum Special {
 }
 
 impl Special {
-    /// What is special about `address`, or about the IPv4 address that it carries; `None` for that of a host.
+    /// What is special about `address`, or about an IPv4 address embedded in it; `None` for a host's address.
     pub fn of(address: IpAddr) -> Option<Self> {
         match address {
             IpAddr::V4(address) => Self::of_v4(address),
@@ -56,7 +56,8 @@ impl Special {
     }
 }
 
-/// The IPv4 address in a mapped, a compatible, a translated (NAT64) or a 6to4 one: who passes it on goes there.
+/// The IPv4 address embedded in a mapped, compatible, translated (NAT64) or 6to4 address: packets may be forwarded
+/// there.
 fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let (high, low) = match address.segments() {
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]

@@ -1,4 +1,4 @@
-//! One item of an annotation: whom it names, and at which ports.
+//! One item of an annotation: a target and its ports.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,14 +16,14 @@ pub struct Rule {
     pub ports: Ports,
 }
 
-/// Whom a rule names.
+/// The target of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     Names(Names),
     Network(Network),
 }
 
-/// An address is a network of one.
+/// A network; a single address is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// Its first address.
@@ -31,7 +31,7 @@ pub struct Network {
     bits: u8,
 }
 
-/// The first and the last port; all are from 0, which is no port, to 65535.
+/// The first and the last port; all ports are 0, which is no port, to 65535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports(u16, u16);
 
@@ -52,7 +52,7 @@ impl Rule {
     }
 }
 
-/// The target, without brackets, and the port. Two colons without brackets are IPv6's own.
+/// Splits off the port; the target is without brackets. Several colons without brackets are an IPv6 address.
 fn split(item: &str) -> Result<(String, Option<&str>), WrongItem> {
     if item.contains("://") {
         return Err(WrongItem::Url);
@@ -75,7 +75,7 @@ fn split(item: &str) -> Result<(String, Option<&str>), WrongItem> {
 }
 
 impl Network {
-    /// `None` if `text` is rather a name.
+    /// `None` if `text` is a name instead.
     fn parse(text: &str) -> Result<Option<Self>, WrongItem> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
@@ -89,16 +89,16 @@ impl Network {
             (Err(_), None) if address.contains(':') => return Err(WrongItem::Name(address.into())),
             (Err(_), _) => return Ok(None),
         };
-        let most = if address.is_ipv4() { 32 } else { 128 };
+        let max = if address.is_ipv4() { 32 } else { 128 };
         let bits =
-            bits.map_or(Ok(most), |bits| number(bits).ok_or_else(|| WrongItem::Prefix(bits.into(), most)))?;
-        if bits > most {
-            return Err(WrongItem::Prefix(bits.to_string(), most));
+            bits.map_or(Ok(max), |bits| number(bits).ok_or_else(|| WrongItem::Prefix(bits.into(), max)))?;
+        if bits > max {
+            return Err(WrongItem::Prefix(bits.to_string(), max));
         }
         Ok(Some(Self::new(address, bits)))
     }
 
-    /// Holds no bits behind its prefix. What lies among IPv4's addresses is written as IPv4.
+    /// Clears the bits after the prefix. A network of IPv4-mapped addresses becomes an IPv4 network.
     fn new(address: IpAddr, bits: u8) -> Self {
         let (address, bits) = match (address.to_canonical(), bits) {
             (IpAddr::V4(inner), 96..) if address.is_ipv6() => (inner.into(), bits - 96),
@@ -107,13 +107,13 @@ impl Network {
         Self { first: masked(address, bits), bits }
     }
 
-    /// Whether `address`, in its canonical form, lies in it.
+    /// Whether it contains `address`, in canonical form.
     pub fn holds(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.first.is_ipv4() && masked(address, self.bits) == self.first
     }
 }
 
-/// `address` with all behind the first `bits` cleared.
+/// `address` with all but the first `bits` bits cleared.
 fn masked(address: IpAddr, bits: u8) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
@@ -146,7 +146,7 @@ impl Ports {
     }
 }
 
-/// Digits alone: `parse` would take a sign.
+/// Digits only: `parse` would accept a sign.
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

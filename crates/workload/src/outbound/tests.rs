@@ -1,4 +1,4 @@
-//! What the annotations mean, as tables.
+//! Tables of what the annotations mean.
 
 use std::net::SocketAddr;
 
@@ -90,7 +90,7 @@ fn everything_and_the_ports_of_a_name() {
     assert_eq!(Outbound::everything().ports_for_host("b"), []);
 }
 
-/// What a variable says may take names away from those that an annotation's rules need, and add none.
+/// A variable's list may remove names from those of an annotation's rules, and adds none.
 #[test]
 fn a_narrower_list_adds_nothing() {
     let check = |rules: &str, narrower: &str, yes: &[&str], no: &[&str]| {
@@ -147,7 +147,7 @@ fn an_item_that_is_not_understood_is_named() {
     }
 }
 
-/// Items that are mostly right, so that what follows the parsing is reached, too.
+/// Mostly valid items, so that the code after the parsing is reached, too.
 fn item() -> impl Strategy<Value = String> {
     let target =
         r"(\*|\*\.[a-z]{1,3}|[A-Za-z_]{1,3}(\.[a-z]{1,3})?\.?|[0-9]{1,3}\.0\.[0-9]\.1(/[0-9]{1,2})?)";

@@ -8,12 +8,12 @@ use crate::wasi;
 /// A component that runs once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
-    /// The WASI of its imports.
+    /// The WASI version of its imports.
     pub wasi: Wasi,
-    /// Where it begins.
+    /// Where it starts.
     pub start: Start,
-    /// Whether its code has several calls at work at once, by the asynchronous half of the component model's ABI: all of
-    /// WASI 0.3, and what tools make of programs for 0.2.
+    /// Whether its code has concurrent calls, by the asynchronous half of the component model's ABI: all of WASI 0.3,
+    /// and what some tools make of programs for 0.2.
     pub concurrent: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Why no world fits a module, in words for who built it.
+//! Why no world fits a module, worded for its author.
 
 use std::fmt;
 
@@ -7,28 +7,28 @@ use thiserror::Error;
 /// Why no world fits a module.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum WorldError {
-    /// Not valid Wasm; the parser's sentence tells where.
+    /// Not valid Wasm; the parser's message includes the position.
     #[error("it is not a valid Wasm module: {0}")]
     Malformed(String),
-    /// Imports of a component that nobody offers.
+    /// Imports of a component that no world offers.
     #[error("it imports what no world offers: {}", .0.join(", "))]
     UnknownImports(Vec<String>),
-    /// It begins in a version of WASI that nobody knows.
+    /// It exports an unknown version of WASI.
     #[error("it exports {0}, of a version that is not known here; build it for WASI 0.3 or 0.2")]
     Later(String),
-    /// It begins in a draft, none of which speaks as the version that came of it.
+    /// It exports a draft. Drafts are incompatible with the released versions.
     #[error("it exports {0}, which is a draft; build it for WASI 0.2.0 or later, with tools of that time")]
     Draft(String),
-    /// It is built for what came before its world: a clause with what to do.
+    /// It is built for a predecessor of its world: a clause that says what to do.
     #[error("{0}")]
     Outdated(&'static str),
-    /// It wants threads.
+    /// It needs threads.
     #[error(
         "it has a memory that threads share, and a guest has one thread; build it without, as for wasm32-wasip1 and not \
          for wasm32-wasip1-threads"
     )]
     SharedMemory,
-    /// No start, and no function was named.
+    /// It has no start, and no function was named.
     #[error(
         "it has no {wanted} to start from; name one of its functions with PATH#FUNCTION (it exports {exports})"
     )]
@@ -46,19 +46,19 @@ pub enum WorldError {
         /// What it exports.
         exports: Exports,
     },
-    /// The function wants arguments that nobody can give.
+    /// The function has parameters, for which there are no arguments.
     #[error(
         "its function {name:?} takes {parameters} parameters; only functions without any can be an entrypoint"
     )]
     TakesParameters {
         /// The function's name.
         name: String,
-        /// How many it wants.
+        /// The number of its parameters.
         parameters: usize,
     },
 }
 
-/// Names of exported functions, for a sentence.
+/// Names of exported functions, for an error message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exports(pub(super) Vec<String>);
 

@@ -1,20 +1,20 @@
-//! The worlds of core modules that are written once for every engine, in the crate `worlds`: the list of them.
+//! The list of worlds of core modules that are implemented once for every engine, in the crate `worlds`.
 
 use serde::{Deserialize, Serialize};
 
 use super::opa::{self, Opa};
 use super::{Outline, Shape, WorldError};
 use crate::Workload;
-use crate::wishes::WishError;
+use crate::settings::SettingError;
 
-/// A world that any engine runs which runs core modules.
+/// A world for every engine that runs core modules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hosted {
-    /// A policy that Open Policy Agent's compiler made.
+    /// A policy compiled by Open Policy Agent.
     Opa(Opa),
 }
 
-/// The same, with the settings that the world has.
+/// The same, with the world's settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostedJob {
     /// See [`Hosted::Opa`].
@@ -22,12 +22,12 @@ pub enum HostedJob {
 }
 
 impl Hosted {
-    /// `None` where none of them fits.
+    /// `None` if none of them fits.
     pub(super) fn of(outline: &Outline, function: Option<&str>) -> Option<Result<Self, WorldError>> {
         Opa::of(outline, function).map(|world| world.map(Self::Opa))
     }
 
-    pub(super) fn job(self, workload: &Workload) -> Result<HostedJob, WishError> {
+    pub(super) fn job(self, workload: &Workload) -> Result<HostedJob, SettingError> {
         match self {
             Self::Opa(world) => world.job(workload).map(HostedJob::Opa),
         }
@@ -41,7 +41,7 @@ impl HostedJob {
         }
     }
 
-    /// The process that it takes.
+    /// The shape of its process.
     pub fn shape(&self) -> Shape<'_> {
         match self {
             Self::Opa(job) => job.shape(),

@@ -1,21 +1,21 @@
-//! Components that answer HTTP requests: `wasi:http/incoming-handler`, or `wasi:http/handler` on WASI 0.3.
+//! Components that answer HTTP requests: `wasi:http/incoming-handler`, or `wasi:http/handler` of WASI 0.3.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Outline, Wasi, WorldError};
 use crate::wasi;
 
-/// A component whose handler is called once for each request.
+/// A component whose handler is called for each request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpHandler {
-    /// The WASI of its handler.
+    /// The WASI version of its handler.
     pub wasi: Wasi,
     /// See [`Command::concurrent`](super::Command::concurrent).
     pub concurrent: bool,
 }
 
 impl HttpHandler {
-    /// `None` where there is no handler, or a function is to run instead.
+    /// `None` if it has no handler, or if a function was named.
     pub(super) fn of(outline: &Outline, function: Option<&str>) -> Option<Result<Self, WorldError>> {
         let wasi = match function {
             Some(_) => return None,

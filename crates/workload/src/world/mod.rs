@@ -1,8 +1,8 @@
-//! The world of a guest: the ABI that it expects of its host, decided by what its module imports and exports and by
+//! The world of a guest: the ABI that it expects of its host, detected by its module's imports and exports and
 //! nothing else.
 //!
-//! A sum: one variant and one file each, which says how it is detected, what process it needs and with which settings.
-//! What engines are asked of it, they answer variant by variant.
+//! A sum type: one variant and one file each, with its detection, the process it needs and its settings. Engines
+//! answer for each variant.
 
 mod command;
 mod error;
@@ -18,8 +18,8 @@ use std::slice;
 use serde::{Deserialize, Serialize};
 
 use crate::http::Defaults;
-use crate::wishes::WishError;
-use crate::{Http, Once, Workload};
+use crate::settings::SettingError;
+use crate::{Http, OnceSettings, Workload};
 
 pub use command::Command;
 pub use error::{Exports, WorldError};
@@ -28,7 +28,7 @@ pub use http_handler::HttpHandler;
 pub use outline::Outline;
 pub use preview1::Preview1;
 
-/// The ABI that a guest expects of its host, and where it begins.
+/// The ABI that a guest expects of its host, and where it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum World {
     /// A core module on WASI preview 1, which runs once.
@@ -41,16 +41,16 @@ pub enum World {
     Hosted(Hosted),
 }
 
-/// Where a guest that runs once begins.
+/// Where a guest that runs once starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Start {
-    /// The command's own start: `_start` of a module, `wasi:cli/run` of a component.
+    /// A command's own start: `_start` of a module, `wasi:cli/run` of a component.
     Command,
-    /// An export without parameters, in a module after `_initialize` where there is one.
+    /// An export without parameters; in a module after `_initialize`, if there is one.
     Function(String),
 }
 
-/// Which WASI a component is of.
+/// The WASI version of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wasi {
     /// 0.2.
@@ -59,21 +59,21 @@ pub enum Wasi {
     P3,
 }
 
-/// The process that a guest takes.
+/// The shape of a guest's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape<'a> {
     /// It runs from its start to its end, in one thread.
-    RunsOnce(&'a Once),
-    /// It answers requests, on several threads, until it is told to end.
+    RunsOnce(&'a OnceSettings),
+    /// It answers requests, on several threads, until it is terminated.
     AnswersRequests(&'a Http),
 }
 
-/// What a guest's process does with the kernel beyond what all do: its seccomp filter lets it.
+/// What a guest's process needs of the kernel beyond the default; its seccomp filter allows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Starts threads.
     Threads,
-    /// Makes sockets that have a path.
+    /// Creates Unix sockets.
     UnixSockets,
 }
 
@@ -86,7 +86,7 @@ impl World {
         Self::of(&Outline::of(wasm)?, function)
     }
 
-    /// The world of a guest whose module looks like `outline`, and that begins in `function`, or as its ABI says.
+    /// The world of a guest with this outline, which starts at `function`, or as its ABI defines.
     ///
     /// # Errors
     /// [`WorldError`], a clause that continues "cannot run FILE: …".
@@ -97,34 +97,34 @@ impl World {
         if !outline.is_component {
             return Preview1::of(outline, function).map(Self::Preview1);
         }
-        // What can answer requests is meant to, even where it can run as well.
+        // A component that can answer requests is run for that, even if it could run once as well.
         match HttpHandler::of(outline, function) {
             Some(handler) => handler.map(Self::HttpHandler),
             None => Command::of(outline, function).map(Self::Command),
         }
     }
 
-    /// The job of a guest of `workload`: the settings that its world has are judged, and no others.
-    pub(crate) fn job(self, workload: &Workload) -> Result<Job, WishError> {
+    /// The job of a guest of `workload`. Reads only the settings that its world has.
+    pub(crate) fn job(self, workload: &Workload) -> Result<Job, SettingError> {
         Ok(match self {
             Self::Preview1(world) => {
                 let once = world.once(workload)?;
                 Job::Preview1(world, once)
             }
-            Self::Command(world) => Job::Command(world, Once::of(workload.process())),
+            Self::Command(world) => Job::Command(world, OnceSettings::of(workload.process())),
             Self::HttpHandler(world) => Job::HttpHandler(world, Http::of(workload, Defaults::COMPONENTS)?),
             Self::Hosted(world) => Job::Hosted(world.job(workload)?),
         })
     }
 }
 
-/// What a guest's process is to do: its world, and the settings that the world has.
+/// What a guest's process does: its world, with the world's settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Job {
     /// See [`World::Preview1`].
-    Preview1(Preview1, Once),
+    Preview1(Preview1, OnceSettings),
     /// See [`World::Command`].
-    Command(Command, Once),
+    Command(Command, OnceSettings),
     /// See [`World::HttpHandler`].
     HttpHandler(HttpHandler, Http),
     /// See [`World::Hosted`].
@@ -142,7 +142,7 @@ impl Job {
         }
     }
 
-    /// The process that it takes.
+    /// The shape of its process.
     pub fn shape(&self) -> Shape<'_> {
         match self {
             Self::Preview1(_, once) | Self::Command(_, once) => Shape::RunsOnce(once),
@@ -151,7 +151,7 @@ impl Job {
         }
     }
 
-    /// Addresses that are bound before the guest's box is closed.
+    /// The addresses to bind before the guest's box is closed.
     pub fn listens(&self) -> &[SocketAddr] {
         match self.shape() {
             Shape::RunsOnce(once) => &once.listens,
@@ -159,13 +159,13 @@ impl Job {
         }
     }
 
-    /// What its process needs of the kernel beyond what all do.
+    /// What its process needs of the kernel beyond the default.
     pub fn need(&self) -> Option<Need> {
         match self {
             Self::Preview1(Preview1 { sockets: true, .. }, _) => Some(Need::UnixSockets),
             Self::Preview1(..) | Self::Command(..) => None,
             Self::HttpHandler(..) => Some(Need::Threads),
-            // What they wait for, some engines wait for on a thread of its own.
+            // Some engines use a thread of their own for blocking calls.
             Self::Hosted(_) => Some(Need::Threads),
         }
     }

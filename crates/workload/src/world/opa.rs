@@ -1,4 +1,4 @@
-//! Policies that Open Policy Agent's compiler made (`opa build -t wasm`): they answer queries over HTTP, or one query.
+//! Policies compiled by Open Policy Agent (`opa build -t wasm`): they answer queries over HTTP, or a single one.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Outline, Shape, WorldError};
 use crate::http::Defaults;
-use crate::wishes::WishError;
-use crate::{Http, Once, Workload};
+use crate::settings::SettingError;
+use crate::{Http, OnceSettings, Workload};
 
-/// What tells a policy from other modules: its ABI's version, an exported global.
+/// Identifies a policy: the version of its ABI, an exported global.
 const VERSION: &str = "opa_wasm_abi_version";
-/// The ABI's function that answers a query, since its version 1.2.
+/// The ABI's function that evaluates a query, since version 1.2.
 const EVAL: &str = "opa_eval";
 const OLD: &str = "it is a policy that OPA older than 0.28 compiled; compile it with a later one";
 /// Where OPA's own server listens.
@@ -20,21 +20,21 @@ const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPE
 /// A compiled policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opa {
-    /// The entrypoint that is to be evaluated once, if the user named one after `#`.
+    /// The entrypoint to evaluate once, if the user named one after `#`.
     pub entrypoint: Option<String>,
 }
 
-/// What a policy is to do.
+/// What the process of a policy does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Job {
-    /// Evaluate this entrypoint once, for the input on standard input.
-    Evaluate(String, Once),
+    /// Evaluate this entrypoint once, with standard input as the input.
+    Evaluate(String, OnceSettings),
     /// Answer queries over HTTP.
     Serve(Http),
 }
 
 impl Opa {
-    /// `None` where it is no policy.
+    /// `None` if it is not a policy.
     pub(super) fn of(outline: &Outline, function: Option<&str>) -> Option<Result<Self, WorldError>> {
         if outline.is_component || !outline.exports_global(VERSION) {
             return None;
@@ -47,12 +47,12 @@ impl Opa {
         })
     }
 
-    /// An entrypoint after `#` or as the first argument is evaluated once; without one it serves.
-    pub(super) fn job(self, workload: &Workload) -> Result<Job, WishError> {
+    /// Evaluates an entrypoint after `#` or in the first argument once; serves without one.
+    pub(super) fn job(self, workload: &Workload) -> Result<Job, SettingError> {
         let argument = || workload.process().args().as_ref()?.get(1).cloned();
         Ok(match self.entrypoint.or_else(argument) {
-            Some(entrypoint) => Job::Evaluate(entrypoint, Once::of(workload.process())),
-            // A policy forgets what it was asked when its heap is reset.
+            Some(entrypoint) => Job::Evaluate(entrypoint, OnceSettings::of(workload.process())),
+            // Resetting its heap makes a policy forget earlier queries.
             None => Job::Serve(Http::of(workload, Defaults { address: ADDRESS, reuse: u64::MAX })?),
         })
     }

@@ -1,4 +1,4 @@
-//! What the outside of a module shows: its imports and exports.
+//! The outline of a module: its imports and exports.
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{
@@ -9,22 +9,22 @@ use wasmparser::{
 use super::{Exports, Start, Wasi, WorldError};
 use crate::wasi;
 
-/// The section that Go's linker writes into each module.
+/// A custom section that Go's linker writes into each module.
 const GO: &str = "go:buildid";
 
-/// What the outside of a module shows, wherever its guest may begin. Kept beside its compiled code.
+/// A module's imports and exports, independent of where its guest starts. Kept beside its compiled code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outline {
     pub(super) is_component: bool,
     /// Go's linker made it.
     pub(super) is_go: bool,
-    /// Its code has the asynchronous half of the component model's ABI.
+    /// Its code uses the asynchronous half of the component model's ABI.
     pub(super) concurrent: bool,
-    /// It has or imports a memory for several threads.
+    /// It defines or imports a shared memory.
     pub(super) shared_memory: bool,
-    /// A component's by their names, a core module's as `module::name`.
+    /// By name for a component, as `module::name` for a core module.
     pub(super) imports: Vec<String>,
-    /// Exported functions and their numbers of parameters, where a core module tells.
+    /// Exported functions with their numbers of parameters, which are known for core modules.
     functions: Vec<(String, Option<usize>)>,
     /// Exported interfaces of a component.
     interfaces: Vec<String>,
@@ -33,8 +33,7 @@ pub struct Outline {
 }
 
 impl Outline {
-    /// Reads the imports and exports of the binary `wasm`. The code itself is not looked at: validating it is the
-    /// engine's work.
+    /// Reads the imports and exports of the binary `wasm`. Does not look at the code: the engine validates it.
     ///
     /// # Errors
     /// [`WorldError::Malformed`].
@@ -42,17 +41,17 @@ impl Outline {
         Self::read(wasm).map_err(|error| WorldError::Malformed(error.to_string()))
     }
 
-    /// Whether one of a component's exported interfaces is such a one.
+    /// Whether `is` holds for one of a component's exported interfaces.
     pub(super) fn exports(&self, is: fn(&str) -> bool) -> bool {
         self.interfaces.iter().any(|name| is(name))
     }
 
-    /// Whether a core module exports such a global.
+    /// Whether a core module exports the global `name`.
     pub(super) fn exports_global(&self, name: &str) -> bool {
         self.globals.iter().any(|global| global == name)
     }
 
-    /// That a component begins in no version of WASI that is not known here.
+    /// Checks that no export of a component belongs to an unknown version of WASI.
     pub(super) fn check_versions(&self) -> Result<(), WorldError> {
         let found = |is: fn(&str) -> bool| self.interfaces.iter().find(|name| is(name)).cloned();
         match (found(wasi::is_draft), found(wasi::is_later)) {
@@ -62,7 +61,7 @@ impl Outline {
         }
     }
 
-    /// That a component imports nothing but what `wasi` has.
+    /// Checks that a component imports only what `wasi` offers.
     pub(super) fn check_imports(&self, wasi: Wasi) -> Result<(), WorldError> {
         let has = |name: &str| match wasi {
             Wasi::P2 => wasi::offers_02(name),
@@ -72,7 +71,7 @@ impl Outline {
         if unknown.is_empty() { Ok(()) } else { Err(WorldError::UnknownImports(unknown)) }
     }
 
-    /// That the exported function `name` can be an entrypoint; `None` where there is none.
+    /// Checks that the exported function `name` can be an entrypoint; `None` if there is none.
     pub(super) fn takes_nothing(&self, name: &str) -> Option<Result<(), WorldError>> {
         let (_, parameters) = self.functions.iter().find(|(exported, _)| exported == name)?;
         Some(match parameters {
@@ -89,7 +88,7 @@ impl Outline {
         self.takes_nothing(name).ok_or_else(missing)?.map(|()| Start::Function(name.into()))
     }
 
-    /// That there is nothing to begin with, of which `wanted` would be.
+    /// The error for a missing start, where `wanted` would be one.
     pub(super) fn no_start(&self, wanted: &'static str) -> WorldError {
         WorldError::NoStart { wanted, exports: self.exported() }
     }
@@ -104,11 +103,11 @@ impl Outline {
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
-            // Modules and components nested in a component speak to it, not to the host.
+            // Nested modules and components import from their component, not from the host.
             match payload {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
-                // But what ties them together is code of it.
+                // But the canonical functions that connect them count as code.
                 Payload::ComponentCanonicalSection(functions) => {
                     for function in functions {
                         outline.concurrent |= is_concurrent(&function?);
@@ -203,7 +202,7 @@ impl Outline {
     }
 }
 
-/// Whether a function that ties code to the component model has its part in calls that wait for each other.
+/// Whether a canonical function takes part in concurrent calls.
 fn is_concurrent(function: &CanonicalFunction) -> bool {
     let waits =
         |option: &CanonicalOption| matches!(option, CanonicalOption::Async | CanonicalOption::Callback(_));
@@ -218,7 +217,7 @@ fn is_concurrent(function: &CanonicalFunction) -> bool {
     }
 }
 
-/// Just enough of a core module's index spaces to know an export's parameters.
+/// The part of a core module's index spaces that yields the parameters of exports.
 #[derive(Default)]
 struct CoreIndex {
     types: Vec<Option<usize>>,

@@ -1,13 +1,13 @@
-//! Core modules on WASI preview 1: commands and reactors, some of them with WasmEdge's sockets.
+//! Core modules on WASI preview 1: commands and reactors, also with WasmEdge's sockets.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Outline, Start, WorldError};
 use crate::preview1::{offers, offers_socket};
-use crate::wishes::{WishError, Wishes};
-use crate::{Once, Workload};
+use crate::settings::{ContainerSettings, SettingError};
+use crate::{OnceSettings, Workload};
 
-/// How the imports of preview 0 begin.
+/// The prefix of preview 0's imports.
 const PREVIEW_0: &str = "wasi_unstable::";
 const PREVIEW_0_IS_OLD: &str =
     "it is built for preview 0 of WASI, wasi_unstable; build it for preview 1, as wasm32-wasip1 is";
@@ -15,14 +15,14 @@ const PREVIEW_0_IS_OLD: &str =
 /// A core module on `wasi_snapshot_preview1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preview1 {
-    /// Where it begins.
+    /// Where it starts.
     pub start: Start,
-    /// Whether it imports WasmEdge's sockets, too.
+    /// Whether it also imports WasmEdge's sockets.
     pub sockets: bool,
-    /// Whether it polls the sockets that it is handed and never waits at one: so does Go's runtime, which has one thread
-    /// for all of a program.
+    /// Whether it polls the sockets that it is handed and never blocks on one, as Go's runtime does, which has one
+    /// thread for the whole program.
     pub polls: bool,
-    /// What it imports and preview 1 has not, as `module::name`: an engine may have it from elsewhere.
+    /// Imports that preview 1 lacks, as `module::name`: an engine may offer them from elsewhere.
     pub foreign: Vec<String>,
 }
 
@@ -51,19 +51,19 @@ impl Preview1 {
     }
 
     /// The settings of a guest that may be handed sockets.
-    pub(super) fn once(&self, workload: &Workload) -> Result<Once, WishError> {
-        let mut once = Once::of(workload.process());
+    pub(super) fn once(&self, workload: &Workload) -> Result<OnceSettings, SettingError> {
+        let mut once = OnceSettings::of(workload.process());
         let mut waits = !self.polls;
-        if let Some(wish) = Wishes::of(workload).get("tcp-listen") {
-            let (listens, said) = wish.listens()?;
+        if let Some(setting) = ContainerSettings::of(workload).get("tcp-listen") {
+            let (listens, blocks) = setting.listens()?;
             once.listens = listens;
-            waits = said.unwrap_or(waits);
+            waits = blocks.unwrap_or(waits);
         }
         once.accepts_nonblocking = !waits;
         Ok(once)
     }
 
-    /// What it imports and nobody has, where `has` tells for a module's name whether somebody has it: `env::f, env::g`.
+    /// The imports that are not offered, as `env::f, env::g`; `has` returns whether a module of that name is offered.
     pub fn unmet(&self, has: impl Fn(&str) -> bool) -> Option<String> {
         let from = |import: &str| import.split_once("::").map_or("", |(module, _)| module).to_owned();
         let unmet: Vec<_> = self.foreign.iter().filter(|import| !has(&from(import))).cloned().collect();

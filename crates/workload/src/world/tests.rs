@@ -1,4 +1,4 @@
-//! Modules and components, and the worlds they are found to be of.
+//! Modules and components, and the worlds that are detected for them.
 
 use super::*;
 
@@ -64,7 +64,7 @@ fn a_world_for_what_can_run() {
 }
 
 #[test]
-fn what_has_several_calls_at_work_is_told_by_its_code() {
+fn concurrent_calls_are_detected_in_the_code() {
     let made = |code: &str| {
         let text = format!("(component {code} (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))");
         match detect(&text, None).unwrap() {
@@ -86,14 +86,14 @@ fn module(fields: &str) -> Preview1 {
 }
 
 #[test]
-fn what_go_made_is_told_from_others() {
+fn modules_made_by_go_are_detected() {
     let made = |section: &str| module(&format!("{section} (func (export \"_start\"))"));
     assert!(made("(@custom \"go:buildid\" \"\\ff Go build ID: 7\")").polls);
     assert!(!made("(@custom \"producers\" \"\")").polls);
 }
 
 #[test]
-fn what_a_module_imports_from_elsewhere_is_told() {
+fn imports_from_elsewhere_are_listed() {
     let imports = "(import \"env\" \"f\" (func)) (import \"nn\" \"mem\" (memory 1))";
     let world = module(&format!("{imports} (func (export \"_start\"))"));
     assert_eq!(world.foreign, ["env::f", "nn::mem"]);
@@ -153,7 +153,7 @@ fn a_sentence_for_what_cannot() {
 }
 
 proptest::proptest! {
-    /// Whatever bytes an image holds, detection answers.
+    /// Detection succeeds or fails for any bytes of an image.
     #[test]
     fn never_panics(bytes: Vec<u8>, component: bool) {
         let head = if component { *b"\0asm\x0d\0\x01\0" } else { *b"\0asm\x01\0\0\0" };

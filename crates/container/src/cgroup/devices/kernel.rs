@@ -1,4 +1,4 @@
-//! bpf(2), as far as programs that filter devices go: loaded, attached to a cgroup, found there again, detached.
+//! bpf(2) for device programs: load, attach to a cgroup, find, detach.
 //! Layouts and numbers: `linux/bpf.h`.
 
 #![expect(unsafe_code, reason = "bpf has no safe wrapper without a library that loads anything else, too")]
@@ -20,14 +20,14 @@ const OBJ_GET_INFO_BY_FD: i32 = 15;
 const PROG_QUERY: i32 = 16;
 const TYPE_CGROUP_DEVICE: u32 = 15;
 const CGROUP_DEVICE: u32 = 6;
-/// Beside other programs, systemd's for one: what any of them refuses is refused.
+/// Together with other programs, such as systemd's: what any of them refuses is refused.
 const ALLOW_MULTI: u32 = 2;
-/// The kernel's own bound for one cgroup.
-const MOST: usize = 64;
+/// The kernel's own limit for one cgroup.
+const MAX_PROGRAMS: usize = 64;
 
-/// By which name our programs are known among those of a cgroup.
+/// The name of our programs among those of a cgroup.
 const NAME: [u8; 16] = *b"lighter_devices\0";
-/// Nothing that the program calls needs another.
+/// The program calls no helper that needs the GPL.
 const LICENCE: &std::ffi::CStr = c"Apache-2.0";
 
 #[derive(Default)]
@@ -98,16 +98,16 @@ struct Program {
     name: [u8; 16],
 }
 
-/// Hands a program over to the kernel, which checks it.
+/// Loads a program; the kernel verifies it.
 ///
 /// # Errors
-/// What the kernel says: `EPERM` without CAP_SYS_ADMIN, `EINVAL` when it is older than 5.1.
+/// The kernel's error: `EPERM` without CAP_SYS_ADMIN, `EINVAL` when it is older than 5.1.
 pub(super) fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
     load_once(program).or_else(|error| {
         if error.raw_os_error() != Some(libc::EPERM) {
             return Err(error);
         }
-        // Before 5.11 programs count as locked memory, all of root's together. No container inherits this.
+        // Before 5.11 programs count as locked memory, summed over all of root's. No container inherits this limit.
         setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY).map_err(|_| error)?;
         load_once(program)
     })
@@ -125,16 +125,16 @@ fn load_once(program: &[Instruction]) -> io::Result<OwnedFd> {
     opened(call(PROG_LOAD, load)?)
 }
 
-/// Has the program judge what the processes of the cgroup do, those of cgroups below it included.
+/// Attaches the program: it judges the processes of the cgroup and of those below it.
 ///
 /// # Errors
-/// What the kernel says: `EPERM` where somebody attached one that suffers no others.
+/// The kernel's error, `EPERM` where an attached program allows no others.
 pub(super) fn attach(program: &OwnedFd, cgroup: &File) -> io::Result<()> {
     let attach = Attach { flags: ALLOW_MULTI, ..Attach::of(program, cgroup) };
     call(PROG_ATTACH, attach).map(drop)
 }
 
-/// Takes a program away.
+/// Detaches a program.
 ///
 /// # Errors
 /// `ENOENT` when it is not there.
@@ -142,17 +142,17 @@ pub(super) fn detach(program: &OwnedFd, cgroup: &File) -> io::Result<()> {
     call(PROG_DETACH, Attach::of(program, cgroup)).map(drop)
 }
 
-/// The programs that were attached to the cgroup from here, by whichever daemon.
+/// The programs of this name that are attached to the cgroup, by any daemon.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub(super) fn ours(cgroup: &File) -> io::Result<Vec<OwnedFd>> {
-    let mut ids = [0_u32; MOST];
+    let mut ids = [0_u32; MAX_PROGRAMS];
     let mut query = Query {
         cgroup: number(cgroup.as_raw_fd()),
         kind: CGROUP_DEVICE,
         ids: ids.as_mut_ptr() as u64,
-        count: MOST as u32,
+        count: MAX_PROGRAMS as u32,
         ..Query::default()
     };
     call_with(PROG_QUERY, &mut query)?;
@@ -160,7 +160,7 @@ pub(super) fn ours(cgroup: &File) -> io::Result<Vec<OwnedFd>> {
     for id in ids.into_iter().take(query.count as usize) {
         match call(PROG_GET_FD_BY_ID, ById { id, ..ById::default() }) {
             Ok(fd) => ours.push(opened(fd)?),
-            // It went in the meantime.
+            // It was detached in the meantime.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
             Err(error) => return Err(error),
         }
@@ -170,10 +170,10 @@ pub(super) fn ours(cgroup: &File) -> io::Result<Vec<OwnedFd>> {
 }
 
 fn name_of(program: &OwnedFd) -> io::Result<[u8; 16]> {
-    let mut told = Program::default();
+    let mut info = Program::default();
     let length = size_of::<Program>() as u32;
-    call(OBJ_GET_INFO_BY_FD, Info { fd: number(program.as_raw_fd()), length, info: (&raw mut told) as u64 })?;
-    Ok(told.name)
+    call(OBJ_GET_INFO_BY_FD, Info { fd: number(program.as_raw_fd()), length, info: (&raw mut info) as u64 })?;
+    Ok(info.name)
 }
 
 impl Attach {
@@ -189,7 +189,7 @@ fn number(fd: RawFd) -> u32 {
 
 fn opened(fd: i64) -> io::Result<OwnedFd> {
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the callers asked bpf for a new descriptor and it succeeded, so nobody else owns this one.
+    // SAFETY: the callers requested a new descriptor from bpf and it succeeded, so this one has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -198,8 +198,8 @@ fn call<T>(command: i32, mut attributes: T) -> io::Result<i64> {
 }
 
 fn call_with<T>(command: i32, attributes: &mut T) -> io::Result<i64> {
-    // SAFETY: each command is called with the struct that `linux/bpf.h` has for it, whose size is told, plain data
-    // without padding that is read; what its addresses lead to lives until its caller returns, at the length told.
+    // SAFETY: each command is called with its struct of `linux/bpf.h`, whose size is passed, plain data without
+    // padding that is read; what its addresses point to lives until the caller returns and has the given length.
     let done = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attributes, size_of::<T>()) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(done) }
 }

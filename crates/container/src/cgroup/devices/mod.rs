@@ -1,5 +1,5 @@
-//! Which devices a container may open or make: the spec's rules, then what every container of its kind has, and
-//! nothing else. On v1 the devices controller keeps to them, on v2 a program of the cgroup's.
+//! The devices that a container may open or create: the spec's rules, then the defaults of its kind, and nothing
+//! else. Enforced by the devices controller on v1, by a BPF program on v2.
 
 mod kernel;
 mod program;
@@ -13,39 +13,39 @@ use anyhow::Context;
 use oci_spec::runtime::LinuxResources;
 use workload::Workload;
 
-use super::folders::Folders;
+use super::dirs::CgroupDirs;
+pub use rules::DevicePolicy;
 use rules::Rules;
-pub use rules::Whose;
 
-impl Folders {
-    /// Lets the container use the devices that `resources` and its kind allow, in the place of what it might use
-    /// so far. On v2 what both refuse is refused all the while.
+impl CgroupDirs {
+    /// Applies the device rules of `resources` and of `policy`, replacing the current ones. On v2, what both refuse
+    /// is refused throughout.
     ///
     /// # Errors
-    /// Names the rule that makes no sense, or the cgroup and what the kernel said.
+    /// Names the invalid rule, or the cgroup and the kernel's error.
     pub fn allow_devices(
         &self,
         workload: &Workload,
         resources: &LinuxResources,
-        whose: Whose,
+        policy: DevicePolicy,
     ) -> anyhow::Result<()> {
         let linux = workload.spec.linux().as_ref();
         let made = linux.and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
-        let rules = Rules::of(resources.devices().as_deref().unwrap_or_default(), made, whose)?;
+        let rules = Rules::of(resources.devices().as_deref().unwrap_or_default(), made, policy)?;
         match self.unified() {
-            Some(folder) => filter(folder, &rules)
-                .with_context(|| format!("cannot filter the devices of cgroup {}", folder.display())),
+            Some(dir) => filter(dir, &rules)
+                .with_context(|| format!("cannot filter the devices of cgroup {}", dir.display())),
             None => self.write_devices(&rules),
         }
     }
 
     fn write_devices(&self, rules: &Rules) -> anyhow::Result<()> {
         let lines = v1::lines(rules)?;
-        let folder = self
+        let dir = self
             .of_controller("devices")
             .context("cannot limit devices: this host has no devices controller")?;
         for (file, line) in lines {
-            let path = folder.join(file);
+            let path = dir.join(file);
             fs::write(&path, &line)
                 .with_context(|| format!("cannot write {line:?} to {}", path.display()))?;
         }
@@ -53,9 +53,9 @@ impl Folders {
     }
 }
 
-/// Attaches the rules' program to a cgroup of v2, then takes away those that this function attached before.
-fn filter(folder: &Path, rules: &Rules) -> anyhow::Result<()> {
-    let cgroup = File::open(folder)?;
+/// Attaches the program of `rules` to a v2 cgroup, then detaches those that this function attached before.
+fn filter(dir: &Path, rules: &Rules) -> anyhow::Result<()> {
+    let cgroup = File::open(dir)?;
     let before = kernel::ours(&cgroup).context("cannot list the programs there are")?;
     let program = kernel::load(&program::compile(rules)).context("the kernel did not take the program")?;
     kernel::attach(&program, &cgroup).context("cannot attach the program")?;

@@ -1,9 +1,9 @@
-//! Rules about devices as a program for the kernel, which runs it whenever a process of the cgroup opens or makes
-//! a device (`BPF_PROG_TYPE_CGROUP_DEVICE`). Pure; the words are those of the kernel's
+//! Compiles device rules to a BPF program, which the kernel runs whenever a process of the cgroup opens or creates a
+//! device (`BPF_PROG_TYPE_CGROUP_DEVICE`). Pure. Terms: the kernel's
 //! `Documentation/bpf/standardization/instruction-set.rst`.
 //!
-//! It goes through the rules from the last to the first and keeps which ways to use the device nothing was said of
-//! yet. A rule that refuses one of them refuses all; when none is left, everything was allowed.
+//! The program tests the rules from the last to the first and tracks the requested accesses that are still undecided.
+//! A rule that refuses one of them refuses all; when none is left, everything was allowed.
 
 use super::rules::{ALL, Rule, Rules};
 
@@ -31,16 +31,16 @@ const IF_NOT_EQUAL: u8 = 0x56;
 const IF_ANY: u8 = 0x46;
 const EXIT: u8 = 0x95;
 
-/// What the program answers, and what it is called with: `struct bpf_cgroup_dev_ctx`.
+/// Registers: the result, and the context, `struct bpf_cgroup_dev_ctx`.
 const ANSWER: u8 = 0;
 const CONTEXT: u8 = 1;
 const KIND: u8 = 2;
-/// The ways to use the device that nothing was said of yet.
+/// The requested accesses that are still undecided.
 const ASKED: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
 
-/// The program of `rules`. An access to nothing is allowed: who asks only whether the file is there.
+/// Compiles `rules`. A request for no access, which only checks that the file exists, is allowed.
 pub(super) fn compile(rules: &Rules) -> Vec<Instruction> {
     const MINOR_AT: i16 = 8;
     const MAJOR_AT: i16 = 4;
@@ -62,7 +62,7 @@ pub(super) fn compile(rules: &Rules) -> Vec<Instruction> {
     for rule in rules.0.iter().rev() {
         program.extend(of(rule));
         if rule.is_of_everything() {
-            // The kernel takes no program with a part that is never reached.
+            // The verifier rejects unreachable instructions.
             return program;
         }
     }
@@ -70,7 +70,7 @@ pub(super) fn compile(rules: &Rules) -> Vec<Instruction> {
     program
 }
 
-/// What one rule does, for devices that it is about.
+/// The instructions of one rule.
 fn of(rule: &Rule) -> Vec<Instruction> {
     let done = match (rule.allow, rule.access) {
         (allow, ALL) => answer(allow).into(),
@@ -91,9 +91,9 @@ fn of(rule: &Rule) -> Vec<Instruction> {
     about.fold(done, |inner, (register, number)| unless(IF_NOT_EQUAL, register, number, &inner))
 }
 
-/// `inner`, jumped over when the condition holds.
+/// `inner`, skipped when the condition holds.
 fn unless(condition: u8, register: u8, constant: u32, inner: &[Instruction]) -> Vec<Instruction> {
-    // A rule has hardly more than ten.
+    // No rule has much more than ten.
     let offset = inner.len() as i16;
     let jump = Instruction { offset, ..with(condition, register, constant) };
     std::iter::once(jump).chain(inner.iter().copied()).collect()
@@ -110,10 +110,10 @@ fn with(code: u8, register: u8, constant: u32) -> Instruction {
 #[cfg(test)]
 mod tests {
     use super::super::rules::tests::{allowed, of as rules_of};
-    use super::super::rules::{Kind, MKNOD, READ, WRITE, Whose};
+    use super::super::rules::{DevicePolicy, Kind, MKNOD, READ, WRITE};
     use super::*;
 
-    /// Runs a program as the kernel would; `None` where it would not take it.
+    /// Runs a program as the kernel would; `None` where the kernel would reject it.
     fn run(program: &[Instruction], kind: Kind, major: u32, minor: u32, asked: u32) -> Option<bool> {
         let context = [(asked << 16) | kind as u32, major, minor];
         let mut registers = [0_u32; 6];
@@ -149,7 +149,7 @@ mod tests {
                 EXIT => return Some(registers[0] == 1),
                 _ => return None,
             };
-            // Only forwards.
+            // Forward jumps only.
             at += if jumps { usize::try_from(offset).ok()? } else { 0 };
         }
     }
@@ -160,22 +160,22 @@ mod tests {
             for (major, minor) in [(0, 0), (0, 1), (1, 0), (1, 1), (1, 3), (136, 7), (u32::MAX, 1 << 20)] {
                 for asked in 0..=ALL {
                     let expected = allowed(rules, kind, major, minor, asked);
-                    let said = run(&program, kind, major, minor, asked);
-                    assert_eq!(said, Some(expected), "{kind:?} {major}:{minor} {asked} by {rules:?}");
+                    let result = run(&program, kind, major, minor, asked);
+                    assert_eq!(result, Some(expected), "{kind:?} {major}:{minor} {asked} by {rules:?}");
                 }
             }
         }
     }
 
     #[test]
-    fn the_program_says_what_the_rules_say() {
-        for whose in [Whose::Guest, Whose::Program] {
-            agrees(&rules_of("[]", whose).0);
-            agrees(&rules_of(r#"[{"allow":true}, {"allow":false,"type":"b","access":"wm"}]"#, whose).0);
+    fn the_program_agrees_with_the_rules() {
+        for policy in [DevicePolicy::Guest, DevicePolicy::Program] {
+            agrees(&rules_of("[]", policy).0);
+            agrees(&rules_of(r#"[{"allow":true}, {"allow":false,"type":"b","access":"wm"}]"#, policy).0);
         }
     }
 
-    /// Lists of up to six rules, chosen by a generator of numbers.
+    /// Lists of up to six pseudo-random rules.
     #[test]
     fn so_it_does_for_any_rules() {
         let mut seed = 1_u64;

@@ -1,5 +1,5 @@
-//! Rules about devices in the words of v1's controller: lines for `devices.deny` and `devices.allow`. See the
-//! kernel's `Documentation/admin-guide/cgroup-v1/devices.rst`.
+//! Device rules for v1's controller: lines for `devices.deny` and `devices.allow`. See the kernel's
+//! `Documentation/admin-guide/cgroup-v1/devices.rst`.
 
 use anyhow::ensure;
 
@@ -8,13 +8,13 @@ use super::rules::{Kind, MKNOD, READ, Rule, Rules, WRITE};
 const ALLOW: &str = "devices.allow";
 const DENY: &str = "devices.deny";
 
-/// Each with its file, in order.
+/// The lines, each with its file, in order.
 ///
 /// # Errors
-/// Names the rule that v1 cannot keep to: it takes back only what was given by the same numbers.
+/// Names the rule that v1 cannot express: it revokes only what was allowed by the same numbers.
 pub(super) fn lines(rules: &Rules) -> anyhow::Result<Vec<(&'static str, String)>> {
     let mut lines = vec![(DENY, "a".to_owned())];
-    // What was given since everything was refused, or `None` while all is given that is not refused.
+    // What was allowed since everything was refused; `None` while everything is allowed by default.
     let mut given: Option<Vec<Rule>> = Some(Vec::new());
     for rule in &rules.0 {
         if rule.is_of_everything() {
@@ -35,7 +35,7 @@ pub(super) fn lines(rules: &Rules) -> anyhow::Result<Vec<(&'static str, String)>
     Ok(lines)
 }
 
-/// The kernel would leave what it cannot take back, without a word.
+/// The kernel would silently keep what it cannot revoke.
 fn check_no_hole(given: &[Rule], refused: &Rule) -> anyhow::Result<()> {
     let meet = |one: Option<u32>, other: Option<u32>| one.is_none() || other.is_none() || one == other;
     let hole = given.iter().find(|given| {
@@ -65,12 +65,12 @@ fn line(rule: &Rule) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules::Whose;
+    use super::super::rules::DevicePolicy;
     use super::super::rules::tests::of;
     use super::*;
 
     fn check(json: &str, expected: &[&str]) {
-        let lines = lines(&of(json, Whose::Program)).unwrap();
+        let lines = lines(&of(json, DevicePolicy::Program)).unwrap();
         let lines: Vec<_> = lines.iter().map(|(file, line)| format!("{} {line}", &file[8..])).collect();
         assert_eq!(lines[..expected.len()], *expected, "{json}");
         assert!(lines.ends_with(&["allow c 136:* rwm".to_owned()]));
@@ -85,7 +85,7 @@ mod tests {
         );
     }
 
-    /// The kernel takes no numbers after an `a`.
+    /// The kernel reads no numbers after an `a`.
     #[test]
     fn a_rule_for_both_kinds_is_two() {
         let json = r#"[{"allow":true,"type":"a","major":8,"access":"r"}]"#;
@@ -93,11 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn what_v1_would_ignore_is_told() {
+    fn what_v1_would_ignore_is_refused() {
         let hole =
             r#"[{"allow":true,"type":"c","major":10}, {"allow":false,"type":"c","major":10,"minor":5}]"#;
-        let told = lines(&of(hole, Whose::Program)).unwrap_err().to_string();
-        assert!(told.contains("c 10:5 rwm") && told.contains("c 10:* rwm"), "{told}");
+        let error = lines(&of(hole, DevicePolicy::Program)).unwrap_err().to_string();
+        assert!(error.contains("c 10:5 rwm") && error.contains("c 10:* rwm"), "{error}");
         check(
             r#"[{"allow":true}, {"allow":false,"type":"c","major":10,"minor":5}]"#,
             &["deny a", "allow a", "deny c 10:5 rwm"],

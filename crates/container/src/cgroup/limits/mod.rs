@@ -1,4 +1,4 @@
-//! What a spec's `linux.resources` are in the kernel's files.
+//! Writes a spec's `linux.resources` to the kernel's files.
 
 mod settings;
 mod v1;
@@ -12,13 +12,13 @@ use anyhow::{Context, ensure};
 use oci_spec::runtime::LinuxResources;
 
 use self::settings::Setting;
-use super::folders::Folders;
+use super::dirs::CgroupDirs;
 
-impl Folders {
+impl CgroupDirs {
     /// Sets limits; what `resources` does not name stays as it is.
     ///
     /// # Errors
-    /// Names the file and what the kernel said of it, or the limit that this host does not know.
+    /// Names the file and the kernel's error, or the limit that this host does not support.
     pub fn limit(&self, resources: &LinuxResources) -> anyhow::Result<()> {
         let settings = match self.unified() {
             Some(_) => v2::settings(resources)?,
@@ -27,7 +27,7 @@ impl Folders {
         let mut refused = Vec::new();
         for setting in settings {
             match self.set(&setting) {
-                // Such as a quota longer than the old period: it depends on what comes after it.
+                // Retried below: a quota longer than the old period, for example, depends on a later setting.
                 Err(_) if ["cpu", "memory"].contains(&setting.controller) => refused.push(setting),
                 done => done?,
             }
@@ -37,24 +37,24 @@ impl Folders {
 
     fn set(&self, Setting { controller, file, value }: &Setting) -> anyhow::Result<()> {
         check_name(file)?;
-        let folder = self.of_controller(controller).with_context(|| {
+        let dir = self.of_controller(controller).with_context(|| {
             format!("cannot set {file} to {value:?}: this host has no {controller} controller")
         })?;
-        let path = folder.join(file);
+        let path = dir.join(file);
         if file == "memory.swap.max" && ["0", "max"].contains(&value.as_str()) && !path.exists() {
-            // A kernel that does not count swap: what is asked for is so already, or cannot be had.
+            // A kernel that does not count swap: the limit holds already, or cannot be had.
             return Ok(());
         }
         write(&path, value).with_context(|| format!("cannot write {value:?} to {}", path.display()))
     }
 }
 
-/// The file must be there: a kernel asked to make one says "permission denied", which would mislead.
+/// Opens an existing file only: creating one fails with a misleading "permission denied".
 fn write(path: &Path, value: &str) -> io::Result<()> {
     File::options().write(true).open(path)?.write_all(value.as_bytes())
 }
 
-/// A spec names some of the files, or a part of the name: of none outside the cgroup.
+/// A spec supplies some file names, or parts of them: none may leave the cgroup.
 fn check_name(file: &str) -> anyhow::Result<()> {
     ensure!(!file.contains('/'), "the spec's resources name {file:?}: that is no file of a cgroup");
     Ok(())

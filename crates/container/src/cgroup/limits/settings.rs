@@ -1,8 +1,8 @@
-//! Limits as lines for the files of a cgroup, and those that are the same in v1 and v2. Writes nothing.
+//! Limits as lines for a cgroup's files, and the limits that v1 and v2 share. Writes nothing.
 
 use oci_spec::runtime::LinuxResources;
 
-/// One line into one file of a cgroup.
+/// A line for a file of a cgroup.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Setting {
     pub(super) controller: &'static str,
@@ -19,7 +19,7 @@ impl Settings {
         self.0.push(Setting { controller, file: file.into(), value: value.to_string() });
     }
 
-    /// Only if there is a value.
+    /// Adds a setting if there is a value.
     pub(super) fn given(&mut self, controller: &'static str, file: &str, value: Option<impl ToString>) {
         if let Some(value) = value {
             self.set(controller, file, value);
@@ -27,7 +27,7 @@ impl Settings {
     }
 }
 
-/// What is the same in v1 and v2.
+/// Settings that v1 and v2 share.
 impl Settings {
     pub(super) fn set_pids(&mut self, resources: &LinuxResources) {
         let Some(pids) = resources.pids() else { return };
@@ -43,7 +43,7 @@ impl Settings {
     }
 }
 
-/// `-1` is no limit, and how that is written.
+/// A limit as text; a negative one is `unlimited`.
 pub(super) fn unless_unlimited(limit: i64, unlimited: &str) -> String {
     if limit < 0 { unlimited.to_owned() } else { limit.to_string() }
 }

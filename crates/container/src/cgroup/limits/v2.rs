@@ -1,6 +1,6 @@
 //! Limits on a host with the unified hierarchy. Files and units: the kernel's
-//! `Documentation/admin-guide/cgroup-v2.rst`; how v1's figures, in which specs are written, become v2's: as
-//! runc does it, which is what users measure by.
+//! `Documentation/admin-guide/cgroup-v2.rst`. v1's values, in which specs are written, are converted to v2's as by
+//! runc, to which users compare.
 
 use anyhow::{bail, ensure};
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
@@ -41,7 +41,7 @@ fn set_memory(all: &mut Settings, memory: &LinuxMemory) -> anyhow::Result<()> {
 /// A spec's swap is memory and swap together, v2's is swap alone.
 fn swap(limit: Option<i64>, both: Option<i64>) -> anyhow::Result<Option<String>> {
     Ok(match (limit, both) {
-        // Who asks for no limit and says nothing of swap means no limit of that either.
+        // No memory limit and no swap value means no limit of swap either.
         (_, Some(..0)) | (Some(..0), None) => Some("max".into()),
         (_, None) => None,
         (Some(limit @ 0..), Some(both)) if both >= limit => Some((both - limit).to_string()),
@@ -67,13 +67,13 @@ fn set_cpu(all: &mut Settings, cpu: &LinuxCpu) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From 2 to 262144, as v1 has it, to from 1 to 10000.
+/// From v1's range, 2 to 262144, to v2's, 1 to 10000.
 fn weight(shares: u64) -> u64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
 }
 
 fn set_io(all: &mut Settings, io: &LinuxBlockIo) {
-    // From 10 to 1000, as v1 has it, to from 1 to 10000.
+    // From v1's range, 10 to 1000, to v2's, 1 to 10000.
     let weight = |weight: u16| 1 + (u64::from(weight.clamp(10, 1000)) - 10) * 9999 / 990;
     let default = io.weight().filter(|given| *given != 0).map(|given| format!("default {}", weight(given)));
     all.given("io", "io.weight", default);

@@ -1,4 +1,4 @@
-//! What a box has apart from the host, and what of a pod's or the host's.
+//! The namespaces of a box: its own, a pod's, or the host's.
 
 use crate::case::{Case, refused, shows};
 

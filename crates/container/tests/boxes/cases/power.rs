@@ -1,4 +1,4 @@
-//! What a guest's process may still do: nothing as root, no call that is not on the list.
+//! The privileges of a guest's process: none of root's, and only the system calls on the list.
 
 use crate::case::{Case, Expected, refused, shows};
 

@@ -1,4 +1,4 @@
-//! What bounds a box: its cgroup, and the limits of its process.
+//! The limits of a box: its cgroup, and its process's rlimits.
 
 use crate::case::{Case, refused, shows};
 

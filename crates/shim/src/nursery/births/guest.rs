@@ -177,7 +177,7 @@ fn give_up_power(
     let give = |bound: &Listeners| bound.belong_to(user.uid(), user.gid());
     bound.iter().try_for_each(give).context("cannot give the guest its sockets")?;
     let stop = matches!(guest.job.shape(), Shape::AnswersRequests(_))
-        .then(ending::told)
+        .then(ending::termination_event)
         .transpose()
         .context("cannot watch for signals")?;
     if let Some(layout) = &inheritance.layout {

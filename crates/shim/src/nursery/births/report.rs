@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use container::cgroup::go_through;
+use container::cgroup::move_self;
 use container::channel::Channel;
 
 use crate::payload::{Entrance, Report, send};
@@ -13,7 +13,7 @@ pub const PANICKED: i32 = 70;
 /// Enters the cgroup, if the process must do that itself.
 pub fn enter_cgroup(cgroup: Entrance<OwnedFd>) -> anyhow::Result<()> {
     match cgroup {
-        Entrance::Doors(doors) => go_through(doors),
+        Entrance::Doors(doors) => move_self(doors),
         Entrance::Birth(_) | Entrance::Outside => Ok(()),
     }
 }

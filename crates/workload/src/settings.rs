@@ -1,5 +1,5 @@
-//! What a container asks the shim for: annotations, and for each an environment variable that says the same,
-//! since CRI passes on only the annotations that its configuration lists.
+//! The settings of a container: annotations, and for each an equivalent environment variable, since CRI passes on
+//! only the annotations that its configuration lists.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -9,35 +9,35 @@ use thiserror::Error;
 
 use crate::Workload;
 
-/// What a container asks for cannot be understood.
+/// A setting with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{said_by} says {value:?}; it must be {wanted}")]
-pub struct WishError {
+pub struct SettingError {
     /// The annotation or the variable.
     pub said_by: String,
-    /// Its text.
+    /// Its value.
     pub value: String,
-    /// What it should have been.
+    /// What it must be.
     pub wanted: String,
 }
 
 /// The annotations and the environment of one container.
-pub(crate) struct Wishes<'a> {
+pub(crate) struct ContainerSettings<'a> {
     annotations: Option<&'a HashMap<String, String>>,
     env: &'a [String],
 }
 
-/// One of them, and where it was found.
+/// A setting, and where it was found.
 #[derive(Debug)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct ContainerSetting<'a> {
     said_by: String,
     value: &'a str,
-    /// By an annotation, which an image cannot write.
+    /// Set by an annotation, which an image cannot do.
     annotated: bool,
 }
 
-impl<'a> Wishes<'a> {
-    /// Those of `workload`.
+impl<'a> ContainerSettings<'a> {
+    /// The settings of `workload`.
     pub(crate) fn of(workload: &'a Workload) -> Self {
         Self {
             annotations: workload.spec.annotations().as_ref(),
@@ -45,23 +45,27 @@ impl<'a> Wishes<'a> {
         }
     }
 
-    /// What was asked for under `name`: by the annotation `lighter.wasm/NAME`, or else by the variable
-    /// `LIGHTER_NAME`, in capitals and with `_` for all that is neither letter nor digit.
-    pub(crate) fn get(&self, name: &str) -> Option<Wish<'a>> {
+    /// The setting `name`: from the annotation `lighter.wasm/NAME`, or else from the variable `LIGHTER_NAME`, in
+    /// upper case and with `_` for everything but letters and digits.
+    pub(crate) fn get(&self, name: &str) -> Option<ContainerSetting<'a>> {
         let annotation = format!("lighter.wasm/{name}");
         if let Some(value) = self.annotations.and_then(|all| all.get(&annotation)) {
-            return Some(Wish { said_by: format!("the annotation {annotation}"), value, annotated: true });
+            return Some(ContainerSetting {
+                said_by: format!("the annotation {annotation}"),
+                value,
+                annotated: true,
+            });
         }
         self.variable(&variable_of(name))
     }
 
-    /// What the environment variable `name` says, if it says anything.
-    pub(crate) fn variable(&self, name: &str) -> Option<Wish<'a>> {
-        // The last one counts, as for a program.
+    /// The value of the environment variable `name`, unless it is empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<ContainerSetting<'a>> {
+        // The last one applies, as for a program.
         let value =
             self.env.iter().rev().find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?.1;
         let said_by = format!("the variable {name}");
-        (!value.is_empty()).then_some(Wish { said_by, value, annotated: false })
+        (!value.is_empty()).then_some(ContainerSetting { said_by, value, annotated: false })
     }
 }
 
@@ -71,35 +75,35 @@ fn variable_of(name: &str) -> String {
     format!("LIGHTER_{}", name.chars().map(capital).collect::<String>())
 }
 
-impl<'a> Wish<'a> {
+impl<'a> ContainerSetting<'a> {
     /// The annotation or the variable.
     pub(crate) fn said_by(&self) -> &str {
         &self.said_by
     }
 
-    /// Whether an annotation says it, which is the pod's author's; a variable may be the image's.
+    /// Whether it is set by an annotation, which is the pod author's; a variable may be the image's.
     pub(crate) fn is_annotation(&self) -> bool {
         self.annotated
     }
 
-    /// Its text.
+    /// Its value.
     pub(crate) fn text(&self) -> &'a str {
         self.value
     }
 
-    /// That it is not what it must be.
-    pub(crate) fn refused(&self, wanted: impl Into<String>) -> WishError {
-        WishError { said_by: self.said_by.clone(), value: self.value.into(), wanted: wanted.into() }
+    /// The error that it must be `wanted`.
+    pub(crate) fn refused(&self, wanted: impl Into<String>) -> SettingError {
+        SettingError { said_by: self.said_by.clone(), value: self.value.into(), wanted: wanted.into() }
     }
 
-    /// A number within bounds.
-    pub(crate) fn number(&self, least: u64, most: u64) -> Result<u64, WishError> {
-        let number = self.value.trim().parse().ok().filter(|number| (least..=most).contains(number));
-        number.ok_or_else(|| self.refused(format!("a whole number from {least} to {most}")))
+    /// A number from `min` to `max`.
+    pub(crate) fn number(&self, min: u64, max: u64) -> Result<u64, SettingError> {
+        let number = self.value.trim().parse().ok().filter(|number| (min..=max).contains(number));
+        number.ok_or_else(|| self.refused(format!("a whole number from {min} to {max}")))
     }
 
     /// A number of bytes, as Kubernetes writes it: `65536`, `64Ki`, `64k`.
-    pub(crate) fn bytes(&self) -> Result<u64, WishError> {
+    pub(crate) fn bytes(&self) -> Result<u64, SettingError> {
         const UNITS: [(&str, u64); 6] = [
             ("Ki", 1 << 10),
             ("Mi", 1 << 20),
@@ -115,8 +119,8 @@ impl<'a> Wish<'a> {
         bytes.ok_or_else(|| self.refused("a number of bytes such as 65536, 64Ki or 1Mi"))
     }
 
-    /// A time: `250ms`, `30s`, `2m`; a number alone is seconds.
-    pub(crate) fn duration(&self) -> Result<Duration, WishError> {
+    /// A duration: `250ms`, `30s`, `2m`; a number alone is seconds.
+    pub(crate) fn duration(&self) -> Result<Duration, SettingError> {
         const UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1_000), ("m", 60_000)];
         const DAY: u64 = 86_400_000;
         let text = self.value.trim();
@@ -130,21 +134,21 @@ impl<'a> Wish<'a> {
     }
 
     /// An address to listen on: `ADDRESS:PORT`, `[IPV6]:PORT`, `:PORT` or `PORT`.
-    pub(crate) fn address(&self) -> Result<SocketAddr, WishError> {
+    pub(crate) fn address(&self) -> Result<SocketAddr, SettingError> {
         address(self.value.trim())
             .ok_or_else(|| self.refused("an address to listen on such as 0.0.0.0:8080, [::]:8080 or 8080"))
     }
 
-    /// Addresses to listen on, with commas between them; among them a word may say whether whoever accepts there waits.
-    pub(crate) fn listens(&self) -> Result<(Vec<SocketAddr>, Option<bool>), WishError> {
+    /// Addresses to listen on, separated by commas; a word among them may set whether accepting there blocks.
+    pub(crate) fn listens(&self) -> Result<(Vec<SocketAddr>, Option<bool>), SettingError> {
         let mut waits = None;
-        let mut said = |part: &&str| {
+        let mut is_address = |part: &&str| {
             let word =
                 [("blocking", true), ("nonblocking", false)].into_iter().find(|(word, _)| word == part);
             waits = word.map(|(_, waits)| waits).or(waits);
             word.is_none()
         };
-        let parts: Vec<_> = self.value.split(',').map(str::trim).filter(|part| said(part)).collect();
+        let parts: Vec<_> = self.value.split(',').map(str::trim).filter(|part| is_address(part)).collect();
         let addresses: Option<Vec<_>> = parts.into_iter().map(address).collect();
         let addresses = addresses.filter(|addresses| !addresses.is_empty()).ok_or_else(|| {
             self.refused(
@@ -175,8 +179,8 @@ fn address(text: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
 
-    fn wish(value: &str) -> Wish<'_> {
-        Wish { said_by: "the variable X".into(), value, annotated: false }
+    fn setting(value: &str) -> ContainerSetting<'_> {
+        ContainerSetting { said_by: "the variable X".into(), value, annotated: false }
     }
 
     #[test]
@@ -184,21 +188,21 @@ mod tests {
         let annotations = HashMap::from([("lighter.wasm/http.address".to_owned(), "1".to_owned())]);
         let env = ["LIGHTER_HTTP_ADDRESS=2", "LIGHTER_TCP_LISTEN=3", "LIGHTER_TCP_LISTEN=4", "PORT="];
         let env = env.map(str::to_owned);
-        let wishes = Wishes { annotations: Some(&annotations), env: &env };
-        let get = |name| wishes.get(name).map(|wish| wish.text());
+        let settings = ContainerSettings { annotations: Some(&annotations), env: &env };
+        let get = |name| settings.get(name).map(|setting| setting.text());
         assert_eq!((get("http.address"), get("tcp-listen"), get("http.reuse")), (Some("1"), Some("4"), None));
-        assert!(wishes.variable("PORT").is_none(), "an empty variable says nothing");
+        assert!(settings.variable("PORT").is_none(), "an empty variable says nothing");
     }
 
     #[test]
     fn words_become_values() {
-        let bytes = |text| wish(text).bytes().ok();
+        let bytes = |text| setting(text).bytes().ok();
         assert_eq!((bytes("7"), bytes("64Ki"), bytes("2M")), (Some(7), Some(65_536), Some(2_000_000)));
         assert_eq!((bytes("x"), bytes("-1"), bytes("99999999999G"), bytes("")), (None, None, None, None));
-        let millis = |text| wish(text).duration().ok().map(|duration| duration.as_millis());
+        let millis = |text| setting(text).duration().ok().map(|duration| duration.as_millis());
         assert_eq!((millis("3"), millis("250ms"), millis("2m")), (Some(3_000), Some(250), Some(120_000)));
         assert_eq!((millis("0"), millis("25h"), millis("1441m")), (None, None, None));
-        let address = |text| wish(text).address().ok().map(|address| address.to_string());
+        let address = |text| setting(text).address().ok().map(|address| address.to_string());
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(address("8080"), some("0.0.0.0:8080"));
         assert_eq!(address(":80"), some("0.0.0.0:80"));
@@ -208,30 +212,30 @@ mod tests {
             (address("0.0.0.0"), address("80:80"), address("0"), address("65536")),
             (None, None, None, None)
         );
-        assert_eq!(wish("80, [::]:81").listens().unwrap().0.len(), 2);
-        let waits = |text: &str| wish(text).listens().unwrap().1;
+        assert_eq!(setting("80, [::]:81").listens().unwrap().0.len(), 2);
+        let waits = |text: &str| setting(text).listens().unwrap().1;
         assert_eq!(
             [waits("80"), waits("80, nonblocking"), waits("blocking,80,81")],
             [None, Some(false), Some(true)]
         );
-        assert!(wish("nonblocking").listens().is_err());
-        assert!(wish("80,").listens().is_err());
+        assert!(setting("nonblocking").listens().is_err());
+        assert!(setting("80,").listens().is_err());
     }
 
     proptest::proptest! {
-        /// Whatever an image's environment says, there is a value or a sentence.
+        /// Every value of an image's environment is parsed or refused.
         #[test]
         fn never_panics(text: String) {
-            let wish = wish(&text);
-            let _ = (wish.number(0, u64::MAX), wish.bytes(), wish.duration(), wish.address(), wish.listens());
+            let setting = setting(&text);
+            let _ = (setting.number(0, u64::MAX), setting.bytes(), setting.duration(), setting.address(), setting.listens());
         }
     }
 
     #[test]
-    fn a_sentence_names_who_said_what() {
-        let told = wish("soon").duration().unwrap_err().to_string();
+    fn an_error_names_its_setting() {
+        let error = setting("soon").duration().unwrap_err().to_string();
         assert_eq!(
-            told,
+            error,
             "the variable X says \"soon\"; it must be a time such as 250ms, 30s or 2m, a day at most"
         );
     }

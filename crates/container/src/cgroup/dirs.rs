@@ -1,22 +1,22 @@
-//! Where a cgroup is in the file system, and what its files say.
+//! The directories of a cgroup, and the contents of its files.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use super::host::Host;
+use super::host::Hierarchies;
 
-/// The folders of a cgroup, there or not: one on v2, one per hierarchy on v1.
+/// The directories of a cgroup, existing or not: one on v2, one per hierarchy on v1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Folders {
+pub struct CgroupDirs {
     unified: Option<PathBuf>,
-    /// The controllers of each v1 hierarchy, and the cgroup's folder there.
+    /// The controllers of each v1 hierarchy, and the cgroup's directory there.
     v1: Vec<(Vec<String>, PathBuf)>,
 }
 
-impl Folders {
-    /// The cgroup at `path`, which counts from where the hierarchies are mounted.
+impl CgroupDirs {
+    /// The cgroup at `path`, relative to where the hierarchies are mounted.
     ///
     /// # Errors
     /// When the host has no cgroups, or the path leads out of them.
@@ -27,16 +27,16 @@ impl Folders {
             named && below != Path::new(""),
             "{path:?} is no cgroup that a container can have: it needs one of its own"
         );
-        Ok(match Host::look()? {
-            Host::Unified(root) => Self { unified: Some(root.join(below)), v1: Vec::new() },
-            Host::Split(hierarchies) => {
+        Ok(match Hierarchies::detect()? {
+            Hierarchies::Unified(root) => Self { unified: Some(root.join(below)), v1: Vec::new() },
+            Hierarchies::Split(hierarchies) => {
                 let v1 = hierarchies.into_iter().map(|(controllers, root)| (controllers, root.join(below)));
                 Self { unified: None, v1: v1.collect() }
             }
         })
     }
 
-    /// The cgroup that the living process `pid` is in, on a host with the unified hierarchy.
+    /// The cgroup of the running process `pid`, on a host with the unified hierarchy.
     ///
     /// # Errors
     /// When the process is gone.
@@ -47,7 +47,7 @@ impl Folders {
         Self::at(Path::new(path.with_context(|| format!("process {pid} is in no cgroup of v2"))?))
     }
 
-    /// The same where `controller` is alone, for who is to be bounded by nothing else.
+    /// Only the hierarchy of `controller`, for processes that nothing else limits.
     ///
     /// # Errors
     /// When the host has no such controller.
@@ -58,12 +58,12 @@ impl Folders {
         Ok(Self { unified, v1 })
     }
 
-    /// Its folder in each hierarchy.
+    /// Its directory in each hierarchy.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Path> {
-        self.v1.iter().map(|(_, folder)| folder).chain(&self.unified).map(PathBuf::as_path)
+        self.v1.iter().map(|(_, dir)| dir).chain(&self.unified).map(PathBuf::as_path)
     }
 
-    /// The controllers of each v1 hierarchy, in the order of [`Folders::all`], and what it is called where it is
+    /// The controllers of each v1 hierarchy, in the order of [`CgroupDirs::all`], and the name under which it is
     /// mounted.
     pub(crate) fn hierarchies(&self) -> impl Iterator<Item = (&[String], String)> {
         self.v1.iter().map(|(controllers, _)| {
@@ -72,28 +72,28 @@ impl Folders {
         })
     }
 
-    /// Whether the cgroup is there still: systemd removes one with its last process.
+    /// Whether the cgroup still exists: systemd removes it with its last process.
     pub fn exists(&self) -> bool {
         self.all().any(Path::exists)
     }
 
-    /// The folder on a host with the unified hierarchy.
+    /// Its directory on a host with the unified hierarchy.
     pub fn unified(&self) -> Option<&Path> {
         self.unified.as_deref()
     }
 
-    /// The folder in the v1 hierarchy that has `controller`, or the one there is on v2.
+    /// Its directory in the v1 hierarchy of `controller`, or the only one on v2.
     pub fn of_controller(&self, controller: &str) -> Option<&Path> {
         let in_v1 = self.v1.iter().find(|(all, _)| all.iter().any(|name| name == controller));
-        in_v1.map(|(_, folder)| folder.as_path()).or(self.unified())
+        in_v1.map(|(_, dir)| dir.as_path()).or(self.unified())
     }
 
-    /// A file of `controller`'s; `None` where this kernel has none.
+    /// The contents of a file of `controller`; `None` where this kernel has none.
     pub fn text(&self, controller: &str, file: &str) -> Option<String> {
         fs::read_to_string(self.of_controller(controller)?.join(file)).ok()
     }
 
-    /// A file that holds one number; `max` is the largest there is.
+    /// A file that holds one number; `max` is `u64::MAX`.
     pub fn number(&self, controller: &str, file: &str) -> Option<u64> {
         self.text(controller, file).and_then(|text| number(&text))
     }
@@ -103,24 +103,24 @@ impl Folders {
         Keyed(self.text(controller, file).unwrap_or_default())
     }
 
-    /// Every process in the cgroup and below it, in the reader's pid namespace; none when it is not there.
+    /// All processes in the cgroup and below it, in the reader's pid namespace; none where it does not exist.
     pub fn pids(&self) -> Vec<i32> {
         let mut pids = Vec::new();
-        // The processes are the same in every hierarchy of v1; these two are everywhere.
-        let folder = self.of_controller("devices").or(self.of_controller("memory"));
-        let mut folders: Vec<PathBuf> = folder.map(Path::to_owned).into_iter().collect();
-        while let Some(folder) = folders.pop() {
-            let procs = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+        // The processes are the same in every v1 hierarchy; one of these two exists everywhere.
+        let dir = self.of_controller("devices").or(self.of_controller("memory"));
+        let mut dirs: Vec<PathBuf> = dir.map(Path::to_owned).into_iter().collect();
+        while let Some(dir) = dirs.pop() {
+            let procs = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
             pids.extend(procs.lines().filter_map(|pid| pid.parse::<i32>().ok()));
-            folders.extend(subfolders(&folder));
+            dirs.extend(child_dirs(&dir));
         }
         pids
     }
 }
 
-/// The cgroups directly in a cgroup.
-pub(super) fn subfolders(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+/// The direct children of a cgroup.
+pub(super) fn child_dirs(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
 }
 
@@ -148,26 +148,28 @@ pub fn number(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn v1() -> Folders {
-        let at = |names: &[&str], folder: &str| {
-            (names.iter().map(|name| name.to_string()).collect(), folder.into())
-        };
-        Folders { unified: None, v1: vec![at(&["cpu", "cpuacct"], "/cpu/c"), at(&["memory"], "/memory/c")] }
+    fn v1() -> CgroupDirs {
+        let at =
+            |names: &[&str], dir: &str| (names.iter().map(|name| name.to_string()).collect(), dir.into());
+        CgroupDirs {
+            unified: None,
+            v1: vec![at(&["cpu", "cpuacct"], "/cpu/c"), at(&["memory"], "/memory/c")],
+        }
     }
 
     #[test]
-    fn a_controller_has_a_folder() {
+    fn a_controller_has_a_directory() {
         assert_eq!(v1().of_controller("cpuacct"), Some(Path::new("/cpu/c")));
         assert_eq!((v1().of_controller("pids"), v1().unified()), (None, None));
         assert!(v1().hierarchies().map(|(_, name)| name).eq(["cpu,cpuacct", "memory"]));
-        let unified = Folders { unified: Some("/all/c".into()), v1: Vec::new() };
+        let unified = CgroupDirs { unified: Some("/all/c".into()), v1: Vec::new() };
         assert_eq!(unified.of_controller("memory"), Some(Path::new("/all/c")));
     }
 
     #[test]
     fn a_path_cannot_leave_the_hierarchies() {
         for path in ["", "/", "..", "/a/../../b", "."] {
-            assert!(Folders::at(Path::new(path)).is_err(), "{path:?}");
+            assert!(CgroupDirs::at(Path::new(path)).is_err(), "{path:?}");
         }
     }
 
