@@ -117,15 +117,10 @@ struct Group {
 
 impl Group {
     fn of(pid: i32) -> Result<Self> {
-        let folder = |controller: &str| kernel::cgroup(pid, controller);
-        let v2 = folder("memory").is_err();
+        let dir = |controller: &str| kernel::cgroup(pid, controller);
+        let v2 = dir("memory").is_err();
         let name = |controller: &'static str| if v2 { "" } else { controller };
-        Ok(Self {
-            v2,
-            cpu: folder(name("cpu"))?,
-            accounts: folder(name("cpuacct"))?,
-            memory: folder(name("memory"))?,
-        })
+        Ok(Self { v2, cpu: dir(name("cpu"))?, accounts: dir(name("cpuacct"))?, memory: dir(name("memory"))? })
     }
 
     fn cpu_time(&self) -> Result<u64> {

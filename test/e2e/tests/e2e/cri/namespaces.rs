@@ -158,14 +158,14 @@ fn user(cri: &Cri<'_>, guest: Guest) -> Result<()> {
 /// Where containerd keeps layers, as far as they are unpacked.
 const SNAPSHOTS: &str = "root/io.containerd.snapshotter.v1.overlayfs/snapshots";
 
-/// A folder that passes on what is mounted below it, as all do on a node with systemd. Until it is dropped.
+/// A directory that passes on what is mounted below it, as all do on a node with systemd. Until it is dropped.
 struct Shared(PathBuf);
 
 impl Shared {
-    fn mount(folder: PathBuf) -> Result<Self> {
+    fn mount(dir: PathBuf) -> Result<Self> {
         const NONE: Option<&str> = None;
-        mount(Some(&folder), &folder, NONE, MsFlags::MS_BIND, NONE)?;
-        let shared = Self(folder);
+        mount(Some(&dir), &dir, NONE, MsFlags::MS_BIND, NONE)?;
+        let shared = Self(dir);
         mount(NONE, &shared.0, NONE, MsFlags::MS_SHARED, NONE)?;
         Ok(shared)
     }

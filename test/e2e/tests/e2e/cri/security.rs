@@ -74,11 +74,11 @@ fn cgroups(cri: &Cri<'_>) -> Result<()> {
     Ok(())
 }
 
-/// seccompProfile: RuntimeDefault, and one of the node's own that lets nobody make a folder.
+/// seccompProfile: RuntimeDefault, and one of the node's own that lets nobody make a directory.
 fn seccomp_profiles(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     const NO_FOLDERS: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}"#;
-    let volume = folder(cri, &format!("profile-{}", guest.word()))?;
+    let volume = dir(cri, &format!("profile-{}", guest.word()))?;
     fs::write(volume.join("note"), "what the guest moves")?;
     let local = cri.daemon.scope.dir.join("tmp/no-folders.json");
     fs::write(&local, NO_FOLDERS)?;
@@ -114,22 +114,22 @@ fn read_only_root(cri: &Cri<'_>, guest: Guest) -> Result<()> {
 }
 
 fn read_only_mount(cri: &Cri<'_>, guest: Guest) -> Result<()> {
-    let folder = folder(cri, &format!("ro-{}", guest.word()))?;
+    let dir = dir(cri, &format!("ro-{}", guest.word()))?;
     let pod = cri.pod("mounts").run()?;
-    let plan = pod.container("writes").args(guest.make()).mount(&folder, "/outbox", |_| ());
+    let plan = pod.container("writes").args(guest.make()).mount(&dir, "/outbox", |_| ());
     plan.finish()?.ok()?;
-    fs::remove_file(folder.join("made")).context("the writable mount took no file")?;
+    fs::remove_file(dir.join("made")).context("the writable mount took no file")?;
     let plan =
-        pod.container("reads").args(guest.make()).mount(&folder, "/outbox", |mount| mount.readonly = true);
+        pod.container("reads").args(guest.make()).mount(&dir, "/outbox", |mount| mount.readonly = true);
     let output = plan.finish()?;
-    ensure!(output.code != 0 && !folder.join("made").exists(), "a read-only mount took a file: {output:?}");
+    ensure!(output.code != 0 && !dir.join("made").exists(), "a read-only mount took a file: {output:?}");
     Ok(())
 }
 
 /// recursiveReadOnly: what is mounted below is read-only too, where containerd says what can be
 /// had.
 fn recursive(cri: &Cri<'_>, guest: Guest) -> Result<()> {
-    let outer = folder(cri, &format!("rro-{}", guest.word()))?;
+    let outer = dir(cri, &format!("rro-{}", guest.word()))?;
     let inner = outer.join("inner");
     fs::create_dir_all(&inner)?;
     let tmpfs = Some("tmpfs");
@@ -172,10 +172,10 @@ fn recursive_of(cri: &Cri<'_>, guest: Guest, outer: &Path) -> Result<()> {
     container.stop(5)
 }
 
-fn folder(cri: &Cri<'_>, name: &str) -> Result<PathBuf> {
-    let folder = cri.daemon.scope.dir.join("tmp").join(name);
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
+fn dir(cri: &Cri<'_>, name: &str) -> Result<PathBuf> {
+    let dir = cri.daemon.scope.dir.join("tmp").join(name);
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
 }
 
 fn is(what: &str, shown: &str, expected: &str) -> Result<()> {

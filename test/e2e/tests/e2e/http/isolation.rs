@@ -7,7 +7,7 @@ use e2e::runner::Scenario;
 use std::net::Ipv4Addr;
 
 use super::{all, set};
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 use crate::jail::USER;
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -88,8 +88,8 @@ fn config(daemon: &Containerd) -> Result<()> {
 
 /// The root and its volumes, as far as the user's rights go.
 fn volume(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-volume")?;
-    let web = all(daemon).user(Some(USER)).bind(&folder, "/outbox", false).serve()?;
+    let dir = shared_dir(daemon, "http-volume")?;
+    let web = all(daemon).user(Some(USER)).bind(&dir, "/outbox", false).serve()?;
     web.get("/file?/outbox/note")?.is(200, "from the host")?;
     web.get("/file?/etc/group")?.status(200)?.says("root:x:0:")?;
     web.get("/file?/secret")?.status(404)?.says("ermission")?;

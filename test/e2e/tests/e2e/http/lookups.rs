@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::all;
 use super::outgoing::fetches;
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 /// An image that would like to run code of its own.
 const EVIL: &str = "localhost/e2e:evil";
@@ -35,17 +35,17 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 /// A file of the container's at `path`.
-pub fn with_file<'a>(run: Run<'a>, folder: &Path, path: &str, text: &str) -> Result<Run<'a>> {
-    let file = folder.join(path.trim_start_matches('/').replace('/', "-"));
+pub fn with_file<'a>(run: Run<'a>, dir: &Path, path: &str, text: &str) -> Result<Run<'a>> {
+    let file = dir.join(path.trim_start_matches('/').replace('/', "-"));
     fs::write(&file, text)?;
     Ok(run.bind(&file, path, false))
 }
 
 /// The container's own `hosts`; a change of it is seen.
 fn hosts(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-names-hosts")?;
+    let dir = shared_dir(daemon, "http-names-hosts")?;
     let hosts = "127.0.0.1 localhost\n127.0.0.5 known.test alias # not.this\n";
-    let web = with_file(all(daemon), &folder, "/etc/hosts", hosts)?.serve()?;
+    let web = with_file(all(daemon), &dir, "/etc/hosts", hosts)?.serve()?;
     for (name, addresses) in [
         ("known.test", "127.0.0.5"),
         ("alias", "127.0.0.5"),
@@ -62,9 +62,9 @@ fn hosts(daemon: &Containerd) -> Result<()> {
 
 /// The server that `resolv.conf` names is asked, its search list minded, and its "no" believed.
 fn dns(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-names-dns")?;
+    let dir = shared_dir(daemon, "http-names-dns")?;
     let conf = "nameserver 127.0.0.1\nsearch cluster.test\noptions ndots:1\n";
-    let web = with_file(all(daemon), &folder, "/etc/resolv.conf", conf)?.serve()?;
+    let web = with_file(all(daemon), &dir, "/etc/resolv.conf", conf)?.serve()?;
     let dns = Dns::start(&web.net, NAMES)?;
     let upstream = Upstream::serve(&web.net, None)?;
     fetches(&web, &format!("http://upstream.test:{}/", upstream.port), "200\nasked for /")?;
@@ -80,8 +80,8 @@ fn dns(daemon: &Containerd) -> Result<()> {
 
 /// An answer that is too long for a datagram is asked for again by TCP, and is whole.
 fn truncated(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-names-truncated")?;
-    let web = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?.serve()?;
+    let dir = shared_dir(daemon, "http-names-truncated")?;
+    let web = with_file(all(daemon), &dir, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?.serve()?;
     let many: Vec<String> = (1..=100).map(|last| format!("127.0.1.{last}")).collect();
     let table: Vec<(&str, &str)> = many.iter().map(|address| ("many.test", address.as_str())).collect();
     let dns = Dns::start(&web.net, &table)?;
@@ -110,13 +110,13 @@ fn evil(library: &[u8]) -> Result<Example> {
 fn hostile(daemon: &Containerd) -> Result<String> {
     const SOURCE: &str = "#include <stdio.h>\n__attribute__((constructor)) static void evil(void) \
                           { FILE *f = fopen(TRACE, \"w\"); if (f) fclose(f); }\n";
-    let folder = shared_folder(daemon, "http-hostile")?;
-    let (library, trace) = (folder.join("evil.so"), folder.join("trace"));
-    fs::write(folder.join("evil.c"), SOURCE)?;
+    let dir = shared_dir(daemon, "http-hostile")?;
+    let (library, trace) = (dir.join("evil.so"), dir.join("trace"));
+    fs::write(dir.join("evil.c"), SOURCE)?;
     let build = |trace: &str| {
         let define = format!("-DTRACE=\"{trace}\"");
         let mut command = Command::new("cc");
-        run(command.args(["-shared", "-fPIC", &define, "-o"]).arg(&library).arg(folder.join("evil.c")))
+        run(command.args(["-shared", "-fPIC", &define, "-o"]).arg(&library).arg(dir.join("evil.c")))
     };
     let armed = match build(&trace.display().to_string()) {
         Err(_) => false,
@@ -132,9 +132,9 @@ fn hostile(daemon: &Containerd) -> Result<String> {
     if !armed {
         fs::write(&library, "no library")?;
     }
-    image::write_examples(&[evil(&fs::read(&library)?)?], &folder.join("image.tar"))?;
-    daemon.import(&folder.join("image.tar"))?;
-    let web = daemon.run("web").image(EVIL).args(&["/app.wasm"]).bind(&folder, "/outbox", true).serve()?;
+    image::write_examples(&[evil(&fs::read(&library)?)?], &dir.join("image.tar"))?;
+    daemon.import(&dir.join("image.tar"))?;
+    let web = daemon.run("web").image(EVIL).args(&["/app.wasm"]).bind(&dir, "/outbox", true).serve()?;
     web.get("/lookup?nobody.test")?.status(200)?.says("error: ")?;
     web.get("/get?http://nobody.test/")?.status(200)?.says("error: ")?;
     web.get("/connect?nobody.test:80")?.status(200)?.says("error: ")?;

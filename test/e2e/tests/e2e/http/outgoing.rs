@@ -10,7 +10,7 @@ use e2e::http::upstream::Upstream;
 use e2e::runner::Scenario;
 
 use super::all;
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -87,10 +87,10 @@ fn connections(daemon: &Containerd) -> Result<()> {
 
 /// An authority of the container's own is trusted, and no other.
 fn tls(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-get-tls")?;
+    let dir = shared_dir(daemon, "http-get-tls")?;
     let (ours, others) = (Authority::new()?, Authority::new()?);
-    fs::write(folder.join("ca.pem"), ours.pem())?;
-    let run = all(daemon).env("SSL_CERT_FILE=/tls/ca.pem").bind(&folder, "/tls", false);
+    fs::write(dir.join("ca.pem"), ours.pem())?;
+    let run = all(daemon).env("SSL_CERT_FILE=/tls/ca.pem").bind(&dir, "/tls", false);
     let web = run.serve()?;
     let url = |upstream: &Upstream, host: &str| format!("https://{host}:{}/secret", upstream.port);
     let known = Upstream::serve(&web.net, Some(ours.vouch("localhost")?.server(&[])?))?;
@@ -106,10 +106,10 @@ fn tls(daemon: &Containerd) -> Result<()> {
 
 /// An upstream that speaks HTTP/2 and nothing else: requests share one connection, bodies go both ways.
 fn two(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-get-2")?;
+    let dir = shared_dir(daemon, "http-get-2")?;
     let authority = Authority::new()?;
-    fs::write(folder.join("ca.pem"), authority.pem())?;
-    let run = all(daemon).env("SSL_CERT_FILE=/tls/ca.pem").bind(&folder, "/tls", false);
+    fs::write(dir.join("ca.pem"), authority.pem())?;
+    let run = all(daemon).env("SSL_CERT_FILE=/tls/ca.pem").bind(&dir, "/tls", false);
     let web = run.serve()?;
     let upstream = Upstream::serve(&web.net, Some(authority.vouch("localhost")?.server(&["h2"])?))?;
     let url = format!("https://localhost:{}", upstream.port);

@@ -10,7 +10,7 @@ use e2e::runner::Scenario;
 use super::addresses::refused;
 use super::all;
 use super::lookups::with_file;
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 const OUTBOUND: &str = "lighter.wasm/allowed-outbound";
 const LOOKUP: &str = "lighter.wasm/allowed-lookup";
@@ -62,8 +62,8 @@ fn address(daemon: &Containerd) -> Result<()> {
 /// A name may be reached at its port; its address under no other name, and no other name at all. What the image's
 /// variables say adds nothing to that, nor does who answers for a name.
 fn name(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-allowed-name")?;
-    let run = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
+    let dir = shared_dir(daemon, "http-allowed-name")?;
+    let run = with_file(all(daemon), &dir, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
     // The port is known only when the server is there, and that needs the network.
     let run = run.env("LIGHTER_ALLOWED_OUTBOUND=*").env("LIGHTER_ALLOWED_LOOKUP=*");
     let web = run.annotation(OUTBOUND, "good.test:8080,*.good.test:8080").serve()?;
@@ -81,8 +81,8 @@ fn name(daemon: &Containerd) -> Result<()> {
 
 /// Look-ups have a list of their own.
 fn lookup(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-allowed-lookup")?;
-    let run = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
+    let dir = shared_dir(daemon, "http-allowed-lookup")?;
+    let run = with_file(all(daemon), &dir, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
     let web = run.annotation(LOOKUP, "good.test").serve()?;
     web.net.add(OWN)?;
     let dns = Dns::start(&web.net, NAMES)?;

@@ -10,7 +10,7 @@ use e2e::http::upstream::Upstream;
 use e2e::runner::Scenario;
 
 use super::outgoing::fetches;
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 /// A path for each thing that is another matter in 0.3 than in 0.2.
 const P3: &[&str] = &["/guests/http-p3.wasm"];
@@ -29,7 +29,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("http-p3-afterwards", afterwards),
         Scenario::ours("http-p3-get", outgoing),
         Scenario::ours("http-p3-allowed", allowed),
-        Scenario::ours("http-p3-folders", folders),
+        Scenario::ours("http-p3-folders", dirs),
     ]
 }
 
@@ -200,11 +200,11 @@ fn allowed(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A folder of the container, and its standard streams.
-fn folders(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-p3-folders")?;
-    fs::write(folder.join("greeting"), "hello from a file\n")?;
-    let file = folder.join("greeting");
+/// A directory of the container, and its standard streams.
+fn dirs(daemon: &Containerd) -> Result<()> {
+    let dir = shared_dir(daemon, "http-p3-folders")?;
+    fs::write(dir.join("greeting"), "hello from a file\n")?;
+    let file = dir.join("greeting");
     let web = p3(daemon).bind(&file, "/greeting", false).serve()?;
     web.get("/file?/greeting")?.is(200, "hello from a file")?;
     web.get("/file?/none")?.is(200, "error: ErrorCode::NoEntry")?;

@@ -13,7 +13,7 @@ use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
 
 use super::{PROMPT, Room, ready};
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 const OUTBOUND: &str = "lighter.wasm/allowed-outbound";
 const LOOKUP: &str = "lighter.wasm/allowed-lookup";
@@ -130,7 +130,7 @@ fn files(daemon: &Containerd) -> Result<()> {
 
     room.net.add("10.0.0.9/32")?;
     let server = Upstream::at(&room.net, "10.0.0.9:9000", None)?;
-    let etc = shared_folder(daemon, "etc-of-a-guest")?;
+    let etc = shared_dir(daemon, "etc-of-a-guest")?;
     fs::write(etc.join("hosts"), HOSTS)?;
     let run = || room.run("reads").bind(&etc, "/etc", true).args(&[CLIENT, "http://db.test:9000/"]);
     run().finish()?.ok()?.prints("200\nasked for /")?;

@@ -9,7 +9,7 @@ use e2e::process::LIMIT;
 use e2e::runner::Scenario;
 
 use super::{Room, ready};
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 use crate::jail::USER;
 
 const LISTENER: &str = "/guests/listener-std.wasm";
@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("sockets-tcp-listen-low", |daemon| {
             served(daemon, "127.0.0.1:80", "127.0.0.1:80", false)
         }),
-        Scenario::ours("sockets-tcp-listen-folders", folders),
+        Scenario::ours("sockets-tcp-listen-folders", dirs),
         Scenario::ours("sockets-tcp-listen-closed", closed),
         Scenario::ours("sockets-tcp-listen-busy", busy),
         Scenario::ours("sockets-tcp-listen-wrong", wrong),
@@ -64,16 +64,16 @@ fn served(daemon: &Containerd, listen: &str, at: &str, by_env: bool) -> Result<(
     guest.finish(LIMIT)?.exits(7).map(drop)
 }
 
-/// Behind two listeners a guest still finds its folders, whoever looks for them: it itself, or its libc.
-fn folders(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "sockets-folders")?;
+/// Behind two listeners a guest still finds its directories, whoever looks for them: it itself, or its libc.
+fn dirs(daemon: &Containerd) -> Result<()> {
+    let dir = shared_dir(daemon, "sockets-folders")?;
     let room = Room::new(daemon)?;
     let run = |path: &str| {
         let run = room.run("lists").annotation(LISTEN, "8080,8081");
-        run.bind(&folder, path, true)
+        run.bind(&dir, path, true)
     };
     run("/outbox").args(&["/guests/make.wasm"]).finish()?.ok()?;
-    ensure!(folder.join("made").exists(), "the guest made no file");
+    ensure!(dir.join("made").exists(), "the guest made no file");
     run("/vol").args(&["/cases/preopens.wasm"]).finish()?.ok()?.prints("preopens: / and /vol")?;
     let mut libc = run("/vol").args(&["/cases/hello-p1.wasm", "0", "/vol"]).start()?;
     libc.says("file: note", LIMIT)?;
@@ -93,7 +93,7 @@ fn closed(daemon: &Containerd) -> Result<()> {
 /// Who never waits at a socket is told to come again.
 fn polls(daemon: &Containerd, name: &str, section: &str, listen: &str) -> Result<()> {
     const AGAIN: i32 = 6;
-    let folder = shared_folder(daemon, &format!("polls-{name}"))?;
+    let dir = shared_dir(daemon, &format!("polls-{name}"))?;
     let text = format!(
         r#"(module {section}
           (import "wasi_snapshot_preview1" "sock_accept" (func $accept (param i32 i32 i32) (result i32)))
@@ -102,9 +102,9 @@ fn polls(daemon: &Containerd, name: &str, section: &str, listen: &str) -> Result
           (func (export "_start")
             (call $exit (call $accept (i32.const 3) (i32.const 0) (i32.const 0)))))"#
     );
-    fs::write(folder.join("module.wat"), text)?;
+    fs::write(dir.join("module.wat"), text)?;
     let run = Room::new(daemon)?;
-    let run = run.run("polls").annotation(LISTEN, listen).bind(&folder, "/own", false);
+    let run = run.run("polls").annotation(LISTEN, listen).bind(&dir, "/own", false);
     run.args(&["/own/module.wat"]).finish()?.exits(AGAIN).map(drop)
 }
 

@@ -14,7 +14,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 
 use super::{PATIENCE, ready};
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 use crate::jail::USER;
 
 const GUEST: &str = "/guests/socket-unix.wasm";
@@ -31,13 +31,13 @@ pub fn scenarios() -> Vec<Scenario> {
 
 /// A program on the host's side of the volume talks to the guest, whose user owns the file.
 fn listen(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "unix-listen")?;
-    let run = daemon.run("listens").user(Some(USER)).bind(&folder, "/outbox", true);
+    let dir = shared_dir(daemon, "unix-listen")?;
+    let run = daemon.run("listens").user(Some(USER)).bind(&dir, "/outbox", true);
     let mut guest = ready(run.args(&[GUEST, "listen", "/outbox/s"]))?;
     guest.says("ready /outbox/s\n", LIMIT)?;
-    let owner = folder.join("s").metadata()?;
+    let owner = dir.join("s").metadata()?;
     ensure!((owner.uid(), owner.gid()) == (USER.uid, USER.gid), "it is {}:{}'s", owner.uid(), owner.gid());
-    let mut stream = connected(&folder.join("s"))?;
+    let mut stream = connected(&dir.join("s"))?;
     stream.write_all(b"to the guest")?;
     stream.shutdown(Shutdown::Write)?;
     let mut echo = String::new();
@@ -54,10 +54,10 @@ fn connected(path: &Path) -> Result<UnixStream> {
 
 /// Containers that share nothing but the volume; each sees it elsewhere.
 fn two_containers(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "unix-two")?;
-    let server = daemon.run("listens").bind(&folder, "/outbox", true);
+    let dir = shared_dir(daemon, "unix-two")?;
+    let server = daemon.run("listens").bind(&dir, "/outbox", true);
     let server = ready(server.args(&[GUEST, "listen", "/outbox/s"]))?;
-    let client = daemon.run("connects").bind(&folder, "/inbox", true).args(&[GUEST, "/inbox/s"]);
+    let client = daemon.run("connects").bind(&dir, "/inbox", true).args(&[GUEST, "/inbox/s"]);
     client.finish()?.ok()?.prints("ping")?;
     server.finish(LIMIT)?.ok().map(drop)
 }
@@ -65,10 +65,10 @@ fn two_containers(daemon: &Containerd) -> Result<()> {
 /// The other way round: even where it cannot write, a guest may talk to a socket that it finds.
 fn connect(daemon: &Containerd) -> Result<()> {
     for writable in [true, false] {
-        let folder = shared_folder(daemon, &format!("unix-connect-{writable}"))?;
-        let listener = UnixListener::bind(folder.join("s"))?;
+        let dir = shared_dir(daemon, &format!("unix-connect-{writable}"))?;
+        let listener = UnixListener::bind(dir.join("s"))?;
         setsockopt(&listener, sockopt::ReceiveTimeout, &TimeVal::new(10, 0))?;
-        let client = daemon.run("connects").bind(&folder, "/inbox", writable);
+        let client = daemon.run("connects").bind(&dir, "/inbox", writable);
         let mut client = client.args(&[GUEST, "/inbox/s"]).start()?;
         client.feed("")?;
         let (stream, _) = listener.accept().context("the guest did not connect")?;
@@ -83,20 +83,20 @@ fn connect(daemon: &Containerd) -> Result<()> {
 
 /// No file; a file that is no socket; a socket that nobody listens at.
 fn nobody(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "unix-nobody")?;
-    drop(UnixListener::bind(folder.join("left"))?);
+    let dir = shared_dir(daemon, "unix-nobody")?;
+    drop(UnixListener::bind(dir.join("left"))?);
     for (name, errno) in [("none", 44), ("note", 14), ("left", 14)] {
         let path = format!("/inbox/{name}");
-        let output = daemon.run("connects").bind(&folder, "/inbox", true).args(&[GUEST, &path]).finish()?;
+        let output = daemon.run("connects").bind(&dir, "/inbox", true).args(&[GUEST, &path]).finish()?;
         output.exits(1)?.complains(&format!("connect: errno {errno}\n")).context(path)?;
     }
     Ok(())
 }
 
 fn read_only(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "unix-read-only")?;
-    let run = daemon.run("listens").bind(&folder, "/inbox", false).args(&[GUEST, "listen", "/inbox/s"]);
+    let dir = shared_dir(daemon, "unix-read-only")?;
+    let run = daemon.run("listens").bind(&dir, "/inbox", false).args(&[GUEST, "listen", "/inbox/s"]);
     run.finish()?.exits(1)?.complains("bind: errno 69\n")?;
-    ensure!(!folder.join("s").exists(), "the file is there");
+    ensure!(!dir.join("s").exists(), "the file is there");
     Ok(())
 }

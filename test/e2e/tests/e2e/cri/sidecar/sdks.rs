@@ -18,7 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
 /// Runs a program of an SDK in the pod's network.
 fn sdk(kubelet: &Kubelet<'_>, program: &Path, change: impl FnOnce(&mut Command)) -> Result<()> {
     let mut command = kubelet.net()?.command(program);
-    // The folder may be another user's than root, who runs this.
+    // The directory may be another user's than root, who runs this.
     command.env("PYTHONDONTWRITEBYTECODE", "1").env_remove("http_proxy").env_remove("HTTP_PROXY");
     change(&mut command);
     let output = run(&mut command)?.ok()?;
