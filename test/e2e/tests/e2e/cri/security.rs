@@ -1,4 +1,4 @@
-//! What a container may not do: users, capabilities, read-only file systems.
+//! Restrictions: users, capabilities, seccomp profiles, read-only file systems.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ fn no_capabilities(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     container.stop(5)
 }
 
-/// Root in a pod makes no cgroup in any hierarchy, and writes no limit.
+/// Root in a pod can create no cgroup in any hierarchy, and change no limit.
 fn cgroups(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("cgroups").run()?;
     let script =
@@ -74,14 +74,14 @@ fn cgroups(cri: &Cri<'_>) -> Result<()> {
     Ok(())
 }
 
-/// seccompProfile: RuntimeDefault, and one of the node's own that lets nobody make a directory.
+/// seccompProfile: RuntimeDefault, and a profile of the node that forbids creating directories.
 fn seccomp_profiles(cri: &Cri<'_>, guest: Guest) -> Result<()> {
-    const NO_FOLDERS: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW",
+    const NO_MKDIR: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}"#;
     let volume = dir(cri, &format!("profile-{}", guest.word()))?;
-    fs::write(volume.join("note"), "what the guest moves")?;
-    let local = cri.daemon.scope.dir.join("tmp/no-folders.json");
-    fs::write(&local, NO_FOLDERS)?;
+    fs::write(volume.join("note"), "the guest renames it")?;
+    let local = cri.daemon.scope.dir.join("tmp/no-mkdir.json");
+    fs::write(&local, NO_MKDIR)?;
     let profile = |kind: ProfileType, of: &Path| v1::SecurityProfile {
         profile_type: kind.into(),
         localhost_ref: of.display().to_string(),
@@ -126,8 +126,7 @@ fn read_only_mount(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     Ok(())
 }
 
-/// recursiveReadOnly: what is mounted below is read-only too, where containerd says what can be
-/// had.
+/// recursiveReadOnly: mounts below are read-only too, if containerd reports the runtime's features.
 fn recursive(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let outer = dir(cri, &format!("rro-{}", guest.word()))?;
     let inner = outer.join("inner");
@@ -155,14 +154,14 @@ fn recursive_of(cri: &Cri<'_>, guest: Guest, outer: &Path) -> Result<()> {
     );
     ensure!(
         !kernel::mount_options(plain.pid()?, Path::new("/outbox/inner"))?.contains(&"ro".into()),
-        "a mount below is read-only without being asked to"
+        "a mount below is read-only without recursiveReadOnly"
     );
     plain.stop(5)?;
     let Some(features) = cri.features()? else {
-        // What containerd does not say that it can, the kubelet does not ask for.
+        // The kubelet does not use features that containerd does not report.
         return Ok(());
     };
-    ensure!(features.recursive_read_only_mounts, "it says that there are none: {features:?}");
+    ensure!(features.recursive_read_only_mounts, "recursive read-only mounts are not reported: {features:?}");
     let container = plan("recursive", true).start()?;
     container.says("ready")?;
     for path in ["/outbox", "/outbox/inner"] {

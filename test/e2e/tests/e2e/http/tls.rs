@@ -1,4 +1,4 @@
-//! HTTPS: what the server shows, which protocol it agrees on, and a certificate that is renewed meanwhile.
+//! HTTPS: ALPN, the guest's view, renewal of the certificate, and errors.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A container that shows what is in `directory`.
+/// A container with the certificate and the key in `dir`.
 fn secure<'a>(daemon: &'a Containerd, dir: &Path, args: &[&str]) -> Run<'a> {
     let run = daemon.run("web").bind(dir, "/tls", false).args(args);
     run.annotation("lighter.wasm/http.tls-certificate", "/tls/tls.crt")
@@ -50,7 +50,7 @@ async fn shake(web: &Served<'_>, client: Arc<ClientConfig>) -> Result<TlsStream<
     Ok(TlsConnector::from(client).connect(ServerName::try_from("localhost")?, stream).await?)
 }
 
-/// Either version, as the handshake agrees; a client that proposes nothing speaks HTTP/1.1.
+/// ALPN selects the version; without ALPN it is HTTP/1.1.
 fn served(daemon: &Containerd) -> Result<()> {
     let dir = shared_dir(daemon, "http-tls")?;
     let authority = Authority::new()?;
@@ -75,7 +75,7 @@ fn served(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// The guest is told that its client speaks TLS.
+/// The guest sees the scheme `https`.
 fn scheme(daemon: &Containerd) -> Result<()> {
     let dir = shared_dir(daemon, "http-tls-scheme")?;
     let authority = Authority::new()?;
@@ -91,8 +91,8 @@ fn scheme(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A new connection sees the new certificate, soon; one that there was goes on. Files that do not fit change
-/// nothing, and the log tells.
+/// New connections soon get the new certificate; existing ones stay usable. A key that does not match changes
+/// nothing and is logged.
 fn renewed(daemon: &Containerd) -> Result<()> {
     let dir = shared_dir(daemon, "http-tls-renewed")?;
     let authority = Authority::new()?;
@@ -113,7 +113,7 @@ fn renewed(daemon: &Containerd) -> Result<()> {
             sleep(Duration::from_millis(20)).await;
         };
         fs::write(dir.join("tls.key"), &old.key)?;
-        // Looked at once a second at most: asked until it was looked at.
+        // The files are checked at most once a second, when a client connects.
         while !web.log().contains("the certificate stays as it was") {
             ensure!(shown(&shake(&web, client.clone()).await?)? == second, "a key of another certificate");
             sleep(Duration::from_millis(20)).await;
@@ -126,25 +126,25 @@ fn renewed(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// The certificate that the server showed.
+/// The server's certificate.
 fn shown(stream: &TlsStream<tokio::net::TcpStream>) -> Result<Vec<u8>> {
     let chain = stream.get_ref().1.peer_certificates().context("no certificate")?;
     Ok(chain.first().context("an empty chain")?.to_vec())
 }
 
-/// Whoever speaks no TLS is not answered in the clear.
+/// A client without TLS gets no answer in plain text.
 fn plain_client(daemon: &Containerd) -> Result<()> {
     let dir = shared_dir(daemon, "http-tls-plain")?;
     let authority = Authority::new()?;
     put(&dir, &authority.vouch("localhost")?)?;
     let web = secure(daemon, &dir, HELLO).serve()?;
-    let said = web.ask("/")?.rest()?;
-    ensure!(!String::from_utf8_lossy(&said).contains("HTTP"), "it said {said:?}");
+    let response = web.ask("/")?.rest()?;
+    ensure!(!String::from_utf8_lossy(&response).contains("HTTP"), "the response is {response:?}");
     wait(async { shake(&web, authority.client(&[])?).await.map(drop) })?;
     web.end()
 }
 
-/// Create says which file it cannot use.
+/// The error of Create names the file that cannot be used.
 fn wrong(daemon: &Containerd) -> Result<()> {
     let authority = Authority::new()?;
     let (one, other) = (authority.vouch("localhost")?, authority.vouch("localhost")?);
