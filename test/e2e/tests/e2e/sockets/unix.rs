@@ -1,4 +1,4 @@
-//! Unix sockets in volumes: files that a guest makes, and files that it finds.
+//! Unix sockets in volumes: created by a guest, or by others.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
@@ -24,19 +24,24 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("sockets-unix-listen", listen),
         Scenario::ours("sockets-unix-two-containers", two_containers),
         Scenario::ours("sockets-unix-connect", connect),
-        Scenario::ours("sockets-unix-nobody", nobody),
+        Scenario::ours("sockets-unix-nobody", no_listener),
         Scenario::ours("sockets-unix-read-only", read_only),
     ]
 }
 
-/// A program on the host's side of the volume talks to the guest, whose user owns the file.
+/// A client on the host connects through the volume; the socket file belongs to the guest's user.
 fn listen(daemon: &Containerd) -> Result<()> {
     let dir = shared_dir(daemon, "unix-listen")?;
     let run = daemon.run("listens").user(Some(USER)).bind(&dir, "/outbox", true);
     let mut guest = ready(run.args(&[GUEST, "listen", "/outbox/s"]))?;
     guest.says("ready /outbox/s\n", LIMIT)?;
     let owner = dir.join("s").metadata()?;
-    ensure!((owner.uid(), owner.gid()) == (USER.uid, USER.gid), "it is {}:{}'s", owner.uid(), owner.gid());
+    ensure!(
+        (owner.uid(), owner.gid()) == (USER.uid, USER.gid),
+        "it belongs to {}:{}",
+        owner.uid(),
+        owner.gid()
+    );
     let mut stream = connected(&dir.join("s"))?;
     stream.write_all(b"to the guest")?;
     stream.shutdown(Shutdown::Write)?;
@@ -52,7 +57,7 @@ fn connected(path: &Path) -> Result<UnixStream> {
     Ok(stream)
 }
 
-/// Containers that share nothing but the volume; each sees it elsewhere.
+/// Two containers share only the volume, each at another path.
 fn two_containers(daemon: &Containerd) -> Result<()> {
     let dir = shared_dir(daemon, "unix-two")?;
     let server = daemon.run("listens").bind(&dir, "/outbox", true);
@@ -62,7 +67,7 @@ fn two_containers(daemon: &Containerd) -> Result<()> {
     server.finish(LIMIT)?.ok().map(drop)
 }
 
-/// The other way round: even where it cannot write, a guest may talk to a socket that it finds.
+/// The guest as a client: it may connect even through a read-only volume.
 fn connect(daemon: &Containerd) -> Result<()> {
     for writable in [true, false] {
         let dir = shared_dir(daemon, &format!("unix-connect-{writable}"))?;
@@ -74,16 +79,16 @@ fn connect(daemon: &Containerd) -> Result<()> {
         let (stream, _) = listener.accept().context("the guest did not connect")?;
         let mut line = String::new();
         BufReader::new(&stream).read_line(&mut line)?;
-        ensure!(line == "ping\n", "the guest said {line:?}");
+        ensure!(line == "ping\n", "the guest sent {line:?}");
         (&stream).write_all(b"pong\n")?;
         client.finish(LIMIT)?.ok()?.prints("pong")?;
     }
     Ok(())
 }
 
-/// No file; a file that is no socket; a socket that nobody listens at.
-fn nobody(daemon: &Containerd) -> Result<()> {
-    let dir = shared_dir(daemon, "unix-nobody")?;
+/// No file; a file that is no socket; a socket without a listener.
+fn no_listener(daemon: &Containerd) -> Result<()> {
+    let dir = shared_dir(daemon, "unix-no-listener")?;
     drop(UnixListener::bind(dir.join("left"))?);
     for (name, errno) in [("none", 44), ("note", 14), ("left", 14)] {
         let path = format!("/inbox/{name}");
