@@ -105,7 +105,7 @@ fn run<'a>(daemon: &'a Containerd, id: &str, spec: &Value) -> Result<Run<'a>> {
     Ok(daemon.run_spec(id, &daemon.write_spec(id, spec)?))
 }
 
-/// A process was seen during its setup, and none of its files could be read.
+/// Checks that a process was seen during its setup, and that none of its files could be read.
 fn nothing_read(found: &str) -> Result<()> {
     ensure!(found.lines().any(|line| line.starts_with("there ")), "no process is being set up: {found}");
     let read: Vec<_> = found.lines().filter(|line| line.starts_with("reads ")).collect();

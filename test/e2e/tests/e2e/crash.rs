@@ -62,8 +62,8 @@ fn killed_in_create(daemon: &Containerd) -> Result<()> {
         let chance = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_micros() % 1000;
         let moment = create * chance / 1000;
         thread::sleep(moment);
-        // Until `start` ends, it looks like the daemon, not its child. On a machine that got faster in
-        // the meantime the run may be over by now.
+        // Until `start` has exited, it looks like the daemon, instead of its child. On a machine that got
+        // faster in the meantime the run may be over by now.
         let shim = poll("the daemon alone, or the end", LIMIT, || {
             let alone = daemon.shim_of(&id).ok().filter(|shim| !child_of_containerd(daemon, shim));
             Ok(if running.ended()? { Some(None) } else { alone.map(Some) })

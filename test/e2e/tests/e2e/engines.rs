@@ -30,7 +30,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// It was refused for what `source` says, with the reason `why`.
+/// Checks that it was refused for what `source` says, with the reason `why`.
 fn refused(output: Output, source: &str, why: &str) -> Result<()> {
     ensure!(output.code != 0, "it ran");
     output.complains(&format!("{source} says"))?.complains(why).map(drop)

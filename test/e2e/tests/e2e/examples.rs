@@ -64,7 +64,7 @@ fn typed(cri: &Cri<'_>, name: &str) -> Result<()> {
                 return Err(error.context(format!("{:?}", app.finish(Duration::ZERO))));
             }
             cri.daemon.kill(&id, "SIGTERM", false)?;
-            // A server of wasi:http ends as if by itself; Go's program knows nothing of signals.
+            // The server of a wasi:http component handles SIGTERM and exits with 0; Go's program is terminated by it.
             let code = if name == "go" { 143 } else { 0 };
             app.finish(LIMIT)?.exits(code)?;
             let answered = answered?;
@@ -139,8 +139,8 @@ fn reuse(daemon: &Containerd, name: &str, greeting: &str) -> Result<()> {
     wire.answer()?.status(500)?;
     web.get("/")?.is(200, greeting)?;
     daemon.kill("web", "SIGTERM", false)?;
-    let said = running.finish(LIMIT)?.ok()?.stderr;
-    ensure!(said.contains("a fresh one is asked"), "{said}");
+    let stderr = running.finish(LIMIT)?.ok()?.stderr;
+    ensure!(stderr.contains("a fresh one is asked"), "{stderr}");
     Ok(())
 }
 

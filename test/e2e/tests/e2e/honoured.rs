@@ -241,7 +241,7 @@ fn rlimits(daemon: &Containerd, guest: Guest) -> Result<()> {
     )
 }
 
-/// A guest's stack is as large as its RLIMIT_STACK, by default Linux's default limit.
+/// A guest's stack is limited by its RLIMIT_STACK; if it has none of its own, by Linux's default.
 fn stack(daemon: &Containerd) -> Result<()> {
     let mut spec = daemon.default_spec("deep", &["/cases/deep.wasm"])?;
     spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_STACK", "soft": 1 << 20, "hard": 1 << 20 }]);

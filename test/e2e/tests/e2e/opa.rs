@@ -88,7 +88,7 @@ fn ask_all(served: &Served<'_>, policy: &str) -> Result<()> {
         let body = case.input.map_or_else(|| "{}".into(), |input| format!("{{\"input\":{input}}}"));
         let answer = wire.ask(&format!("POST /v1/data/{}", case.path), &body)?;
         // Errors are pretty-printed and compared as JSON; results are compared byte by byte.
-        let said = match case.status {
+        let got = match case.status {
             200 => answer.text().trim_end().to_owned(),
             _ => serde_json::from_str::<Value>(&answer.text()).with_context(|| answer.text())?.to_string(),
         };
@@ -97,14 +97,14 @@ fn ask_all(served: &Served<'_>, policy: &str) -> Result<()> {
             _ => serde_json::from_str::<Value>(case.answer.get())?.to_string(),
         };
         let differs = differences.get(&format!("{} {body}", case.path));
-        if differs.is_some() && said == expected {
+        if differs.is_some() && got == expected {
             wrong
                 .push(format!("{} {body} is as OPA answers, and differences.json says otherwise", case.path));
         }
-        if differs.is_none() && (answer.status, &said) != (case.status, &expected) {
+        if differs.is_none() && (answer.status, &got) != (case.status, &expected) {
             let wanted = case.status;
             wrong.push(format!(
-                "{} {body}: {} {said} instead of {wanted} {expected}",
+                "{} {body}: {} {got} instead of {wanted} {expected}",
                 case.path, answer.status
             ));
         }
@@ -130,8 +130,8 @@ fn fresh(daemon: &Containerd) -> Result<()> {
 fn rest(daemon: &Containerd) -> Result<()> {
     let served = serve(daemon, "opa-rest", "rbac", &[("http.health", "/up")])?;
     let mut wire = served.wire()?;
-    let mut check = |what: &str, body: &str, status: u16, said: &str| -> Result<()> {
-        wire.ask(what, body)?.is(status, said).map(drop).with_context(|| what.to_owned())
+    let mut check = |what: &str, body: &str, status: u16, expected: &str| -> Result<()> {
+        wire.ask(what, body)?.is(status, expected).map(drop).with_context(|| what.to_owned())
     };
     check("GET /health", "", 200, "{}")?;
     check("GET /up", "", 200, "ok")?;
@@ -180,8 +180,8 @@ fn send(daemon: &Containerd) -> Result<()> {
         Ok(serde_json::from_str(&answer.status(200)?.text())?)
     };
     let check = |path: &str, host: &str, expected: Value| -> Result<()> {
-        let said = ask(path, host)?;
-        ensure!(said == expected, "{path}: {said} instead of {expected}");
+        let got = ask(path, host)?;
+        ensure!(got == expected, "{path}: {got} instead of {expected}");
         Ok(())
     };
     check("send/raw", "127.0.0.1", json!({ "result": "as it is" }))?;

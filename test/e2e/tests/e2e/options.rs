@@ -55,8 +55,8 @@ fn shim_cgroup(daemon: &Containerd) -> Result<()> {
         let run = with(daemon, "placed", &format!("ShimCgroup = '/{name}'\n"))?;
         run.args(Guest::Wasm.ready()).detach()?;
         let shim = daemon.shim_of("placed")?;
-        let said = fs::read_to_string(format!("/proc/{}/cgroup", shim.pid))?;
-        ensure!(said.lines().any(|line| line.ends_with(&format!("/{name}"))), "the daemon is in {said}");
+        let group = fs::read_to_string(format!("/proc/{}/cgroup", shim.pid))?;
+        ensure!(group.lines().any(|line| line.ends_with(&format!("/{name}"))), "the daemon is in {group}");
         let task = fs::read_to_string(format!("/proc/{}/cgroup", daemon.task("placed")?.pid))?;
         ensure!(
             !task.lines().any(|line| line.ends_with(&format!(":memory:/{name}"))),
@@ -162,7 +162,7 @@ fn allowed_outbound(daemon: &Containerd) -> Result<()> {
         "lighter: the guest may not connect to 127.0.0.1:9: the option AllowedOutbound does not name it";
     client("floored", "10.0.0.0/8")?.finish()?.exits(1)?.complains(words)?;
     let output = client("floored", "127.0.0.1")?.finish()?.exits(1)?;
-    ensure!(!output.stderr.contains("may not"), "what is named is refused: {}", output.stderr);
+    ensure!(!output.stderr.contains("may not"), "an allowed address is refused: {}", output.stderr);
     let output = client("wrong", "https://a.test")?.finish()?;
     ensure!(output.code != 0, "it ran");
     output.complains("the option AllowedOutbound names \"https://a.test\", which is a URL").map(drop)

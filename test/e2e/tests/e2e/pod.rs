@@ -67,7 +67,7 @@ fn threads(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("one")
 }
 
-/// However many mounts the node has, the nursery's mount namespace has four.
+/// However many mounts the node has, the nursery's mount namespace has four, and all nurseries share it.
 fn few_mounts(daemon: &Containerd) -> Result<()> {
     daemon.run("one").args(Guest::Wasm.ready()).detach()?;
     let shim = daemon.shim_of("one")?;

@@ -185,8 +185,8 @@ fn stdin(daemon: &Containerd, guest: Guest) -> Result<()> {
     tasks.start(in_time(), &StartRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
     drop(client);
     let ended = tasks.wait(in_time(), &WaitRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
-    let said = std::fs::read_to_string(&out)?;
-    ensure!(ended.exit_status == 0 && said == "short\n", "it ended with {ended:?} and wrote {said:?}");
+    let written = std::fs::read_to_string(&out)?;
+    ensure!(ended.exit_status == 0 && written == "short\n", "it ended with {ended:?} and wrote {written:?}");
     tasks.delete(in_time(), &DeleteRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
     daemon.kill_and_delete("host")
 }
@@ -196,7 +196,7 @@ fn stdin(daemon: &Containerd, guest: Guest) -> Result<()> {
 fn output(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.run("host").args(guest.ready()).detach()?;
     let Shim { tasks } = daemon.connect("host")?;
-    let (id, exec_id) = (|| String::from("host"), || String::from("said"));
+    let (id, exec_id) = (|| String::from("host"), || String::from("written"));
     let fifo = daemon.scope.dir.join("fifo").join(format!("rpc-output-{}", guest.word()));
     mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR)?;
     let mut reader = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&fifo)?;
@@ -211,9 +211,9 @@ fn output(daemon: &Containerd, guest: Guest) -> Result<()> {
     let wait = WaitRequest { id: id(), exec_id: exec_id(), ..Default::default() };
     let early = tasks.wait(with_timeout(SECOND / 2), &wait);
     ensure!(early.is_err(), "with its output unread it ended with {early:?}");
-    let mut said = [0; 5];
-    reader.read_exact(&mut said)?;
-    ensure!(said == *b"hello", "it wrote {said:?}");
+    let mut written = [0; 5];
+    reader.read_exact(&mut written)?;
+    ensure!(written == *b"hello", "it wrote {written:?}");
     let ended = tasks.wait(in_time(), &wait)?;
     ensure!(ended.exit_status == 0, "it ended with {ended:?}");
     tasks.delete(in_time(), &DeleteRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;

@@ -58,7 +58,7 @@ fn sealed(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("looks")
 }
 
-/// The container's attempt to write failed.
+/// Checks that the container's attempt to write failed.
 fn refused(dir: &Path, when: &str) -> Result<()> {
     let file = dir.join(format!("at-{when}"));
     let status = poll("an attempt to write", LIMIT, || {

@@ -44,7 +44,7 @@ fn slow_reader(daemon: &Containerd, guest: Guest) -> Result<()> {
                 0 => return Ok(total),
                 length => total += length,
             }
-            // Limits the rate.
+            // At most 1 MiB per 200 µs.
             thread::sleep(Duration::from_micros(200));
         }
     });

@@ -23,13 +23,13 @@ pub fn scenarios() -> Vec<Scenario> {
 fn log_format(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("log").run()?;
     let script = "echo one; echo two >&2; echo three; printf %20000d 7; echo; printf open";
-    let said = pod.container("said").script(script).start()?;
-    let output = said.finish()?.ok()?.complains("two\n")?;
+    let printer = pod.container("printer").script(script).start()?;
+    let output = printer.finish()?.ok()?.complains("two\n")?;
     let mut lines = output.stdout.lines().map(|line| if line.len() > 9000 { "long" } else { line });
     let expected = ["one", "three", "long", "open"];
     ensure!(lines.by_ref().eq(expected), "it logged {} bytes, not {expected:?}", output.stdout.len());
     ensure!(output.stdout.len() == 20_000 + "one\nthree\n\nopen".len(), "{} bytes", output.stdout.len());
-    let log = said.log()?;
+    let log = printer.log()?;
     let records: Vec<&str> =
         log.iter().filter(|[_, of, ..]| of == "stdout").map(|[_, _, whole, _]| &**whole).collect();
     ensure!(records == ["F", "F", "P", "F", "P"], "the records are {records:?}");

@@ -36,7 +36,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Each of these refusals was logged once, and nothing else.
+/// Checks that each of these refusals was logged once, and nothing else.
 fn logged(output: Output, expected: &[&str]) -> Result<Output> {
     let mut logged: Vec<&str> = output.stderr.lines().filter(|line| line.starts_with("lighter: ")).collect();
     let mut expected: Vec<String> =
