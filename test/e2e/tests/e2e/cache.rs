@@ -91,7 +91,7 @@ fn values(daemon: &Containerd) -> Result<Vec<Value>> {
 
 /// The file that is not in `before`; it is written while the guest runs, or after.
 fn kept(daemon: &Containerd, before: &[Value]) -> Result<Value> {
-    poll("the code to be kept", LIMIT, || {
+    poll("the code to be cached", LIMIT, || {
         let all = values(daemon)?;
         Ok(all.into_iter().find(|value| !before.contains(value)))
     })
@@ -109,7 +109,7 @@ fn hit(daemon: &Containerd) -> Result<()> {
     module.write("two")?;
     module.says(daemon.run("changed"), "two")?;
     let other = kept(daemon, &one)?;
-    ensure!(values(daemon)?.contains(&value) && other != value, "the old code went");
+    ensure!(values(daemon)?.contains(&value) && other != value, "the old code is gone");
     Ok(())
 }
 
@@ -138,7 +138,7 @@ fn off(daemon: &Containerd) -> Result<()> {
     let module = Module::new(daemon, "unkept", "off")?;
     module.says(with(daemon, "unkept", "CacheDir = 'off'\n")?, "off")?;
     module.says(with(daemon, "unkept", "CacheDir = 'off'\n")?, "off")?;
-    ensure!(values(daemon)? == before, "something was kept");
+    ensure!(values(daemon)? == before, "something was cached");
     Ok(())
 }
 
@@ -255,7 +255,7 @@ fn full(daemon: &Containerd) -> Result<()> {
 fn shared(daemon: &Containerd) -> Result<()> {
     // The first may run the code that was just compiled, not the cached file.
     daemon.run("zeroth").args(Guest::Wasm.ready()).detach()?;
-    poll("the code to be kept", LIMIT, || Ok((!values(daemon)?.is_empty()).then_some(())))?;
+    poll("the code to be cached", LIMIT, || Ok((!values(daemon)?.is_empty()).then_some(())))?;
     daemon.kill_and_delete("zeroth")?;
     for id in ["one", "other"] {
         daemon.run(id).args(Guest::Wasm.ready()).detach()?;

@@ -67,7 +67,7 @@ fn ends(daemon: &Containerd) -> Result<()> {
     let output = command(daemon, &["wait", "20"]).finish()?.ok()?;
     ensure!(output.stdout == "waited\n", "{output:?}");
     let random = || command(daemon, &["random"]).finish()?.ok();
-    ensure!(random()?.stdout != random()?.stdout, "twice the same numbers");
+    ensure!(random()?.stdout != random()?.stdout, "the same random numbers twice");
     let waits = command(daemon, &["wait", "60000"]).start()?;
     daemon.becomes("command", "RUNNING")?;
     daemon.kill("command", "SIGTERM", false)?;

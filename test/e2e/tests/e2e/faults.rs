@@ -60,7 +60,7 @@ fn mix(daemon: &Containerd, daemons: bool, containerd: bool) -> Result<()> {
         Ok(killed)
     })?;
     let made = made.into_inner();
-    ensure!(made > 4 * CLIENTS, "only {made} containers were whole");
+    ensure!(made > 4 * CLIENTS, "only {made} containers ran without a fault");
     ensure!(killed > 4 || !daemons, "only {killed} daemons were killed");
     poll("all to be removed", PATIENCE, || {
         daemon.clear()?;

@@ -295,7 +295,7 @@ fn file_mount(daemon: &Containerd, writable: bool) -> Result<()> {
         return is("the file", &left, "X27.0.0.1 localhost\n");
     }
     let refused = READ_ONLY.contains(&output.code);
-    ensure!(refused, "opening it to write gave the error number {}", output.code);
+    ensure!(refused, "opening it for writing failed with errno {}", output.code);
     is("the file", &left, "127.0.0.1 localhost\n")
 }
 

@@ -44,12 +44,12 @@ fn pause(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.pause("sleeper")?;
     ensure!(daemon.task("sleeper")?.status == "PAUSED", "{:?}", daemon.task("sleeper"));
     let (one, other) = (kernel::cpu_time(pid)?, kernel::cpu_time(pid)?);
-    ensure!(one == other, "it works while it is paused");
+    ensure!(one == other, "it runs while it is paused");
     let refused = daemon.exec("sleeper", "early", guest.hello()).finish()?;
     ensure!(refused.code != 0, "an exec ran in a paused container");
     daemon.resume_task("sleeper")?;
     ensure!(daemon.task("sleeper")?.status == "RUNNING", "{:?}", daemon.task("sleeper"));
-    poll("it to work again", LIMIT, || Ok((kernel::cpu_time(pid)? > other).then_some(())))?;
+    poll("it to run again", LIMIT, || Ok((kernel::cpu_time(pid)? > other).then_some(())))?;
     listener.receives("sleeper", &["/tasks/create", "/tasks/start", "/tasks/paused", "/tasks/resumed"])?;
     daemon.kill_and_delete("sleeper")
 }

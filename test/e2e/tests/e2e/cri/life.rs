@@ -39,7 +39,7 @@ fn life(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let ready = pod.container("ready").ready(guest)?;
     let start = Instant::now();
     ready.stop(20)?;
-    ensure!(start.elapsed().as_secs() < 5, "asked to end, it took {} s", start.elapsed().as_secs());
+    ensure!(start.elapsed().as_secs() < 5, "stopping it took {} s", start.elapsed().as_secs());
     let status = ready.status()?;
     ensure!(status.exit_code == 143 && status.reason == "Error", "{status:?}");
     ready.remove()?;

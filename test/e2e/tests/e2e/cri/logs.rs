@@ -33,7 +33,7 @@ fn log_format(cri: &Cri<'_>) -> Result<()> {
     let records: Vec<&str> =
         log.iter().filter(|[_, of, ..]| of == "stdout").map(|[_, _, whole, _]| &**whole).collect();
     ensure!(records == ["F", "F", "P", "F", "P"], "the records are {records:?}");
-    ensure!(log.iter().all(|[when, ..]| when.contains('T')), "the times are not those of RFC 3339: {log:?}");
+    ensure!(log.iter().all(|[when, ..]| when.contains('T')), "the times are not as in RFC 3339: {log:?}");
     Ok(())
 }
 

@@ -40,7 +40,7 @@ fn same(pid: i32, other: i32, kind: &str) -> Result<bool> {
 fn share(pid: i32, other: i32, kinds: &[&str]) -> Result<()> {
     for kind in ["net", "ipc", "uts", "pid", "mnt"] {
         let shared = same(pid, other, kind)?;
-        ensure!(shared == kinds.contains(&kind), "one {kind} namespace: {shared}");
+        ensure!(shared == kinds.contains(&kind), "the {kind} namespace is shared: {shared}");
     }
     Ok(())
 }

@@ -42,9 +42,9 @@ fn restarted(cri: &Cri<'_>, guest: Guest, signal: Signal) -> Result<()> {
     cri.daemon.resume()?;
     cri.wait_until_ready()?;
     ensure!(pod.status()?.state() == PodSandboxState::SandboxReady, "the pod is {:?}", pod.status()?);
-    ensure!(pod.pid()? == pause, "the pause was {pause} and is {}", pod.pid()?);
+    ensure!(pod.pid()? == pause, "the pause's pid was {pause} and is {}", pod.pid()?);
     ensure!(container.status()?.state() == ContainerState::ContainerRunning, "{:?}", container.status()?);
-    ensure!(container.pid()? == pid, "the container was {pid} and is {}", container.pid()?);
+    ensure!(container.pid()? == pid, "the container's pid was {pid} and is {}", container.pid()?);
     ensure!(ended.status()?.state() == ContainerState::ContainerExited, "{:?}", ended.status()?);
     // The exit that containerd missed, with its code and its time.
     let status = missed.ended()?;

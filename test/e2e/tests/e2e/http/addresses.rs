@@ -113,6 +113,6 @@ pub fn refused(output: &Output, words: &[&str]) -> Result<()> {
     // Versions of ctr print the message with or without escaped quotes.
     let stderr = output.stderr.replace("\\\"", "\"");
     let missing = words.iter().find(|word| !stderr.contains(**word));
-    ensure!(missing.is_none(), "ctr prints not {missing:?} but {stderr:?}");
+    ensure!(missing.is_none(), "ctr does not print {missing:?} but {stderr:?}");
     Ok(())
 }

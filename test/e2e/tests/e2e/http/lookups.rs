@@ -92,7 +92,11 @@ fn truncated(daemon: &Containerd) -> Result<()> {
     let mut found: Vec<&str> = answer.lines().collect();
     found.sort_by_key(|address| many.iter().position(|known| known == address));
     ensure!(found == many, "found {} of {}: {found:?}", found.len(), many.len());
-    ensure!(dns.asked_by_tcp() == ["many.test"], "by TCP it was asked for {:?}", dns.asked_by_tcp());
+    ensure!(
+        dns.asked_by_tcp() == ["many.test"],
+        "by TCP the server was queried for {:?}",
+        dns.asked_by_tcp()
+    );
     web.end()
 }
 

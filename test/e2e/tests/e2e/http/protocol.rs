@@ -116,7 +116,7 @@ fn streams(daemon: &Containerd) -> Result<()> {
         Ok(())
     })?;
     let took = begin.elapsed();
-    ensure!(took < EACH * STREAMS / 2 * *SLOW, "one after the other: {took:?}");
+    ensure!(took < EACH * STREAMS / 2 * *SLOW, "the requests ran one after the other: {took:?}");
     web.end()
 }
 

@@ -83,7 +83,7 @@ fn events(daemon: &Containerd) -> Result<()> {
         first.get_or_insert_with(Instant::now);
     }
     let took = first.context("no event")?.elapsed();
-    ensure!(took > APART * 2, "all of them came within {took:?}");
+    ensure!(took > APART * 2, "all events came within {took:?}");
     web.end()
 }
 

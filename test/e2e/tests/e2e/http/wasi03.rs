@@ -124,7 +124,7 @@ fn failures(daemon: &Containerd) -> Result<()> {
     web.logs("wasm backtrace:")?;
     let mut wire = web.ask("/late-trap")?;
     wire.head()?.status(200)?;
-    ensure!(wire.chunk()?.as_deref() == Some(b"first"), "no beginning");
+    ensure!(wire.chunk()?.as_deref() == Some(b"first"), "no first chunk");
     let rest = String::from_utf8_lossy(&wire.rest()?).into_owned();
     ensure!(!rest.contains("0\r\n\r\n"), "the body seems whole: {rest:?}");
     web.logs("in the middle of its answer, the guest trapped:")?;

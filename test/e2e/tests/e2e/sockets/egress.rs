@@ -111,7 +111,7 @@ fn by_name(daemon: &Containerd) -> Result<()> {
             .into_iter()
             .collect();
     ensure!(statuses.as_ref().is_ok_and(|all| *all == [502, 200, 200, 502, 502]), "{statuses:?}");
-    ensure!(server.asked().len() == 2, "it was asked {:?}", server.asked());
+    ensure!(server.asked().len() == 2, "the server received {:?}", server.asked());
     let output = room.stop("hyper", hyper)?;
     let here = "reach 127.0.0.9 by the name here.test: it is loopback, and lighter.wasm/allowed-outbound does not name \
                 that address";
@@ -135,7 +135,7 @@ fn files(daemon: &Containerd) -> Result<()> {
     let run = || room.run("reads").bind(&etc, "/etc", true).args(&[CLIENT, "http://db.test:9000/"]);
     run().finish()?.ok()?.prints("200\nasked for /")?;
     logged(run().annotation(OUTBOUND, "db.test").finish()?.exits(1)?, &[])?;
-    ensure!(server.asked().len() == 1, "it was asked {:?}", server.asked());
+    ensure!(server.asked().len() == 1, "the server received {:?}", server.asked());
     Ok(())
 }
 

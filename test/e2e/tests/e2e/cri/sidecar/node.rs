@@ -25,7 +25,7 @@ fn probes(kubelet: &mut Kubelet<'_>) -> Result<()> {
     ensure!(kubelet.probe_readiness("daprd")? == 204);
     ensure!(kubelet.is_alive("app")? && kubelet.is_alive("daprd")?, "one of them is not alive");
     let asked = routes(kubelet, "kube-probe")?;
-    ensure!(asked == ["GET /v1.0/healthz"], "the probes asked {asked:?}");
+    ensure!(asked == ["GET /v1.0/healthz"], "the probes requested {asked:?}");
     let seen = kubelet.ask_from_node(API, Request::get("/v1.0/metadata").body(String::new())?);
     ensure!(seen.is_err(), "the node sees the sidecar's API: {seen:?}");
     Ok(())
