@@ -1,5 +1,5 @@
-//! Input that cannot run: each a failure of `ctr run` with a sentence that names what is wrong, and
-//! nothing left behind, which the census after each scenario sees to.
+//! Input that cannot run: `ctr run` fails with a message that names the problem, and nothing is left
+//! behind (the census after each scenario checks that).
 
 use anyhow::{Result, ensure};
 use e2e::containerd::Containerd;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::lifecycle::both;
 
-/// More than the kernel takes for one program, less than containerd takes for one message.
+/// More than the kernel's limit on a program's arguments, less than containerd's limit on a message.
 const HUGE: usize = 5 << 20;
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -27,9 +27,9 @@ pub fn scenarios() -> Vec<Scenario> {
         }));
     }
     scenarios.extend(both("bad-mount-source", |daemon, guest| {
-        let missing = daemon.scope.dir.join("no-such-folder");
+        let missing = daemon.scope.dir.join("no-such-dir");
         let output = daemon.run("bad").bind(&missing, "/outbox", true).args(guest.hello()).finish()?;
-        refused(&output, &["no-such-folder"])
+        refused(&output, &["no-such-dir"])
     }));
     scenarios.extend(both("bad-no-process", |daemon, guest| {
         bad_spec(daemon, guest, &["process"], |spec| spec["process"] = Value::Null)
@@ -51,16 +51,16 @@ fn huge_args(daemon: &Containerd, guest: Guest) -> Result<()> {
         let args: Vec<String> = program.chain(vec!["x".repeat(1023); HUGE / 1024]).collect();
         spec["process"]["args"] = json!(args);
     })?;
-    // Of a native program only the kernel can say so, after Start: the reason is on its stderr then.
+    // For a native program the kernel reports it, after Start: the reason is then on stderr.
     ensure!(output.code != 0, "ran all the same; stdout of {} bytes", output.stdout.len());
     ensure!(output.stderr.to_lowercase().contains("argument list too long"), "stderr {:?}", output.stderr);
     Ok(())
 }
 
-/// What comes of running a default spec that was spoiled.
+/// Changes a default spec with `spoil` and runs it.
 fn spoiled(daemon: &Containerd, guest: Guest, spoil: impl Fn(&mut Value)) -> Result<Output> {
     let mut spec = daemon.default_spec("bad", guest.hello())?;
-    // Unspoiled, it runs: the failure below is the spoiling's.
+    // Unchanged, it runs: so the failure below is due to `spoil`.
     let path = daemon.write_spec("bad", &spec)?;
     daemon.run_spec("good", &path).finish()?.ok()?.prints("hello")?;
     spoil(&mut spec);
@@ -70,9 +70,9 @@ fn spoiled(daemon: &Containerd, guest: Guest, spoil: impl Fn(&mut Value)) -> Res
 
 fn refused(output: &Output, words: &[&str]) -> Result<()> {
     ensure!(output.code != 0, "ran all the same; stdout {:?}", output.stdout);
-    let said = output.stderr.lines().find(|line| line.starts_with("ctr: "));
-    ensure!(said.is_some(), "ctr gives no reason; stderr {:?}", output.stderr);
-    let missing = words.iter().find(|word| !said.is_some_and(|line| line.contains(**word)));
-    ensure!(missing.is_none(), "the reason does not name {missing:?}: {said:?}");
+    let reason = output.stderr.lines().find(|line| line.starts_with("ctr: "));
+    ensure!(reason.is_some(), "ctr gives no reason; stderr {:?}", output.stderr);
+    let missing = words.iter().find(|word| !reason.is_some_and(|line| line.contains(**word)));
+    ensure!(missing.is_none(), "the reason does not name {missing:?}: {reason:?}");
     Ok(())
 }

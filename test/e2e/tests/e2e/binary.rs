@@ -1,4 +1,4 @@
-//! The shim's binary as containerd and people ask it about itself: no stdin, no log.
+//! The shim's binary when containerd or a user queries it directly: no stdin, no log.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::ours("binary-info", |daemon| {
             let printed = ask(daemon, "-info")?;
-            // RuntimeInfo is a protobuf message; these stand in it as they are.
+            // RuntimeInfo is a protobuf message; it contains these strings verbatim.
             for part in ["lighter", "opencontainers/runtime-spec/1/features/Features"] {
                 ensure!(
                     contains(&printed, part.as_bytes()),
@@ -37,7 +37,7 @@ fn version(daemon: &Containerd, flag: &str) -> Result<()> {
     Ok(())
 }
 
-/// Copied without the daemon's program it says what it lacks, and leaves no socket.
+/// Copied without the daemon's program, the shim reports what is missing and leaves no socket.
 fn alone(daemon: &Containerd) -> Result<()> {
     let binary = daemon.shim.binary.as_ref().context("the shim under test has no binary of ours")?;
     let bundle = daemon.scope.dir.join("tmp/alone");
@@ -54,7 +54,7 @@ fn alone(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// Copied alone it takes the daemon's program that is in `PATH`, if that is of its own build.
+/// Copied alone, the shim uses the daemon's program from `PATH`, if it is of the same build.
 fn copied(daemon: &Containerd) -> Result<()> {
     let binary = daemon.shim.binary.as_ref().context("the shim under test has no binary of ours")?;
     let (copy, other) = (daemon.scope.dir.join("tmp/copied"), daemon.scope.dir.join("tmp/strangers"));
@@ -64,13 +64,13 @@ fn copied(daemon: &Containerd) -> Result<()> {
     fs::copy(binary, &shim)?;
     fs::write(&stranger, "#!/bin/sh\necho '  Build: 0'\n")?;
     fs::set_permissions(&stranger, fs::Permissions::from_mode(0o755))?;
-    let asked = |folders: &[&Path]| {
-        run(Command::new(&shim).arg("-version").env("PATH", env::join_paths(folders)?).stdin(Stdio::null()))
+    let print_version = |dirs: &[&Path]| {
+        run(Command::new(&shim).arg("-version").env("PATH", env::join_paths(dirs)?).stdin(Stdio::null()))
     };
-    let own = binary.parent().context("the shim lies somewhere")?;
-    let said = asked(&[&other, own])?.ok()?;
-    ensure!(said.stdout.contains("Engines: wasmtime"), "{said:?}");
-    asked(&[&other])?.exits(1)?.complains(&format!("{} is of another build", stranger.display()))?;
+    let own = binary.parent().context("the shim's path has no parent")?;
+    let output = print_version(&[&other, own])?.ok()?;
+    ensure!(output.stdout.contains("Engines: wasmtime"), "{output:?}");
+    print_version(&[&other])?.exits(1)?.complains(&format!("{} is of another build", stranger.display()))?;
     Ok(())
 }
 

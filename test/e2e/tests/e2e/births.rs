@@ -1,5 +1,5 @@
-//! Who is being born in a pod is not looked into by the pod: neither by its root nor with `CAP_SYS_PTRACE`, where
-//! both share their user and pid namespaces.
+//! A pod cannot inspect a process that is still being set up in it: neither its root user nor `CAP_SYS_PTRACE` helps,
+//! even where both share their user and PID namespaces.
 
 use std::fs;
 
@@ -11,11 +11,11 @@ use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
 use serde_json::{Value, json};
 
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 const MAP: &str = "0:200000:65536";
-/// Tells of every process in sight that is called as one is until its container's program or guest begins, by this project
-/// or by libcontainer, and what of it can be read. One that has begun meanwhile may be read.
+/// Lists every visible process that still has the name that this project or libcontainer gives it before its program
+/// or guest starts, and which of its files can be read. A process that has started meanwhile may be read.
 const LOOK: &str = "unborn() { read -r now <$p/comm && [ \"$now\" = \"$name\" ]; }
     for p in /proc/[0-9]*; do
     read -r name <$p/comm || continue
@@ -34,7 +34,8 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A birth is held still by a hook: while it is still the node's root, in its own user, and when the host is out of sight.
+/// A hook holds the container's setup: while it is still the node's root, in its own user namespace, and when the
+/// host is out of sight.
 fn unseen(daemon: &Containerd, guest: Guest) -> Result<()> {
     let looks = daemon.run("looks").flag("--uidmap", MAP).flag("--gidmap", MAP);
     looks.flag("--cap-add", "CAP_SYS_PTRACE").args(Guest::Native.ready()).detach()?;
@@ -46,29 +47,29 @@ fn unseen(daemon: &Containerd, guest: Guest) -> Result<()> {
 }
 
 fn held(daemon: &Containerd, guest: Guest, pod: i32, hook: &str) -> Result<()> {
-    let folder = shared_folder(daemon, &format!("held-{}-{hook}", guest.word()))?;
+    let dir = shared_dir(daemon, &format!("held-{}-{hook}", guest.word()))?;
     let mut spec = joined(daemon, "held", guest.hello(), pod)?;
-    let seen = if hook == "startContainer" { "/outbox".into() } else { folder.display().to_string() };
+    let seen = if hook == "startContainer" { "/outbox".into() } else { dir.display().to_string() };
     let waits = format!("cd {seen} && echo yes >held && until [ -e go ]; do sleep 0.05; done");
     let env = ["PATH=/usr/bin:/bin"];
     spec["hooks"][hook] = json!([{ "path": "/bin/sh", "args": ["sh", "-c", waits], "env": env }]);
     let outbox =
-        json!({ "destination": "/outbox", "type": "bind", "source": folder, "options": ["rbind", "rw"] });
+        json!({ "destination": "/outbox", "type": "bind", "source": dir, "options": ["rbind", "rw"] });
     let mounts = spec["mounts"].as_array_mut().context("the default spec has mounts")?;
     mounts.push(outbox);
     let mut running = run(daemon, "held", &spec)?.start()?;
-    let begun = || folder.join("held").exists();
-    poll("the hook", LIMIT, || Ok((begun() || running.ended()?).then_some(())))?;
-    if !begun() {
+    let waiting = || dir.join("held").exists();
+    poll("the hook", LIMIT, || Ok((waiting() || running.ended()?).then_some(())))?;
+    if !waiting() {
         bail!("it ended before: {:?}", running.finish(LIMIT)?);
     }
-    let told = daemon.exec("looks", "look", &["/bin/sh", "-c", LOOK]).finish();
-    fs::write(folder.join("go"), "")?;
+    let found = daemon.exec("looks", "look", &["/bin/sh", "-c", LOOK]).finish();
+    fs::write(dir.join("go"), "")?;
     running.finish(LIMIT)?.ok()?.prints("hello")?;
-    nobody_read(&told?.ok()?.stdout)
+    nothing_read(&found?.ok()?.stdout)
 }
 
-/// No hook holds a birth in an exec: many come and go while somebody looks without a pause.
+/// No hook can hold an exec's setup: many execs run while another process looks without a pause.
 fn execs(daemon: &Containerd, guest: Guest) -> Result<()> {
     const EXECS: usize = 20;
     let looks = daemon.run("looks").flag("--uidmap", MAP).flag("--gidmap", MAP);
@@ -81,12 +82,12 @@ fn execs(daemon: &Containerd, guest: Guest) -> Result<()> {
         daemon.exec("host", &format!("exec-{number}"), guest.hello()).finish()?.ok()?.prints("hello")?;
     }
     daemon.exec("looks", "enough", &["/bin/sh", "-c", ": >/tmp/enough"]).finish()?.ok()?;
-    nobody_read(&looking.finish(LIMIT)?.ok()?.stdout)?;
+    nothing_read(&looking.finish(LIMIT)?.ok()?.stdout)?;
     daemon.kill_and_delete("host")?;
     daemon.kill_and_delete("looks")
 }
 
-/// What is to run in the user and pid namespaces of the process `pod`.
+/// A spec that runs in the user and PID namespaces of the process `pod`.
 fn joined(daemon: &Containerd, id: &str, args: &[&str], pod: i32) -> Result<Value> {
     let mut spec = daemon.default_spec(id, args)?;
     for kind in ["user", "pid"] {
@@ -97,22 +98,22 @@ fn joined(daemon: &Containerd, id: &str, args: &[&str], pod: i32) -> Result<Valu
 
 fn run<'a>(daemon: &'a Containerd, id: &str, spec: &Value) -> Result<Run<'a>> {
     let mounts = spec["mounts"].as_array().context("the default spec has mounts")?;
-    // The pod's root may make none in the files, which are not its own.
+    // The pod's root user does not own the root file system and cannot create mount points in it.
     for target in mounts.iter().filter_map(|mount| mount["destination"].as_str()) {
         fs::create_dir_all(daemon.rootfs().join(target.trim_start_matches('/')))?;
     }
     Ok(daemon.run_spec(id, &daemon.write_spec(id, spec)?))
 }
 
-/// Who looked saw somebody who was being born, and could read nothing of it.
-fn nobody_read(told: &str) -> Result<()> {
-    ensure!(told.lines().any(|line| line.starts_with("there ")), "nobody is being born: {told}");
-    let read: Vec<_> = told.lines().filter(|line| line.starts_with("reads ")).collect();
-    ensure!(read.is_empty(), "who is being born is looked into: {read:?}");
+/// Checks that a process was seen during its setup, and that none of its files could be read.
+fn nothing_read(found: &str) -> Result<()> {
+    ensure!(found.lines().any(|line| line.starts_with("there ")), "no process is being set up: {found}");
+    let read: Vec<_> = found.lines().filter(|line| line.starts_with("reads ")).collect();
+    ensure!(read.is_empty(), "a process was inspected while being set up: {read:?}");
     Ok(())
 }
 
-/// Has the container come into a namespace of the process `pod`.
+/// Makes the container join a namespace of the process `pod`.
 fn join(spec: &mut Value, kind: &str, pod: i32) -> Result<()> {
     let listed = spec["linux"]["namespaces"].as_array_mut().context("the default spec has namespaces")?;
     listed.retain(|namespace| namespace["type"] != kind);

@@ -1,4 +1,4 @@
-//! Compiled code is kept, shared, and never trusted when it is not what was kept.
+//! Compiled code is cached, shared, and never trusted when it was modified in the cache.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +12,7 @@ use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 use crate::options::with;
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -30,12 +30,12 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A module that nobody has run before, in a folder that is mounted into its container.
+/// A module that has not been run before, in a directory that is mounted into its container.
 struct Module(PathBuf);
 
 impl Module {
     fn new(daemon: &Containerd, name: &str, says: &str) -> Result<Self> {
-        let module = Self(shared_folder(daemon, name)?);
+        let module = Self(shared_dir(daemon, name)?);
         module.write(says)?;
         Ok(module)
     }
@@ -49,7 +49,7 @@ impl Module {
     }
 }
 
-/// What a container asks of its guest's world is judged before the module is compiled.
+/// Settings of the guest's world are checked before the module is compiled.
 fn settings(daemon: &Containerd) -> Result<()> {
     let module = Module::new(daemon, "compile-settings", "set")?;
     let before = values(daemon)?;
@@ -61,7 +61,7 @@ fn settings(daemon: &Containerd) -> Result<()> {
     module.says(daemon.run("settings"), "set")
 }
 
-/// A module that says three letters.
+/// A module that prints three letters.
 pub fn text(says: &str) -> String {
     format!(
         r#"(module
@@ -73,12 +73,12 @@ pub fn text(says: &str) -> String {
     )
 }
 
-/// A value's file, and when that was made.
+/// A file of the cache, and its ctime.
 type Value = (PathBuf, (i64, i64));
 
-/// The values that are kept.
+/// The files in the cache.
 fn values(daemon: &Containerd) -> Result<Vec<Value>> {
-    // Before the first there is no folder, either.
+    // The first value creates the directory.
     let entries = fs::read_dir(daemon.cache().join("values")).into_iter().flatten();
     entries
         .map(|entry| {
@@ -89,15 +89,15 @@ fn values(daemon: &Containerd) -> Result<Vec<Value>> {
         .collect()
 }
 
-/// The one that was kept after those of `before`; it is written while the guest runs, or after.
+/// The file that is not in `before`; it is written while the guest runs, or after.
 fn kept(daemon: &Containerd, before: &[Value]) -> Result<Value> {
-    poll("the code to be kept", LIMIT, || {
+    poll("the code to be cached", LIMIT, || {
         let all = values(daemon)?;
         Ok(all.into_iter().find(|value| !before.contains(value)))
     })
 }
 
-/// What was compiled once is not compiled again; what has changed is.
+/// An unchanged module is compiled once; a changed one is compiled again.
 fn hit(daemon: &Containerd) -> Result<()> {
     let before = values(daemon)?;
     let module = Module::new(daemon, "cached", "one")?;
@@ -109,11 +109,11 @@ fn hit(daemon: &Containerd) -> Result<()> {
     module.write("two")?;
     module.says(daemon.run("changed"), "two")?;
     let other = kept(daemon, &one)?;
-    ensure!(values(daemon)?.contains(&value) && other != value, "the old code went");
+    ensure!(values(daemon)?.contains(&value) && other != value, "the old code is gone");
     Ok(())
 }
 
-/// A value that somebody changed is removed and made again, with a warning.
+/// A modified file is removed and compiled again, with a warning.
 fn spoilt(daemon: &Containerd) -> Result<()> {
     let before = values(daemon)?;
     let module = Module::new(daemon, "spoilt", "abc")?;
@@ -132,41 +132,41 @@ fn spoilt(daemon: &Containerd) -> Result<()> {
     module.says(daemon.run("fine"), "abc")
 }
 
-/// Nothing is kept where the options say so.
+/// With `CacheDir = 'off'` nothing is cached.
 fn off(daemon: &Containerd) -> Result<()> {
     let before = values(daemon)?;
     let module = Module::new(daemon, "unkept", "off")?;
     module.says(with(daemon, "unkept", "CacheDir = 'off'\n")?, "off")?;
     module.says(with(daemon, "unkept", "CacheDir = 'off'\n")?, "off")?;
-    ensure!(values(daemon)? == before, "something was kept");
+    ensure!(values(daemon)? == before, "something was cached");
     Ok(())
 }
 
 /// A cache that cannot be used fails no container; containerd's log says why.
 fn trouble(daemon: &Containerd) -> Result<()> {
     let (module, mark) = (Module::new(daemon, "troubled", "run")?, daemon.log_mark());
-    // The module's folder is everybody's to write to.
+    // The module's directory is world-writable.
     module.says(with(daemon, "troubled", &format!("CacheDir = '{}'\n", module.0.display()))?, "run")?;
     let log = daemon.log_tail(mark);
     ensure!(log.contains("compiled code is not kept"), "containerd's log says {log:?}");
     Ok(())
 }
 
-/// A module that costs the compiler too much fails its own Create, with a sentence, which is remembered.
+/// A module that exceeds the compiler's limits fails its own Create with a message, which is remembered.
 fn bounds(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "heavy")?;
-    fs::write(folder.join("heavy.wasm"), heavy(10))?;
+    let dir = shared_dir(daemon, "heavy")?;
+    fs::write(dir.join("heavy.wasm"), heavy(10))?;
     let run = |option: &str| {
-        with(daemon, "heavy", option)?.args(&["/own/heavy.wasm"]).bind(&folder, "/own", false).finish()
+        with(daemon, "heavy", option)?.args(&["/own/heavy.wasm"]).bind(&dir, "/own", false).finish()
     };
     run("CompileMib = 200\n")?.exits(1)?.complains("CompileMib")?;
     run("CompileMib = 200\n")?.exits(1)?.complains("CompileMib")?.complains("it is tried again in")?;
-    // Other bounds are another try.
+    // With other limits it is tried again.
     run("CompileSeconds = 1\n")?.exits(1)?.complains("CompileSeconds")?;
     daemon.run("light").args(Guest::Wasm.hello()).finish()?.ok()?.prints("hello").map(drop)
 }
 
-/// A module of so many functions of some megabytes each.
+/// A module of `functions` functions of some megabytes each.
 pub fn heavy(functions: u32) -> Vec<u8> {
     // local.get 0, i32.const 77, i32.add, local.set 0
     const STEP: [u8; 8] = [0x20, 0, 0x41, 0xcd, 0, 0x6a, 0x21, 0];
@@ -186,7 +186,7 @@ pub fn heavy(functions: u32) -> Vec<u8> {
         .concat()
 }
 
-/// A number as Wasm writes it, 7 bits at a time.
+/// An unsigned LEB128 number.
 fn length(mut number: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number > 0x7f {
@@ -197,15 +197,15 @@ fn length(mut number: u32) -> Vec<u8> {
     bytes
 }
 
-/// The first guest of a module runs the very file that is kept: no copy stays in memory, and it cannot be written to.
+/// The first guest of a module maps the cached file itself: no copy stays in memory, and it cannot write to the file.
 fn first(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "kept-first")?;
-    // The image's own with one more section, which says nothing, so that nobody has run it before.
+    let dir = shared_dir(daemon, "kept-first")?;
+    // The image's module with an empty custom section added, so that it has not been run before.
     let mut module = fs::read(daemon.rootfs().join("guests/ready.wasm"))?;
     module.extend([0, 2, 1, b'x']);
-    fs::write(folder.join("ready.wasm"), module)?;
+    fs::write(dir.join("ready.wasm"), module)?;
     let before = values(daemon)?;
-    daemon.run("first").bind(&folder, "/own", false).args(&["/own/ready.wasm"]).detach()?;
+    daemon.run("first").bind(&dir, "/own", false).args(&["/own/ready.wasm"]).detach()?;
     let (path, _) = kept(daemon, &before)?;
     let number = fs::metadata(&path)?.ino().to_string();
     let maps = fs::read_to_string(format!("/proc/{}/maps", daemon.task("first")?.pid))?;
@@ -216,7 +216,7 @@ fn first(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("first")
 }
 
-/// Code cannot be run from a disk that is mounted so: it is not kept there, and the log says why.
+/// Code cannot be mapped executable from a noexec mount: it is not cached there, and the log says why.
 fn noexec(daemon: &Containerd) -> Result<()> {
     let (module, mark) = (Module::new(daemon, "noexec", "run")?, daemon.log_mark());
     let disk = daemon.scope.dir.join("tmp/noexec-disk");
@@ -224,7 +224,7 @@ fn noexec(daemon: &Containerd) -> Result<()> {
     let flags = MsFlags::MS_NOEXEC;
     mount(Some("lighter"), &disk, Some("tmpfs"), flags, Some("mode=700")).context("a disk mounted noexec")?;
     let options = format!("CacheDir = '{}'\n", disk.display());
-    // The second would find what the first kept.
+    // The second would find what the first cached.
     let ran =
         ["first", "second"].iter().try_for_each(|_| module.says(with(daemon, "noexec", &options)?, "run"));
     umount2(&disk, MntFlags::MNT_DETACH)?;
@@ -234,7 +234,7 @@ fn noexec(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// A disk that takes no code keeps none: what was compiled runs all the same, and the log says why.
+/// On a full disk nothing is cached: compiled code runs all the same, and the log says why.
 fn full(daemon: &Containerd) -> Result<()> {
     let (module, mark) = (Module::new(daemon, "full", "run")?, daemon.log_mark());
     let disk = daemon.scope.dir.join("tmp/full-disk");
@@ -251,11 +251,11 @@ fn full(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// Guests of one module, in pods of their own, have its code in the same pages of memory.
+/// Guests of one module in different pods share the pages of its code.
 fn shared(daemon: &Containerd) -> Result<()> {
-    // The first may run the code that was just compiled.
+    // The first may run the code that was just compiled, not the cached file.
     daemon.run("zeroth").args(Guest::Wasm.ready()).detach()?;
-    poll("the code to be kept", LIMIT, || Ok((!values(daemon)?.is_empty()).then_some(())))?;
+    poll("the code to be cached", LIMIT, || Ok((!values(daemon)?.is_empty()).then_some(())))?;
     daemon.kill_and_delete("zeroth")?;
     for id in ["one", "other"] {
         daemon.run(id).args(Guest::Wasm.ready()).detach()?;
@@ -269,7 +269,7 @@ fn shared(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("other")
 }
 
-/// How many KiB of kept code are in memory that others use, too.
+/// How many KiB of cached code are shared with other processes.
 fn shared_clean(smaps: &Path) -> Result<u64> {
     let text = fs::read_to_string(smaps).with_context(|| smaps.display().to_string())?;
     let (mut of_code, mut sum) = (false, 0);

@@ -1,4 +1,4 @@
-//! Commands of WASI 0.3, built with the crate `wasip3`: all of it that is another matter there than in 0.2.
+//! Commands of WASI 0.3, built with the crate `wasip3`: everything that differs from 0.2.
 
 use std::io::{Read as _, Write as _};
 use std::thread;
@@ -10,7 +10,7 @@ use e2e::net::Net;
 use e2e::process::LIMIT;
 use e2e::runner::Scenario;
 
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 const GUEST: &str = "/guests/command-p3.wasm";
 
@@ -30,16 +30,17 @@ fn command<'a>(daemon: &'a Containerd, args: &[&str]) -> Run<'a> {
 
 /// Arguments, environment, working directory and a file of the image.
 fn spec(daemon: &Containerd) -> Result<()> {
-    let said = command(daemon, &["hello", "/etc/group"]).env("GREETING=hello").cwd("/bin").finish()?.ok()?;
+    let output =
+        command(daemon, &["hello", "/etc/group"]).env("GREETING=hello").cwd("/bin").finish()?.ok()?;
     for line in
         ["args: /guests/command-p3.wasm hello /etc/group", "env: GREETING=hello", "cwd: /bin", "file: "]
     {
-        ensure!(said.stdout.contains(line), "{said:?}");
+        ensure!(output.stdout.contains(line), "{output:?}");
     }
     Ok(())
 }
 
-/// Standard input is a stream that is passed on, and ends with the client's.
+/// Standard input is streamed to the guest and ends with the client's.
 fn input(daemon: &Containerd) -> Result<()> {
     let mut cat = command(daemon, &["cat"]).start()?;
     daemon.becomes("command", "RUNNING")?;
@@ -51,23 +52,22 @@ fn input(daemon: &Containerd) -> Result<()> {
 }
 
 fn files(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "commands03")?;
-    let write =
-        |access| command(daemon, &["write", "/outbox/new", "from 0.3"]).bind(&folder, "/outbox", access);
+    let dir = shared_dir(daemon, "commands03")?;
+    let write = |access| command(daemon, &["write", "/outbox/new", "from 0.3"]).bind(&dir, "/outbox", access);
     write(true).finish()?.ok()?;
-    let note = std::fs::read_to_string(folder.join("new"))?;
+    let note = std::fs::read_to_string(dir.join("new"))?;
     ensure!(note == "from 0.3", "{note:?}");
     write(false).finish()?.exits(1).map(drop)
 }
 
-/// Its exit code, clocks and random numbers; a signal ends it as any other.
+/// Exit codes, clocks and random numbers; a signal ends it like any other.
 fn ends(daemon: &Containerd) -> Result<()> {
     command(daemon, &["exit", "42"]).finish()?.exits(42)?;
     command(daemon, &["fail"]).finish()?.exits(1)?;
-    let said = command(daemon, &["wait", "20"]).finish()?.ok()?;
-    ensure!(said.stdout == "waited\n", "{said:?}");
+    let output = command(daemon, &["wait", "20"]).finish()?.ok()?;
+    ensure!(output.stdout == "waited\n", "{output:?}");
     let random = || command(daemon, &["random"]).finish()?.ok();
-    ensure!(random()?.stdout != random()?.stdout, "twice the same numbers");
+    ensure!(random()?.stdout != random()?.stdout, "the same random numbers twice");
     let waits = command(daemon, &["wait", "60000"]).start()?;
     daemon.becomes("command", "RUNNING")?;
     daemon.kill("command", "SIGTERM", false)?;
@@ -79,17 +79,17 @@ fn network(daemon: &Containerd) -> Result<()> {
     let net = Net::hold()?;
     let listener = net.listen("127.0.0.1:9000")?;
     let server = thread::spawn(move || -> Result<()> {
-        listener.accept().context("nobody came")?.0.write_all(b"pong\n")?;
-        let mut asked = listener.accept().context("nobody asked")?.0;
-        // One who leaves with a request unread breaks the connection.
-        ensure!(asked.read(&mut [0; 1024])? > 0, "nothing was asked");
-        Ok(asked.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")?)
+        listener.accept().context("no client connected")?.0.write_all(b"pong\n")?;
+        let mut client = listener.accept().context("no request came")?.0;
+        // Closing with unread data would reset the connection.
+        ensure!(client.read(&mut [0; 1024])? > 0, "the request is empty");
+        Ok(client.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")?)
     });
     let ask = |verb, what| command(daemon, &[verb, what]).network(&net);
-    let said = ask("ping", "127.0.0.1:9000").finish()?.ok()?;
-    ensure!(said.stdout == "pong\n", "{said:?}");
-    let said = ask("get", "http://127.0.0.1:9000/").finish()?.ok()?;
-    ensure!(said.stdout == "204\n", "{said:?}");
+    let output = ask("ping", "127.0.0.1:9000").finish()?.ok()?;
+    ensure!(output.stdout == "pong\n", "{output:?}");
+    let output = ask("get", "http://127.0.0.1:9000/").finish()?.ok()?;
+    ensure!(output.stdout == "204\n", "{output:?}");
     server.join().map_err(|_| anyhow::anyhow!("the server panicked"))??;
     let denied = ask("ping", "127.0.0.1:9000").annotation("lighter.wasm/allowed-outbound", "10.0.0.1:80");
     denied.finish()?.exits(1).map(drop)

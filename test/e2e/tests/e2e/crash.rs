@@ -1,4 +1,4 @@
-//! What is left when a shim's daemon or containerd itself dies in the middle of a run.
+//! What remains when a shim's daemon or containerd itself dies in the middle of a run.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,7 +18,7 @@ use crate::options::with;
 
 /// How often a daemon is killed while it creates.
 const TRIES: u32 = 10;
-/// A guest that takes its time to compile.
+/// A guest that takes long to compile.
 const BIG: &str = "/cases/big.wasm";
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -29,7 +29,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// containerd asks the shim's binary to clean up; the census after the scenario says what it missed.
+/// containerd calls the shim's binary to clean up; the census after the scenario finds what it missed.
 fn shim_killed(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.run("orphan").args(guest.ready()).detach()?;
     let shim = daemon.shim_of("orphan")?;
@@ -45,13 +45,13 @@ fn shim_killed(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.delete_container("orphan")
 }
 
-/// At random moments of a Create that takes long: `ctr` hears of it, and nothing is left.
+/// Killed at random moments of a long Create: `ctr` fails, and nothing is left behind.
 fn killed_in_create(daemon: &Containerd) -> Result<()> {
     let start = Instant::now();
-    // Each Create takes as long as the first: nothing is kept.
+    // Without a cache each Create takes as long as the first.
     let run = |id: &str| with(daemon, id, "CacheDir = 'off'\n").map(|run| run.args(&[BIG]));
     run("whole")?.finish()?.ok()?;
-    // The rest is start and end, when nothing is created any more or yet.
+    // The rest is start and end, when nothing is being created.
     let create = start.elapsed() * 3 / 4;
     let mut torn = 0;
     for round in 1..=TRIES {
@@ -62,14 +62,14 @@ fn killed_in_create(daemon: &Containerd) -> Result<()> {
         let chance = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_micros() % 1000;
         let moment = create * chance / 1000;
         thread::sleep(moment);
-        // Until `start` ended it, not its child, looks like the daemon. On a machine that got faster in
-        // the meantime all may be over by now.
+        // Until `start` has exited, it looks like the daemon, instead of its child. On a machine that got
+        // faster in the meantime the run may be over by now.
         let shim = poll("the daemon alone, or the end", LIMIT, || {
             let alone = daemon.shim_of(&id).ok().filter(|shim| !child_of_containerd(daemon, shim));
             Ok(if running.ended()? { Some(None) } else { alone.map(Some) })
         })?;
         if let Some(shim) = shim {
-            // It may end by itself between the look and the signal.
+            // It may end by itself between the check and the signal.
             let _ = kill(Pid::from_raw(shim.pid), Signal::SIGKILL);
         }
         let tried = || format!("try {round}, killed after {} ms", moment.as_millis());
@@ -86,7 +86,7 @@ fn child_of_containerd(daemon: &Containerd, shim: &Process) -> bool {
     processes.iter().any(|process| process.is_containerd() && process.pid == shim.parent)
 }
 
-/// The task survives containerd, is found again, and can be killed and deleted.
+/// The task survives containerd's restart, is found again, and can be killed and deleted.
 fn restarted(daemon: &Containerd, guest: Guest, signal: Signal) -> Result<()> {
     daemon.run("survivor").args(guest.ready()).detach()?;
     let before = daemon.task("survivor")?;

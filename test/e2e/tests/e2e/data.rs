@@ -1,4 +1,4 @@
-//! The cases that every engine passes: what their headers say, through `ctr run`.
+//! The conformance cases of all engines, run through `ctr run` as their headers specify.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -64,8 +64,8 @@ fn described<'a>(daemon: &'a Containerd, case: &Case) -> Result<Run<'a>> {
         run = run.cwd(cwd);
     }
     for (index, mount) in case.mounts.iter().enumerate() {
-        let folder = shared_folder(daemon, &format!("{}-{index}", case.name))?;
-        run = run.bind(&folder, &mount.path, mount.writable);
+        let dir = shared_dir(daemon, &format!("{}-{index}", case.name))?;
+        run = run.bind(&dir, &mount.path, mount.writable);
     }
     if let Some(memory) = case.memory {
         run = run.flag("--memory-limit", &memory.to_string());
@@ -73,13 +73,13 @@ fn described<'a>(daemon: &'a Containerd, case: &Case) -> Result<Run<'a>> {
     Ok(if case.readonly_rootfs { run.read_only() } else { run })
 }
 
-/// A host folder with a `note` in it, which any user may write to.
-pub fn shared_folder(daemon: &Containerd, name: &str) -> Result<PathBuf> {
-    let folder = daemon.scope.dir.join("tmp").join(name);
-    fs::create_dir(&folder)?;
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777))?;
-    fs::write(folder.join("note"), "from the host")?;
-    Ok(folder)
+/// A world-writable directory of the host with a file `note` in it.
+pub fn shared_dir(daemon: &Containerd, name: &str) -> Result<PathBuf> {
+    let dir = daemon.scope.dir.join("tmp").join(name);
+    fs::create_dir(&dir)?;
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o777))?;
+    fs::write(dir.join("note"), "from the host")?;
+    Ok(dir)
 }
 
 fn judge(case: &Case, output: Output) -> Result<()> {
@@ -88,7 +88,7 @@ fn judge(case: &Case, output: Output) -> Result<()> {
             if output.code == 0 {
                 bail!("ran, instead of failing at Create with {parts:?}; stdout {:?}", output.stdout);
             }
-            // What ctr itself says begins with its name; a guest's own words do not count.
+            // ctr's own messages begin with its name; what the guest prints does not count.
             let output = output.complains("ctr: ")?;
             parts.iter().try_fold(output, |output, part| output.complains(part))?;
         }

@@ -1,5 +1,5 @@
-//! Device nodes that an image brings or a container makes: none can be opened but those that the spec allows. And
-//! the cgroups that a container is shown, by which its limits are not its own to change.
+//! Device nodes that an image contains or a container creates: only those that the spec allows can be opened. And
+//! the cgroup mount of a container, through which it cannot change its limits.
 
 use anyhow::{Context as _, Result, ensure};
 use conformance::User;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::jail::USER;
 
-/// WASI's numbers for "permission denied" and "not permitted": what the mount says, and what the cgroup says.
+/// WASI's error numbers: EACCES, from a nodev mount, and EPERM, from the device cgroup.
 const DENIED: i32 = 2;
 const NOT_PERMITTED: i32 = 63;
 /// The spec's mount as containerd's CRI and Docker write it.
@@ -40,13 +40,13 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.push(Scenario::ours("native-root-nodev", root_without_devices));
     for (name, own) in [("host", false), ("own", true)] {
         let check = move |daemon: &Containerd| cgroups(daemon, own);
-        // runc leaves the folder that holds the hierarchies writable.
+        // runc leaves the directory above the hierarchies writable.
         scenarios.push(Scenario::ours(format!("native-cgroups-read-only-{name}"), check));
     }
     scenarios
 }
 
-/// The nodes of an image's layer are dead for a guest, the one of a device that it has included.
+/// A guest can open no node of an image's layer, not even one of a device that its own /dev has.
 fn guest(daemon: &Containerd, user: Option<User>) -> Result<()> {
     for node in ["nodes/absent", "nodes/loop", "nodes/null"] {
         let output = daemon.run("opener").user(user).args(&["/guests/opens.wasm", node]).finish()?;
@@ -55,7 +55,7 @@ fn guest(daemon: &Containerd, user: Option<User>) -> Result<()> {
     daemon.run("opener").user(user).args(&["/guests/opens.wasm", "dev/null"]).finish()?.ok().map(drop)
 }
 
-/// A program opens what every container has, by any node, and nothing else.
+/// A program can open the default devices, through any node, and nothing else.
 fn program(daemon: &Containerd, user: Option<User>) -> Result<()> {
     for node in ["/nodes/absent", "/nodes/loop"] {
         let output = daemon.run("opener").user(user).args(&["/bin/cat", node]).finish()?;
@@ -64,7 +64,7 @@ fn program(daemon: &Containerd, user: Option<User>) -> Result<()> {
     daemon.run("opener").user(user).args(&["/bin/cat", "/nodes/null"]).finish()?.ok().map(drop)
 }
 
-/// CAP_MKNOD is as the spec says: nodes can be made, of what can be opened and of what cannot.
+/// With CAP_MKNOD any node can be created, whether its device may be opened or not.
 fn made(daemon: &Containerd) -> Result<()> {
     let script =
         "set -e; cd /tmp; for n in 'null c 1 3' 'absent c 1 12' 'loop b 7 0'; do busybox mknod $n; done
@@ -74,7 +74,7 @@ fn made(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// A device that is shown by itself is the cgroup's to judge: refused, unless a rule of the spec allows it.
+/// A bind-mounted device is subject to the cgroup alone: refused, unless a rule of the spec allows it.
 fn bound(daemon: &Containerd) -> Result<()> {
     let opens = |rules: Value, code: i32| -> Result<()> {
         let mut spec = daemon.default_spec("shown", &["/guests/opens.wasm", "full"])?;
@@ -89,7 +89,7 @@ fn bound(daemon: &Containerd) -> Result<()> {
     opens(json!([{ "allow": true, "type": "c", "major": 1, "minor": 7, "access": "r" }]), 0)
 }
 
-/// An update that names devices replaces what was allowed; one that does not leaves it.
+/// An update with devices replaces the rules; one without leaves them.
 fn update(daemon: &Containerd) -> Result<()> {
     daemon.run("changed").args(Guest::Native.ready()).detach()?;
     let Shim { tasks } = daemon.connect("changed")?;
@@ -119,7 +119,7 @@ fn update(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("changed")
 }
 
-/// Where no device could be meant, the root has none, and the box's own /dev works.
+/// Without capabilities the root is mounted nodev, and the container's own /dev works.
 fn root_without_devices(daemon: &Containerd) -> Result<()> {
     let mut spec = daemon.default_spec("bare", &["/bin/sh", "-c", "echo x >/dev/null && cat /nodes/null"])?;
     let sets = spec["process"]["capabilities"].as_object_mut().context("no capabilities")?;
@@ -128,8 +128,8 @@ fn root_without_devices(daemon: &Containerd) -> Result<()> {
     daemon.run_spec("bare", &path).finish()?.exits(1)?.complains("Permission denied").map(drop)
 }
 
-/// A container's root changes no limit and makes no cgroup, in no hierarchy, whether it shares the host's cgroup
-/// namespace or not; and on v1 it sees no cgroup but its own. (On v2 all are in sight of whoever shares it.)
+/// A container's root user can change no limit and create no cgroup, in any hierarchy, whether it shares the host's
+/// cgroup namespace or not; on v1 it sees only its own cgroup. (On v2 a container in the host's namespace sees all.)
 fn cgroups(daemon: &Containerd, own: bool) -> Result<()> {
     let mut spec = daemon.default_spec("counted", Guest::Native.ready())?;
     let mount = json!({
@@ -152,7 +152,7 @@ fn cgroups(daemon: &Containerd, own: bool) -> Result<()> {
           done
         done; [ -e cgroup.procs ] || busybox find . -mindepth 2 -type d; true";
     let output = daemon.exec("counted", "try", &["/bin/sh", "-c", script]).finish()?.ok()?;
-    ensure!(output.stdout.trim().is_empty(), "it changed, or saw: {}", output.stdout);
+    ensure!(output.stdout.trim().is_empty(), "it changed or saw: {}", output.stdout);
     let points: Vec<_> = kernel::mounts(pid)?.into_iter().map(|mount| mount.point).collect();
     let points = points.iter().filter(|point| point.starts_with("/sys/fs/cgroup"));
     for point in points {

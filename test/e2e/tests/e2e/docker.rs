@@ -1,4 +1,4 @@
-//! Scenarios by Docker: what its users type, and what they are told.
+//! Scenarios through Docker's command line: what its users type, and what it prints.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use e2e::process::{LIMIT, poll, run};
 use e2e::runner::Scenario;
 use e2e::terminal::Terminal;
 
-/// The container of a scenario.
+/// The name of a scenario's container.
 const NAME: &str = "dock";
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -45,7 +45,7 @@ fn runs(daemon: &Containerd, flags: &[&str], args: &[&str]) -> Result<Output> {
     run(&mut daemon.docker_run(&[&["--rm"], flags].concat(), args)?)
 }
 
-/// `docker run --detach`, until it says what it says when it is ready.
+/// `docker run --detach`, until the log says "ready".
 fn detached(daemon: &Containerd, flags: &[&str], args: &[&str]) -> Result<()> {
     run(&mut daemon.docker_run(&[&["--detach", "--name", NAME], flags].concat(), args)?)?.ok()?;
     logged(daemon, "ready")
@@ -60,8 +60,8 @@ fn says(daemon: &Containerd, args: &[&str]) -> Result<Output> {
 }
 
 fn state(daemon: &Containerd, field: &str) -> Result<String> {
-    let told = says(daemon, &["inspect", "--format", &format!("{{{{.State.{field}}}}}"), NAME])?;
-    Ok(told.stdout.trim().to_owned())
+    let output = says(daemon, &["inspect", "--format", &format!("{{{{.State.{field}}}}}"), NAME])?;
+    Ok(output.stdout.trim().to_owned())
 }
 
 fn removed(daemon: &Containerd) -> Result<()> {
@@ -73,7 +73,7 @@ fn ran(daemon: &Containerd, guest: Guest) -> Result<()> {
     runs(daemon, &[], guest.three())?.exits(3).map(drop)
 }
 
-/// Stopped, started again, killed: the code and the log of each life.
+/// Stopped, started again, killed: the exit code and the log of each run.
 fn life(daemon: &Containerd, guest: Guest) -> Result<()> {
     detached(daemon, &[], guest.polite())?;
     ensure!(says(daemon, &["top", NAME])?.stdout.contains(guest.polite()[0]), "top does not show it");
@@ -83,7 +83,7 @@ fn life(daemon: &Containerd, guest: Guest) -> Result<()> {
     says(daemon, &["stop", NAME])?;
     ensure!(state(daemon, "ExitCode")? == "143", "stopped: {}", state(daemon, "ExitCode")?);
     says(daemon, &["start", NAME])?;
-    poll("a second life's log", LIMIT, || {
+    poll("the log of the second run", LIMIT, || {
         Ok((says(daemon, &["logs", NAME])?.stdout.matches("ready").count() == 2).then_some(()))
     })?;
     says(daemon, &["kill", NAME])?;
@@ -91,17 +91,17 @@ fn life(daemon: &Containerd, guest: Guest) -> Result<()> {
     removed(daemon)
 }
 
-/// Its exit codes are those of what it runs; what cannot run has those that Docker's users know.
+/// The exit code is the program's; a program that cannot run has Docker's documented codes.
 fn exec(daemon: &Containerd, guest: Guest) -> Result<()> {
     detached(daemon, &[], guest.ready())?;
     let exec = |args: &[&str]| daemon.docker_says(&[&["exec", NAME], args].concat());
     exec(guest.hello())?.ok()?.prints("hello")?;
     exec(guest.three())?.exits(3)?;
-    // Docker 26 says 126 of whatever cannot be executed, with runc, too.
+    // Docker 26 reports 126 for anything that cannot be executed, with runc, too.
     let version = says(daemon, &["version", "--format", "{{.Server.Version}}"])?.stdout;
     let code = |code| if version.starts_with("26.") { 126 } else { code };
-    for (told, program) in [(127, "none"), (127, "/bad/none"), (126, "/bad/folder.wasm")] {
-        exec(&[program])?.exits(code(told)).context(program)?;
+    for (expected, program) in [(127, "none"), (127, "/bad/none"), (126, "/bad/folder.wasm")] {
+        exec(&[program])?.exits(code(expected)).context(program)?;
     }
     if guest == Guest::Wasm {
         let refused = exec(&["/bin/true"])?.exits(code(128))?;
@@ -110,7 +110,7 @@ fn exec(daemon: &Containerd, guest: Guest) -> Result<()> {
     removed(daemon)
 }
 
-/// A guest takes the place of Docker's init; a Linux program is its child.
+/// A guest replaces Docker's init; a Linux program is its child.
 fn init(daemon: &Containerd, guest: Guest) -> Result<()> {
     runs(daemon, &["--init"], guest.hello())?.ok()?.prints("hello")?;
     detached(daemon, &["--init"], guest.ready())?;
@@ -121,26 +121,26 @@ fn init(daemon: &Containerd, guest: Guest) -> Result<()> {
 }
 
 fn volumes(daemon: &Containerd, guest: Guest) -> Result<()> {
-    let folder = daemon.scope.dir.join("tmp/volume");
-    fs::create_dir_all(&folder)?;
-    let bind = |rights: &str| format!("{}:/outbox{rights}", folder.display());
+    let dir = daemon.scope.dir.join("tmp/volume");
+    fs::create_dir_all(&dir)?;
+    let bind = |rights: &str| format!("{}:/outbox{rights}", dir.display());
     runs(daemon, &["--volume", &bind("")], guest.make())?.ok()?;
-    fs::remove_file(folder.join("made")).context("what the container made is not in the volume")?;
+    fs::remove_file(dir.join("made")).context("what the container made is not in the volume")?;
     ensure!(
         runs(daemon, &["--volume", &bind(":ro")], guest.make())?.code != 0,
-        "it wrote to a read-only one"
+        "it wrote to a read-only volume"
     );
     runs(daemon, &["--read-only", "--tmpfs", "/outbox"], guest.make())?.ok()?;
     runs(daemon, &["--volume", "/outbox"], guest.make())?.ok().map(drop)
 }
 
-/// A file on a folder, and the other way round: Docker adds what to look for.
+/// A file mounted on a directory, and the reverse: Docker recognises the error and adds a hint.
 fn other_kind(daemon: &Containerd) -> Result<()> {
     let file = daemon.scope.dir.join("tmp/file");
     fs::write(&file, "")?;
-    let folder = daemon.scope.dir.join("tmp");
+    let dir = daemon.scope.dir.join("tmp");
     for (source, path, guest) in
-        [(&file, "/nodes", Guest::Wasm), (&folder, "/secret", Guest::Wasm), (&file, "/nodes", Guest::Native)]
+        [(&file, "/nodes", Guest::Wasm), (&dir, "/secret", Guest::Wasm), (&file, "/nodes", Guest::Native)]
     {
         let bind = format!("{}:{path}", source.display());
         let refused = runs(daemon, &["--volume", &bind], guest.hello())?.exits(125)?;
@@ -170,7 +170,7 @@ fn annotation(daemon: &Containerd) -> Result<()> {
     refused.complains("the annotation lighter.wasm/engine says \"steam\"").map(drop)
 }
 
-/// The file that the daemon's configuration names reaches the shim.
+/// The options file that dockerd's configuration names reaches the shim.
 fn options(daemon: &Containerd) -> Result<()> {
     let image = image::name(None);
     let ran = |args: &[&str]| {
@@ -180,7 +180,7 @@ fn options(daemon: &Containerd) -> Result<()> {
     ran(Guest::Native.hello())?.exits(125)?.complains("the runtime's option LinuxPrograms denies").map(drop)
 }
 
-/// A check in an image's own form is executed as it stands: no shell is needed.
+/// A HEALTHCHECK in exec form runs without a shell.
 fn health(daemon: &Containerd) -> Result<()> {
     let (image, sound) = (image::name(None), "localhost/e2e:sound");
     says(daemon, &["create", "--name", NAME, "--runtime", RUNTIME, &image, "/guests/ready.wasm"])?;
@@ -193,7 +193,7 @@ fn health(daemon: &Containerd) -> Result<()> {
     says(daemon, &["rmi", sound]).map(drop)
 }
 
-/// A server keeps within the limit of processes, and where it cannot, that is what it says.
+/// A server keeps within the pids limit; where it cannot, the error names the limit.
 fn pids(daemon: &Containerd) -> Result<()> {
     for limit in ["2", "3", "4"] {
         run(&mut daemon.docker_run(
@@ -210,7 +210,7 @@ fn pids(daemon: &Containerd) -> Result<()> {
     refused.complains("its limit of processes (pids)").map(drop)
 }
 
-/// A port of the host's is the guest's.
+/// A published port of the host reaches the guest.
 fn port(daemon: &Containerd) -> Result<()> {
     let flags = ["--detach", "--name", NAME, "--publish", "127.0.0.1:8099:8080"];
     run(&mut daemon.docker_run(&flags, &["/guests/http-hello.wasm"])?)?.ok()?;
@@ -224,17 +224,17 @@ fn port(daemon: &Containerd) -> Result<()> {
 fn oom(daemon: &Containerd) -> Result<()> {
     let greedy = ["/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"];
     run(&mut daemon.docker_run(&["--name", NAME, "--memory", "32m"], &greedy)?)?.exits(137)?;
-    ensure!(state(daemon, "OOMKilled")? == "true", "it is not told to have run out of memory");
+    ensure!(state(daemon, "OOMKilled")? == "true", "Docker does not report that memory ran out");
     removed(daemon)
 }
 
-/// What is typed is shown once by the terminal and once by the program.
+/// Typed input is echoed once by the terminal and once by the program.
 fn terminal(daemon: &Containerd, guest: Guest) -> Result<()> {
     let mut typed = daemon.docker_run(&["--rm", "--interactive", "--tty", "--name", NAME], guest.cat())?;
     let mut terminal = Terminal::start(&mut typed, 80, 24)?;
     poll("it to run", LIMIT, || {
-        let told = daemon.docker_says(&["inspect", "--format", "{{.State.Running}}", NAME])?;
-        Ok((told.stdout.trim() == "true").then_some(()))
+        let output = daemon.docker_says(&["inspect", "--format", "{{.State.Running}}", NAME])?;
+        Ok((output.stdout.trim() == "true").then_some(()))
     })?;
     terminal.types("line\n")?;
     terminal.shows("line\nline\n", LIMIT)?;

@@ -1,5 +1,5 @@
-//! What `README.md` and the guide tell their readers to type, word by word. `test/tidy` knows who runs the other commands
-//! of the pages.
+//! Runs the commands of `README.md` and the guide, word by word. `test/tidy` lists where the pages' other commands
+//! are run.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -26,7 +26,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The commands that begin with `program`, each with its words behind that.
+/// The arguments of each command that begins with `program`.
 fn shown(program: &str) -> Result<Vec<Vec<&'static str>>> {
     let lines = PAGES.into_iter().flat_map(str::lines);
     let lines = lines.map(|line| line.strip_prefix("sudo ").unwrap_or(line));
@@ -38,7 +38,7 @@ fn shown(program: &str) -> Result<Vec<Vec<&'static str>>> {
     Ok(commands)
 }
 
-/// A command's words with the image, the container and the runtime of the tests in their places.
+/// A command's words with the tests' image, container and runtime filled in.
 fn filled<'a>(words: &[&'a str], daemon: &'a Containerd, image: &'a str, id: &'a str) -> Vec<&'a str> {
     let fill = |word: &&'a str| match *word {
         "IMAGE" => image,
@@ -71,7 +71,7 @@ fn by_docker(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// A server on the node's network, which here is containerd's own: nobody else has the port.
+/// A server on the node's network, which here is a namespace of containerd's own: the port is free.
 fn server(cri: &Cri<'_>) -> Result<()> {
     let net = cri.daemon.net.as_ref().context("a containerd without a network of its own")?;
     let id = format!("{}-docs", cri.daemon.scope.tag);
@@ -85,6 +85,6 @@ fn server(cri: &Cri<'_>) -> Result<()> {
     });
     cri.daemon.kill(&id, "SIGTERM", false)?;
     server.finish(LIMIT)?.ok()?;
-    ensure!(answer?.body() == "hello\n", "it answers something else");
+    ensure!(answer?.body() == "hello\n", "the answer differs");
     Ok(())
 }

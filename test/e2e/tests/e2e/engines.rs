@@ -1,4 +1,4 @@
-//! Who chooses the engine of a guest, and what comes of a choice that cannot be met.
+//! How a guest's engine is chosen, and the errors when that choice is not possible.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::{data, options};
 
 const ANNOTATION: &str = "lighter.wasm/engine";
 const CRUN: &str = "run.oci.handler";
-/// An engine that nobody has.
+/// An engine that does not exist.
 const NONE: &str = "abacus";
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -30,20 +30,20 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// That it was refused for what `said_by` says, and why.
-fn refused(output: Output, said_by: &str, why: &str) -> Result<()> {
+/// Checks that it was refused for what `source` says, with the reason `why`.
+fn refused(output: Output, source: &str, why: &str) -> Result<()> {
     ensure!(output.code != 0, "it ran");
-    output.complains(&format!("{said_by} says"))?.complains(why).map(drop)
+    output.complains(&format!("{source} says"))?.complains(why).map(drop)
 }
 
 fn annotation(daemon: &Containerd) -> Result<()> {
     let hello = || daemon.run("chosen").args(Guest::Wasm.hello());
     hello().annotation(ANNOTATION, "wasmtime").finish()?.ok()?.prints("hello")?;
     hello().annotation(ANNOTATION, "wasm").finish()?.ok()?.prints("hello")?;
-    let said_by = format!("the annotation {ANNOTATION}");
-    refused(hello().annotation(ANNOTATION, NONE).finish()?, &said_by, "no such engine built in (wasmtime")?;
-    // What could is named.
-    refused(hello().annotation(ANNOTATION, NONE).finish()?, &said_by, "); wasmtime")
+    let source = format!("the annotation {ANNOTATION}");
+    refused(hello().annotation(ANNOTATION, NONE).finish()?, &source, "no such engine built in (wasmtime")?;
+    // The error names the engines that could run it.
+    refused(hello().annotation(ANNOTATION, NONE).finish()?, &source, "); wasmtime")
 }
 
 fn variable(daemon: &Containerd) -> Result<()> {
@@ -54,7 +54,7 @@ fn variable(daemon: &Containerd) -> Result<()> {
     refused(chosen(NONE).finish()?, "the variable LIGHTER_ENGINE", "no such engine")
 }
 
-/// crun's annotation; ours is heard first.
+/// crun's annotation; ours has precedence.
 fn crun_says(daemon: &Containerd) -> Result<()> {
     let chosen = |engine: &str| daemon.run("chosen").args(Guest::Wasm.hello()).annotation(CRUN, engine);
     chosen("wasmtime").finish()?.ok()?.prints("hello")?;
@@ -63,7 +63,7 @@ fn crun_says(daemon: &Containerd) -> Result<()> {
     refused(chosen(NONE).finish()?, &format!("the annotation {CRUN}"), "no such engine")
 }
 
-/// The runtime's; the container is heard first.
+/// The runtime's option; the container's annotation has precedence.
 fn option(daemon: &Containerd) -> Result<()> {
     let chosen = || options::with(daemon, "chosen", &format!("Engine = '{NONE}'\n"));
     let hello = Guest::Wasm.hello();
@@ -71,7 +71,7 @@ fn option(daemon: &Containerd) -> Result<()> {
     refused(chosen()?.args(hello).finish()?, "the option Engine", "no such engine")
 }
 
-/// The runtime's name prefers an engine; a daemon with more of them runs what the container chooses.
+/// The runtime's name selects the preferred engine; a daemon with several runs the one that the container chooses.
 fn of_the_name(daemon: &Containerd) -> Result<()> {
     let component = || daemon.run("chosen").args(&["/cases/component-exit.wasm"]);
     if daemon.shim.engine() == "wasmtime" {
@@ -90,16 +90,16 @@ fn of_the_name(daemon: &Containerd) -> Result<()> {
     component().annotation(ANNOTATION, "wasmtime").finish()?.exits(255).map(drop)
 }
 
-/// What the node's plug-ins offer is offered where the option says so, and nowhere else.
+/// WasmEdge's plug-ins are available only where the option allows them.
 fn plugins(daemon: &Containerd) -> Result<()> {
     const ASKS: &str = r#"(module
         (import "answers" "answer" (func $answer (result i32)))
         (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
         (memory (export "memory") 1)
         (func (export "_start") (call $exit (call $answer))))"#;
-    let folder = data::shared_folder(daemon, "asks")?;
-    fs::write(folder.join("asks.wat"), ASKS)?;
-    let asks = |run: Run<'_>| run.bind(&folder, "/asks", false).args(&["/asks/asks.wat"]).finish();
+    let dir = data::shared_dir(daemon, "asks")?;
+    fs::write(dir.join("asks.wat"), ASKS)?;
+    let asks = |run: Run<'_>| run.bind(&dir, "/asks", false).args(&["/asks/asks.wat"]).finish();
     let allowed = || options::with(daemon, "asks", "WasmedgePlugins = true\n");
     if daemon.shim.engine() != "wasmedge" {
         return asks(allowed()?)?.complains("offers no answers::answer").map(drop);

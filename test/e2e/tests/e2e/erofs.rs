@@ -1,4 +1,4 @@
-//! Images on a file system that shows what an image says of itself: containerd's `erofs` snapshotter.
+//! Images on a file system that takes its metadata from the image: containerd's `erofs` snapshotter.
 
 use anyhow::{Context as _, Result};
 use e2e::containerd::Containerd;
@@ -15,8 +15,8 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![Scenario::measured("wasm-erofs-images", images)]
 }
 
-/// One image after the other: the second has the numbers, lengths and times of the first, on a disk that the
-/// kernel gives the same number, and runs its own code.
+/// One image after the other: the second has the inode numbers, lengths and times of the first, on a device that
+/// the kernel gives the same number, and must run its own code.
 fn images(daemon: &Containerd) -> Result<String> {
     let plugins = run(&mut daemon.ctr(["plugins", "ls"]))?.ok()?.stdout;
     let state = plugins.lines().find(|line| line.contains("snapshotter") && line.contains(" erofs "));
@@ -33,7 +33,7 @@ fn images(daemon: &Containerd) -> Result<String> {
         let container = daemon.run(&format!("erofs-{says}")).image(&name).flag("--snapshotter", "erofs");
         container.args(&["/app.wat"]).finish()?.ok()?.prints(says)?;
         run(&mut daemon.ctr(["images", "rm", "--sync", &name]))?.ok()?;
-        poll("the image's disk to be let go", LIMIT, || {
+        poll("the image to be unmounted", LIMIT, || {
             let mounts = daemon.scope.mounts()?;
             Ok((!mounts.iter().any(|point| point.to_string_lossy().contains("snapshotter.v1.erofs")))
                 .then_some(()))

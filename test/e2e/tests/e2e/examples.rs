@@ -1,5 +1,5 @@
-//! The apps of `test/examples`, one per language: what the README there tells its readers to type, word by word, and
-//! what apps of large runtimes take of a small limit, and make of a second request.
+//! The apps of `test/examples`, one per language: the commands of the README there, word by word, and how apps with
+//! large runtimes fare with a small memory limit and with a second request.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use hyper::Request;
 use crate::options::with;
 
 const README: &str = include_str!("../../../examples/README.md");
-/// The first start of all compiles 18 MB.
+/// The very first start compiles 18 MB.
 const COMPILING: Duration = Duration::from_secs(180);
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -41,11 +41,11 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// The app runs and answers as the README shows it.
+/// The app runs and answers as the README shows.
 fn typed(cri: &Cri<'_>, name: &str) -> Result<()> {
     let lines = shown(name)?;
     let (run, more) = lines.split_first().context("nothing is shown")?;
-    // The README names no path of the tests', and the image's name stands before the container's.
+    // The README cannot know the tests' paths; the image's name comes before the container's.
     let id = format!("{}-{name}", cri.daemon.scope.tag);
     let mut words: Vec<&str> = run.split(' ').map(|word| if word == name { &id } else { word }).collect();
     ensure!(words.remove(0) == "ctr", "{run:?} is no ctr");
@@ -64,18 +64,18 @@ fn typed(cri: &Cri<'_>, name: &str) -> Result<()> {
                 return Err(error.context(format!("{:?}", app.finish(Duration::ZERO))));
             }
             cri.daemon.kill(&id, "SIGTERM", false)?;
-            // A server of wasi:http ends as if by itself; Go's program knows nothing of signals.
+            // The server of a wasi:http component handles SIGTERM and exits with 0; Go's program is terminated by it.
             let code = if name == "go" { 143 } else { 0 };
             app.finish(LIMIT)?.exits(code)?;
             let answered = answered?;
             ensure!(answered.trim_end() == *answer, "it answers {answered:?}");
             Ok(())
         }
-        _ => bail!("{} lines are shown", lines.len()),
+        _ => bail!("the README shows {} lines", lines.len()),
     }
 }
 
-/// The second of the app's two examples in the README: how it is run, and what is seen then.
+/// The second of the app's two examples in the README: how it is run, and what it prints.
 fn shown(name: &str) -> Result<Vec<&'static str>> {
     let heading = format!("### {name}");
     let lines = README.lines().skip_while(|line| *line != heading).skip(1);
@@ -99,11 +99,11 @@ fn asked(cri: &Cri<'_>, curl: &str) -> Result<String> {
     Ok(answer.into_body())
 }
 
-/// Within 128 MiB twenty clients are answered who are all in the middle of their requests, though twenty times the
-/// guest's memory at its start is more than that.
+/// Twenty clients in the middle of their requests are all answered within 128 MiB, though twenty times the guest's
+/// initial memory is more than that.
 fn memory(daemon: &Containerd, name: &str, greeting: &str) -> Result<String> {
     const CLIENTS: usize = 20;
-    /// So long they are all there.
+    /// How long all clients are connected at once.
     const WHILE: Duration = Duration::from_millis(500);
     let (running, web) = serving(daemon, name, |run| run.flag("--memory-limit", &(128 << 20).to_string()))?;
     let mut wires = (0..CLIENTS).map(|_| web.wire()).collect::<Result<Vec<_>>>()?;
@@ -113,7 +113,7 @@ fn memory(daemon: &Containerd, name: &str, greeting: &str) -> Result<String> {
     }
     thread::sleep(WHILE);
     for wire in &mut wires {
-        // One that was refused has its answer already, and may read no more.
+        // A refused request already has its answer, and its connection may take no more.
         drop(wire.sends_chunk("da").and_then(|()| wire.sends_chunk("")));
     }
     let answers = wires.iter_mut().map(Wire::answer).collect::<Result<Vec<_>>>()?;
@@ -126,8 +126,8 @@ fn memory(daemon: &Containerd, name: &str, greeting: &str) -> Result<String> {
     Ok(format!("{} MiB at most, {CLIENTS} clients at once", peak.div_ceil(1 << 20)))
 }
 
-/// A program that is made for one request answers each all the same where its copies are to answer many, if asking
-/// twice does no harm; it neither fails nor returns from the second one, but keeps it.
+/// A program made for one request hangs in the second, where its instances are to be reused: an idempotent request
+/// is answered all the same, by a fresh instance.
 fn reuse(daemon: &Containerd, name: &str, greeting: &str) -> Result<()> {
     let (running, web) = serving(daemon, name, |run| run.annotation("lighter.wasm/http.reuse", "100"))?;
     for _ in 0..4 {
@@ -139,12 +139,12 @@ fn reuse(daemon: &Containerd, name: &str, greeting: &str) -> Result<()> {
     wire.answer()?.status(500)?;
     web.get("/")?.is(200, greeting)?;
     daemon.kill("web", "SIGTERM", false)?;
-    let said = running.finish(LIMIT)?.ok()?.stderr;
-    ensure!(said.contains("a fresh one is asked"), "{said}");
+    let stderr = running.finish(LIMIT)?.ok()?.stderr;
+    ensure!(stderr.contains("a fresh one is asked"), "{stderr}");
     Ok(())
 }
 
-/// The app in a container called `web`, changed by `flags`.
+/// The app in a container called `web`, configured by `flags`.
 fn serving<'a>(
     daemon: &'a Containerd,
     name: &str,
@@ -160,16 +160,16 @@ fn serving<'a>(
     Ok((running, Served::of(daemon, "web")?))
 }
 
-/// The most memory that the container of process `pid` had at once, in bytes.
+/// The peak memory of the container of process `pid`, in bytes.
 fn peak(pid: i32) -> Result<u64> {
     let file = match kernel::cgroup(pid, "memory") {
-        Ok(folder) => folder.join("memory.max_usage_in_bytes"),
+        Ok(dir) => dir.join("memory.max_usage_in_bytes"),
         Err(_) => kernel::cgroup(pid, "")?.join("memory.peak"),
     };
     Ok(fs::read_to_string(&file).with_context(|| file.display().to_string())?.trim().parse()?)
 }
 
-/// Brings the app's image.
+/// Imports the app's image.
 fn import(daemon: &Containerd, name: &str) -> Result<()> {
     let archive = daemon.scope.dir.join("tmp").join(format!("{name}.tar"));
     image::write_examples(&[examples::app(name)?], &archive)?;
@@ -177,15 +177,15 @@ fn import(daemon: &Containerd, name: &str) -> Result<()> {
     Ok(fs::remove_file(archive)?)
 }
 
-/// The runtime's options in a file, among them where compiled code is kept.
+/// Writes the runtime's options, with the cache directory, to a file.
 fn options(daemon: &Containerd) -> Result<PathBuf> {
     let path = daemon.scope.dir.join("tmp/examples.toml");
     fs::write(&path, format!("{}{}", daemon.shim.driver.options().unwrap_or_default(), kept()?))?;
     Ok(path)
 }
 
-/// The option by which the apps are compiled once, and not once for each containerd.
+/// The cache directory that all containerds of the tests share, so that each app is compiled once.
 fn kept() -> Result<String> {
-    let folder: &Path = &versions::apps()?.join("cache");
-    Ok(format!("CacheDir = {folder:?}\n"))
+    let dir: &Path = &versions::apps()?.join("cache");
+    Ok(format!("CacheDir = {dir:?}\n"))
 }

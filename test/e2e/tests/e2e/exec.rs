@@ -1,4 +1,4 @@
-//! Execs: another process in a container that runs, a guest or a Linux program.
+//! Execs: another process, a guest or a Linux program, in a running container.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use e2e::kernel;
 use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
 
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 use crate::jail::USER;
 use crate::lifecycle::both;
 
@@ -51,7 +51,7 @@ fn stdin(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.kill_and_delete("host")
 }
 
-/// The sentence names what is missing; nothing of it stays and the container lives on.
+/// The error names the missing program; nothing of the exec remains and the container lives on.
 fn missing(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.run("host").args(guest.ready()).detach()?;
     let output = daemon.exec("host", "none", &["/no/such/file"]).finish()?;
@@ -61,13 +61,13 @@ fn missing(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.kill_and_delete("host")
 }
 
-/// A signal to the exec is the exec's alone.
+/// A signal to the exec reaches only the exec.
 fn killed(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.run("host").args(guest.ready()).detach()?;
     let mut running = daemon.exec("host", "long", guest.ready()).start()?;
     running.says("ready", LIMIT)?;
     daemon.kill_exec("host", "long", "SIGTERM")?;
-    // As pid 1 `sleep` would not even hear it; as an exec it is no pid 1.
+    // As pid 1 `sleep` would ignore the signal; an exec is not pid 1.
     running.finish(LIMIT)?.exits(143)?;
     ensure!(daemon.task("host")?.status == "RUNNING", "the container ended with its exec");
     daemon.kill_and_delete("host")
@@ -95,12 +95,12 @@ fn inside(daemon: &Containerd, guest: Guest) -> Result<()> {
     for name in ["pid", "mnt", "net", "ipc", "uts", "cgroup"] {
         let link = format!("ns/{name}");
         let (own, its) = (kernel::link(first, &link)?, kernel::link(other, &link)?);
-        ensure!(own == its, "its {name} namespace is another");
+        ensure!(own == its, "its {name} namespace differs");
         let host = kernel::link(i32::try_from(std::process::id())?, &link)?;
         ensure!(own != host || name == "cgroup", "its {name} namespace is the host's");
     }
     let cgroup = |pid: i32| fs::read_to_string(format!("/proc/{pid}/cgroup"));
-    ensure!(cgroup(first)? == cgroup(other)?, "its cgroup is another");
+    ensure!(cgroup(first)? == cgroup(other)?, "its cgroup differs");
     daemon.kill_exec("host", "long", "SIGKILL")?;
     running.finish(LIMIT)?.exits(137)?;
     daemon.kill_and_delete("host")
@@ -108,10 +108,10 @@ fn inside(daemon: &Containerd, guest: Guest) -> Result<()> {
 
 /// It sees the container's volumes.
 fn volume(daemon: &Containerd, guest: Guest) -> Result<()> {
-    let folder = shared_folder(daemon, &format!("exec-{}", guest.word()))?;
-    daemon.run("host").bind(&folder, "/outbox", true).args(guest.ready()).detach()?;
+    let dir = shared_dir(daemon, &format!("exec-{}", guest.word()))?;
+    daemon.run("host").bind(&dir, "/outbox", true).args(guest.ready()).detach()?;
     daemon.exec("host", "maker", guest.make()).finish()?.ok()?;
-    ensure!(folder.join("made").exists(), "it made no file in the volume");
+    ensure!(dir.join("made").exists(), "it made no file in the volume");
     daemon.kill_and_delete("host")
 }
 
@@ -142,7 +142,7 @@ fn native_refused(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("host")
 }
 
-/// Its owner allowed it: the program is in the guest's box, with what the exec itself grants.
+/// With the annotation the program runs in the guest's container, with the privileges of the exec's own spec.
 fn native_allowed(daemon: &Containerd) -> Result<()> {
     let run = daemon.run("host").annotation("lighter.wasm/allow-native-exec", "true");
     run.args(Guest::Wasm.ready()).detach()?;
@@ -152,7 +152,7 @@ fn native_allowed(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("host")
 }
 
-/// An exec'd guest has as little power as the first.
+/// An exec'd guest has no more privileges than the first.
 fn power(daemon: &Containerd) -> Result<()> {
     daemon.run("host").user(Some(USER)).args(Guest::Wasm.ready()).detach()?;
     let mut running = daemon.exec("host", "long", Guest::Wasm.ready()).start()?;
@@ -171,7 +171,7 @@ fn power(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("host")
 }
 
-/// User, folder, environment and rights of its own.
+/// An exec has its own user, directory, environment and capabilities.
 fn process(daemon: &Containerd) -> Result<()> {
     daemon.run("host").args(Guest::Native.ready()).env("A=b").detach()?;
     let shell = |script: &'static str| daemon.exec("host", "shell", &["/bin/sh", "-c", script]);

@@ -1,5 +1,5 @@
-//! Faults while containers are made, used and removed: daemons are killed at any moment, and containerd is. What can be
-//! removed afterwards is, and nothing is left of the rest.
+//! Faults while containers are created, used and removed: daemons, or containerd, are killed at any moment. Afterwards
+//! every container can be removed, and nothing is left behind.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -14,12 +14,12 @@ use e2e::runner::Scenario;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How many clients there are, and for how long.
+/// How many clients run, and for how long.
 const CLIENTS: usize = 4;
 const LASTS: Duration = Duration::from_secs(10);
 /// How often a daemon is killed.
 const KILLS: Duration = Duration::from_millis(700);
-/// How long what was left may take to be removed.
+/// How long removing the remains may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -60,7 +60,7 @@ fn mix(daemon: &Containerd, daemons: bool, containerd: bool) -> Result<()> {
         Ok(killed)
     })?;
     let made = made.into_inner();
-    ensure!(made > 4 * CLIENTS, "only {made} containers were whole");
+    ensure!(made > 4 * CLIENTS, "only {made} containers ran without a fault");
     ensure!(killed > 4 || !daemons, "only {killed} daemons were killed");
     poll("all to be removed", PATIENCE, || {
         daemon.clear()?;
@@ -69,7 +69,7 @@ fn mix(daemon: &Containerd, daemons: bool, containerd: bool) -> Result<()> {
     before.settled(daemon)
 }
 
-/// One container's life; whether all of it was as it should be, which a fault may prevent.
+/// Runs one container from create to delete; returns whether every step succeeded, which a fault may prevent.
 fn live(daemon: &Containerd, client: usize, round: usize) -> bool {
     let guest = if (client + round).is_multiple_of(2) { Guest::Wasm } else { Guest::Native };
     let id = format!("mix-{client}-{round}");
@@ -97,7 +97,7 @@ fn kill_one(daemon: &Containerd) -> Result<bool> {
     Ok(kill(Pid::from_raw(one.pid), Signal::SIGKILL).is_ok())
 }
 
-fn chance(most: u32) -> Duration {
+fn chance(max: u32) -> Duration {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Duration::from_millis(u64::from(now.subsec_micros() % most))
+    Duration::from_millis(u64::from(now.subsec_micros() % max))
 }

@@ -1,4 +1,4 @@
-//! What the spec says beside the program: hooks, limits, ids, names, the termination log.
+//! Other parts of the spec that are honoured: hooks, limits, ids, names, the termination log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,15 @@ use e2e::runner::Scenario;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::{Value, json};
 
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 use crate::jail::USER;
 use crate::lifecycle::both;
 
 const LIMIT: &str = "67108864";
-/// How long a Create may take whose hook may take a second.
+/// How long a Create may take when its hook times out after a second.
 const LATE: Duration = Duration::from_secs(20);
 /// WASI's numbers for "input/output error", "not permitted", "read-only file system" and "not
-/// capable". The first is what wasmtime makes of the kernel's EROFS, for which it has no case.
+/// capable". Wasmtime maps the kernel's EROFS, which it has no case for, to the first.
 const READ_ONLY: [i32; 4] = [29, 63, 69, 76];
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -47,9 +47,9 @@ pub fn scenarios() -> Vec<Scenario> {
         daemon.run("thrower").read_only().args(&["/guests/null.wasm"]).finish()?.ok().map(drop)
     }));
     scenarios.push(Scenario::ours("wasm-volume-at-dev-shm", |daemon| {
-        let folder = shared_folder(daemon, "dev-shm")?;
-        fs::write(folder.join("note"), "")?;
-        let run = daemon.run("volume").bind(&folder, "/dev/shm", false);
+        let dir = shared_dir(daemon, "dev-shm")?;
+        fs::write(dir.join("note"), "")?;
+        let run = daemon.run("volume").bind(&dir, "/dev/shm", false);
         let mut lists = run.args(&["/cases/hello-p1.wasm", "0", "/dev/shm"]).start()?;
         lists.says("file: note", process::LIMIT)?;
         lists.finish(process::LIMIT)?.ok().map(drop)
@@ -62,25 +62,25 @@ const HOOKS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// Each kind of hook runs once, in order, with the container's state on its stdin; `startContainer` inside
-/// the container, the others where the shim is.
+/// the container, the others in the runtime's namespaces.
 fn hooks(daemon: &Containerd, guest: Guest) -> Result<()> {
-    let folder = shared_folder(daemon, &format!("hooks-{}", guest.word()))?;
+    let dir = shared_dir(daemon, &format!("hooks-{}", guest.word()))?;
     let mut spec = daemon.default_spec("hooked", guest.hello())?;
     for name in HOOKS {
-        let seen = if name == "startContainer" { Path::new("/outbox") } else { folder.as_path() };
+        let seen = if name == "startContainer" { Path::new("/outbox") } else { dir.as_path() };
         let script = format!("cd {} && cat >>{name} && echo >>{name} && echo {name} >>order", seen.display());
         let hook =
             json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] }]);
         spec["hooks"][name] = hook;
     }
     let outbox =
-        json!({ "destination": "/outbox", "type": "bind", "source": folder, "options": ["rbind", "rw"] });
+        json!({ "destination": "/outbox", "type": "bind", "source": dir, "options": ["rbind", "rw"] });
     spec["mounts"].as_array_mut().context("the default spec has mounts")?.push(outbox);
     let path = daemon.write_spec("hooked", &spec)?;
     daemon.run_spec("hooked", &path).finish()?.ok()?.prints("hello")?;
-    let order = fs::read_to_string(folder.join("order")).context("no hook ran")?;
-    // libcontainer tells a native container's process to start and goes on to `poststart` at once, so
-    // which of the two is first is chance there.
+    let order = fs::read_to_string(dir.join("order")).context("no hook ran")?;
+    // libcontainer signals a native container's process to start and runs `poststart` at once, so
+    // their order is undefined there.
     let fixed = |name: &&str| guest == Guest::Wasm || *name != "startContainer";
     ensure!(
         order.lines().filter(fixed).eq(HOOKS.into_iter().filter(fixed)),
@@ -88,13 +88,13 @@ fn hooks(daemon: &Containerd, guest: Guest) -> Result<()> {
     );
     ensure!(order.lines().count() == HOOKS.len(), "hooks ran in the order {order:?}");
     for name in HOOKS {
-        let state: Value = serde_json::from_str(fs::read_to_string(folder.join(name))?.trim())?;
+        let state: Value = serde_json::from_str(fs::read_to_string(dir.join(name))?.trim())?;
         ensure!(state["id"] == "hooked", "{name} was given the state {state}");
     }
     Ok(())
 }
 
-/// Create fails when a hook does, or takes longer than it may; the census says that nothing is left.
+/// Create fails when a hook fails or times out; the census checks that nothing is left.
 fn hook_fails(daemon: &Containerd, guest: Guest, script: &str, timeout: Option<u32>) -> Result<()> {
     for name in ["prestart", "createRuntime", "createContainer"] {
         let mut spec = daemon.default_spec("hooked", guest.hello())?;
@@ -110,7 +110,7 @@ fn hook_fails(daemon: &Containerd, guest: Guest, script: &str, timeout: Option<u
     Ok(())
 }
 
-/// The limit stands in the cgroup of the container's process.
+/// The limit is set in the cgroup of the container's process.
 fn memory_limit(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.run("limited").flag("--memory-limit", LIMIT).args(guest.ready()).detach()?;
     let file = memory_file(daemon.task("limited")?.pid)?;
@@ -119,7 +119,7 @@ fn memory_limit(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.kill_and_delete("limited")
 }
 
-/// Where the kernel shows the memory limit of a process's cgroup, in either version of cgroups.
+/// The file with the memory limit of a process's cgroup, in either cgroup version.
 fn memory_file(pid: i32) -> Result<PathBuf> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     let group = |controller: &str| {
@@ -132,7 +132,7 @@ fn memory_file(pid: i32) -> Result<PathBuf> {
     }
 }
 
-/// Runs a guest whose spec was changed by `change`, and gives `check` its process.
+/// Runs a guest with a spec modified by `change`, and passes its pid to `check`.
 fn changed(
     daemon: &Containerd,
     guest: Guest,
@@ -147,7 +147,7 @@ fn changed(
     daemon.kill_and_delete("changed")
 }
 
-/// The CPUs that a container may use, from its birth.
+/// The CPUs and memory nodes that a container may use, from its start.
 fn cpuset(daemon: &Containerd, guest: Guest) -> Result<()> {
     let only_first =
         |spec: &mut Value| spec["linux"]["resources"]["cpu"] = json!({ "cpus": "0", "mems": "0" });
@@ -158,7 +158,7 @@ fn cpuset(daemon: &Containerd, guest: Guest) -> Result<()> {
     })
 }
 
-/// Whoever is root inside is nobody outside, and owns the image's files all the same.
+/// Root inside is an unprivileged user outside, and owns the image's files all the same.
 fn user_namespace(daemon: &Containerd, guest: Guest) -> Result<()> {
     const MAP: &str = "0:200000:65536";
     daemon.run("mapped").flag("--uidmap", MAP).flag("--gidmap", MAP).args(guest.ready()).detach()?;
@@ -197,7 +197,7 @@ fn user_namespace(daemon: &Containerd, guest: Guest) -> Result<()> {
     })
 }
 
-/// What the host mounts in a volume later comes into the container unless the volume is its own.
+/// A later mount of the host in a volume propagates into the container unless the volume is private.
 fn propagation(daemon: &Containerd, guest: Guest) -> Result<()> {
     const VOLUMES: [(&str, Option<&str>, bool); 4] = [
         ("/plain", None, true),
@@ -205,17 +205,17 @@ fn propagation(daemon: &Containerd, guest: Guest) -> Result<()> {
         ("/shared", Some("rshared"), true),
         ("/own", Some("rprivate"), false),
     ];
-    let folder = shared_folder(daemon, &format!("propagated-{}", guest.word()))?;
-    let later = folder.join("later");
+    let dir = shared_dir(daemon, &format!("propagated-{}", guest.word()))?;
+    let later = dir.join("later");
     fs::create_dir(&later)?;
     const NONE: Option<&str> = None;
-    mount(Some(&folder), &folder, NONE, MsFlags::MS_BIND, NONE)?;
-    mount(NONE, &folder, NONE, MsFlags::MS_SHARED, NONE)?;
+    mount(Some(&dir), &dir, NONE, MsFlags::MS_BIND, NONE)?;
+    mount(NONE, &dir, NONE, MsFlags::MS_SHARED, NONE)?;
     let mut spec = daemon.default_spec("propagated", guest.ready())?;
     let mounts = spec["mounts"].as_array_mut().context("the default spec has mounts")?;
     for (path, option, _) in VOLUMES {
         let options: Vec<_> = ["rbind"].into_iter().chain(option).collect();
-        mounts.push(json!({ "destination": path, "type": "bind", "source": folder, "options": options }));
+        mounts.push(json!({ "destination": path, "type": "bind", "source": dir, "options": options }));
     }
     let path = daemon.write_spec("propagated", &spec)?;
     daemon.run_spec("propagated", &path).detach()?;
@@ -228,7 +228,7 @@ fn propagation(daemon: &Containerd, guest: Guest) -> Result<()> {
     }
     umount2(&later, MntFlags::empty())?;
     daemon.kill_and_delete("propagated")?;
-    Ok(umount2(&folder, MntFlags::empty())?)
+    Ok(umount2(&dir, MntFlags::empty())?)
 }
 
 fn rlimits(daemon: &Containerd, guest: Guest) -> Result<()> {
@@ -241,7 +241,7 @@ fn rlimits(daemon: &Containerd, guest: Guest) -> Result<()> {
     )
 }
 
-/// A guest goes as deep as its limit lets it, and where that is none of its own, as deep as Linux programs usually may.
+/// A guest's stack is limited by its RLIMIT_STACK; if it has none of its own, by Linux's default.
 fn stack(daemon: &Containerd) -> Result<()> {
     let mut spec = daemon.default_spec("deep", &["/cases/deep.wasm"])?;
     spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_STACK", "soft": 1 << 20, "hard": 1 << 20 }]);
@@ -262,7 +262,7 @@ fn umask_and_groups(daemon: &Containerd, guest: Guest) -> Result<()> {
     )
 }
 
-/// The name stands in a UTS namespace that is not the host's.
+/// The hostname is set in a UTS namespace that is not the host's.
 fn hostname(daemon: &Containerd, guest: Guest) -> Result<()> {
     changed(
         daemon,
@@ -272,8 +272,8 @@ fn hostname(daemon: &Containerd, guest: Guest) -> Result<()> {
             let ours = fs::read_link("/proc/self/ns/uts")?;
             ensure!(kernel::link(pid, "ns/uts")? != ours, "the guest is in the host's UTS namespace");
             let enter = format!("--uts=/proc/{pid}/ns/uts");
-            let said = run(Command::new("nsenter").arg(enter).args(["busybox", "hostname"]))?;
-            said.ok()?.prints("barge").map(drop)
+            let output = run(Command::new("nsenter").arg(enter).args(["busybox", "hostname"]))?;
+            output.ok()?.prints("barge").map(drop)
         },
     )
 }
@@ -283,7 +283,7 @@ fn is(what: &str, shown: &str, expected: &str) -> Result<()> {
     Ok(())
 }
 
-/// A single file, as Kubernetes mounts /etc/hosts, is found through `/` and keeps the mount's rights.
+/// A single file, mounted as Kubernetes mounts /etc/hosts, is found through `/` and keeps the mount's access mode.
 fn file_mount(daemon: &Containerd, writable: bool) -> Result<()> {
     let file = daemon.scope.dir.join("tmp").join(format!("hosts-{writable}"));
     fs::write(&file, "127.0.0.1 localhost\n")?;
@@ -295,18 +295,18 @@ fn file_mount(daemon: &Containerd, writable: bool) -> Result<()> {
         return is("the file", &left, "X27.0.0.1 localhost\n");
     }
     let refused = READ_ONLY.contains(&output.code);
-    ensure!(refused, "opening it to write gave the error number {}", output.code);
+    ensure!(refused, "opening it for writing failed with errno {}", output.code);
     is("the file", &left, "127.0.0.1 localhost\n")
 }
 
-/// A file covers no folder, and a folder no file.
+/// A file cannot be mounted on a directory, nor a directory on a file.
 fn mount_kinds(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "kinds")?;
-    let file = folder.join("file");
+    let dir = shared_dir(daemon, "kinds")?;
+    let file = dir.join("file");
     fs::write(&file, "")?;
     let volumes = [
         (&file, "/bin", "is a file, and the image has a folder"),
-        (&folder, "/bin/busybox", "is a folder, and the image has a file"),
+        (&dir, "/bin/busybox", "is a folder, and the image has a file"),
     ];
     for (source, target, why) in volumes {
         let output = daemon.run("kinds").bind(source, target, false).args(Guest::Wasm.hello()).finish()?;
@@ -316,7 +316,7 @@ fn mount_kinds(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// The sentence about a trap stands where Kubernetes looks for it, as well as on stderr.
+/// A trap's message is in the termination log, where Kubernetes reads it, and on stderr.
 fn termination_log(daemon: &Containerd) -> Result<()> {
     let log = daemon.scope.dir.join("tmp/termination-log");
     fs::write(&log, "")?;

@@ -1,4 +1,4 @@
-//! What a Wasm guest's process may do, as the kernel shows it.
+//! The privileges of a Wasm guest's process, as the kernel shows them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,7 +13,7 @@ use e2e::process::LIMIT;
 use e2e::runner::Scenario;
 use serde_json::Value;
 
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 /// The user that is not root.
 pub const USER: User = User { uid: 1234, gid: 5678 };
@@ -21,9 +21,9 @@ pub const USER: User = User { uid: 1234, gid: 5678 };
 const DENIED: i32 = 2;
 /// What every guest finds in its /dev.
 const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];
-/// File systems that show the kernel, not files: no guest gets one, even if the spec lists it.
+/// File systems that expose the kernel: no guest gets one, even if the spec lists it.
 const VIEWS: [&str; 6] = ["proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"];
-/// Descriptors an engine waits with.
+/// The descriptors that an engine uses to wait.
 const WAITING: [&str; 3] = ["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"];
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -48,7 +48,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// No capability, no new ones, a seccomp filter, and the ids that the spec says.
+/// No capabilities, no_new_privs, a seccomp filter, and the spec's ids.
 fn jail(daemon: &Containerd, user: Option<User>) -> Result<()> {
     daemon.run("jail").user(user).args(Guest::Wasm.ready()).detach()?;
     let pid = daemon.task("jail")?.pid;
@@ -81,35 +81,34 @@ fn groups(user: &Value) -> String {
 /// A file made by user 1234 in a mount belongs to that user on the host.
 fn owner(daemon: &Containerd, guest: Guest) -> Result<()> {
     let id = format!("owner-{}", guest.word());
-    let folder = shared_folder(daemon, &id)?;
-    daemon.run(&id).user(Some(USER)).bind(&folder, "/outbox", true).args(guest.make()).finish()?.ok()?;
-    let made = fs::metadata(folder.join("made"))?;
+    let dir = shared_dir(daemon, &id)?;
+    daemon.run(&id).user(Some(USER)).bind(&dir, "/outbox", true).args(guest.make()).finish()?.ok()?;
+    let made = fs::metadata(dir.join("made"))?;
     let (uid, gid) = (made.uid(), made.gid());
     ensure!((uid, gid) == (USER.uid, USER.gid), "the file belongs to {uid}:{gid}");
     Ok(())
 }
 
-/// The bound on its memory.
+/// The memfd of the bound on the guest's memory.
 const BOUND: &str = "/memfd:bound (deleted)";
 
-/// Beside its stdio a guest holds its preopened folders and what its engine waits with, nothing else:
-/// no socket, no fifo, nothing of the daemon. The engine keeps the guest's own code open, to read.
+/// Besides its stdio a guest holds its preopened directories and its engine's descriptors for waiting, nothing
+/// else: no socket, no fifo, nothing of the daemon. The engine keeps the guest's own code open, read-only.
 fn descriptors(daemon: &Containerd, entry: &str) -> Result<()> {
-    let folder = shared_folder(daemon, &entry[1..].replace('/', "-"))?;
-    let run = daemon.run("holder").bind(&folder, "/outbox", true).bind(&folder, "/inbox", false);
+    let dir = shared_dir(daemon, &entry[1..].replace('/', "-"))?;
+    let run = daemon.run("holder").bind(&dir, "/outbox", true).bind(&dir, "/inbox", false);
     let mut running = run.args(&[entry]).start()?;
     running.says("ready", LIMIT)?;
     let pid = daemon.task("holder")?.pid;
-    let mut folders = volumes(&daemon.spec_of("holder")?)?;
-    folders.push("/".into());
+    let mut dirs = volumes(&daemon.spec_of("holder")?)?;
+    dirs.push("/".into());
     let held = kernel::descriptors(pid)?;
-    // Code is the cache's, whether it was there before or had no name yet when it was mapped.
+    // Code is a file of the cache, in `fresh` while it has no name in `values` yet.
     let code = [daemon.cache().join("values"), daemon.cache().join("fresh")];
-    let is_own = |link: &Path| link == Path::new(BOUND) || code.iter().any(|folder| link.starts_with(folder));
+    let is_own = |link: &Path| link == Path::new(BOUND) || code.iter().any(|dir| link.starts_with(dir));
     for (number, link) in &held {
-        let good = folders.contains(link)
-            || is_own(link)
-            || WAITING.iter().any(|waiting| link == Path::new(waiting));
+        let good =
+            dirs.contains(link) || is_own(link) || WAITING.iter().any(|waiting| link == Path::new(waiting));
         ensure!(good, "descriptor {number} leads to {}; all of them: {held:?}", link.display());
         let its_own = link != Path::new("/") || same_file(pid, &format!("fd/{number}"), "root")?;
         ensure!(its_own, "descriptor {number} leads to a root that is not the guest's: {held:?}");
@@ -117,19 +116,19 @@ fn descriptors(daemon: &Containerd, entry: &str) -> Result<()> {
     for (number, link) in held.iter().filter(|(_, link)| is_own(link)) {
         ensure!(!kernel::writable(pid, *number)?, "the guest's process may write {}", link.display());
     }
-    for folder in ["/", "/outbox", "/inbox"] {
-        let times = held.iter().filter(|(_, link)| link == Path::new(folder)).count();
-        // The host's root, or that of a file system mounted nowhere, would be shown as `/`, too.
-        ensure!(times == 1, "{folder} is open {times} times: {held:?}");
+    for dir in ["/", "/outbox", "/inbox"] {
+        let times = held.iter().filter(|(_, link)| link == Path::new(dir)).count();
+        // The host's root, or that of a detached file system, would be shown as `/`, too.
+        ensure!(times == 1, "{dir} is open {times} times: {held:?}");
     }
     daemon.kill("holder", "SIGKILL", false)?;
     running.finish(LIMIT)?.exits(137).map(drop)
 }
 
-/// Lists of processes show a guest's own arguments, environment and name. Of what containerd was given the daemon and the
-/// nursery have what they read, and no more.
+/// `ps` shows a guest's own arguments, environment and name. The daemon and the nursery keep only those variables of
+/// containerd's environment that they read.
 fn shown(daemon: &Containerd) -> Result<()> {
-    const HEARD: [&str; 4] = ["TTRPC_ADDRESS", "LIGHTER_CACHE", "LIGHTER_ASKER", "MALLOC_ARENA_MAX"];
+    const READ: [&str; 4] = ["TTRPC_ADDRESS", "LIGHTER_CACHE", "LIGHTER_ASKER", "MALLOC_ARENA_MAX"];
     let args = ["/guests/ready.wasm", "one", "two three"];
     daemon.run("shown").env("SHOWN=yes no").args(&args).detach()?;
     let pid = daemon.task("shown")?.pid;
@@ -150,7 +149,7 @@ fn shown(daemon: &Containerd) -> Result<()> {
     for pid in [host, nursery.context("there is no nursery")?.pid] {
         let strings = strings(pid, "environ")?;
         let others =
-            strings.iter().filter(|pair| !HEARD.contains(&pair.split('=').next().unwrap_or_default()));
+            strings.iter().filter(|pair| !READ.contains(&pair.split('=').next().unwrap_or_default()));
         let others: Vec<_> = others.collect();
         ensure!(others.is_empty() && !strings.is_empty(), "process {pid} has {others:?} of {strings:?}");
     }
@@ -166,11 +165,11 @@ fn same_file(pid: i32, one: &str, other: &str) -> Result<bool> {
     Ok(identity(one)? == identity(other)?)
 }
 
-/// A guest sees its root, a /dev of four devices and the spec's volumes; no /proc, no /sys, nothing
+/// A guest sees its root, a /dev with four devices and the spec's volumes; no /proc, no /sys, nothing
 /// of the host.
 fn mounts(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "mounts")?;
-    let run = daemon.run("seer").bind(&folder, "/outbox", true).bind(&folder, "/inbox", false);
+    let dir = shared_dir(daemon, "mounts")?;
+    let run = daemon.run("seer").bind(&dir, "/outbox", true).bind(&dir, "/inbox", false);
     run.args(Guest::Wasm.ready()).detach()?;
     let pid = daemon.task("seer")?.pid;
     let volumes = volumes(&daemon.spec_of("seer")?)?;
@@ -196,17 +195,17 @@ fn mounts(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("seer")
 }
 
-/// Where the spec mounts something else than a view of the kernel.
+/// The destinations of the spec's mounts, except those of [`VIEWS`].
 fn volumes(spec: &Value) -> Result<Vec<PathBuf>> {
     let mounts = spec["mounts"].as_array().context("the spec has no mounts")?;
     let files = mounts.iter().filter(|mount| !VIEWS.iter().any(|view| mount["type"] == *view));
     Ok(files.filter_map(|mount| mount["destination"].as_str()).map(PathBuf::from).collect())
 }
 
-/// The paths in a folder as process `pid` sees it.
-fn inside(pid: i32, folder: &str) -> Result<Vec<PathBuf>> {
-    let listed = fs::read_dir(format!("/proc/{pid}/root{folder}"))?;
-    listed.map(|entry| Ok(Path::new(folder).join(entry?.file_name()))).collect()
+/// The paths in a directory, as process `pid` sees it.
+fn inside(pid: i32, dir: &str) -> Result<Vec<PathBuf>> {
+    let listed = fs::read_dir(format!("/proc/{pid}/root{dir}"))?;
+    listed.map(|entry| Ok(Path::new(dir).join(entry?.file_name()))).collect()
 }
 
 fn device(path: &Path) -> bool {

@@ -1,4 +1,4 @@
-//! Kill, delete, events, stdio: what containerd is promised about every task, Wasm or native.
+//! Kill, delete, events, stdio: what containerd relies on for every task, Wasm or native.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -49,23 +49,23 @@ fn kill_all(daemon: &Containerd, guest: Guest) -> Result<()> {
     running.finish(LIMIT)?.exits(137).map(drop)
 }
 
-/// A guest that never calls its host ends promptly all the same; the line says how promptly.
+/// A guest that never calls its host ends promptly all the same; the output shows how promptly.
 fn sigterm_busy(daemon: &Containerd) -> Result<String> {
     daemon.run("busy").args(&["/cases/stop-busy.wasm"]).detach()?;
     let process = format!("/proc/{}/exe", daemon.task("busy")?.pid);
     let start = Instant::now();
     daemon.kill("busy", "SIGTERM", false)?;
-    let told = start.elapsed();
-    // A zombie has no program any more.
+    let sent = start.elapsed();
+    // A zombie has no `exe` any more.
     let gone = || Ok(Path::new(&process).read_link().is_err().then(|| start.elapsed()));
     let ended = poll("the guest to end", Duration::from_secs(2), gone)?;
     daemon.becomes("busy", "STOPPED")?;
     daemon.delete_task("busy", 143)?;
     daemon.delete_container("busy")?;
-    Ok(format!("gone {} ms after `ctr kill` began, which took {} ms", ended.as_millis(), told.as_millis()))
+    Ok(format!("gone {} ms after `ctr kill` began, which took {} ms", ended.as_millis(), sent.as_millis()))
 }
 
-/// Create fails and names the fifo that is not there.
+/// Create fails and names the missing fifo.
 fn stdout_missing(daemon: &Containerd, guest: Guest) -> Result<()> {
     let uri = format!("fifo://{}", daemon.scope.dir.join("fifo/none").display());
     let output = daemon.run("mute").flag("--log-uri", &uri).args(guest.hello()).finish()?;
@@ -73,7 +73,7 @@ fn stdout_missing(daemon: &Containerd, guest: Guest) -> Result<()> {
     output.complains("ctr: ")?.complains("standard output")?.complains("fifo/none").map(drop)
 }
 
-/// A signal to all reaches a child that the first process would not have ended.
+/// A signal to all reaches a child that the first process would not have terminated.
 fn kill_all_children(daemon: &Containerd) -> Result<()> {
     let script = "sh -c 'trap \"echo child; exit\" USR1; echo ready; while :; do sleep 0.1; done' & \
                   trap : USR1; wait; wait";
@@ -93,16 +93,16 @@ fn delete_running(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.kill_and_delete("busy")
 }
 
-/// Every event of a task, in order, while someone listens.
+/// Every event of a task arrives, in order.
 fn events(daemon: &Containerd, guest: Guest) -> Result<()> {
     let listener = Listener::start(daemon)?;
     daemon.run("seen").args(guest.hello()).finish()?.ok()?;
-    // runc's shim loses its last event now and then, when it ends before containerd read it.
+    // runc's shim sometimes loses its last event, when it exits before containerd has read it.
     let expected = if daemon.shim.is_ours() { &ORDER[..] } else { &ORDER[..3] };
-    listener.hears("seen", expected)
+    listener.receives("seen", expected)
 }
 
-/// The events of an exec, among those of its container; its end comes before the container's.
+/// The events of an exec, among those of its container; its exit comes before the container's.
 fn exec_events(daemon: &Containerd, guest: Guest) -> Result<()> {
     let listener = Listener::start(daemon)?;
     daemon.run("seen").args(guest.ready()).detach()?;
@@ -117,22 +117,22 @@ fn exec_events(daemon: &Containerd, guest: Guest) -> Result<()> {
     if daemon.shim.is_ours() {
         expected.push(delete);
     }
-    listener.hears("seen", &expected)?;
+    listener.receives("seen", &expected)?;
     let exits = listener.lines("seen").into_iter().filter(|line| line.contains(exit));
     let ids: Vec<bool> = exits.map(|line| line.contains(r#""id":"seen""#)).collect();
-    ensure!(ids == [false, false, true], "the container's own end is {ids:?} among the three");
+    ensure!(ids == [false, false, true], "the container's own exit is not the last of the three: {ids:?}");
     Ok(())
 }
 
-/// `ctr events`, listening.
+/// A running `ctr events`.
 pub struct Listener(Running);
 
 impl Listener {
-    /// Starts it, and waits until it hears.
+    /// Starts it, and waits until it receives events.
     pub fn start(daemon: &Containerd) -> Result<Self> {
         let listener = Running::start(&mut daemon.ctr(["events"]))?;
         let mut round = 0;
-        // A change of our own shows when the listener is listening.
+        // An event of our own shows that the listener is subscribed.
         poll("ctr events to listen", LIMIT, || {
             round += 1;
             let label = format!("round={round}");
@@ -142,15 +142,15 @@ impl Listener {
         Ok(Self(listener))
     }
 
-    /// What was heard of the tasks of container `id`.
+    /// The task events received of container `id`.
     pub fn lines(&self, id: &str) -> Vec<String> {
         let ours = format!(r#""container_id":"{id}""#);
         let of_tasks = |line: &&str| line.contains(&ours) && line.contains("/tasks/");
         self.0.stdout().lines().filter(of_tasks).map(Into::into).collect()
     }
 
-    /// Waits until the topics heard of container `id` begin with `expected`.
-    pub fn hears(&self, id: &str, expected: &[&str]) -> Result<()> {
+    /// Waits until the topics received of container `id` begin with `expected`.
+    pub fn receives(&self, id: &str, expected: &[&str]) -> Result<()> {
         let topics = || -> Vec<String> {
             let lines = self.lines(id);
             let topic = |line: &String| {

@@ -1,5 +1,5 @@
-//! Files as Linux has them, on each version of WASI: absolute links lead on within the container, and what is mounted
-//! read-only says so.
+//! Linux's file semantics on each version of WASI: absolute symlinks resolve within the container, and writing to a
+//! read-only mount fails with EROFS.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,9 +8,9 @@ use anyhow::{Result, ensure};
 use e2e::containerd::Containerd;
 use e2e::runner::Scenario;
 
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
-/// What a guest does, and what comes of it. `/vol` can be written to, `/ro` is the same folder and cannot.
+/// A guest's calls and their outcomes. `/vol` is writable; `/ro` is the same directory, mounted read-only.
 const CALLS: [(&str, Outcome); 16] = [
     ("read=/vol/abs/note", Says("from the host")),
     ("write=/vol/abs/new", Says("ok")),
@@ -49,7 +49,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// As programs in Rust are told.
+/// As WASI error numbers, which Rust programs print.
 fn number(outcome: Outcome) -> String {
     match outcome {
         Says(text) => text.into(),
@@ -59,7 +59,7 @@ fn number(outcome: Outcome) -> String {
     }
 }
 
-/// As WASI 0.3 names it.
+/// As WASI 0.3's error codes.
 fn name(outcome: Outcome) -> String {
     match outcome {
         Says(text) => text.into(),
@@ -68,20 +68,20 @@ fn name(outcome: Outcome) -> String {
 }
 
 fn links(daemon: &Containerd, id: &str, guest: &[&str], expected: fn(Outcome) -> String) -> Result<()> {
-    let folder = shared_folder(daemon, id)?;
-    fs::create_dir(folder.join("real"))?;
-    fs::write(folder.join("real/note"), "from the host\n")?;
+    let dir = shared_dir(daemon, id)?;
+    fs::create_dir(dir.join("real"))?;
+    fs::write(dir.join("real/note"), "from the host\n")?;
     for (link, target) in [("abs", "/vol/real"), ("loop", "/vol/loop"), ("sealed", "/ro/real")] {
-        symlink(target, folder.join(link))?;
+        symlink(target, dir.join(link))?;
     }
     let args = [guest, &CALLS.map(|(call, _)| call)].concat();
-    let run = daemon.run(id).args(&args).bind(&folder, "/vol", true).bind(&folder, "/ro", false);
-    let said = run.finish()?.ok()?.stdout;
-    for ((call, outcome), line) in CALLS.iter().zip(said.lines()) {
+    let run = daemon.run(id).args(&args).bind(&dir, "/vol", true).bind(&dir, "/ro", false);
+    let stdout = run.finish()?.ok()?.stdout;
+    for ((call, outcome), line) in CALLS.iter().zip(stdout.lines()) {
         let expected = format!("{call}: {}", expected(*outcome));
-        ensure!(line == expected, "{line:?}, not {expected:?}, in {said}");
+        ensure!(line == expected, "{line:?}, not {expected:?}, in {stdout}");
     }
-    ensure!(said.lines().count() == CALLS.len(), "{said}");
-    ensure!(fs::read_to_string(folder.join("moved"))? == "text", "on the host there is something else");
+    ensure!(stdout.lines().count() == CALLS.len(), "{stdout}");
+    ensure!(fs::read_to_string(dir.join("moved"))? == "text", "the host sees other content");
     Ok(())
 }

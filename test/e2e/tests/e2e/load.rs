@@ -1,4 +1,4 @@
-//! Many runs: one after the other, and at once. The census after each scenario says what was left.
+//! Many runs, in a row and at once. The census after each scenario reports what was left.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ use e2e::runner::Scenario;
 use crate::lifecycle::both;
 
 const IN_A_ROW: usize = 200;
-/// A native run is several times as slow, and what it shares with a Wasm one is counted there.
+/// Fewer, since a native run takes several times as long, and Wasm's runs cover the shared code.
 const NATIVE_IN_A_ROW: usize = 50;
 const AT_ONCE: usize = 20;
 
@@ -27,7 +27,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// The census sees a container that runs: without that its silence would mean nothing.
+/// The census sees a running container: otherwise its silence would prove nothing.
 fn census(daemon: &Containerd, guest: Guest) -> Result<()> {
     let before = Census::take(daemon)?;
     daemon.run("counted").args(guest.ready()).detach()?;

@@ -1,19 +1,19 @@
-//! End-to-end tests on every containerd there is. Needs root.
+//! End-to-end tests on every installed containerd. Needs root.
 //!
 //! ```text
 //! make test                                               everything, with all other tests
 //! cargo test --release --workspace --test e2e -- 1.7 hello '!p2'  one version, names with `hello`, without `p2`
-//! … -- cri-                                      in pods, through Kubernetes' interface; the others use ctr
-//! … -- docker-                                   by docker, on a dockerd of the tests' own
+//! … -- cri-                                      in pods, through CRI; the others use ctr
+//! … -- docker-                                   through Docker, on the tests' own dockerd
 //! LIGHTER_SHIM=path …                            another binary than the one built beside it
-//! LIGHTER_E2E_RUNTIME=io.containerd.wasmedge.v1 …  the shim by the name under which it prefers another engine
-//! LIGHTER_E2E_RUNTIME=io.containerd.runc.v2 …    tests the tests: what runc does must pass
-//! LIGHTER_E2E_CGROUPS=systemd …                  systemd makes the cgroups; needs cgroup v2
+//! LIGHTER_E2E_RUNTIME=io.containerd.wasmedge.v1 …  the shim under the name that prefers another engine
+//! LIGHTER_E2E_RUNTIME=io.containerd.runc.v2 …    tests the tests: runc must pass
+//! LIGHTER_E2E_CGROUPS=systemd …                  systemd creates the cgroups; needs cgroup v2
 //! LIGHTER_E2E_SLOW=4 …                           every limit four times as long
 //! ```
 //!
-//! There is whatever lies in target/containerds/MAJOR.MINOR/bin: what scripts/containerds.sh brings, and what else
-//! somebody built and put there (containerd, ctr and containerd-shim-runc-v2).
+//! Installed are those in target/containerds/MAJOR.MINOR/bin: downloaded by scripts/containerds.sh, or built by hand
+//! (containerd, ctr and containerd-shim-runc-v2).
 
 mod bad;
 mod binary;
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what the words after `--` choose; whether all of it passed.
+/// Runs the scenarios that the arguments after `--` select; returns whether all passed.
 fn run() -> Result<bool> {
     let filter = Filter::parse(env::args().skip(1))?;
     if !nix::unistd::geteuid().is_root() {
@@ -106,7 +106,7 @@ fn run() -> Result<bool> {
     Ok(verdict.end())
 }
 
-/// Everything there is to check, the quick things first.
+/// All scenarios, the quick ones first.
 fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     let mut scenarios: Vec<Scenario> = cases.into_iter().map(data::scenario).collect();
     scenarios.extend(binary::scenarios());
@@ -147,7 +147,7 @@ fn scenarios(cases: Vec<Case>) -> Vec<Scenario> {
     scenarios
 }
 
-/// A containerd with the test image in it, and the image's files beside it.
+/// Starts a containerd and imports the test image; unpacks the image's files beside it, too.
 fn prepare(install: &Install, shim: &Shim, by: By, nodes: &[Node], users: &[User]) -> Result<Containerd> {
     let daemon = match by {
         By::Ctr => Containerd::start(install, shim)?,

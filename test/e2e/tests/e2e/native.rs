@@ -1,4 +1,4 @@
-//! Native Linux containers beside Wasm: what users of runc have.
+//! Native Linux containers: what users of runc expect.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
@@ -55,7 +55,7 @@ fn shell<'a>(daemon: &'a Containerd, script: &str) -> Run<'a> {
     daemon.run("n-sh").args(&["/bin/sh", "-c", script])
 }
 
-/// The spec's environment and nothing of the shim's, which carries the tests' own mark.
+/// The environment is the spec's, without the shim's variables, one of which marks the tests' processes.
 fn native_env(daemon: &Containerd) -> Result<()> {
     let run = daemon.run("n-env").args(&["/bin/env"]).env("A=b c");
     let printed = run.finish()?.ok()?.stdout;
@@ -74,8 +74,8 @@ fn native_stdin(daemon: &Containerd) -> Result<()> {
     running.finish(e2e::process::LIMIT)?.ok()?.prints("2").map(drop)
 }
 
-/// A spec that names no capabilities grants none; `noNewPrivileges` written out as false is as good as left out,
-/// beside a filter, too.
+/// A spec without capabilities grants none; an explicit `noNewPrivileges: false` equals a missing one, with a seccomp
+/// filter, too.
 fn powers_unsaid(daemon: &Containerd) -> Result<()> {
     let script = "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status; mkdir /tmp/new";
     let mut spec = daemon.default_spec("n-unsaid", &["/bin/sh", "-c", script])?;

@@ -1,5 +1,5 @@
-//! Policies that Open Policy Agent compiled: each question is answered as OPA's own interpreter and server answer it. Policies and
-//! answers: `test/guests/opa`.
+//! Policies compiled by Open Policy Agent: each query gets the answer of OPA's own interpreter and server. Policies
+//! and answers: `test/guests/opa`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,9 +15,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
-/// Where OPA listens.
+/// OPA's default address.
 const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 8181);
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -36,7 +36,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A question, and what OPA's server answers.
+/// A query, and the answer of OPA's server.
 #[derive(Deserialize)]
 struct Case {
     path: String,
@@ -49,15 +49,15 @@ fn policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/opa")
 }
 
-/// A folder that holds the policy, and its data if it has any.
+/// A directory with the policy and its data, if any.
 fn bundle(daemon: &Containerd, id: &str, policy: &str) -> Result<PathBuf> {
-    let folder = shared_folder(daemon, id)?;
-    fs::copy(policies().join(policy).with_extension("wasm"), folder.join("policy.wasm"))?;
+    let dir = shared_dir(daemon, id)?;
+    fs::copy(policies().join(policy).with_extension("wasm"), dir.join("policy.wasm"))?;
     let data = policies().join(policy).join("data.json");
     if data.exists() {
-        fs::copy(data, folder.join("data.json"))?;
+        fs::copy(data, dir.join("data.json"))?;
     }
-    Ok(folder)
+    Ok(dir)
 }
 
 fn serve<'a>(
@@ -66,20 +66,20 @@ fn serve<'a>(
     policy: &str,
     annotations: &[(&str, &str)],
 ) -> Result<Served<'a>> {
-    let folder = bundle(daemon, id, policy)?;
-    let run = daemon.run("opa").args(&["/bundle/policy.wasm"]).bind(&folder, "/bundle", false);
+    let dir = bundle(daemon, id, policy)?;
+    let run = daemon.run("opa").args(&["/bundle/policy.wasm"]).bind(&dir, "/bundle", false);
     let run = annotations
         .iter()
         .fold(run, |run, (name, value)| run.annotation(&format!("lighter.wasm/{name}"), value));
     Ok(run.serve()?.at(ADDRESS))
 }
 
-/// Asks all questions over one connection, so that what one leaves behind would be seen by the next. What is answered
-/// otherwise than by OPA stands in `differences.json`, with its reason.
+/// Sends all queries over one connection, so that state left by one would show in the next. Intended differences from
+/// OPA are listed in `differences.json`, with reasons.
 fn ask_all(served: &Served<'_>, policy: &str) -> Result<()> {
     let text = fs::read_to_string(policies().join(format!("{policy}.expected.json")))?;
     let cases: Vec<Case> = serde_json::from_str(&text)?;
-    ensure!(!cases.is_empty(), "no questions");
+    ensure!(!cases.is_empty(), "no queries");
     let differences: BTreeMap<String, String> =
         serde_json::from_str(&fs::read_to_string(policies().join("differences.json"))?)?;
     let mut wire = served.wire()?;
@@ -87,8 +87,8 @@ fn ask_all(served: &Served<'_>, policy: &str) -> Result<()> {
     for case in cases {
         let body = case.input.map_or_else(|| "{}".into(), |input| format!("{{\"input\":{input}}}"));
         let answer = wire.ask(&format!("POST /v1/data/{}", case.path), &body)?;
-        // An error is on several lines; an answer is the same to the letter.
-        let said = match case.status {
+        // Errors are pretty-printed and compared as JSON; results are compared byte by byte.
+        let got = match case.status {
             200 => answer.text().trim_end().to_owned(),
             _ => serde_json::from_str::<Value>(&answer.text()).with_context(|| answer.text())?.to_string(),
         };
@@ -97,14 +97,14 @@ fn ask_all(served: &Served<'_>, policy: &str) -> Result<()> {
             _ => serde_json::from_str::<Value>(case.answer.get())?.to_string(),
         };
         let differs = differences.get(&format!("{} {body}", case.path));
-        if differs.is_some() && said == expected {
+        if differs.is_some() && got == expected {
             wrong
                 .push(format!("{} {body} is as OPA answers, and differences.json says otherwise", case.path));
         }
-        if differs.is_none() && (answer.status, &said) != (case.status, &expected) {
+        if differs.is_none() && (answer.status, &got) != (case.status, &expected) {
             let wanted = case.status;
             wrong.push(format!(
-                "{} {body}: {} {said} instead of {wanted} {expected}",
+                "{} {body}: {} {got} instead of {wanted} {expected}",
                 case.path, answer.status
             ));
         }
@@ -119,19 +119,19 @@ fn answers(daemon: &Containerd, policy: &str) -> Result<()> {
     served.end()
 }
 
-/// The same where each query has an instance of its own.
+/// The same with a fresh instance for each query.
 fn fresh(daemon: &Containerd) -> Result<()> {
     let served = serve(daemon, "opa-fresh", "rbac", &[("http.reuse", "1")])?;
     ask_all(&served, "rbac")?;
     served.end()
 }
 
-/// What of the API is not a query for a document.
+/// The rest of the REST API.
 fn rest(daemon: &Containerd) -> Result<()> {
     let served = serve(daemon, "opa-rest", "rbac", &[("http.health", "/up")])?;
     let mut wire = served.wire()?;
-    let mut check = |what: &str, body: &str, status: u16, said: &str| -> Result<()> {
-        wire.ask(what, body)?.is(status, said).map(drop).with_context(|| what.to_owned())
+    let mut check = |what: &str, body: &str, status: u16, expected: &str| -> Result<()> {
+        wire.ask(what, body)?.is(status, expected).map(drop).with_context(|| what.to_owned())
     };
     check("GET /health", "", 200, "{}")?;
     check("GET /up", "", 200, "ok")?;
@@ -159,7 +159,7 @@ fn rest(daemon: &Containerd) -> Result<()> {
     served.end()
 }
 
-/// What a policy prints goes to the log.
+/// A policy's `print` goes to the log.
 fn print(daemon: &Containerd) -> Result<()> {
     let served = serve(daemon, "opa-print", "print", &[])?;
     ask_all(&served, "print")?;
@@ -167,7 +167,7 @@ fn print(daemon: &Containerd) -> Result<()> {
     served.end()
 }
 
-/// `http.send` reaches what the guest may reach, once for the same request in a query, and nothing else.
+/// `http.send` reaches only what the guest may reach, and sends equal requests of a query once.
 fn send(daemon: &Containerd) -> Result<()> {
     let served = serve(daemon, "opa-send", "send", &[("allowed-outbound", "127.0.0.1")])?;
     let upstream = Upstream::serve(&served.net, None)?;
@@ -180,8 +180,8 @@ fn send(daemon: &Containerd) -> Result<()> {
         Ok(serde_json::from_str(&answer.status(200)?.text())?)
     };
     let check = |path: &str, host: &str, expected: Value| -> Result<()> {
-        let said = ask(path, host)?;
-        ensure!(said == expected, "{path}: {said} instead of {expected}");
+        let got = ask(path, host)?;
+        ensure!(got == expected, "{path}: {got} instead of {expected}");
         Ok(())
     };
     check("send/raw", "127.0.0.1", json!({ "result": "as it is" }))?;
@@ -196,18 +196,19 @@ fn send(daemon: &Containerd) -> Result<()> {
     served.end()
 }
 
-/// A policy that needs what is not here answers nothing, and says so at its start: another answer might allow something.
+/// A policy that needs missing built-in functions fails at its start and names them: a wrong answer might allow
+/// something.
 fn missing(daemon: &Containerd) -> Result<()> {
     let served = serve(daemon, "opa-missing", "rare", &[])?;
     served.logs("it calls built-in functions that are not here: ")?;
     served.ends(1)
 }
 
-/// One question, whose input is standard input; here it is empty.
+/// One query, whose input is standard input; here it is empty.
 fn once(daemon: &Containerd) -> Result<()> {
-    let folder = bundle(daemon, "opa-once", "rbac")?;
+    let dir = bundle(daemon, "opa-once", "rbac")?;
     let args = ["/bundle/policy.wasm", "rbac/allow"];
-    let mut running = daemon.run("opa").args(&args).bind(&folder, "/bundle", false).start()?;
+    let mut running = daemon.run("opa").args(&args).bind(&dir, "/bundle", false).start()?;
     // ctr passes the end of its stdin on only once it has a task.
     poll("the task to run", LIMIT, || {
         Ok(daemon.tasks()?.iter().any(|task| task.status == "RUNNING").then_some(()))
@@ -215,9 +216,9 @@ fn once(daemon: &Containerd) -> Result<()> {
     running.feed("")?;
     let answer = running.finish(LIMIT)?;
     ensure!((answer.code, answer.stdout.as_str()) == (0, "{\"result\":false}\n"), "{answer:?}");
-    // Data that is none is told before anything is asked.
-    fs::write(folder.join("data.json"), "[]")?;
-    let refused = daemon.run("opa").args(&args).bind(&folder, "/bundle", false).finish()?;
+    // Invalid data is reported before any query.
+    fs::write(dir.join("data.json"), "[]")?;
+    let refused = daemon.run("opa").args(&args).bind(&dir, "/bundle", false).finish()?;
     ensure!(
         refused.code != 0 && refused.stderr.contains("/bundle/data.json is not a JSON object"),
         "{refused:?}"

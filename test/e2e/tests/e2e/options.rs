@@ -1,4 +1,4 @@
-//! The runtime's options, as containerd's configuration writes them, and where the daemon is put.
+//! The runtime's options, as in containerd's configuration, and the daemon's cgroup and OOM score.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A run with options of its own: those of the driver, then `more`.
+/// A run with the driver's options, followed by `more`.
 pub fn with<'a>(daemon: &'a Containerd, id: &str, more: &str) -> Result<Run<'a>> {
     let path = daemon.scope.dir.join("tmp").join(format!("{id}.toml"));
     fs::write(&path, format!("{}{more}", daemon.shim.driver.options().unwrap_or_default()))?;
     Ok(daemon.run(id).options(&path))
 }
 
-/// A key that means nothing here is named in containerd's log, and does no harm.
+/// An unknown key is named in containerd's log, and is otherwise ignored.
 fn unknown(daemon: &Containerd) -> Result<()> {
     let mark = daemon.log_mark();
     with(daemon, "warned", "NoSuchKey = 1\n")?.args(Guest::Wasm.hello()).finish()?.ok()?.prints("hello")?;
@@ -46,17 +46,17 @@ fn wrong_type(daemon: &Containerd) -> Result<()> {
     output.complains("the runtime options are not what the shim understands").map(drop)
 }
 
-/// The daemon moves into the cgroup; its containers are in their own.
+/// The daemon moves into the cgroup; its containers do not.
 fn shim_cgroup(daemon: &Containerd) -> Result<()> {
     let name = format!("{}-shim", daemon.scope.tag);
-    let folders: Vec<PathBuf> = hierarchies()?.into_iter().map(|root| root.join(&name)).collect();
-    folders.iter().try_for_each(fs::create_dir_all)?;
+    let dirs: Vec<PathBuf> = hierarchies()?.into_iter().map(|root| root.join(&name)).collect();
+    dirs.iter().try_for_each(fs::create_dir_all)?;
     let done = || -> Result<()> {
         let run = with(daemon, "placed", &format!("ShimCgroup = '/{name}'\n"))?;
         run.args(Guest::Wasm.ready()).detach()?;
         let shim = daemon.shim_of("placed")?;
-        let said = fs::read_to_string(format!("/proc/{}/cgroup", shim.pid))?;
-        ensure!(said.lines().any(|line| line.ends_with(&format!("/{name}"))), "the daemon is in {said}");
+        let group = fs::read_to_string(format!("/proc/{}/cgroup", shim.pid))?;
+        ensure!(group.lines().any(|line| line.ends_with(&format!("/{name}"))), "the daemon is in {group}");
         let task = fs::read_to_string(format!("/proc/{}/cgroup", daemon.task("placed")?.pid))?;
         ensure!(
             !task.lines().any(|line| line.ends_with(&format!(":memory:/{name}"))),
@@ -65,16 +65,16 @@ fn shim_cgroup(daemon: &Containerd) -> Result<()> {
         daemon.kill_and_delete("placed")
     };
     let done = done();
-    // The daemon takes a moment to end.
-    for folder in folders {
+    // The daemon takes a moment to exit.
+    for dir in dirs {
         e2e::process::poll("the daemon to leave its cgroup", e2e::process::LIMIT, || {
-            Ok(fs::remove_dir(&folder).ok())
+            Ok(fs::remove_dir(&dir).ok())
         })?;
     }
     done
 }
 
-/// Where cgroups are mounted: the hierarchy that counts memory, or the only one.
+/// Where cgroups are mounted: v1's memory hierarchy, or v2's only one.
 fn hierarchies() -> Result<Vec<PathBuf>> {
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     let points = |kind: &str| -> Vec<PathBuf> {
@@ -86,7 +86,8 @@ fn hierarchies() -> Result<Vec<PathBuf>> {
     Ok(if v1.is_empty() { points(" - cgroup2 ") } else { v1 })
 }
 
-/// What libcontainer keeps of a Linux container is where the option says, and goes with the container.
+/// libcontainer's state of a Linux container is in the directory that the option names, and is removed with the
+/// container.
 fn root(daemon: &Containerd) -> Result<()> {
     let root = daemon.scope.dir.join("tmp/native-root");
     let run = with(daemon, "kept", &format!("Root = '{}'\n", root.display()))?;
@@ -98,14 +99,14 @@ fn root(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// The pipes belong to whom the options name.
+/// The pipes belong to the user and group of the options.
 fn io_owner(daemon: &Containerd) -> Result<()> {
     let script = ["/bin/sh", "-c", "stat -L -c '%u %g' /proc/self/fd/1"];
     let run = with(daemon, "owner", "IoUid = 1234\nIoGid = 5678\n")?;
     run.args(&script).finish()?.ok()?.prints("1234 5678").map(drop)
 }
 
-/// A Linux program has a session keyring of its own, unless the options say not to.
+/// A Linux program gets its own session keyring, unless `NoNewKeyring` is set.
 fn keyring(daemon: &Containerd) -> Result<()> {
     for (id, more, own) in [("keyed", "", true), ("unkeyed", "NoNewKeyring = true\n", false)] {
         with(daemon, id, more)?.args(Guest::Native.ready()).detach()?;
@@ -116,7 +117,7 @@ fn keyring(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// Guests only: no Linux program is a container or an exec, whatever the annotations say; a pod's sandbox is one.
+/// With `deny` no Linux program runs as a container or an exec, whatever the annotations say, except a pod's sandbox.
 fn linux_programs(daemon: &Containerd) -> Result<()> {
     let run = |id: &str| with(daemon, id, "LinuxPrograms = 'deny'\n");
     let output = run("denied")?.args(Guest::Native.hello()).finish()?;
@@ -133,7 +134,7 @@ fn linux_programs(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("guest")
 }
 
-/// A container's choice of an engine that is not allowed is told, with what is.
+/// A container that chooses an engine that is not allowed is refused; the error names the allowed ones.
 fn engines(daemon: &Containerd) -> Result<()> {
     let hello = |allowed: &str| {
         Ok::<_, anyhow::Error>(
@@ -150,7 +151,7 @@ fn engines(daemon: &Containerd) -> Result<()> {
     output.complains("the runtime's option Engines allows none").map(drop)
 }
 
-/// What the option does not name no annotation opens; a rule that is none fails Create.
+/// No annotation can allow what the option does not; an invalid rule fails Create.
 fn allowed_outbound(daemon: &Containerd) -> Result<()> {
     let client = |id: &str, floor: &str| {
         let run = with(daemon, id, &format!("AllowedOutbound = '{floor}'\n"))?;
@@ -161,13 +162,13 @@ fn allowed_outbound(daemon: &Containerd) -> Result<()> {
         "lighter: the guest may not connect to 127.0.0.1:9: the option AllowedOutbound does not name it";
     client("floored", "10.0.0.0/8")?.finish()?.exits(1)?.complains(words)?;
     let output = client("floored", "127.0.0.1")?.finish()?.exits(1)?;
-    ensure!(!output.stderr.contains("may not"), "what is named is refused: {}", output.stderr);
+    ensure!(!output.stderr.contains("may not"), "an allowed address is refused: {}", output.stderr);
     let output = client("wrong", "https://a.test")?.finish()?;
     ensure!(output.code != 0, "it ran");
     output.complains("the option AllowedOutbound names \"https://a.test\", which is a URL").map(drop)
 }
 
-/// When memory runs out, the kernel takes a pod before it takes containerd.
+/// When memory runs out, the kernel kills a pod's daemon before containerd.
 fn oom_score(daemon: &Containerd) -> Result<()> {
     daemon.run("scored").args(Guest::Wasm.ready()).detach()?;
     let score = |pid: i32| -> Result<i32> {

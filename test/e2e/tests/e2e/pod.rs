@@ -17,13 +17,13 @@ use nix::errno::Errno;
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
 
 use crate::cache::text;
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 use crate::lifecycle::both;
 
-/// How CRI tells a shim which pod a container is of, and what it is to it.
+/// CRI's annotations for the pod of a container, and for its role in the pod.
 pub const SANDBOX: &str = "io.kubernetes.cri.sandbox-id";
 const TYPE: &str = "io.kubernetes.cri.container-type";
-/// How runc's shim lets any client group containers.
+/// The annotation by which any client can group containers, as in runc's shim.
 const GROUP: &str = "io.containerd.runc.v2.group";
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -39,7 +39,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// Two containers, one daemon; the first one's end leaves the second alone.
+/// Two containers, one daemon; the second survives the first.
 fn one_daemon(daemon: &Containerd, guest: Guest, key: &str) -> Result<()> {
     daemon.run("one").annotation(key, "one").args(guest.ready()).detach()?;
     let shim = daemon.shim_of("one")?;
@@ -52,7 +52,7 @@ fn one_daemon(daemon: &Containerd, guest: Guest, key: &str) -> Result<()> {
     daemon.kill_and_delete("two")
 }
 
-/// However many containers a pod has, its daemon has at most two threads, the nursery one, and a
+/// However many containers a pod has, its daemon has at most two threads, the nursery one, and each
 /// Wasm guest one.
 fn threads(daemon: &Containerd) -> Result<()> {
     for (id, guest) in [("one", Guest::Wasm), ("two", Guest::Wasm), ("three", Guest::Native)] {
@@ -67,7 +67,7 @@ fn threads(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("one")
 }
 
-/// However many mounts the node has, whoever is born begins with four.
+/// However many mounts the node has, the nursery's mount namespace has four, and all nurseries share it.
 fn few_mounts(daemon: &Containerd) -> Result<()> {
     daemon.run("one").args(Guest::Wasm.ready()).detach()?;
     let shim = daemon.shim_of("one")?;
@@ -81,19 +81,19 @@ fn few_mounts(daemon: &Containerd) -> Result<()> {
         seen == [Path::new("/"), Path::new("/dev"), Path::new("/proc"), sockets],
         "the nursery sees {seen:?}"
     );
-    // What it sees was made once and is kept, for the pods that begin from then on.
+    // The namespace is created once and pinned for later pods.
     let kept = || fs::metadata("/run/lighter/bare").is_ok_and(|kept| kept.dev() == namespaces);
-    poll("the namespace to be kept", LIMIT, || Ok(kept().then_some(())))?;
+    poll("the namespace to be pinned", LIMIT, || Ok(kept().then_some(())))?;
     daemon.run("two").args(Guest::Wasm.ready()).detach()?;
     let other = nursery(daemon, &daemon.shim_of("two")?)?;
-    ensure!(kernel::link(other, "ns/mnt")? == kernel::link(own, "ns/mnt")?, "each nursery makes its own");
+    ensure!(kernel::link(other, "ns/mnt")? == kernel::link(own, "ns/mnt")?, "the nurseries do not share one");
     daemon.kill_and_delete("one")?;
     daemon.kill_and_delete("two")
 }
 
 fn few_threads(daemon: &Containerd, wasm: &[&str]) -> Result<()> {
     let shim = daemon.shim_of("one")?;
-    // For some milliseconds of a Create it may have a third.
+    // For some milliseconds of a Create there may be a third.
     poll("the daemon to have two threads", LIMIT, || Ok((kernel::threads(shim.pid)? <= 2).then_some(())))?;
     let count = kernel::threads(nursery(daemon, &shim)?)?;
     ensure!(count == 1, "the nursery has {count} threads");
@@ -117,17 +117,17 @@ pub fn nursery(daemon: &Containerd, shim: &Process) -> Result<i32> {
     }
 }
 
-/// A container whose files come slowly, as over a network, holds up nobody else of its pod: here who opens its
-/// entrypoint waits until the kernel is told that it may.
+/// A container with slow files, as over a network, does not block the rest of its pod: here opening its entrypoint
+/// blocks until the fanotify listener is closed.
 fn slow_files(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "slow-files")?;
-    let module = folder.join("module.wat");
+    let dir = shared_dir(daemon, "slow-files")?;
+    let module = dir.join("module.wat");
     fs::write(&module, text("run"))?;
     daemon.run("there").annotation(SANDBOX, "there").args(Guest::Wasm.ready()).detach()?;
     let flags = InitFlags::FAN_CLASS_CONTENT | InitFlags::FAN_NONBLOCK | InitFlags::FAN_CLOEXEC;
     let gate = Fanotify::init(flags, EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC)?;
     gate.mark(MarkFlags::FAN_MARK_ADD, MaskFlags::FAN_OPEN_PERM, None, Some(&module))?;
-    let run = daemon.run("slow").annotation(SANDBOX, "there").bind(&folder, "/own", false);
+    let run = daemon.run("slow").annotation(SANDBOX, "there").bind(&dir, "/own", false);
     let running = run.args(&["/own/module.wat"]).start()?;
     poll("the entrypoint to be opened", LIMIT, || match gate.read_events() {
         Err(Errno::EAGAIN) => Ok(None),
@@ -135,12 +135,12 @@ fn slow_files(daemon: &Containerd) -> Result<()> {
     })?;
     ensure!(daemon.task("there")?.status == "RUNNING", "the daemon does not answer");
     daemon.kill_and_delete("there")?;
-    // With the gate everybody who waits at it may go on.
+    // Closing the listener allows every pending open.
     drop(gate);
     running.finish(LIMIT)?.ok()?.prints("run").map(drop)
 }
 
-/// A container in the pause's network and in `kinds` of its namespaces is in those and no others.
+/// A container that joins the pause's network and its namespaces `kinds` shares these and no others.
 fn joined(daemon: &Containerd, guest: Guest, kinds: &[&str]) -> Result<()> {
     let pod = Pod::start(daemon)?;
     let mut run = pod.container("joined");
@@ -158,7 +158,7 @@ fn joined(daemon: &Containerd, guest: Guest, kinds: &[&str]) -> Result<()> {
 /// A pause container with a network of its own; every other container joins it.
 struct Pod<'a> {
     daemon: &'a Containerd,
-    /// The pause's process.
+    /// The pause's pid.
     pause: i32,
 }
 
@@ -169,7 +169,7 @@ impl<'a> Pod<'a> {
             daemon.run("pause").annotation(SANDBOX, "pause").annotation(TYPE, "sandbox").args(&script);
         pause.detach()?;
         let pod = Self { daemon, pause: daemon.task("pause")?.pid };
-        // What a CNI plug-in does first: without it 127.0.0.1 is unreachable.
+        // As a CNI plug-in does: without it 127.0.0.1 is unreachable.
         let enter = format!("--net={}", pod.network());
         run(Command::new("nsenter").arg(enter).args(["busybox", "ip", "link", "set", "lo", "up"]))?.ok()?;
         Ok(pod)
@@ -184,7 +184,7 @@ impl<'a> Pod<'a> {
         format!("/proc/{}/ns/net", self.pause)
     }
 
-    /// Whether `id` is in the pause's namespace of that kind must be as `expected`.
+    /// Checks whether `id` shares the pause's namespace of that kind, as `expected`.
     fn shares(&self, id: &str, kind: &str, expected: bool) -> Result<()> {
         let link = format!("ns/{kind}");
         let theirs = kernel::link(self.daemon.task(id)?.pid, &link)?;
@@ -193,7 +193,7 @@ impl<'a> Pod<'a> {
         Ok(())
     }
 
-    /// Once all is over: one daemon served them all, and the pause still runs.
+    /// Ends the pod: its one daemon and the pause still run.
     fn end(self) -> Result<()> {
         self.daemon.shim_of("pause")?;
         self.daemon.kill_and_delete("pause")
@@ -212,7 +212,7 @@ fn native_localhost(daemon: &Containerd) -> Result<()> {
     pod.end()
 }
 
-/// A Wasm server answers a native client, and a Wasm client, both over the pod's localhost.
+/// A Wasm server answers a native and a Wasm client over the pod's localhost.
 fn wasm_localhost(daemon: &Containerd) -> Result<()> {
     let pod = Pod::start(daemon)?;
     pod.container("server").args(&["/guests/tcp-echo-p2.wasm", "8080"]).detach()?;

@@ -1,5 +1,5 @@
-//! The seccomp profile of a container's spec, over guests: it forbids beside their own filter, and whatever clients
-//! usually send forbids nothing that guests need.
+//! The seccomp profile of a container's spec, applied to guests: it restricts them in addition to their own filter,
+//! and containerd's default profile allows all that guests need.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,18 +11,18 @@ use e2e::process::LIMIT;
 use e2e::runner::Scenario;
 use serde_json::{Value, json};
 
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
-/// Makes folders in `/volume`; ends with 0 where it may.
-const FOLDERS: &[&str] = &["/cases/folders.wasm"];
+/// Creates directories in `/volume`; exits with 0 if that is allowed.
+const MKDIR: &[&str] = &["/cases/folders.wasm"];
 /// 128 and SIGSYS.
 const KILLED: i32 = 159;
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::ours("profile-default", usual),
+        Scenario::ours("profile-default", by_default),
         Scenario::ours("profile-default-p2", |daemon| {
-            let run = daemon.run("usual").seccomp(None).args(&["/cases/component.wasm"]);
+            let run = daemon.run("default").seccomp(None).args(&["/cases/component.wasm"]);
             run.finish()?.ok().map(drop)
         }),
         Scenario::ours("http-profile-default", |daemon| {
@@ -31,11 +31,11 @@ pub fn scenarios() -> Vec<Scenario> {
             web.end()
         }),
         Scenario::ours("profile-mkdir-refused", |daemon| {
-            folders(daemon, "refused", Some(mkdir("SCMP_ACT_ERRNO")), 1)?;
-            folders(daemon, "made", None, 0)
+            make_dirs(daemon, "refused", Some(mkdir("SCMP_ACT_ERRNO")), 1)?;
+            make_dirs(daemon, "made", None, 0)
         }),
         Scenario::ours("profile-mkdir-kills", |daemon| {
-            folders(daemon, "kills", Some(mkdir("SCMP_ACT_KILL")), KILLED)
+            make_dirs(daemon, "kills", Some(mkdir("SCMP_ACT_KILL")), KILLED)
         }),
         Scenario::ours("profile-allow-list", allow_list),
         Scenario::ours("wasm-profile-notify", |daemon| notify(daemon, Guest::Wasm)),
@@ -53,7 +53,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 .map(drop)
         }),
         Scenario::any("native-profile-masks", |daemon| {
-            // A fork asks for SIGCHLD, 17.
+            // fork() calls clone with SIGCHLD, 17.
             let path = written(daemon, &without(&["clone"], "SCMP_ACT_ERRNO", &masked(17, 0)))?;
             let run = daemon.run("forks").seccomp(Some(&path)).args(&["/bin/sh", "-c", "echo forked | cat"]);
             run.finish()?.ok()?.prints("forked").map(drop)
@@ -62,22 +62,22 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// What containerd gives containers by default.
-fn usual(daemon: &Containerd) -> Result<()> {
-    daemon.run("usual").seccomp(None).args(Guest::Wasm.hello()).finish()?.ok()?.prints("hello")?;
-    let mut echo = daemon.run("usual").seccomp(None).args(&["/guests/cat.wasm"]).start()?;
-    daemon.becomes("usual", "RUNNING")?;
+/// containerd's default profile.
+fn by_default(daemon: &Containerd) -> Result<()> {
+    daemon.run("default").seccomp(None).args(Guest::Wasm.hello()).finish()?.ok()?.prints("hello")?;
+    let mut echo = daemon.run("default").seccomp(None).args(&["/guests/cat.wasm"]).start()?;
+    daemon.becomes("default", "RUNNING")?;
     echo.feed("line\n")?;
     echo.finish(LIMIT)?.ok()?.prints("line")?;
-    daemon.run("usual").seccomp(None).args(&["/cases/trap.wasm"]).finish()?.exits(134).map(drop)
+    daemon.run("default").seccomp(None).args(&["/cases/trap.wasm"]).finish()?.exits(134).map(drop)
 }
 
-/// A profile that allows everything but to make folders.
+/// A profile that allows everything except creating directories.
 fn mkdir(action: &str) -> Value {
     without(&["mkdir", "mkdirat"], action, &json!([]))
 }
 
-/// A profile that allows everything but certain calls, where their arguments are as said.
+/// A profile that allows everything except `calls` whose arguments match `args`.
 fn without(calls: &[&str], action: &str, args: &Value) -> Value {
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
@@ -85,19 +85,19 @@ fn without(calls: &[&str], action: &str, args: &Value) -> Value {
     })
 }
 
-/// The first argument, as far as `mask` reaches, is `datum`.
+/// Matches if the first argument, masked with `mask`, equals `datum`.
 fn masked(mask: u64, datum: u64) -> Value {
     json!([{ "index": 0, "value": mask, "valueTwo": datum, "op": "SCMP_CMP_MASKED_EQ" }])
 }
 
 fn notify(daemon: &Containerd, guest: Guest) -> Result<()> {
     let path = written(daemon, &mkdir("SCMP_ACT_NOTIFY"))?;
-    let output = daemon.run("told").seccomp(Some(&path)).args(guest.hello()).finish()?;
+    let output = daemon.run("notified").seccomp(Some(&path)).args(guest.hello()).finish()?;
     ensure!(output.code != 0, "it runs: {output:?}");
     output.complains("notifies a listener (SCMP_ACT_NOTIFY)").map(drop)
 }
 
-/// A hook that runs in the container has no more than the container's processes.
+/// The profile applies to a hook that runs in the container, too.
 fn hook(daemon: &Containerd) -> Result<()> {
     let mut spec = daemon.default_spec("hooked", Guest::Wasm.hello())?;
     let script = "mkdir /tmp/of-hook && rmdir /tmp/of-hook";
@@ -112,8 +112,8 @@ fn hook(daemon: &Containerd) -> Result<()> {
     output.complains("startContainer hook failed").map(drop)
 }
 
-/// A profile that allows the table of crates/SECURITY.md and nothing else: it needs not name the calls by which a guest's own filter
-/// is installed. One that is too narrow runs nothing.
+/// A profile that allows only the calls listed in crates/SECURITY.md suffices: it need not name the calls that install
+/// a guest's own filter. With one that is too narrow the container fails.
 fn allow_list(daemon: &Containerd) -> Result<()> {
     let only = |calls: &[&str]| {
         let allowed = json!({ "names": calls, "action": "SCMP_ACT_ALLOW" });
@@ -128,7 +128,7 @@ fn allow_list(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// The calls that the table says a guest's process makes.
+/// The calls of a guest's process, from the table in crates/SECURITY.md.
 fn table() -> Vec<&'static str> {
     let page = include_str!("../../../../crates/SECURITY.md");
     let lines = page.lines().skip_while(|line| *line != "| for | calls |").skip(2);
@@ -136,9 +136,9 @@ fn table() -> Vec<&'static str> {
     calls.flat_map(str::split_whitespace).collect()
 }
 
-fn folders(daemon: &Containerd, volume: &str, profile: Option<Value>, code: i32) -> Result<()> {
-    let volume = shared_folder(daemon, volume)?;
-    let run = daemon.run("makes").bind(&volume, "/volume", true).args(FOLDERS);
+fn make_dirs(daemon: &Containerd, volume: &str, profile: Option<Value>, code: i32) -> Result<()> {
+    let volume = shared_dir(daemon, volume)?;
+    let run = daemon.run("makes").bind(&volume, "/volume", true).args(MKDIR);
     let run = match &profile {
         Some(profile) => run.seccomp(Some(&written(daemon, profile)?)),
         None => run,

@@ -1,5 +1,5 @@
-//! What the daemon answers to requests that containerd's own clients never make, or make in a race: codes
-//! that containerd's code depends on.
+//! The daemon's responses to requests that containerd's own clients never send, or send only in a race: status
+//! codes that containerd's code depends on.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -35,7 +35,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// Only our shim is asked: runc's has words of its own.
+/// Only for our shim: runc's has other messages.
 fn ours(name: &str, check: fn(&Containerd, Guest) -> Result<()>) -> Vec<Scenario> {
     both(name, check).into_iter().map(|scenario| Scenario { ours: true, ..scenario }).collect()
 }
@@ -49,7 +49,7 @@ fn refusals(daemon: &Containerd, guest: Guest) -> Result<()> {
     let Shim { tasks } = daemon.connect("asked")?;
     let id = || "asked".to_owned();
     let state = |id: &str| tasks.state(in_time(), &StateRequest { id: id.into(), ..StateRequest::default() });
-    refused(state("nobody"), Code::NOT_FOUND, "nobody")?;
+    refused(state("no-such-task"), Code::NOT_FOUND, "no-such-task")?;
     let create = CreateTaskRequest { id: id(), bundle: "/nowhere".into(), ..CreateTaskRequest::default() };
     refused(tasks.create(in_time(), &create), Code::ALREADY_EXISTS, "exists")?;
     let start = StartRequest { id: id(), ..StartRequest::default() };
@@ -75,7 +75,7 @@ fn refusals(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.delete_container("asked")
 }
 
-/// Other limits: what is named changes, what is not named stays.
+/// An update changes the limits that it names and leaves the others.
 fn update(daemon: &Containerd, guest: Guest) -> Result<()> {
     const MIB: u64 = 1 << 20;
     daemon.run("changed").flag("--memory-limit", &(64 * MIB).to_string()).args(guest.ready()).detach()?;
@@ -107,14 +107,14 @@ fn update(daemon: &Containerd, guest: Guest) -> Result<()> {
 
 fn file(pid: i32, controller: &str, v1: &str, v2: &str) -> Result<String> {
     let path = match kernel::cgroup(pid, controller) {
-        Ok(folder) => folder.join(v1),
+        Ok(dir) => dir.join(v1),
         Err(_) => kernel::cgroup(pid, "")?.join(v2),
     };
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     Ok(text.trim().to_owned())
 }
 
-/// An exec's life by itself: its name is its own, it waits to be started, and can be forgotten before.
+/// An exec's life cycle: its id is unique, it waits for Start, and can be deleted before.
 fn exec(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.run("host").args(guest.ready()).detach()?;
     let Shim { tasks } = daemon.connect("host")?;
@@ -144,14 +144,14 @@ fn exec(daemon: &Containerd, guest: Guest) -> Result<()> {
         let (id, exec_id) = named(exec_id);
         tasks.delete(in_time(), &DeleteRequest { id, exec_id, ..DeleteRequest::default() })
     };
-    ensure!(delete("one")?.exit_status == 0, "the exec's end is forgotten");
+    ensure!(delete("one")?.exit_status == 0, "the exec's exit status is lost");
     refused(delete("one"), Code::NOT_FOUND, "one")?;
     tasks.exec(in_time(), &request("never", &process))?;
     delete("never")?;
     daemon.kill_and_delete("host")
 }
 
-/// A client whose input is short may say that it ends before the process is there.
+/// A client with short input may close stdin before the process has started.
 fn stdin(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.run("host").args(guest.ready()).detach()?;
     let Shim { tasks } = daemon.connect("host")?;
@@ -163,7 +163,7 @@ fn stdin(daemon: &Containerd, guest: Guest) -> Result<()> {
     let out = daemon.scope.dir.join("log").join(format!("rpc-stdin-{}", guest.word()));
     let input = daemon.scope.dir.join("fifo").join(format!("rpc-stdin-{}", guest.word()));
     mkfifo(&input, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    // Both ends, so that opening it waits for nobody.
+    // Opened for both, so that open() does not block.
     let mut client = File::options().read(true).write(true).open(&input)?;
     client.write_all(b"short\n")?;
     let process = json!({ "user": { "uid": 0, "gid": 0 }, "cwd": "/", "args": [cat] });
@@ -185,18 +185,18 @@ fn stdin(daemon: &Containerd, guest: Guest) -> Result<()> {
     tasks.start(in_time(), &StartRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
     drop(client);
     let ended = tasks.wait(in_time(), &WaitRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
-    let said = std::fs::read_to_string(&out)?;
-    ensure!(ended.exit_status == 0 && said == "short\n", "it ended with {ended:?} and wrote {said:?}");
+    let written = std::fs::read_to_string(&out)?;
+    ensure!(ended.exit_status == 0 && written == "short\n", "it ended with {ended:?} and wrote {written:?}");
     tasks.delete(in_time(), &DeleteRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;
     daemon.kill_and_delete("host")
 }
 
-/// The exit of a process whose client is slow to read is told when reading has begun: before, the client may give up
-/// what it has not found to be open.
+/// The exit of a process is reported only once its client reads the output: before, the client could drop a pipe that
+/// it has not opened yet.
 fn output(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.run("host").args(guest.ready()).detach()?;
     let Shim { tasks } = daemon.connect("host")?;
-    let (id, exec_id) = (|| String::from("host"), || String::from("said"));
+    let (id, exec_id) = (|| String::from("host"), || String::from("written"));
     let fifo = daemon.scope.dir.join("fifo").join(format!("rpc-output-{}", guest.word()));
     mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR)?;
     let mut reader = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&fifo)?;
@@ -211,9 +211,9 @@ fn output(daemon: &Containerd, guest: Guest) -> Result<()> {
     let wait = WaitRequest { id: id(), exec_id: exec_id(), ..Default::default() };
     let early = tasks.wait(with_timeout(SECOND / 2), &wait);
     ensure!(early.is_err(), "with its output unread it ended with {early:?}");
-    let mut said = [0; 5];
-    reader.read_exact(&mut said)?;
-    ensure!(said == *b"hello", "it wrote {said:?}");
+    let mut written = [0; 5];
+    reader.read_exact(&mut written)?;
+    ensure!(written == *b"hello", "it wrote {written:?}");
     let ended = tasks.wait(in_time(), &wait)?;
     ensure!(ended.exit_status == 0, "it ended with {ended:?}");
     tasks.delete(in_time(), &DeleteRequest { id: id(), exec_id: exec_id(), ..Default::default() })?;

@@ -1,5 +1,5 @@
-//! A pod that lives long: a thousand short tasks, many at once, clients that leave in the middle. What the
-//! daemon and its nursery hold is counted and must not grow.
+//! A long-lived pod: a thousand short tasks, many at once, clients that leave in the middle. The descriptors,
+//! threads and memory of the daemon and its nursery must not grow.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,13 +16,13 @@ use e2e::runner::Scenario;
 use crate::pod::{SANDBOX, nursery};
 
 const TASKS: usize = 1000;
-/// Before these many tasks nothing is compared: what is set up once is set up by then.
+/// How many tasks run before the first count: one-time setup is done by then.
 const WARM_UP: usize = 100;
-/// How many clients there are at a time.
+/// How many clients run at a time.
 const CLIENTS: usize = 4;
 const AT_ONCE: usize = 50;
 const RACES: usize = 40;
-/// What memory may seem to grow by, in KiB: the allocator's pages are not all full.
+/// How much memory may grow, in KiB: the allocator's pages are not all full.
 const SLACK: u64 = 2048;
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -34,7 +34,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// What a process holds.
+/// The resources of a process.
 #[derive(Clone, Debug)]
 struct Held {
     descriptors: usize,
@@ -48,7 +48,7 @@ impl Held {
         let memory = kernel::status(pid, "RssAnon")?;
         let kib = memory.split(' ').next().context("no memory")?.parse()?;
         let mut links = kernel::descriptors(pid)?;
-        // For each client that left, containerd may leave a connection open, to any runtime's shim.
+        // For each client that left, containerd may leave a connection open, with any runtime's shim.
         links.retain(|(_, link)| !link.to_string_lossy().starts_with("socket:"));
         Ok(Self { descriptors: links.len(), links, threads: kernel::threads(pid)?, kib })
     }
@@ -78,7 +78,7 @@ fn held(pids: [i32; 2]) -> Result<[Held; 2]> {
     Ok([Held::by(pids[0])?, Held::by(pids[1])?])
 }
 
-/// What both hold once it is no more than before: containerd takes a moment to close its connections.
+/// Waits until neither holds more than before: containerd takes a moment to close its connections.
 fn settled(pids: [i32; 2], before: &[Held; 2]) -> Result<[Held; 2]> {
     let mut after = held(pids)?;
     let compare = |after: &[Held; 2]| {
@@ -103,7 +103,7 @@ fn soak(daemon: &Containerd) -> Result<String> {
     Ok(format!("daemon {} → {}; nursery {} → {}", before[0], after[0], before[1], after[1]))
 }
 
-/// Three guests, then a Linux program, and so on; each in the pod.
+/// Runs tasks in the pod: three guests, then a Linux program, and so on.
 fn tasks(daemon: &Containerd, from: usize, to: usize) -> Result<()> {
     let one = |number: usize| -> Result<()> {
         let guest = if number % 4 == 3 { Guest::Native } else { Guest::Wasm };
@@ -140,7 +140,7 @@ fn at_once(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("pause")
 }
 
-/// Clients that leave at any moment of a Create, a Start, an exec; kills and deletes on top of them. Every
+/// Clients that leave at any moment of a Create, a Start or an exec, with kills and deletes in between. Every
 /// container can be removed afterwards, and the pod still works.
 fn races(daemon: &Containerd) -> Result<()> {
     let pids = pause(daemon)?;
@@ -149,14 +149,14 @@ fn races(daemon: &Containerd) -> Result<()> {
         let guest = if round % 2 == 0 { Guest::Wasm } else { Guest::Native };
         let id = format!("race-{round}");
         let running = daemon.run(&id).annotation(SANDBOX, "pause").args(guest.ready()).start()?;
-        thread::sleep(some(150)?);
+        thread::sleep(random(150)?);
         if round % 3 == 0 {
-            // It may not be there yet, or not any more.
+            // The task may not exist yet, or not any more.
             drop(run(&mut daemon.ctr(["tasks", "kill", "--signal", "SIGKILL", &id]))?);
         }
         // Kills the client.
         drop(running);
-        thread::sleep(some(30)?);
+        thread::sleep(random(30)?);
         remove(daemon, &id)?;
         if round == RACES / 2 {
             before = Some(held(pids)?);
@@ -174,7 +174,7 @@ fn races(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("pause")
 }
 
-/// containerd finishes what a client began, so a container may come into being after its client has left.
+/// containerd finishes a client's request, so a container may be created after its client has left.
 fn remove(daemon: &Containerd, id: &str) -> Result<()> {
     e2e::process::poll(&format!("container {id} to be gone"), Duration::from_secs(10), || {
         drop(run(&mut daemon.ctr(["tasks", "delete", "--force", id]))?);
@@ -184,7 +184,7 @@ fn remove(daemon: &Containerd, id: &str) -> Result<()> {
     })
 }
 
-fn some(most: u32) -> Result<Duration> {
+fn random(max: u32) -> Result<Duration> {
     let chance = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_micros();
-    Ok(Duration::from_millis(u64::from(chance % most)))
+    Ok(Duration::from_millis(u64::from(chance % max)))
 }

@@ -1,4 +1,4 @@
-//! Where output goes: slow readers, readers that leave, logs in files, programs that read logs.
+//! Output: slow readers, null I/O, log files, logger programs.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -30,7 +30,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// Nothing is lost, and nothing piles up: while the reader sleeps, neither the daemon nor the guest grows.
+/// No output is lost, and back-pressure reaches the guest: while the reader sleeps, the daemon does not grow.
 fn slow_reader(daemon: &Containerd, guest: Guest) -> Result<()> {
     let fifo = daemon.scope.dir.join("fifo").join(format!("slow-{}", guest.word()));
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU)?;
@@ -44,18 +44,18 @@ fn slow_reader(daemon: &Containerd, guest: Guest) -> Result<()> {
                 0 => return Ok(total),
                 length => total += length,
             }
-            // A mebibyte each millisecond at most.
+            // At most 1 MiB per 200 µs.
             thread::sleep(Duration::from_micros(200));
         }
     });
     run.detach_to(&uri)?;
-    let most = poll("the flood to end", LIMIT * 2, || {
+    let held = poll("the flood to end", LIMIT * 2, || {
         let held = resident(daemon.shim_of("flood")?.pid)?;
         ensure!(held < 64 * MIB, "the daemon holds {held} bytes");
         Ok((daemon.task("flood")?.status == "STOPPED").then_some(held))
     })?;
     let total = read.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
-    ensure!(total == FLOOD, "{total} of {FLOOD} bytes arrived; the daemon held {most}");
+    ensure!(total == FLOOD, "{total} of {FLOOD} bytes arrived; the daemon held {held}");
     daemon.delete_task("flood", 0)?;
     daemon.delete_container("flood")
 }
@@ -64,11 +64,11 @@ fn resident(pid: i32) -> Result<usize> {
     const PAGE: usize = 4096;
     let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
     let pages = |nth| anyhow::Ok(statm.split(' ').nth(nth).context("a short statm")?.parse::<usize>()?);
-    // Without those of files: a program's own, and its libraries'.
+    // Without pages of files: the program's, and its libraries'.
     Ok((pages(1)? - pages(2)?) * PAGE)
 }
 
-/// Both streams, in a folder that is made for them.
+/// The log's directory is created.
 fn log_file(daemon: &Containerd, guest: Guest) -> Result<()> {
     let log = daemon.scope.dir.join("log").join(guest.word()).join("all.log");
     daemon.run("written").args(guest.hello()).detach_to(&format!("file://{}", log.display()))?;
@@ -78,7 +78,7 @@ fn log_file(daemon: &Containerd, guest: Guest) -> Result<()> {
     daemon.delete_container("written")
 }
 
-/// A program can take back no line of its log, nor of an exec's: it has not the file.
+/// A program cannot truncate its log or an exec's: its stdout is not the file.
 fn log_kept(daemon: &Containerd) -> Result<()> {
     const SCRIPT: &str = "echo first; : >/proc/self/fd/1; : >/proc/self/fd/2; echo last";
     const KEPT: &str = "first\nlast\n";
@@ -97,26 +97,26 @@ fn log_kept(daemon: &Containerd) -> Result<()> {
     daemon.kill_and_delete("log-kept")
 }
 
-/// A program reads what the guest writes: on descriptor 3 its stdout, on 4 its stderr; it says on 5 that it
-/// is ready, and learns from its environment whose output it is.
+/// A logger reads the guest's stdout on descriptor 3 and its stderr on 4; it closes 5 when it is ready, and gets
+/// the container's id in its environment.
 fn logger(daemon: &Containerd, guest: Guest) -> Result<()> {
-    let folder = daemon.scope.dir.join("log").join(format!("logger-{}", guest.word()));
-    fs::create_dir_all(&folder)?;
-    let program = folder.join("logger");
+    let dir = daemon.scope.dir.join("log").join(format!("logger-{}", guest.word()));
+    fs::create_dir_all(&dir)?;
+    let program = dir.join("logger");
     let script = format!(
         "#!/bin/sh\ncd {}\necho \"$CONTAINER_ID $CONTAINER_NAMESPACE $*\" >who\n\
          exec 5>&-\n/bin/busybox cat <&3 >out\n/bin/busybox cat <&4 >err\necho done >end\n",
-        folder.display()
+        dir.display()
     );
     fs::write(&program, script)?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
     let uri = format!("binary://{}?level=high", program.display());
     daemon.run("logged").args(guest.hello()).detach_to(&uri)?;
     daemon.becomes("logged", "STOPPED")?;
-    // Delete waits for the logger's last line.
+    // Delete waits until the logger has read everything.
     daemon.delete_task("logged", 0)?;
-    ensure!(folder.join("end").exists(), "the logger was not waited for");
-    let says = |name: &str| fs::read_to_string(folder.join(name)).with_context(|| name.to_owned());
+    ensure!(dir.join("end").exists(), "delete did not wait for the logger");
+    let says = |name: &str| fs::read_to_string(dir.join(name)).with_context(|| name.to_owned());
     ensure!(says("out")? == "hello\n", "it read {:?}", says("out"));
     ensure!(says("who")?.trim() == format!("logged {} level high", daemon.scope.tag), "{:?}", says("who"));
     daemon.delete_container("logged")

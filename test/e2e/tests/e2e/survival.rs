@@ -1,4 +1,4 @@
-//! Pods outlive containerd: stopped or killed and started again, it finds every task as it was.
+//! Pods outlive containerd: after being stopped or killed and started again, it finds every task as it was.
 
 use std::fs;
 use std::thread;
@@ -13,9 +13,9 @@ use e2e::scope::Process;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long containerd is away.
+/// How long containerd is down.
 const AWAY: Duration = Duration::from_secs(10);
-/// How many containers of each kind there are.
+/// How many containers of each kind run.
 const EACH: usize = 5;
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Ten tasks: of each kind one is frozen, one has an exec, one ends while nobody looks, and one writes on.
+/// Ten tasks: of each kind one is frozen, one has an exec, and one ends while containerd is down.
 fn survive(daemon: &Containerd, signal: Signal) -> Result<()> {
     let names: Vec<(String, Guest)> = [Guest::Wasm, Guest::Native]
         .into_iter()
@@ -64,7 +64,7 @@ fn survive(daemon: &Containerd, signal: Signal) -> Result<()> {
     is.sort_by(|one, other| one.id.cmp(&other.id));
     ensure!(was == is, "{was:?} became {is:?}");
     for ((id, _), shim) in names.iter().zip(&shims) {
-        ensure!(daemon.shim_of(id)? == *shim, "the daemon of {id} is another");
+        ensure!(daemon.shim_of(id)? == *shim, "the daemon of {id} changed");
     }
     for (guest, word) in [(Guest::Wasm, "wasm"), (Guest::Native, "native")] {
         goes_on(daemon, guest, word)?;
@@ -76,7 +76,7 @@ fn survive(daemon: &Containerd, signal: Signal) -> Result<()> {
     names.iter().filter(|(id, _)| !id.ends_with("-3")).try_for_each(|(id, _)| daemon.kill_and_delete(id))
 }
 
-/// What can be done with a task before can be done after.
+/// After the restart every operation still works.
 fn goes_on(daemon: &Containerd, guest: Guest, word: &str) -> Result<()> {
     daemon.resume_task(&format!("{word}-1"))?;
     ensure!(daemon.pids(&format!("{word}-2"))?.len() == 2, "the exec of {word}-2 is gone");

@@ -9,7 +9,7 @@ use e2e::terminal::Terminal;
 
 use crate::lifecycle::both;
 
-/// What WASI calls a terminal, for stdin and for stdout.
+/// WASI's file type of a terminal (2), for stdin and for stdout.
 const DEVICES: i32 = 0x22;
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -23,20 +23,20 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// What is typed is shown once by the terminal and once by the program.
+/// Typed input is echoed once by the terminal and once by the program.
 fn echo(daemon: &Containerd, guest: Guest) -> Result<()> {
     let mut terminal = Terminal::start(&mut daemon.run("typist").args(guest.cat()).at_terminal(), 80, 24)?;
     daemon.becomes("typist", "RUNNING")?;
     terminal.types("line\n")?;
     terminal.shows("line\nline\n", LIMIT)?;
-    // The end of a terminal's input.
+    // EOF of a terminal.
     terminal.types("\u{4}")?;
     let (code, shown) = terminal.finish(LIMIT)?;
     ensure!(code == 0, "exit code {code}; shown {shown:?}");
     Ok(())
 }
 
-/// ^C ends what runs there.
+/// ^C terminates the program.
 fn interrupt(daemon: &Containerd, guest: Guest) -> Result<()> {
     let args: &[&str] = match guest {
         Guest::Wasm => Guest::Wasm.ready(),
@@ -67,7 +67,7 @@ fn kinds(daemon: &Containerd) -> Result<()> {
     let (code, shown) = Terminal::start(&mut run.at_terminal(), 80, 24)?.finish(LIMIT)?;
     ensure!(code == DEVICES, "kinds {code:#x} instead of {DEVICES:#x}; shown {shown:?}");
     let code = daemon.run("looker").args(&["/guests/kinds.wasm"]).finish()?.code;
-    ensure!(code != DEVICES, "without a terminal a guest sees two");
+    ensure!(code != DEVICES, "a guest without a terminal sees two");
     Ok(())
 }
 
@@ -80,7 +80,7 @@ fn size(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// The container knows its terminal by a name of its own, and as its console.
+/// The container sees its terminal as /dev/pts/0, and as /dev/console.
 fn name(daemon: &Containerd) -> Result<()> {
     let run = daemon.run("named").args(&["/bin/sh", "-c", "tty; echo to console >/dev/console"]);
     let (code, shown) = Terminal::start(&mut run.at_terminal(), 80, 24)?.finish(LIMIT)?;

@@ -1,4 +1,4 @@
-//! Programs in a running container, and its own streams: ExecSync, Exec, Attach.
+//! Execs in a running container, and its standard streams: ExecSync, Exec, Attach.
 
 use std::time::Instant;
 
@@ -12,9 +12,9 @@ use e2e::runner::Scenario;
 
 use super::both;
 
-/// What reads lines and says them again, without and with a terminal's help.
+/// Prints "heard" and each line; exits with 5 after "end", with 6 at EOF.
 const ECHO: &str = "while read line; do echo heard $line; [ \"$line\" = end ] && exit 5; done; exit 6";
-/// Does what it is told on its terminal, line by line, and survives Ctrl-C.
+/// Executes each line that is typed on its terminal, and survives Ctrl-C.
 const OBEY: &str = "trap : INT; while read -r line; do eval \"$line\"; done";
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -33,7 +33,7 @@ fn running<'a>(pod: &'a Pod<'a>, guest: Guest) -> Result<Container<'a>> {
     pod.container("ready").ready(guest)
 }
 
-/// As a probe does it: what it says, how it ends, and its end when it takes too long.
+/// As exec probes use it: the output, the exit code, and the kill on timeout.
 fn exec_sync(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let pod = cri.pod("probed").run()?;
     let container = running(&pod, guest)?;
@@ -42,20 +42,20 @@ fn exec_sync(cri: &Cri<'_>, guest: Guest) -> Result<()> {
         let script = "echo out; echo err >&2; exit 3";
         container.exec(&["/bin/sh", "-c", script], 10)?.exits(3)?.prints("out")?.complains("err")?;
         let much = container.exec(&["/bin/busybox", "seq", "1", "50000"], 10)?.ok()?;
-        ensure!(much.stdout.ends_with("\n50000\n"), "of much output {} bytes came", much.stdout.len());
+        ensure!(much.stdout.ends_with("\n50000\n"), "only {} bytes of the output arrived", much.stdout.len());
     }
     let none = container.exec(&["/bin/none"], 10);
     ensure!(none.as_ref().map_or(true, |output| output.code != 0), "a missing program gave {none:?}");
     let start = Instant::now();
     let late = container.exec(guest.ready(), 1);
     ensure!(late.is_err(), "a program that never ends gave {late:?}");
-    ensure!(start.elapsed().as_secs() < 8, "its end took {} s", start.elapsed().as_secs());
-    // What was started beside it never ends the container.
+    ensure!(start.elapsed().as_secs() < 8, "ending it took {} s", start.elapsed().as_secs());
+    // An exec never ends the container.
     container.exec(guest.hello(), 10)?.ok()?.prints("hello")?;
     container.stop(5)
 }
 
-/// Without a terminal: three streams, and the exit code at the end.
+/// Without a terminal: three streams, and the exit code.
 fn exec(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("exec").run()?;
     let container = running(&pod, Guest::Native)?;
@@ -68,7 +68,7 @@ fn exec(cri: &Cri<'_>) -> Result<()> {
     container.exec_stream(&["/bin/true"], false)?.finish()?.ok().map(drop)
 }
 
-/// With one: the terminal echoes, is as large as asked, and passes Ctrl-C on.
+/// With a terminal: it echoes, has the requested size, and turns Ctrl-C into SIGINT.
 fn exec_tty(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("exec").run()?;
     let container = running(&pod, Guest::Native)?;
@@ -77,8 +77,8 @@ fn exec_tty(cri: &Cri<'_>) -> Result<()> {
     stream.finish()?.exits(4).map(drop)
 }
 
-/// What a terminal does for [`OBEY`], to its end with 4. Quotes keep what is typed, and echoed, apart
-/// from what is said.
+/// Exercises the terminal of [`OBEY`], which then exits with 4. The quotes make typed input, which is
+/// echoed, differ from output.
 fn terminal(stream: &mut Stream) -> Result<()> {
     for (columns, rows) in [(101, 43), (80, 24)] {
         stream.resize(columns, rows)?;
@@ -101,24 +101,24 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The container's own streams: what is typed arrives, what it says is seen and logged.
+/// The container's own streams: input arrives, and output reaches both the client and the log.
 fn attach(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("attached").run()?;
     let container = pod.container("echo").script(ECHO).with(|config| config.stdin = true).start()?;
     container.attach(true, false)?.knock("one\n", "heard one\n")?;
-    // Another one may come, since stdin is not for the first alone.
+    // Without stdin_once a second client may attach.
     let mut stream = container.attach(true, false)?;
     stream.knock("two\n", "heard two\n")?;
-    // Its last words would be lost where its stderr ends first: containerd ends all of an attachment with that.
+    // Checked in the log: containerd ends an attachment at the EOF of stderr, which may come before the last output.
     stream.feed("end\n")?;
     let output = container.finish()?.exits(5)?;
-    let said = &output.stdout;
-    let whole = said.starts_with("heard one\n") && said.ends_with("heard two\nheard end\n");
-    ensure!(whole, "its log says {said:?}");
+    let log = &output.stdout;
+    let whole = log.starts_with("heard one\n") && log.ends_with("heard two\nheard end\n");
+    ensure!(whole, "its log says {log:?}");
     Ok(())
 }
 
-/// The first client's end is the end of the input.
+/// With stdin_once the input ends when the first client leaves.
 fn stdin_once(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let cat = match guest {
         Guest::Wasm => "/cases/stdin.wasm",
@@ -149,7 +149,7 @@ fn attach_tty(cri: &Cri<'_>) -> Result<()> {
     container.finish()?.exits(4).map(drop)
 }
 
-/// A second guest in the container of the first.
+/// A second guest in the first one's container.
 fn exec_wasm(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("exec").run()?;
     let container = running(&pod, Guest::Wasm)?;

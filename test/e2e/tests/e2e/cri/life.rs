@@ -1,4 +1,4 @@
-//! From RunPodSandbox to RemovePodSandbox: states, exit codes, grace periods, the pause.
+//! From RunPodSandbox to RemovePodSandbox: states, exit codes, grace periods, the pause container.
 
 use std::fs;
 use std::time::Instant;
@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// Every step of a pod's life by itself, and nothing is left of it.
+/// Each step of a pod's life cycle; nothing is left behind.
 fn life(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let pod = cri.pod("life").run()?;
     ensure!(pod.status()?.state() == PodSandboxState::SandboxReady, "the pod is {:?}", pod.status()?);
@@ -39,7 +39,7 @@ fn life(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let ready = pod.container("ready").ready(guest)?;
     let start = Instant::now();
     ready.stop(20)?;
-    ensure!(start.elapsed().as_secs() < 5, "asked to end, it took {} s", start.elapsed().as_secs());
+    ensure!(start.elapsed().as_secs() < 5, "stopping it took {} s", start.elapsed().as_secs());
     let status = ready.status()?;
     ensure!(status.exit_code == 143 && status.reason == "Error", "{status:?}");
     ready.remove()?;
@@ -48,7 +48,7 @@ fn life(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     pod.remove()
 }
 
-/// The census sees what a pod has, or it would not miss it either.
+/// The census sees all parts of a pod: otherwise it could not notice leftovers.
 fn counted(cri: &Cri<'_>) -> Result<()> {
     let state = cri.daemon.scope.state();
     for part in ["/sandboxes/", "/containers/", "/netns/", "/cni/networks/", "/results/", "runtime.v2.task"] {
@@ -58,7 +58,7 @@ fn counted(cri: &Cri<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Every step may be asked for twice, and the last one alone ends and removes all that is there.
+/// Every step is idempotent, and the last one alone stops and removes everything.
 fn forced(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let pod = cri.pod("forced").run()?;
     let twice = pod.container("twice").ready(guest)?;
@@ -77,7 +77,7 @@ fn forced(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     pod.remove()
 }
 
-/// The image says by which signal its program wants to be asked to end.
+/// The image's STOPSIGNAL is used.
 fn stop_signal(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let script = "trap 'exit 9' USR1; trap '' TERM; echo ready; sleep 1000 & wait";
     let pod = cri.pod("signal").run()?;
@@ -93,7 +93,7 @@ fn stop_signal(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     Ok(())
 }
 
-/// One that does not listen is killed when the grace period is over; the pod's end ends the others.
+/// A container that ignores SIGTERM is killed after the grace period; stopping the pod kills the others.
 fn grace(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("grace").run()?;
     let script = "trap '' TERM; echo ready; while :; do sleep 1; done";
@@ -111,7 +111,7 @@ fn grace(cri: &Cri<'_>) -> Result<()> {
     pod.remove()
 }
 
-/// The pod's first container is whatever the image says it is.
+/// The pause container can be any image.
 fn other_pause(cri: &Cri<'_>) -> Result<()> {
     let kept = format!("{}-kept", image::PAUSE);
     retag(cri, image::PAUSE, &kept)?;
@@ -120,7 +120,7 @@ fn other_pause(cri: &Cri<'_>) -> Result<()> {
     ran
 }
 
-/// Gives the image `from` the name `to`, too.
+/// Tags the image `from` as `to`.
 fn retag(cri: &Cri<'_>, from: &str, to: &str) -> Result<()> {
     run(&mut cri.daemon.ctr(["images", "tag", "--force", from, to]))?.ok()?;
     let same = || Ok((cri.image(from)?.is_some() && cri.image(from)? == cri.image(to)?).then_some(()));
@@ -129,7 +129,7 @@ fn retag(cri: &Cri<'_>, from: &str, to: &str) -> Result<()> {
 
 fn sleeping_pause(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("other").run()?;
-    // A start that is answered may be a moment ahead of the program.
+    // Start may return just before the program is executed.
     let line = format!("/proc/{}/cmdline", pod.pid()?);
     let runs = || Ok((fs::read(&line)? == b"/bin/sleep\x001000\x00").then_some(()));
     poll("the pause to run what the spec says", LIMIT, runs)?;
@@ -138,7 +138,7 @@ fn sleeping_pause(cri: &Cri<'_>) -> Result<()> {
     pod.remove()
 }
 
-/// What a pod says of its Wasm reaches the shim; the rest is Kubernetes' own.
+/// A pod's annotations about Wasm reach the shim; others do not.
 fn annotations(cri: &Cri<'_>) -> Result<()> {
     let passed = ["lighter.wasm/engine", "run.oci.handler", "module.wasm.image/variant", "wasm.memory"];
     let plan = passed.iter().fold(cri.pod("noted"), |plan, key| plan.annotation(key, "wasmtime"));

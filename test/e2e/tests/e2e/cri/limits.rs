@@ -1,4 +1,4 @@
-//! What a container may use and what it has used: statistics, new limits, the end of memory.
+//! Statistics, updates of limits, and OOM.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// One that has worked for a moment and then holds still: the figures are the kernel's.
+/// The statistics of a container that has worked and is now idle equal the kernel's.
 fn stats(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let pod = cri.pod("stats").run()?;
     let plan = pod.container("works").limits(|limits| limits.memory_limit_in_bytes = 256 * MIB);
@@ -48,13 +48,13 @@ fn stats(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     Ok(())
 }
 
-fn near(what: &str, told: u64, kernel: u64, tolerance: u64) -> Result<()> {
-    let off = told.abs_diff(kernel);
-    ensure!(off <= tolerance, "{what} is told as {told}; the kernel says {kernel}");
+fn near(what: &str, reported: u64, kernel: u64, tolerance: u64) -> Result<()> {
+    let off = reported.abs_diff(kernel);
+    ensure!(off <= tolerance, "{what} is reported as {reported}; the kernel says {kernel}");
     Ok(())
 }
 
-/// New limits stand in the cgroup of a container that runs on.
+/// New limits are set in the cgroup of the running container.
 fn update(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let pod = cri.pod("update").run()?;
     let plan = pod.container("limited").limits(|limits| {
@@ -73,13 +73,13 @@ fn update(cri: &Cri<'_>, guest: Guest) -> Result<()> {
         limits.cpu_shares = 256;
     })?;
     group.is(64 * MIB, 20_000, 256).context("as updated")?;
-    // What is not named stays.
+    // Limits that the update does not name stay.
     container.update(|limits| limits.cpu_quota = 30_000)?;
     group.is(64 * MIB, 30_000, 256).context("as updated in part")?;
     container.stop(5)
 }
 
-/// One that takes more than it may is killed, and Kubernetes is told why.
+/// A container that exceeds its memory limit is killed, and its status gives the reason.
 fn oom(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("oom").run()?;
     let plan = pod.container("greedy").limits(|limits| {
@@ -90,13 +90,13 @@ fn oom(cri: &Cri<'_>) -> Result<()> {
     let container = plan.args(&greedy).start()?;
     let status = container.ended()?;
     ensure!(status.exit_code == 137, "{status:?}");
-    // The event that tells of it is another one than that of the end.
-    let told = || Ok((container.status()?.reason == "OOMKilled").then_some(()));
-    poll("the reason OOMKilled", Duration::from_secs(5), told)
+    // The OOM event and the exit event are separate.
+    let reported = || Ok((container.status()?.reason == "OOMKilled").then_some(()));
+    poll("the reason OOMKilled", Duration::from_secs(5), reported)
         .with_context(|| format!("{:?}", container.status()))
 }
 
-/// A guest that asks for more than the limit is told no, and lives.
+/// A guest that asks for more memory than the limit is refused, and lives.
 fn memory_grow(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("grow").run()?;
     let plan = pod.container("grows").limits(|limits| {
@@ -107,7 +107,7 @@ fn memory_grow(cri: &Cri<'_>) -> Result<()> {
     container.finish()?.ok().map(drop)
 }
 
-/// The cgroup of a process, in either version.
+/// The cgroup of a process, v1 or v2.
 struct Group {
     v2: bool,
     cpu: PathBuf,
@@ -117,15 +117,10 @@ struct Group {
 
 impl Group {
     fn of(pid: i32) -> Result<Self> {
-        let folder = |controller: &str| kernel::cgroup(pid, controller);
-        let v2 = folder("memory").is_err();
+        let dir = |controller: &str| kernel::cgroup(pid, controller);
+        let v2 = dir("memory").is_err();
         let name = |controller: &'static str| if v2 { "" } else { controller };
-        Ok(Self {
-            v2,
-            cpu: folder(name("cpu"))?,
-            accounts: folder(name("cpuacct"))?,
-            memory: folder(name("memory"))?,
-        })
+        Ok(Self { v2, cpu: dir(name("cpu"))?, accounts: dir(name("cpuacct"))?, memory: dir(name("memory"))? })
     }
 
     fn cpu_time(&self) -> Result<u64> {
@@ -135,7 +130,7 @@ impl Group {
         number(&self.accounts.join("cpuacct.usage"))
     }
 
-    /// The working set: what is used, less what the kernel could take back at once.
+    /// The working set: used memory, less what the kernel could reclaim at once.
     fn memory(&self) -> Result<u64> {
         let (used, idle) = match self.v2 {
             true => ("memory.current", "inactive_file"),
@@ -149,7 +144,7 @@ impl Group {
         if self.v2 {
             says(&self.memory.join("memory.max"), &memory.to_string())?;
             says(&self.cpu.join("cpu.max"), &format!("{quota} 100000"))?;
-            // Runtimes differ in how they turn shares into weights; fewer than 1024 are below 100.
+            // Runtimes convert shares to weights differently; fewer than 1024 shares always give less than 100.
             let weight = number(&self.cpu.join("cpu.weight"))?;
             ensure!(weight < 100, "{shares} shares became the weight {weight}");
             return Ok(());

@@ -1,4 +1,4 @@
-//! What a container leaves to be read: its log, and its last words.
+//! A container's log, and its termination log.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use e2e::runner::Scenario;
 
 use super::both;
 
-/// A program that prints a line every now and then.
+/// A program that prints a line every 50 ms.
 pub const TICK: &str = "i=0; while :; do echo tick $i; i=$((i+1)); sleep 0.05; done";
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -19,25 +19,25 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// Both streams, each in its order; a line without an end; a line that is too long for one record.
+/// Both streams, each in order; a line without a newline; a line that is too long for one record.
 fn log_format(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("log").run()?;
     let script = "echo one; echo two >&2; echo three; printf %20000d 7; echo; printf open";
-    let said = pod.container("said").script(script).start()?;
-    let output = said.finish()?.ok()?.complains("two\n")?;
+    let printer = pod.container("printer").script(script).start()?;
+    let output = printer.finish()?.ok()?.complains("two\n")?;
     let mut lines = output.stdout.lines().map(|line| if line.len() > 9000 { "long" } else { line });
     let expected = ["one", "three", "long", "open"];
     ensure!(lines.by_ref().eq(expected), "it logged {} bytes, not {expected:?}", output.stdout.len());
     ensure!(output.stdout.len() == 20_000 + "one\nthree\n\nopen".len(), "{} bytes", output.stdout.len());
-    let log = said.log()?;
+    let log = printer.log()?;
     let records: Vec<&str> =
         log.iter().filter(|[_, of, ..]| of == "stdout").map(|[_, _, whole, _]| &**whole).collect();
     ensure!(records == ["F", "F", "P", "F", "P"], "the records are {records:?}");
-    ensure!(log.iter().all(|[when, ..]| when.contains('T')), "the times are not those of RFC 3339: {log:?}");
+    ensure!(log.iter().all(|[when, ..]| when.contains('T')), "the times are not as in RFC 3339: {log:?}");
     Ok(())
 }
 
-/// As logrotate does it: the log gets another name, and a new one takes its place.
+/// As logrotate does it: the log is renamed, and a new one takes its place.
 fn log_reopened(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("rotated").run()?;
     let ticking = pod.container("ticking").script(TICK).start()?;
@@ -53,7 +53,7 @@ fn log_reopened(cri: &Cri<'_>) -> Result<()> {
     ticking.says(&format!("tick {last}\n"))
 }
 
-/// What a container leaves in its termination log, the kubelet reads in the file it mounted.
+/// What a container writes to its termination log is in the file that the kubelet mounted.
 fn termination_log(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let (script, code, word) = match guest {
         Guest::Wasm => (vec!["/guests/trap.wasm"], 134, "unreachable"),

@@ -1,4 +1,4 @@
-//! Scenarios through Kubernetes' interface: what a kubelet does, and what its users see of it.
+//! Scenarios through CRI: what a kubelet does, and what its users see.
 
 mod exec;
 mod life;

@@ -1,4 +1,4 @@
-//! Which namespaces a pod and its containers are in, and what is set in them.
+//! The namespaces of a pod and its containers, and sysctls.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,7 +15,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::both;
 
-/// The first id of the machine that a pod's root is, and how many ids the pod has.
+/// The id on the node of the pod's root, and how many ids the pod has.
 const FIRST: u32 = 200_000;
 const COUNT: u32 = 65_536;
 
@@ -30,29 +30,29 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// Whether `pid` is in the same namespace of that kind as `other`.
+/// Whether `pid` and `other` share their namespace of that kind.
 fn same(pid: i32, other: i32, kind: &str) -> Result<bool> {
     let name = format!("ns/{kind}");
     Ok(kernel::link(pid, &name)? == kernel::link(other, &name)?)
 }
 
-/// Each kind in `kinds` must be shared by both, each other one must not.
+/// Both must share exactly the kinds in `kinds`.
 fn share(pid: i32, other: i32, kinds: &[&str]) -> Result<()> {
     for kind in ["net", "ipc", "uts", "pid", "mnt"] {
         let shared = same(pid, other, kind)?;
-        ensure!(shared == kinds.contains(&kind), "one {kind} namespace: {shared}");
+        ensure!(shared == kinds.contains(&kind), "the {kind} namespace is shared: {shared}");
     }
     Ok(())
 }
 
-/// Containers of a pod share its memory under /dev/shm.
+/// Containers of a pod share its /dev/shm.
 fn shared_memory(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("shm").run()?;
     pod.container("writes").script("echo shared >/dev/shm/word").finish()?.ok()?;
     pod.container("reads").args(&["/bin/cat", "/dev/shm/word"]).finish()?.ok()?.prints("shared").map(drop)
 }
 
-/// As pods are by default: a network, an IPC namespace and a name for the pod, processes apart.
+/// By default the containers of a pod share network, IPC and UTS namespaces, but not PID namespaces.
 fn own(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let pod = cri.pod("own").run()?;
     let (one, two) = (pod.container("one").ready(guest)?, pod.container("two").ready(guest)?);
@@ -62,7 +62,7 @@ fn own(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     share(one.pid()?, node, &[]).context("a container and containerd")
 }
 
-/// hostNetwork, hostPID and hostIPC: the network is containerd's, and so are the others.
+/// hostNetwork, hostPID and hostIPC: all these namespaces are containerd's.
 fn node(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let node = |options: &mut v1::NamespaceOption| {
         options.network = NamespaceMode::Node.into();
@@ -77,39 +77,39 @@ fn node(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     container.stop(5)
 }
 
-/// shareProcessNamespace: the pause is process 1 of all, and they see each other.
+/// shareProcessNamespace: the pause is process 1, and the containers see each other's processes.
 fn shared(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let pod = cri.pod("shared").namespaces(|options| options.pid = NamespaceMode::Pod.into()).run()?;
     let one = pod.container("one").ready(guest)?;
     let two = pod.container("two").ready(Guest::Native)?;
     share(one.pid()?, two.pid()?, &["net", "ipc", "uts", "pid"])?;
-    ensure!(same(one.pid()?, pod.pid()?, "pid")?, "the pause has processes of its own");
+    ensure!(same(one.pid()?, pod.pid()?, "pid")?, "the pause has a PID namespace of its own");
     let first = pod.container("first").args(&["/bin/cat", "/proc/1/cmdline"]).finish()?.ok()?;
     ensure!(first.stdout.contains("trap exit TERM"), "process 1 is {:?}", first.stdout);
-    // Its own end ends neither the other nor the pod.
+    // One container's end affects neither the other nor the pod.
     one.stop(5)?;
     ensure!(two.status()?.state() == v1::ContainerState::ContainerRunning, "{:?}", two.status()?);
     Ok(())
 }
 
-/// An ephemeral container for debugging, in the process namespace of the one it looks at.
+/// An ephemeral container for debugging, in the PID namespace of its target.
 fn target(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let pod = cri.pod("target").run()?;
-    let looked_at = pod.container("looked-at").ready(guest)?;
-    let id = looked_at.id.clone();
+    let target = pod.container("looked-at").ready(guest)?;
+    let id = target.id.clone();
     let plan = pod.container("looks").security(move |security| {
         let options = security.namespace_options.get_or_insert_default();
         options.pid = NamespaceMode::Target.into();
         options.target_id = id;
     });
     let looks = plan.ready(Guest::Native)?;
-    share(looks.pid()?, looked_at.pid()?, &["net", "ipc", "uts", "pid"])?;
+    share(looks.pid()?, target.pid()?, &["net", "ipc", "uts", "pid"])?;
     looks.stop(5)?;
-    ensure!(looked_at.status()?.state() == v1::ContainerState::ContainerRunning, "{:?}", looked_at.status()?);
-    looked_at.stop(5)
+    ensure!(target.status()?.state() == v1::ContainerState::ContainerRunning, "{:?}", target.status()?);
+    target.stop(5)
 }
 
-/// What is set for the pod stands in its network and IPC namespaces, and not in the node's.
+/// The pod's sysctls are set in its network and IPC namespaces, and not in the node's.
 fn sysctls(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     const SET: [(&str, &str); 2] = [("net.core.somaxconn", "77"), ("kernel.shm_rmid_forced", "1")];
     let set = |linux: &mut v1::LinuxPodSandboxConfig| {
@@ -130,8 +130,8 @@ fn sysctls(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     container.stop(5)
 }
 
-/// A pod whose root is nobody on the node. A containerd that does not ask what runtimes can do either makes one or knows
-/// not even the question.
+/// A pod with a user namespace. A containerd that does not query the features of runtimes either creates one or ignores
+/// the request.
 fn user(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let mapped = |options: &mut v1::NamespaceOption| {
         let ids = v1::IdMapping { host_id: FIRST, container_id: 0, length: COUNT };
@@ -140,45 +140,45 @@ fn user(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     };
     let features = cri.features()?;
     if let Some(features) = &features {
-        ensure!(features.user_namespaces, "it says that there are none: {features:?}");
+        ensure!(features.user_namespaces, "user namespaces are not reported: {features:?}");
     }
-    let snapshots = Shared::mount(cri.daemon.scope.dir.join(SNAPSHOTS))?;
+    let snapshots = SharedMount::mount(cri.daemon.scope.dir.join(SNAPSHOTS))?;
     let pod = cri.pod("user").namespaces(mapped).run()?;
     if features.is_none() && same(pod.pid()?, cri.daemon.pid()?, "user")? {
         return Ok(());
     }
-    mapped_as_told(&pod, guest, || {
+    check_mapped(&pod, guest, || {
         let mounts = cri.daemon.scope.mounts()?;
         let covered: Vec<_> = mounts.iter().filter(|point| point.starts_with(&snapshots.0)).collect();
-        ensure!(covered == [&snapshots.0], "the node's snapshots lie below the container's: {covered:?}");
+        ensure!(covered == [&snapshots.0], "a snapshot's mount propagated to the node: {covered:?}");
         Ok(())
     })
 }
 
-/// Where containerd keeps layers, as far as they are unpacked.
+/// Where containerd keeps unpacked layers.
 const SNAPSHOTS: &str = "root/io.containerd.snapshotter.v1.overlayfs/snapshots";
 
-/// A folder that passes on what is mounted below it, as all do on a node with systemd. Until it is dropped.
-struct Shared(PathBuf);
+/// A shared mount, as all are on a node with systemd; unmounted on drop.
+struct SharedMount(PathBuf);
 
-impl Shared {
-    fn mount(folder: PathBuf) -> Result<Self> {
+impl SharedMount {
+    fn mount(dir: PathBuf) -> Result<Self> {
         const NONE: Option<&str> = None;
-        mount(Some(&folder), &folder, NONE, MsFlags::MS_BIND, NONE)?;
-        let shared = Self(folder);
+        mount(Some(&dir), &dir, NONE, MsFlags::MS_BIND, NONE)?;
+        let shared = Self(dir);
         mount(NONE, &shared.0, NONE, MsFlags::MS_SHARED, NONE)?;
         Ok(shared)
     }
 }
 
-impl Drop for Shared {
+impl Drop for SharedMount {
     fn drop(&mut self) {
-        // containerd may have a file of it open.
+        // Detached, since containerd may have a file of it open.
         let _ = umount2(&self.0, MntFlags::MNT_DETACH);
     }
 }
 
-fn mapped_as_told(pod: &Pod<'_>, guest: Guest, look: impl FnOnce() -> Result<()>) -> Result<()> {
+fn check_mapped(pod: &Pod<'_>, guest: Guest, look: impl FnOnce() -> Result<()>) -> Result<()> {
     let container = pod.container("one").ready(guest)?;
     let pid = container.pid()?;
     let map = std::fs::read_to_string(format!("/proc/{pid}/uid_map"))?;

@@ -1,4 +1,4 @@
-//! Pods on their network: an address on the bridge, one localhost for all containers.
+//! Pod networks: an address on the bridge, one localhost for all containers.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -11,7 +11,7 @@ use e2e::guests::Guest;
 use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
 
-/// Answers one client after the other with what it said.
+/// Echoes, one client after the other.
 const ECHO: &str = "echo ready; while :; do nc -l -p 8080 -e cat; done";
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A server in a pod answers a client beside containerd, and one in another pod.
+/// A server in a pod answers clients on the node and in another pod.
 fn pod_address(cri: &Cri<'_>) -> Result<()> {
     let server = cri.pod("server").run()?;
     let echo = server.container("echo").script(ECHO).start()?;
@@ -37,12 +37,12 @@ fn pod_address(cri: &Cri<'_>) -> Result<()> {
     ensure!(client.address()? != address, "two pods have the address {address}");
     let script = format!("until echo from a pod | nc {address} 8080 | busybox grep pod; do sleep 0.1; done");
     client.container("asks").script(&script).finish()?.ok()?.prints("from a pod")?;
-    // The name of the pod is the container's host name, and its address stands in no file of the image.
+    // The pod's name is the container's hostname.
     let name = client.container("name").args(&["/bin/busybox", "hostname"]).finish()?;
     name.ok()?.prints("client").map(drop)
 }
 
-/// What the pod says of looking up names, and its own name, stand in the container's files.
+/// The pod's DNS configuration and its name are in the container's resolv.conf and hostname files.
 fn names(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let pod = cri.pod("names").dns("10.88.0.53", "e2e.svc.cluster.local").run()?;
     let container = pod.container("one").ready(guest)?;
@@ -56,7 +56,7 @@ fn names(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     container.stop(5)
 }
 
-/// Sends `word` to port 8080 of the pod, from containerd's network.
+/// Sends `word` to port 8080 of the pod, from containerd's network; returns the answer.
 fn ask(cri: &Cri<'_>, address: Ipv4Addr, word: &str) -> Result<String> {
     let net = cri.daemon.net.as_ref().context("a containerd without a network of its own")?;
     let mut socket = net.inside(|| Ok(TcpStream::connect((address, 8080))?))?;
@@ -67,7 +67,7 @@ fn ask(cri: &Cri<'_>, address: Ipv4Addr, word: &str) -> Result<String> {
     Ok(String::from_utf8(answer)?)
 }
 
-/// A port of the pod's localhost, through the streaming server.
+/// Port forwarding to the pod's localhost, through the streaming server.
 fn forwarded(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     let pod = cri.pod("port").run()?;
     let server = pod.container("server");
@@ -82,7 +82,7 @@ fn forwarded(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     port.answers("ping\n")
 }
 
-/// Wasm and native containers of one pod find each other at 127.0.0.1.
+/// Wasm and native containers of one pod reach each other at 127.0.0.1.
 fn localhost(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("local").run()?;
     let server = pod.container("server").args(&["/guests/tcp-echo-p2.wasm", "8080"]).start()?;

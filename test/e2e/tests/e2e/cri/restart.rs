@@ -1,4 +1,4 @@
-//! Pods that run on while containerd is away.
+//! Pods that run on while containerd is down.
 
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use super::both;
 use super::logs::TICK;
 
-/// How long containerd is away.
+/// How long containerd is down.
 const AWAY: Duration = Duration::from_secs(2);
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -24,7 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// Pod and container are found again as they were; what they are asked then is done.
+/// Pods and containers are found again as they were, and requests to them work.
 fn restarted(cri: &Cri<'_>, guest: Guest, signal: Signal) -> Result<()> {
     let pod = cri.pod("survivor").run()?;
     let container = pod.container("one").ready(guest)?;
@@ -42,16 +42,16 @@ fn restarted(cri: &Cri<'_>, guest: Guest, signal: Signal) -> Result<()> {
     cri.daemon.resume()?;
     cri.wait_until_ready()?;
     ensure!(pod.status()?.state() == PodSandboxState::SandboxReady, "the pod is {:?}", pod.status()?);
-    ensure!(pod.pid()? == pause, "the pause was {pause} and is {}", pod.pid()?);
+    ensure!(pod.pid()? == pause, "the pause's pid was {pause} and is {}", pod.pid()?);
     ensure!(container.status()?.state() == ContainerState::ContainerRunning, "{:?}", container.status()?);
-    ensure!(container.pid()? == pid, "the container was {pid} and is {}", container.pid()?);
+    ensure!(container.pid()? == pid, "the container's pid was {pid} and is {}", container.pid()?);
     ensure!(ended.status()?.state() == ContainerState::ContainerExited, "{:?}", ended.status()?);
-    // The end that containerd missed, with its code and its time.
+    // The exit that containerd missed, with its code and its time.
     let status = missed.ended()?;
     ensure!(status.exit_code == 137, "{status:?}");
     let off = Duration::from_nanos(u64::try_from(status.finished_at)?).abs_diff(at);
-    ensure!(off < AWAY / 2, "the end is told {off:?} off: {status:?}");
-    // What it says is logged again.
+    ensure!(off < AWAY / 2, "the time of the exit is {off:?} off: {status:?}");
+    // Output is logged again.
     let logged = ticks.log()?.len();
     ticks.says(&format!("tick {}\n", logged + 1))?;
     let late = pod.container("late").args(guest.hello()).finish()?;

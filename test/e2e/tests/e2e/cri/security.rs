@@ -1,4 +1,4 @@
-//! What a container may not do: users, capabilities, read-only file systems.
+//! Restrictions: users, capabilities, seccomp profiles, read-only file systems.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ fn no_capabilities(cri: &Cri<'_>, guest: Guest) -> Result<()> {
     container.stop(5)
 }
 
-/// Root in a pod makes no cgroup in any hierarchy, and writes no limit.
+/// Root in a pod can create no cgroup in any hierarchy, and change no limit.
 fn cgroups(cri: &Cri<'_>) -> Result<()> {
     let pod = cri.pod("cgroups").run()?;
     let script =
@@ -74,14 +74,14 @@ fn cgroups(cri: &Cri<'_>) -> Result<()> {
     Ok(())
 }
 
-/// seccompProfile: RuntimeDefault, and one of the node's own that lets nobody make a folder.
+/// seccompProfile: RuntimeDefault, and a profile of the node that forbids creating directories.
 fn seccomp_profiles(cri: &Cri<'_>, guest: Guest) -> Result<()> {
-    const NO_FOLDERS: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW",
+    const NO_MKDIR: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}"#;
-    let volume = folder(cri, &format!("profile-{}", guest.word()))?;
-    fs::write(volume.join("note"), "what the guest moves")?;
-    let local = cri.daemon.scope.dir.join("tmp/no-folders.json");
-    fs::write(&local, NO_FOLDERS)?;
+    let volume = dir(cri, &format!("profile-{}", guest.word()))?;
+    fs::write(volume.join("note"), "the guest renames it")?;
+    let local = cri.daemon.scope.dir.join("tmp/no-mkdir.json");
+    fs::write(&local, NO_MKDIR)?;
     let profile = |kind: ProfileType, of: &Path| v1::SecurityProfile {
         profile_type: kind.into(),
         localhost_ref: of.display().to_string(),
@@ -114,22 +114,21 @@ fn read_only_root(cri: &Cri<'_>, guest: Guest) -> Result<()> {
 }
 
 fn read_only_mount(cri: &Cri<'_>, guest: Guest) -> Result<()> {
-    let folder = folder(cri, &format!("ro-{}", guest.word()))?;
+    let dir = dir(cri, &format!("ro-{}", guest.word()))?;
     let pod = cri.pod("mounts").run()?;
-    let plan = pod.container("writes").args(guest.make()).mount(&folder, "/outbox", |_| ());
+    let plan = pod.container("writes").args(guest.make()).mount(&dir, "/outbox", |_| ());
     plan.finish()?.ok()?;
-    fs::remove_file(folder.join("made")).context("the writable mount took no file")?;
+    fs::remove_file(dir.join("made")).context("the writable mount took no file")?;
     let plan =
-        pod.container("reads").args(guest.make()).mount(&folder, "/outbox", |mount| mount.readonly = true);
+        pod.container("reads").args(guest.make()).mount(&dir, "/outbox", |mount| mount.readonly = true);
     let output = plan.finish()?;
-    ensure!(output.code != 0 && !folder.join("made").exists(), "a read-only mount took a file: {output:?}");
+    ensure!(output.code != 0 && !dir.join("made").exists(), "a read-only mount took a file: {output:?}");
     Ok(())
 }
 
-/// recursiveReadOnly: what is mounted below is read-only too, where containerd says what can be
-/// had.
+/// recursiveReadOnly: mounts below are read-only too, if containerd reports the runtime's features.
 fn recursive(cri: &Cri<'_>, guest: Guest) -> Result<()> {
-    let outer = folder(cri, &format!("rro-{}", guest.word()))?;
+    let outer = dir(cri, &format!("rro-{}", guest.word()))?;
     let inner = outer.join("inner");
     fs::create_dir_all(&inner)?;
     let tmpfs = Some("tmpfs");
@@ -155,14 +154,14 @@ fn recursive_of(cri: &Cri<'_>, guest: Guest, outer: &Path) -> Result<()> {
     );
     ensure!(
         !kernel::mount_options(plain.pid()?, Path::new("/outbox/inner"))?.contains(&"ro".into()),
-        "a mount below is read-only without being asked to"
+        "a mount below is read-only without recursiveReadOnly"
     );
     plain.stop(5)?;
     let Some(features) = cri.features()? else {
-        // What containerd does not say that it can, the kubelet does not ask for.
+        // The kubelet does not use features that containerd does not report.
         return Ok(());
     };
-    ensure!(features.recursive_read_only_mounts, "it says that there are none: {features:?}");
+    ensure!(features.recursive_read_only_mounts, "recursive read-only mounts are not reported: {features:?}");
     let container = plan("recursive", true).start()?;
     container.says("ready")?;
     for path in ["/outbox", "/outbox/inner"] {
@@ -172,10 +171,10 @@ fn recursive_of(cri: &Cri<'_>, guest: Guest, outer: &Path) -> Result<()> {
     container.stop(5)
 }
 
-fn folder(cri: &Cri<'_>, name: &str) -> Result<PathBuf> {
-    let folder = cri.daemon.scope.dir.join("tmp").join(name);
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
+fn dir(cri: &Cri<'_>, name: &str) -> Result<PathBuf> {
+    let dir = cri.daemon.scope.dir.join("tmp").join(name);
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
 }
 
 fn is(what: &str, shown: &str, expected: &str) -> Result<()> {

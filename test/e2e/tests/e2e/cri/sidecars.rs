@@ -1,4 +1,4 @@
-//! Other sidecars than Dapr's: a component of wasi:http beside a native app, and a native proxy to which
+//! Sidecars other than Dapr's: a component of wasi:http beside a native app, and a native proxy to which
 //! the pod's traffic is redirected.
 
 use std::net::SocketAddr;
@@ -16,12 +16,12 @@ use e2e::runner::Scenario;
 use hyper::Request;
 use k8s_cri::v1::Int64Value;
 
-/// What the proxy marks a request with, as `http-all` shows it.
+/// The header that the proxy adds to a request, as `http-all` prints it.
 const MARK: &str = "x-passed-proxy: outbound";
 const HTTP_ALL: &str = "localhost/examples/http-all:1";
 const BUSYBOX: &str = "localhost/examples/busybox:1";
 const FETCH: &str = "localhost/examples/fetch:1";
-/// The proxy's user, whose traffic is not redirected, and somebody else.
+/// The proxy's user, whose traffic is not redirected, and another one.
 const PROXY: i64 = 2102;
 const OTHER: i64 = 1000;
 
@@ -43,7 +43,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The whole pod of an example, once its app is ready.
+/// Starts the pod of an example, and runs `check` once its app is ready.
 fn started(
     cri: &Cri<'_>,
     name: &str,
@@ -62,7 +62,7 @@ fn started(
     checked.with_context(|| logged().join("; "))
 }
 
-/// The native app calls its Wasm sidecar at localhost, the sidecar the app.
+/// The native app calls its Wasm sidecar at localhost, and the sidecar the app.
 fn wasm(kubelet: &mut Kubelet<'_>) -> Result<()> {
     let app = kubelet.of("app")?;
     let wget = |args: &[&str]| {
@@ -76,18 +76,18 @@ fn wasm(kubelet: &mut Kubelet<'_>) -> Result<()> {
     ensure!(echo == "from the app", "the sidecar answered {echo:?}");
     let page = wget(&["http://127.0.0.1:8080/get?http://localhost:9000/index.html"])?;
     ensure!(page == "200\na page of the app\n", "the sidecar fetched {page:?}");
-    // From outside, through the sidecar, by the pod's address.
+    // From outside, through the sidecar, at the pod's address.
     let request = Request::get("/get?http://127.0.0.1:9000/index.html").body(String::new())?;
     let page = kubelet.ask_from_node(8080, request)?.into_body();
     ensure!(page == "200\na page of the app\n", "the sidecar fetched {page:?}");
-    // An emptyDir takes the files of an app that is not root.
+    // An app that is not root can write to an emptyDir.
     app.exec(&["/bin/sh", "-c", "echo kept >/scratch/file && /bin/cat /scratch/file"], 20)?
         .ok()?
         .prints("kept")?;
     Ok(())
 }
 
-/// A sidecar by Kubernetes' own word for it ends after the app, and by itself.
+/// A native sidecar container of Kubernetes ends after the app, without being killed.
 fn ended_last(kubelet: &mut Kubelet<'_>, sidecar: &str) -> Result<()> {
     kubelet.stop()?;
     let (app, sidecar) = (kubelet.of("app")?.status()?, kubelet.of(sidecar)?.status()?);
@@ -96,7 +96,7 @@ fn ended_last(kubelet: &mut Kubelet<'_>, sidecar: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the sidecar is answering when the pod is to end, it goes on answering.
+/// The sidecar completes a request that it is handling when the pod is stopped.
 fn drained(cri: &Cri<'_>, pod: &Pod<'_>, kubelet: &mut Kubelet<'_>) -> Result<()> {
     let net = cri.daemon.net.as_ref().context("a containerd without a network of its own")?;
     let address = SocketAddr::new(pod.address()?.into(), 8080);
@@ -105,13 +105,13 @@ fn drained(cri: &Cri<'_>, pod: &Pod<'_>, kubelet: &mut Kubelet<'_>) -> Result<()
         let asked = scope.spawn(|| ask(net, address, request));
         poll("the request", LIMIT, || Ok(pod.is_connected(8080)?.then_some(())))?;
         kubelet.stop()?;
-        asked.join().unwrap_or_else(|_| bail!("the thread that asked panicked"))
+        asked.join().unwrap_or_else(|_| bail!("the client's thread panicked"))
     })?;
     ensure!(answer.body().trim() == "slept", "the sidecar answered {:?}", answer.body());
     Ok(())
 }
 
-/// What anybody in the pod sends to port 8080 passes the proxy; what the proxy sends does not.
+/// Traffic of the pod to port 8080 goes through the proxy, except the proxy's own.
 fn redirected(cri: &Cri<'_>, pod: &Pod<'_>, kubelet: &mut Kubelet<'_>) -> Result<()> {
     let server = cri.pod("server").run()?;
     for port in [8080, 8081] {

@@ -1,4 +1,4 @@
-//! Where a guest's server listens: who may say so, and what is said when it cannot.
+//! The address that a guest's server listens on: where it can be set, and the errors when it cannot be used.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -22,7 +22,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Where users put the address; each hides those above it, and the annotation hides all.
+/// The variables for the address; each overrides those above it, and the annotation overrides all.
 const VARIABLES: [(&str, u16); 4] = [
     ("SPIN_HTTP_LISTEN_ADDR=127.0.0.1:3000", 3000),
     ("PORT=3001", 3001),
@@ -36,18 +36,18 @@ fn sources(daemon: &Containerd) -> Result<()> {
         web.get("/")?.is(200, "hello")?;
         web.end()
     };
-    let told = |count: usize| {
+    let with = |count: usize| {
         let web = daemon.run("web").args(HELLO);
         VARIABLES[..count].iter().fold(web, |run, (variable, _)| run.env(variable))
     };
-    answers(told(0), 8080).context("nobody said where")?;
+    answers(with(0), 8080).context("the default address")?;
     for (index, (variable, port)) in VARIABLES.into_iter().enumerate() {
-        answers(told(index + 1), port).context(variable)?;
+        answers(with(index + 1), port).context(variable)?;
     }
-    answers(told(VARIABLES.len()).annotation("lighter.wasm/http.address", "3004"), 3004).context("annotation")
+    answers(with(VARIABLES.len()).annotation("lighter.wasm/http.address", "3004"), 3004).context("annotation")
 }
 
-/// A socket for IPv6's "everywhere" takes IPv4, too, as other servers' do.
+/// A socket on `[::]` accepts IPv4, too, as with other servers.
 fn both_families(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).annotation("lighter.wasm/http.address", "[::]:8080").serve()?;
     web.get("/")?.is(200, "hello")?;
@@ -56,7 +56,7 @@ fn both_families(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// One that listens on 127.0.0.1 is not reached by another of the machine's addresses.
+/// A server on 127.0.0.1 cannot be reached at another address.
 fn loopback(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).env("LIGHTER_HTTP_ADDRESS=localhost:8080").serve()?;
     web.get("/")?.is(200, "hello")?;
@@ -65,21 +65,21 @@ fn loopback(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Start says which address is taken; the container can be deleted, and the other one goes on.
+/// The error of Start names the address in use; the container can be deleted, and the other one runs on.
 fn busy(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let output = daemon.run("late").network(&web.net).args(HELLO).finish()?;
     refused(&output, &["cannot listen on 0.0.0.0:8080", "in use"])?;
     let second = daemon.run("later").network(&web.net).args(HELLO).serve();
-    let said = second.err().map(|error| format!("{error:#}")).unwrap_or_default();
-    ensure!(said.contains("cannot listen on 0.0.0.0:8080"), "it said {said:?}");
+    let error = second.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    ensure!(error.contains("cannot listen on 0.0.0.0:8080"), "the error is {error:?}");
     run(&mut daemon.ctr(["tasks", "delete", "--force", "later"]))?;
     daemon.delete_container("later")?;
     web.lives()?;
     web.end()
 }
 
-/// A low port needs the container's capability, which the guest itself never has.
+/// A privileged port needs the container's CAP_NET_BIND_SERVICE, which the guest itself never has.
 fn privileged(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).env("PORT=80").serve()?.at((Ipv4Addr::LOCALHOST, 80));
     web.get("/")?.is(200, "hello")?;
@@ -88,7 +88,7 @@ fn privileged(daemon: &Containerd) -> Result<()> {
     refused(&run.finish()?, &["cannot listen on 0.0.0.0:80", "ermission denied"])
 }
 
-/// What cannot be understood is refused by Create, with who said it and what it should have been.
+/// Create refuses an invalid value; the error names its source and the valid form.
 fn wrong(daemon: &Containerd) -> Result<()> {
     for (env, words) in [
         ("PORT=http", "the variable PORT says \"http\"; it must be an address to listen on"),
@@ -107,12 +107,12 @@ fn wrong(daemon: &Containerd) -> Result<()> {
     refused(&run.finish()?, &["the annotation lighter.wasm/http.address says \"nowhere\""])
 }
 
-/// `ctr` failed and said these words.
+/// `ctr` failed and printed `words`.
 pub fn refused(output: &Output, words: &[&str]) -> Result<()> {
     ensure!(output.code != 0, "it ran; stdout {:?}", output.stdout);
-    // One ctr says it as it is, another in quotes.
-    let said = output.stderr.replace("\\\"", "\"");
-    let missing = words.iter().find(|word| !said.contains(**word));
-    ensure!(missing.is_none(), "ctr does not say {missing:?} but {said:?}");
+    // Versions of ctr print the message with or without escaped quotes.
+    let stderr = output.stderr.replace("\\\"", "\"");
+    let missing = words.iter().find(|word| !stderr.contains(**word));
+    ensure!(missing.is_none(), "ctr does not print {missing:?} but {stderr:?}");
     Ok(())
 }

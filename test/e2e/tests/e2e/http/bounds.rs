@@ -1,4 +1,4 @@
-//! What a server takes on: requests at once and in a queue, bytes, connections, memory.
+//! A server's limits: concurrent and queued requests, sizes, connections, descriptors, memory.
 
 use std::io::Write as _;
 use std::thread;
@@ -33,7 +33,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A request that takes a place until [`let_go`].
+/// A request that occupies a slot until [`release`].
 pub fn hold(web: &Served<'_>) -> Result<Wire> {
     let mut wire = web.wire()?;
     wire.posts("/echo")?;
@@ -43,13 +43,13 @@ pub fn hold(web: &Served<'_>) -> Result<Wire> {
     Ok(wire)
 }
 
-fn let_go(mut held: Wire) -> Result<()> {
+fn release(mut held: Wire) -> Result<()> {
     held.sends_chunk("")?;
     ensure!(held.chunk()?.is_none(), "the echo does not end");
     Ok(())
 }
 
-/// One is answered, one waits, the third is told to come later.
+/// One request is running, one waits, the third is answered with 503 and Retry-After.
 fn queue(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("concurrency", "1"), ("queue", "1")]).serve()?;
     let held = hold(&web)?;
@@ -57,13 +57,13 @@ fn queue(daemon: &Containerd) -> Result<()> {
     let (mut refused, mut waiting) = first_answered(one, other)?;
     let answer = refused.answer()?.is(503, "the application is busy")?;
     ensure!(answer.header("retry-after") == Some("1"), "{answer:?}");
-    ensure!(!waiting.ready()?, "the one in the queue is answered, too");
-    let_go(held)?;
+    ensure!(!waiting.ready()?, "the queued request is answered, too");
+    release(held)?;
     waiting.answer()?.is(200, "hello")?;
     web.end()
 }
 
-/// Which of two is answered first is not ours to say.
+/// The one of two requests that is answered first, and the other.
 fn first_answered(mut one: Wire, mut other: Wire) -> Result<(Wire, Wire)> {
     let first = poll("an answer", LIMIT, || match (one.ready()?, other.ready()?) {
         (false, false) => Ok(None),
@@ -72,24 +72,24 @@ fn first_answered(mut one: Wire, mut other: Wire) -> Result<(Wire, Wire)> {
     Ok(if first { (one, other) } else { (other, one) })
 }
 
-/// The time in the queue counts as the guest's.
+/// The timeout includes the time in the queue.
 fn queue_timeout(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("concurrency", "1"), ("timeout", "500ms")]).serve()?;
     let held = hold(&web)?;
     let answer = web.get("/")?.is(503, "the application is busy")?;
     ensure!(answer.header("retry-after") == Some("1"), "{answer:?}");
-    let_go(held)?;
+    release(held)?;
     web.lives()?;
     web.end()
 }
 
-/// Neither a guest that computes nor one that waits is waited for longer; others are answered meanwhile.
+/// The timeout ends a guest that computes and one that waits; other requests are answered meanwhile.
 fn late(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("timeout", "1s")]).serve()?;
     for path in ["/burn", "/sleep?60000"] {
         let mut wire = web.ask(path)?;
-        web.get("/")?.is(200, "hello").context("beside it")?;
-        ensure!(!wire.ready()?, "{path} is answered before its time");
+        web.get("/")?.is(200, "hello").context("meanwhile")?;
+        ensure!(!wire.ready()?, "{path} is answered too early");
         wire.answer()?.is(504, "the application took too long")?;
         let line = format!(
             "GET {}: 504: the guest did not answer within 1s",
@@ -101,7 +101,7 @@ fn late(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Its place is free afterwards: it does not compute on.
+/// The slot is free afterwards: the guest does not compute on.
 fn late_alone(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("timeout", "300ms"), ("concurrency", "1"), ("queue", "0")]).serve()?;
     for _ in 0..3 {
@@ -111,36 +111,36 @@ fn late_alone(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A body that says it is too long is refused unread; one that turns out to be is cut off for the guest.
+/// A body is refused unread if its Content-Length exceeds the limit; a chunked one is cut off for the guest.
 fn body(daemon: &Containerd) -> Result<()> {
-    const MOST: usize = 1024;
+    const MAX: usize = 1024;
     let web = set(daemon, &[("max-body", "1Ki")]).serve()?;
     let post = |length: usize| {
         format!(
             "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n{}",
-            "x".repeat(length.min(MOST))
+            "x".repeat(length.min(MAX))
         )
     };
     let mut wire = web.wire()?;
-    wire.send(post(MOST))?;
-    ensure!(wire.answer()?.status(200)?.body.len() == MOST, "a body of just the length is not whole");
-    wire.send(post(MOST + 1))?;
+    wire.send(post(MAX))?;
+    ensure!(wire.answer()?.status(200)?.body.len() == MAX, "a body of exactly the limit is incomplete");
+    wire.send(post(MAX + 1))?;
     wire.answer()?.is(413, "the request's body is too long")?;
     wire.closed()?;
 
     let mut wire = web.wire()?;
     wire.posts("/echo")?;
-    wire.sends_chunk(&"x".repeat(MOST))?;
+    wire.sends_chunk(&"x".repeat(MAX))?;
     wire.head()?.status(200)?;
-    ensure!(wire.chunk()?.is_some_and(|chunk| chunk.len() == MOST), "no echo");
+    ensure!(wire.chunk()?.is_some_and(|chunk| chunk.len() == MAX), "no echo");
     wire.sends_chunk("y")?;
     let rest = String::from_utf8_lossy(&wire.rest()?).into_owned();
-    ensure!(!rest.contains('y') && !rest.contains("0\r\n"), "beyond the bound came {rest:?}");
+    ensure!(!rest.contains('y') && !rest.contains("0\r\n"), "beyond the limit came {rest:?}");
     web.lives()?;
     web.end()
 }
 
-/// Both versions say the same of a head that is too long.
+/// HTTP/1.1 and HTTP/2 give the same status for a head that is too long.
 fn header(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("max-header", "8Ki")]).serve()?;
     let long = "x".repeat(16 << 10);
@@ -172,9 +172,9 @@ fn many_headers(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// The third connection is served when one of the two is over.
+/// The third connection is served when one of the two is closed.
 fn connections(daemon: &Containerd) -> Result<()> {
-    /// As long as others are answered many times.
+    /// Long enough for many answers on the other connections.
     const WHILE: Duration = Duration::from_millis(200);
     let web = set(daemon, &[("connections", "2")]).serve()?;
     let (mut one, mut two) = (web.ask("/")?, web.ask("/")?);
@@ -190,15 +190,15 @@ fn connections(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Clients take no descriptor that the guest needs: the next one waits, and those that are there are answered by a
-/// guest that opens files and connections.
+/// Connections leave enough descriptors for the guest: the next client waits, while the guest can open files and
+/// connections for those that are connected.
 fn descriptors(daemon: &Containerd) -> Result<()> {
     const LIMIT: usize = 128;
-    const FIT: usize = LIMIT - 64;
+    const CONNECTIONS: usize = LIMIT - 64;
     let mut spec = daemon.default_spec("web", ALL)?;
     spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": LIMIT, "hard": LIMIT }]);
     let web = daemon.run_spec("web", &daemon.write_spec("web", &spec)?).serve()?;
-    let mut wires = (0..FIT).map(|_| web.wire()).collect::<Result<Vec<_>>>()?;
+    let mut wires = (0..CONNECTIONS).map(|_| web.wire()).collect::<Result<Vec<_>>>()?;
     for wire in &mut wires {
         wire.asks("/")?;
         wire.answer()?.is(200, "hello")?;
@@ -219,7 +219,7 @@ fn descriptors(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A guest that asks for more memory than the container may have is told no.
+/// A guest that asks for more memory than the container's limit is refused.
 fn memory(daemon: &Containerd) -> Result<()> {
     let web = limited(daemon).serve()?;
     web.get("/memory?8")?.is(200, "got")?;
@@ -228,7 +228,7 @@ fn memory(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// So are those that ask for it together; what one had is there for the next.
+/// The limit holds for concurrent instances together; freed memory is available to the next.
 fn memory_at_once(daemon: &Containerd) -> Result<()> {
     let web = limited(daemon).serve()?;
     for _ in 0..3 {
@@ -243,7 +243,7 @@ fn memory_at_once(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// With memory for few copies at once requests wait for those, and each is answered.
+/// With memory for few instances requests wait for these, and each is answered.
 fn memory_queue(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).flag("--memory-limit", &(16 << 20).to_string()).serve()?;
     let mut wires = (0..60).map(|_| web.ask("/sleep?100")).collect::<Result<Vec<_>>>()?;
@@ -253,7 +253,7 @@ fn memory_queue(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// One that traps for want of memory is an error of its client's, and the log says how much there was.
+/// A guest that traps for lack of memory is a 500, and the log says how much it could have.
 fn memory_trap(daemon: &Containerd) -> Result<()> {
     let web = limited(daemon).serve()?;
     web.get("/greedy?256")?.status(500)?;

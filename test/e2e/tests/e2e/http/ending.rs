@@ -1,4 +1,4 @@
-//! The end of a server: what is being answered is answered, within bounds, and nothing new is taken on.
+//! Shutdown of a server: it accepts nothing new, and completes running requests within the grace period.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use e2e::runner::Scenario;
 
 use super::{all, set};
 
-/// Well below the usual grace of 25 s.
+/// Well below the default grace of 25 s.
 const PROMPT: Duration = Duration::from_secs(5);
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -30,7 +30,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The answer that is being made comes whole, to a connection that is closed then; no other begins.
+/// The running request is completed, then its connection is closed; new connections are refused.
 fn drain(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut slow = working(&web, "/sleep?1500")?;
@@ -42,7 +42,7 @@ fn drain(daemon: &Containerd) -> Result<()> {
     web.ends(0)
 }
 
-/// So does one whose body is on its way, both ways.
+/// The same for a request whose bodies are being transferred, both ways.
 fn drain_body(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut wire = web.wire()?;
@@ -59,7 +59,7 @@ fn drain_body(daemon: &Containerd) -> Result<()> {
     web.ends(0)
 }
 
-/// Connections on which nothing happens, used before or not, hold nobody up.
+/// Idle connections, used before or not, do not delay the shutdown.
 fn idle(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let (mut used, unused) = (web.ask("/")?, web.wire()?);
@@ -74,7 +74,7 @@ fn idle(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// A guest that computes and answers nothing is given its time to answer, not more.
+/// A guest that computes without answering gets its timeout, not more.
 fn busy(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("timeout", "1s")]).serve()?;
     let mut burning = working(&web, "/burn")?;
@@ -83,7 +83,7 @@ fn busy(daemon: &Containerd) -> Result<()> {
     web.ends(0)
 }
 
-/// When the grace is over, what is not finished is cut, and the exit code says so.
+/// After the grace period unfinished requests are cut off, and the exit code is 143.
 fn grace(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("grace", "1s"), ("timeout", "2m")]).serve()?;
     let mut slow = working(&web, "/sleep?60000")?;
@@ -96,7 +96,7 @@ fn grace(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// Whoever asks again does not want to wait.
+/// A second SIGTERM ends the grace period.
 fn twice(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("timeout", "2m")]).serve()?;
     let mut slow = working(&web, "/sleep?60000")?;
@@ -118,7 +118,7 @@ fn sigkill(daemon: &Containerd) -> Result<()> {
     web.ends(137)
 }
 
-/// Another guest runs in the container of one that serves.
+/// Execs run in the container of a server, and end with it.
 fn exec(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     daemon.exec("web", "one", Guest::Wasm.hello()).finish()?.ok()?.prints("hello")?;
@@ -131,7 +131,7 @@ fn exec(daemon: &Containerd) -> Result<()> {
     web.ends(0)
 }
 
-/// After requests of all kinds, and failures, Delete leaves nothing of it.
+/// After requests of all kinds, and failures, Delete leaves nothing behind.
 fn nothing_left(daemon: &Containerd) -> Result<()> {
     let before = Census::take(daemon)?;
     let web = all(daemon).serve()?;
@@ -145,9 +145,9 @@ fn nothing_left(daemon: &Containerd) -> Result<()> {
     before.settled(daemon)
 }
 
-/// Asks for `path`, and goes on when the guest is at it: a request on the same thread was answered since.
+/// Requests `path`, and returns once the guest handles it: a later request was answered on the same thread.
 fn working(web: &Served<'_>, path: &str) -> Result<Wire> {
     let wire = web.ask(path)?;
-    web.lives().context("beside it")?;
+    web.lives().context("meanwhile")?;
     Ok(wire)
 }

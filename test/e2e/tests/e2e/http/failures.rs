@@ -1,4 +1,4 @@
-//! Guests that fail: each tells its client what can still be told, and its operator all of it.
+//! Guests that fail: the client gets the status that can still be sent, and the log the full reason.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::all;
 
-/// What a client is told, whatever the reason.
+/// The body of the 500, whatever the reason.
 const FAILED: &str = "the application failed; its log tells why";
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -34,7 +34,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// 500, the reason in the log, and the server lives, on the same connection even.
+/// The answer is 500, the log has the reason, and the server still answers, even on the same connection.
 fn fails(daemon: &Containerd, path: &str, words: &[&str]) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut wire = web.ask(path)?;
@@ -47,31 +47,31 @@ fn fails(daemon: &Containerd, path: &str, words: &[&str]) -> Result<()> {
     web.end()
 }
 
-/// A guest that traps in the breath in which it has begun to answer: as a rule nothing has been sent by then, and where
-/// others had their turn in between the answer is cut.
+/// A guest that traps right after it began its answer: in most cases nothing has been sent yet, and the answer is 500;
+/// if other tasks ran in between, the answer is cut.
 fn late_trap(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
-    let mut told = 0;
+    let mut failed = 0;
     for _ in 0..10 {
         let mut wire = web.ask("/late-trap")?;
         let rest = match wire.answer() {
             Ok(answer) => {
                 answer.is(500, FAILED)?;
-                told += 1;
+                failed += 1;
                 continue;
             }
             Err(_) => String::from_utf8_lossy(&wire.rest()?).into_owned(),
         };
         ensure!(!rest.contains("0\r\n\r\n"), "the body seems whole: {rest:?}");
     }
-    ensure!(told > 5, "the client was told {told} times of 10");
+    ensure!(failed > 5, "the answer was 500 in {failed} of 10 cases");
     web.logs("GET /late-trap: 500: the guest trapped:")?;
     web.logs("wasm backtrace:")?;
     web.lives()?;
     web.end()
 }
 
-/// An answer that its guest does not finish is visibly cut.
+/// An answer that the guest does not finish is visibly truncated.
 fn cut(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut wire = web.wire()?;
@@ -88,19 +88,19 @@ fn cut(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// One that traps when its client has got the first of its answer: the rest is visibly missing.
+/// A guest that traps after the client received the first chunk: the answer is visibly truncated.
 fn mid_trap(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut wire = web.wire()?;
     wire.posts("/mid-trap")?;
     wire.head()?.status(200)?;
-    ensure!(wire.chunk()?.as_deref() == Some(b"first\n"), "it does not begin");
+    ensure!(wire.chunk()?.as_deref() == Some(b"first\n"), "no first chunk");
     wire.sends_chunk("")?;
     wire.closed()?;
-    told_once(&web)
+    logged_once(&web)
 }
 
-/// The same by HTTP/2, where it is the stream that is cut, and not the connection.
+/// The same by HTTP/2, where only the stream is reset, not the connection.
 fn mid_trap_two(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let stream = web.connect()?;
@@ -111,7 +111,7 @@ fn mid_trap_two(daemon: &Containerd) -> Result<()> {
         let mut sender = h2(io(stream)?).await?;
         let mut answer = sender.send_request(request).await?;
         ensure!(answer.status() == 200, "status {}", answer.status());
-        let first = answer.body_mut().frame().await.context("it does not begin")??;
+        let first = answer.body_mut().frame().await.context("no first chunk")??;
         ensure!(first.data_ref().is_some_and(|first| first == "first\n"), "it begins with {first:?}");
         drop(end);
         let rest = answer.body_mut().frame().await;
@@ -121,21 +121,21 @@ fn mid_trap_two(daemon: &Containerd) -> Result<()> {
         ensure!((status, text.as_str()) == (200, "hello\n"), "{status} {text:?}");
         Ok(())
     })?;
-    told_once(&web)
+    logged_once(&web)
 }
 
-/// One line about it, with the backtrace below it, and the server lives.
-fn told_once(web: &Served<'_>) -> Result<()> {
+/// The log has one line about the trap, with its backtrace, and the server lives on.
+fn logged_once(web: &Served<'_>) -> Result<()> {
     web.logs("wasm backtrace:")?;
     let log = web.log();
-    let told: Vec<&str> = log.lines().filter(|line| line.starts_with("lighter: ")).collect();
+    let logged: Vec<&str> = log.lines().filter(|line| line.starts_with("lighter: ")).collect();
     let begins = "lighter: in the middle of its answer, the guest trapped: ";
-    ensure!(told.len() == 1 && told[0].starts_with(begins), "the log says {log:?}");
+    ensure!(logged.len() == 1 && logged[0].starts_with(begins), "the log says {log:?}");
     web.lives()?;
     web.end()
 }
 
-/// One stream's failure is no other's.
+/// A stream's failure does not affect other streams.
 fn by_two(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let stream = web.connect()?;
@@ -157,7 +157,7 @@ fn by_two(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Many failures at once, while another request is being answered, cost nobody else anything.
+/// Many failures at once do not affect another request that is being answered.
 fn alone(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut slow = web.ask("/sleep?500")?;

@@ -1,4 +1,4 @@
-//! The path that the server answers itself.
+//! The health path, which the server answers itself.
 
 use anyhow::{Result, ensure};
 use e2e::containerd::Containerd;
@@ -10,7 +10,7 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![Scenario::ours("http-health", health), Scenario::ours("http-health-busy", busy)]
 }
 
-/// The guest is not asked: it knows no such path. Without the setting there is none.
+/// The guest does not see the request: it has no such path. Without the setting the path does not exist.
 fn health(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("health", "/up")]).serve()?;
     web.get("/up")?.is(200, "ok")?;
@@ -22,7 +22,7 @@ fn health(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A guest that has all its hands full is well.
+/// A server without a free slot is healthy.
 fn busy(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("health", "/up"), ("concurrency", "1"), ("queue", "0")]).serve()?;
     let held = bounds::hold(&web)?;

@@ -1,4 +1,4 @@
-//! What a guest is given for each request, and what it is never given.
+//! What a guest gets for each request, and what it never gets.
 
 use anyhow::{Result, ensure};
 use e2e::containerd::Containerd;
@@ -7,7 +7,7 @@ use e2e::runner::Scenario;
 use std::net::Ipv4Addr;
 
 use super::{all, set};
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 use crate::jail::USER;
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Each copy counts the requests it has seen.
+/// Each instance counts its requests.
 fn counts(daemon: &Containerd, reuse: &str, expected: &str) -> Result<()> {
     let web = set(daemon, &[("reuse", reuse)]).serve()?;
     let mut wire = web.wire()?;
@@ -38,7 +38,7 @@ fn counts(daemon: &Containerd, reuse: &str, expected: &str) -> Result<()> {
     web.end()
 }
 
-/// A copy that trapped answers nothing more.
+/// An instance that trapped is not reused.
 fn reuse_trap(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("reuse", "100")]).serve()?;
     web.get("/count")?.is(200, "1")?;
@@ -48,7 +48,7 @@ fn reuse_trap(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Where one that has answered fails at the next request a fresh one answers, if asking twice does no harm.
+/// If a reused instance fails, a fresh one answers, provided that the request is idempotent.
 fn reuse_once(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("reuse", "100")]).serve()?;
     let mut wire = web.wire()?;
@@ -64,7 +64,7 @@ fn reuse_once(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// The container's arguments and environment, as any other guest's.
+/// The container's arguments and environment, as for any other guest.
 fn environment(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).args(&["one", "two words"]).env("A=b").env("PORT=8080").serve()?;
     web.get("/args")?.is(200, "/guests/http-all.wasm\none\ntwo words")?;
@@ -72,7 +72,7 @@ fn environment(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// The same environment, for those who ask `wasi:config` for it; annotations are the host's affair.
+/// `wasi:config` gives the same environment, and no annotations.
 fn config(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("timeout", "10s")]).env("GREETING=good day").env("EMPTY=").serve()?;
     web.get("/config?GREETING")?.is(200, "good day")?;
@@ -86,10 +86,10 @@ fn config(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// The root and its volumes, as far as the user's rights go.
+/// The root and its volumes, with the user's permissions.
 fn volume(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-volume")?;
-    let web = all(daemon).user(Some(USER)).bind(&folder, "/outbox", false).serve()?;
+    let dir = shared_dir(daemon, "http-volume")?;
+    let web = all(daemon).user(Some(USER)).bind(&dir, "/outbox", false).serve()?;
     web.get("/file?/outbox/note")?.is(200, "from the host")?;
     web.get("/file?/etc/group")?.status(200)?.says("root:x:0:")?;
     web.get("/file?/secret")?.status(404)?.says("ermission")?;
@@ -97,7 +97,7 @@ fn volume(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// What guests write is in the container's log, whichever of its outputs they write to.
+/// stdout and stderr of guests both go to the container's log.
 fn output(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     web.get("/log?one")?.is(200, "logged")?;
@@ -113,7 +113,7 @@ fn random(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// However low its port, the process has no power left when it serves.
+/// A server on a privileged port has no capabilities when it serves.
 fn jail(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).env("PORT=80").serve()?.at((Ipv4Addr::LOCALHOST, 80));
     web.get("/")?.is(200, "hello")?;
@@ -121,7 +121,7 @@ fn jail(daemon: &Containerd) -> Result<()> {
         let held = kernel::status(web.pid, set)?;
         ensure!(held == "0".repeat(16), "{set} is {held}");
     }
-    ensure!(kernel::status(web.pid, "NoNewPrivs")? == "1", "it may gain power");
+    ensure!(kernel::status(web.pid, "NoNewPrivs")? == "1", "it may gain privileges");
     ensure!(kernel::status(web.pid, "Seccomp")? == "2", "it has no filter");
     web.end()
 }

@@ -1,4 +1,4 @@
-//! Names: the container's own files and name server, whatever else its image would like.
+//! Name resolution: by the container's own files and name server, whatever its image contains.
 
 use std::fs;
 use std::path::Path;
@@ -18,11 +18,11 @@ use serde_json::json;
 
 use super::all;
 use super::outgoing::fetches;
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
-/// An image that would like to run code of its own.
+/// An image with a hostile NSS library.
 const EVIL: &str = "localhost/e2e:evil";
-/// What the test's name server knows.
+/// The records of the tests' name server.
 const NAMES: &[(&str, &str)] = &[("upstream.test", "127.0.0.1"), ("short.cluster.test", "127.0.0.3")];
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -34,18 +34,18 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A file of the container's at `path`.
-pub fn with_file<'a>(run: Run<'a>, folder: &Path, path: &str, text: &str) -> Result<Run<'a>> {
-    let file = folder.join(path.trim_start_matches('/').replace('/', "-"));
+/// Mounts a file with this text at `path`.
+pub fn with_file<'a>(run: Run<'a>, dir: &Path, path: &str, text: &str) -> Result<Run<'a>> {
+    let file = dir.join(path.trim_start_matches('/').replace('/', "-"));
     fs::write(&file, text)?;
     Ok(run.bind(&file, path, false))
 }
 
-/// The container's own `hosts`; a change of it is seen.
+/// The container's own `/etc/hosts` is used.
 fn hosts(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-names-hosts")?;
+    let dir = shared_dir(daemon, "http-names-hosts")?;
     let hosts = "127.0.0.1 localhost\n127.0.0.5 known.test alias # not.this\n";
-    let web = with_file(all(daemon), &folder, "/etc/hosts", hosts)?.serve()?;
+    let web = with_file(all(daemon), &dir, "/etc/hosts", hosts)?.serve()?;
     for (name, addresses) in [
         ("known.test", "127.0.0.5"),
         ("alias", "127.0.0.5"),
@@ -60,28 +60,31 @@ fn hosts(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// The server that `resolv.conf` names is asked, its search list minded, and its "no" believed.
+/// The name server and the search list of `resolv.conf` are used, and an NXDOMAIN is final.
 fn dns(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-names-dns")?;
+    let dir = shared_dir(daemon, "http-names-dns")?;
     let conf = "nameserver 127.0.0.1\nsearch cluster.test\noptions ndots:1\n";
-    let web = with_file(all(daemon), &folder, "/etc/resolv.conf", conf)?.serve()?;
+    let web = with_file(all(daemon), &dir, "/etc/resolv.conf", conf)?.serve()?;
     let dns = Dns::start(&web.net, NAMES)?;
     let upstream = Upstream::serve(&web.net, None)?;
     fetches(&web, &format!("http://upstream.test:{}/", upstream.port), "200\nasked for /")?;
     web.get("/lookup?upstream.test")?.is(200, "127.0.0.1")?;
     web.get("/lookup?short")?.is(200, "127.0.0.3")?;
-    web.get("/lookup?nobody.test")?.is(200, "error: name-unresolvable")?;
-    web.get("/get?http://nobody.test/")?.status(200)?.says("error: ErrorCode::DnsError")?.says("NXDOMAIN")?;
+    web.get("/lookup?unknown.test")?.is(200, "error: name-unresolvable")?;
+    web.get("/get?http://unknown.test/")?
+        .status(200)?
+        .says("error: ErrorCode::DnsError")?
+        .says("NXDOMAIN")?;
     let asked = dns.asked();
     ensure!(asked.iter().any(|name| name == "short.cluster.test"), "{asked:?}");
     ensure!(!asked.iter().any(|name| name == "localhost"), "{asked:?}");
     web.end()
 }
 
-/// An answer that is too long for a datagram is asked for again by TCP, and is whole.
+/// A truncated answer is queried again by TCP, and is complete.
 fn truncated(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-names-truncated")?;
-    let web = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?.serve()?;
+    let dir = shared_dir(daemon, "http-names-truncated")?;
+    let web = with_file(all(daemon), &dir, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?.serve()?;
     let many: Vec<String> = (1..=100).map(|last| format!("127.0.1.{last}")).collect();
     let table: Vec<(&str, &str)> = many.iter().map(|address| ("many.test", address.as_str())).collect();
     let dns = Dns::start(&web.net, &table)?;
@@ -89,11 +92,15 @@ fn truncated(daemon: &Containerd) -> Result<()> {
     let mut found: Vec<&str> = answer.lines().collect();
     found.sort_by_key(|address| many.iter().position(|known| known == address));
     ensure!(found == many, "found {} of {}: {found:?}", found.len(), many.len());
-    ensure!(dns.asked_by_tcp() == ["many.test"], "by TCP it was asked for {:?}", dns.asked_by_tcp());
+    ensure!(
+        dns.asked_by_tcp() == ["many.test"],
+        "by TCP the server was queried for {:?}",
+        dns.asked_by_tcp()
+    );
     web.end()
 }
 
-/// An image of the guest with this library wherever a libc would look for it.
+/// An image of the guest with this library wherever libc would look for it.
 fn evil(library: &[u8]) -> Result<Example> {
     let wasm = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/http-all/http-all.wasm");
     let mut nodes = vec![file("app.wasm", 0o644, fs::read(wasm)?), folder("etc", 0o755)];
@@ -105,25 +112,25 @@ fn evil(library: &[u8]) -> Result<Example> {
     Ok(Example { name: EVIL.into(), config: json!({}), nodes })
 }
 
-/// Of an image that wants look-ups to go through a library of its own no code runs. Where there is no C
-/// compiler the library is none, and the line says so.
+/// No code of an image runs that configures its own NSS library for look-ups. Without a C compiler the
+/// library is a text file, and the scenario's line says so.
 fn hostile(daemon: &Containerd) -> Result<String> {
     const SOURCE: &str = "#include <stdio.h>\n__attribute__((constructor)) static void evil(void) \
                           { FILE *f = fopen(TRACE, \"w\"); if (f) fclose(f); }\n";
-    let folder = shared_folder(daemon, "http-hostile")?;
-    let (library, trace) = (folder.join("evil.so"), folder.join("trace"));
-    fs::write(folder.join("evil.c"), SOURCE)?;
+    let dir = shared_dir(daemon, "http-hostile")?;
+    let (library, trace) = (dir.join("evil.so"), dir.join("trace"));
+    fs::write(dir.join("evil.c"), SOURCE)?;
     let build = |trace: &str| {
         let define = format!("-DTRACE=\"{trace}\"");
         let mut command = Command::new("cc");
-        run(command.args(["-shared", "-fPIC", &define, "-o"]).arg(&library).arg(folder.join("evil.c")))
+        run(command.args(["-shared", "-fPIC", &define, "-o"]).arg(&library).arg(dir.join("evil.c")))
     };
     let armed = match build(&trace.display().to_string()) {
         Err(_) => false,
         Ok(built) => {
             built.ok()?;
             run(Command::new("/bin/true").env("LD_PRELOAD", &library))?.ok()?;
-            ensure!(trace.exists(), "the library does nothing even where it is loaded");
+            ensure!(trace.exists(), "the library has no effect even when it is loaded");
             fs::remove_file(&trace)?;
             build("/outbox/trace")?.ok()?;
             true
@@ -132,13 +139,13 @@ fn hostile(daemon: &Containerd) -> Result<String> {
     if !armed {
         fs::write(&library, "no library")?;
     }
-    image::write_examples(&[evil(&fs::read(&library)?)?], &folder.join("image.tar"))?;
-    daemon.import(&folder.join("image.tar"))?;
-    let web = daemon.run("web").image(EVIL).args(&["/app.wasm"]).bind(&folder, "/outbox", true).serve()?;
-    web.get("/lookup?nobody.test")?.status(200)?.says("error: ")?;
-    web.get("/get?http://nobody.test/")?.status(200)?.says("error: ")?;
-    web.get("/connect?nobody.test:80")?.status(200)?.says("error: ")?;
+    image::write_examples(&[evil(&fs::read(&library)?)?], &dir.join("image.tar"))?;
+    daemon.import(&dir.join("image.tar"))?;
+    let web = daemon.run("web").image(EVIL).args(&["/app.wasm"]).bind(&dir, "/outbox", true).serve()?;
+    web.get("/lookup?unknown.test")?.status(200)?.says("error: ")?;
+    web.get("/get?http://unknown.test/")?.status(200)?.says("error: ")?;
+    web.get("/connect?unknown.test:80")?.status(200)?.says("error: ")?;
     ensure!(!trace.exists(), "the image's library ran");
     web.end()?;
-    Ok(if armed { String::new() } else { "without a C compiler, so with a library that is none".into() })
+    Ok(if armed { String::new() } else { "no C compiler: the library is a text file".into() })
 }

@@ -1,5 +1,5 @@
-//! What is not HTTP, or means two things at once: answered with 400, or with the end of the
-//! connection, and never by the guest.
+//! Invalid or ambiguous HTTP: answered with 400, or by closing the connection, and never by the
+//! guest.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e::containerd::Containerd;
@@ -8,7 +8,7 @@ use e2e::runner::Scenario;
 
 use super::{all, set};
 
-/// Requests that no server may let its guest see, by what is wrong with them.
+/// Requests that must not reach the guest, with what is wrong with them.
 const BAD: [(&str, &str); 34] = [
     ("no host", "GET / HTTP/1.1\r\n\r\n"),
     ("two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
@@ -16,13 +16,13 @@ const BAD: [(&str, &str); 34] = [
     ("a host with a blank in it", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"),
     ("a host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
     ("a host with a user", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n"),
-    ("a tunnel", "CONNECT b:80 HTTP/1.1\r\nHost: b:80\r\n\r\n"),
-    ("a star that is asked for", "GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("CONNECT", "CONNECT b:80 HTTP/1.1\r\nHost: b:80\r\n\r\n"),
+    ("GET of *", "GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a method with a blank in it", "GE T / HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a method with a bracket", "G(T / HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("no method", " / HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("no path", "GET  HTTP/1.1\r\nHost: a\r\n\r\n"),
-    ("a path that is none", "GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("an invalid path", "GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("no version", "GET /\r\nHost: a\r\n\r\n"),
     ("version 9.9", "GET / HTTP/9.9\r\nHost: a\r\n\r\n"),
     ("version 1.10", "GET / HTTP/1.10\r\nHost: a\r\n\r\n"),
@@ -33,12 +33,12 @@ const BAD: [(&str, &str); 34] = [
     ("a carriage return in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n"),
     ("a name without a colon", "GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n"),
     ("a blank before the colon", "GET / HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n"),
-    ("a header that goes on", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n"),
+    ("a folded header", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n"),
     ("two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
     ("a list of lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 2\r\n\r\nab"),
     ("a length with a sign", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na"),
     ("a negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"),
-    ("a length that is none", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1a\r\n\r\na"),
+    ("an invalid length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1a\r\n\r\na"),
     ("a length beyond 64 bits", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n\r\n"),
     (
         "a coding after chunks",
@@ -46,7 +46,7 @@ const BAD: [(&str, &str); 34] = [
     ),
     ("no chunks at all", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\na"),
     ("chunks, in quotes", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"),
-    ("chunks in the old version", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("chunks in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
 ];
 
 /// Not HTTP at all.
@@ -59,9 +59,9 @@ const NOISE: [(&str, &[u8]); 6] = [
     ("one letter", b"G"),
 ];
 
-/// Bodies of `POST /echo` in chunks that are none.
+/// Bodies of `POST /echo` with invalid chunks.
 const CHUNKS: [(&str, &str); 6] = [
-    ("a size that is none", "x\r\nabc\r\n0\r\n\r\n"),
+    ("an invalid size", "x\r\nabc\r\n0\r\n\r\n"),
     ("a size beyond 64 bits", "fffffffffffffffff\r\nabc\r\n0\r\n\r\n"),
     ("a chunk longer than its size", "2\r\nabc\r\n0\r\n\r\n"),
     ("a negative size", "-1\r\nabc\r\n0\r\n\r\n"),
@@ -79,40 +79,44 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Each is told so, and nothing else is said; the guest would say 200 or 404.
+/// Each is answered with 400 and nothing else; the guest would answer 200 or 404.
 fn malformed(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     for (what, request) in BAD {
-        let said = said(&web, request.as_bytes()).context(what)?;
-        let answers = said.matches("HTTP/1.1 ").count();
-        ensure!(said.starts_with("HTTP/1.1 400 ") && answers == 1, "{what}: it said {said:?}");
+        let response = response(&web, request.as_bytes()).context(what)?;
+        let answers = response.matches("HTTP/1.1 ").count();
+        ensure!(
+            response.starts_with("HTTP/1.1 400 ") && answers == 1,
+            "{what}: the response is {response:?}"
+        );
     }
     web.lives()?;
     web.end()
 }
 
-/// Here an end without a word is as good; HTTP/2's frames, whatever they say, are no answer of the guest's.
+/// Closing without an answer is valid here, too; HTTP/2 frames are accepted if they hold no answer of the guest.
 fn noise(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     for (what, bytes) in NOISE {
-        let said = said(&web, bytes).context(what)?;
-        let frames = bytes.starts_with(b"PRI") && !said.contains("hello");
-        ensure!(said.is_empty() || said.starts_with("HTTP/1.1 400 ") || frames, "{what}: it said {said:?}");
+        let response = response(&web, bytes).context(what)?;
+        let frames = bytes.starts_with(b"PRI") && !response.contains("hello");
+        let valid = response.is_empty() || response.starts_with("HTTP/1.1 400 ") || frames;
+        ensure!(valid, "{what}: the response is {response:?}");
     }
     web.lives()?;
     web.end()
 }
 
-/// What comes back for `bytes` after which nothing more is sent.
-fn said(web: &Served<'_>, bytes: &[u8]) -> Result<String> {
+/// Sends `bytes`, shuts down writing, and returns everything that comes back.
+fn response(web: &Served<'_>, bytes: &[u8]) -> Result<String> {
     let mut wire = web.wire()?;
     wire.send(bytes)?;
-    // One that is refused early may be closed already.
+    // If the request was refused early, the connection may be closed already.
     drop(wire.shut());
     Ok(String::from_utf8_lossy(&wire.rest()?).into_owned())
 }
 
-/// A guest that reads such a body sees no end of it, and its answer has none.
+/// The guest sees no end of such a body, and its echo is not terminated either.
 fn chunks(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     for (what, body) in CHUNKS {
@@ -120,18 +124,18 @@ fn chunks(daemon: &Containerd) -> Result<()> {
         wire.posts("/echo")?;
         wire.send(body)?;
         drop(wire.shut());
-        let said = wire.rest()?;
-        let said = String::from_utf8_lossy(&said);
+        let response = wire.rest()?;
+        let response = String::from_utf8_lossy(&response);
         ensure!(
-            !said.ends_with("0\r\n\r\n") || !said.starts_with("HTTP/1.1 200"),
-            "{what}: it said {said:?}"
+            !response.ends_with("0\r\n\r\n") || !response.starts_with("HTTP/1.1 200"),
+            "{what}: the response is {response:?}"
         );
     }
     web.lives()?;
     web.end()
 }
 
-/// Where two headers disagree on where the body ends, nothing behind it is taken for another request.
+/// If two headers disagree on where the body ends, nothing after it is taken as another request.
 fn smuggling(daemon: &Containerd) -> Result<()> {
     const HIDDEN: &str = "GET /log?smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     let web = all(daemon).serve()?;
@@ -151,28 +155,28 @@ fn smuggling(daemon: &Containerd) -> Result<()> {
         let mut wire = web.wire()?;
         wire.send(format!("{head}0\r\n\r\n{HIDDEN}"))?;
         drop(wire.shut());
-        let said = wire.rest()?;
-        let said = String::from_utf8_lossy(&said);
-        let answers = said.matches("HTTP/1.1 ").count();
+        let response = wire.rest()?;
+        let response = String::from_utf8_lossy(&response);
+        let answers = response.matches("HTTP/1.1 ").count();
         if web.log().contains("smuggled") {
-            bail!("{head:?} let the hidden request through: {said:?}");
+            bail!("{head:?} let the hidden request through: {response:?}");
         }
-        ensure!(answers <= 1, "{head:?} has {answers} answers: {said:?}");
+        ensure!(answers <= 1, "{head:?} has {answers} answers: {response:?}");
     }
     web.lives()?;
     web.end()
 }
 
-/// A line without an end is not kept for ever.
+/// A request line without an end is not buffered without limit.
 fn huge_line(daemon: &Containerd) -> Result<()> {
     let web = set(daemon, &[("max-header", "8Ki")]).serve()?;
     let mut wire = web.wire()?;
-    // It need not be read to its end.
+    // The server need not read all of it.
     drop(wire.send(format!("GET /{}", "a".repeat(1 << 20))));
-    let said = wire.rest()?;
-    let said = String::from_utf8_lossy(&said);
-    let status = said.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
-    ensure!(matches!(status, None | Some("414" | "431" | "400")), "it said {said:?}");
+    let response = wire.rest()?;
+    let response = String::from_utf8_lossy(&response);
+    let status = response.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
+    ensure!(matches!(status, None | Some("414" | "431" | "400")), "the response is {response:?}");
     web.lives()?;
     web.end()
 }

@@ -1,4 +1,4 @@
-//! Components that answer HTTP requests: what clients, guests and operators are promised of their server.
+//! Components that answer HTTP requests: what clients, guests and operators can rely on.
 
 mod addresses;
 mod bounds;
@@ -21,9 +21,9 @@ use e2e::containerd::Containerd;
 use e2e::ctr::Run;
 use e2e::runner::Scenario;
 
-/// A path for everything that a request can ask of the host.
+/// A guest with a path for each feature of the host.
 const ALL: &[&str] = &["/guests/http-all.wasm"];
-/// Answers `hello`, whatever is asked.
+/// A guest that answers every request with `hello`.
 const HELLO: &[&str] = &["/guests/http-hello.wasm"];
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -47,12 +47,12 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// A container `web` of the guest that can do everything.
+/// A container `web` with the guest [`ALL`].
 fn all(daemon: &Containerd) -> Run<'_> {
     daemon.run("web").args(ALL)
 }
 
-/// The same, with settings: `timeout` for the annotation `lighter.wasm/http.timeout`.
+/// The same, with annotations: `timeout` stands for `lighter.wasm/http.timeout`.
 fn set<'a>(daemon: &'a Containerd, settings: &[(&str, &str)]) -> Run<'a> {
     settings
         .iter()

@@ -1,4 +1,4 @@
-//! Requests that guests make: to neighbours and others, over connections that are used again, with TLS.
+//! Requests of guests: to other containers and servers, over pooled connections, with TLS.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use e2e::http::upstream::Upstream;
 use e2e::runner::Scenario;
 
 use super::all;
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Fetched, or told why not in the words of `wasi:http`.
+/// An answer, or an error code of `wasi:http`.
 fn get(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let upstream = Upstream::serve(&web.net, None)?;
@@ -37,12 +37,12 @@ fn get(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// What `/get` of this URL answers.
+/// Checks the guest's answer to `/get` of this URL.
 pub fn fetches(web: &Served<'_>, url: &str, expected: &str) -> Result<()> {
     web.get(&format!("/get?{url}"))?.is(200, expected).map(drop).with_context(|| url.to_owned())
 }
 
-/// Two containers of one network.
+/// Two containers in one network.
 fn neighbour(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let other = daemon.run("other").network(&web.net).env("PORT=8081").args(super::HELLO).serve()?;
@@ -52,7 +52,7 @@ fn neighbour(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A chunk has gone through the guest, to its upstream and back, before the next one is sent.
+/// Each chunk goes through the guest to the upstream and back before the next one is sent.
 fn post(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let upstream = Upstream::serve(&web.net, None)?;
@@ -71,7 +71,8 @@ fn post(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Copies of the guest share their connections: each answers one request, and few are opened.
+/// Instances of the guest share a pool of connections: each instance answers one request, and few connections are
+/// opened.
 fn connections(daemon: &Containerd) -> Result<()> {
     const REQUESTS: usize = 20;
     let web = all(daemon).serve()?;
@@ -80,22 +81,22 @@ fn connections(daemon: &Containerd) -> Result<()> {
         fetches(&web, &upstream.url("/"), "200\nasked for /")?;
     }
     let opened = upstream.connections();
-    // One may be asked for before the last answer's is back.
+    // A request may come before the last one's connection is back in the pool.
     ensure!(opened <= REQUESTS / 5, "{opened} connections for {REQUESTS} requests");
     web.end()
 }
 
-/// An authority of the container's own is trusted, and no other.
+/// The container's own certificate authority is trusted, and no other.
 fn tls(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-get-tls")?;
+    let dir = shared_dir(daemon, "http-get-tls")?;
     let (ours, others) = (Authority::new()?, Authority::new()?);
-    fs::write(folder.join("ca.pem"), ours.pem())?;
-    let run = all(daemon).env("SSL_CERT_FILE=/tls/ca.pem").bind(&folder, "/tls", false);
+    fs::write(dir.join("ca.pem"), ours.pem())?;
+    let run = all(daemon).env("SSL_CERT_FILE=/tls/ca.pem").bind(&dir, "/tls", false);
     let web = run.serve()?;
     let url = |upstream: &Upstream, host: &str| format!("https://{host}:{}/secret", upstream.port);
     let known = Upstream::serve(&web.net, Some(ours.vouch("localhost")?.server(&[])?))?;
     fetches(&web, &url(&known, "localhost"), "200\nasked for /secret")?;
-    // Vouched for under another name.
+    // The certificate has another name.
     fetches(&web, &url(&known, "127.0.0.1"), "error: ErrorCode::TlsCertificateError")?;
     let unknown = Upstream::serve(&web.net, Some(others.vouch("localhost")?.server(&[])?))?;
     fetches(&web, &url(&unknown, "localhost"), "error: ErrorCode::TlsCertificateError")?;
@@ -104,12 +105,12 @@ fn tls(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// An upstream that speaks HTTP/2 and nothing else: requests share one connection, bodies go both ways.
+/// An upstream that speaks only HTTP/2: requests share one connection, bodies go both ways.
 fn two(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-get-2")?;
+    let dir = shared_dir(daemon, "http-get-2")?;
     let authority = Authority::new()?;
-    fs::write(folder.join("ca.pem"), authority.pem())?;
-    let run = all(daemon).env("SSL_CERT_FILE=/tls/ca.pem").bind(&folder, "/tls", false);
+    fs::write(dir.join("ca.pem"), authority.pem())?;
+    let run = all(daemon).env("SSL_CERT_FILE=/tls/ca.pem").bind(&dir, "/tls", false);
     let web = run.serve()?;
     let upstream = Upstream::serve(&web.net, Some(authority.vouch("localhost")?.server(&["h2"])?))?;
     let url = format!("https://localhost:{}", upstream.port);
@@ -120,12 +121,12 @@ fn two(daemon: &Containerd) -> Result<()> {
     let lines: Vec<String> = upstream.asked().into_iter().map(|asked| asked.line).collect();
     let expected =
         ["GET /one", "GET /two", "GET /three", "POST /four"].map(|line| format!("{line} HTTP/2.0"));
-    ensure!(lines == expected, "it was asked {lines:?}");
+    ensure!(lines == expected, "the upstream received {lines:?}");
     ensure!(upstream.connections() == 1, "{} connections", upstream.connections());
     web.end()
 }
 
-/// Without a file the web's authorities count; one that is not there is an error that names it.
+/// Without SSL_CERT_FILE the web's root authorities are trusted; a missing file is an error that names it.
 fn tls_files(daemon: &Containerd) -> Result<()> {
     let server = Authority::new()?.vouch("localhost")?.server(&[])?;
     for (env, words) in [("A=b", "TlsCertificateError"), ("SSL_CERT_FILE=/none.pem", "/none.pem")] {
@@ -138,7 +139,7 @@ fn tls_files(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// Sockets of the guest's own; the upstream does not know the word and says so in a line.
+/// The guest's own sockets; what it sends is not HTTP, so the upstream answers 400.
 fn connect(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let upstream = Upstream::serve(&web.net, None)?;

@@ -1,4 +1,4 @@
-//! Clients that take their time: none holds a connection, or a place, for longer than its due.
+//! Slow clients: none occupies a connection or a slot for longer than the timeouts.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,11 @@ use e2e::runner::Scenario;
 
 use super::{bounds, set};
 
-/// What clients are given here; and how much later they may be let go.
+/// The timeout for clients, and how much later they may be disconnected.
 const GIVEN: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(4);
 
-/// What a client of HTTP/2 says first, with no settings.
+/// HTTP/2's client preface, with empty SETTINGS.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -37,7 +37,7 @@ fn serve(daemon: &Containerd) -> Result<Served<'_>> {
     set(daemon, &[("header-timeout", "1s"), ("concurrency", "1")]).serve()
 }
 
-/// After an answer for `first`, if that is a path, and these bytes nothing more is sent.
+/// After a request for `first`, unless that is empty, the client sends `bytes` and nothing more.
 fn ends(daemon: &Containerd, first: &str, bytes: &[u8]) -> Result<()> {
     let web = serve(daemon)?;
     let mut wire = web.wire()?;
@@ -49,55 +49,55 @@ fn ends(daemon: &Containerd, first: &str, bytes: &[u8]) -> Result<()> {
     wire.send(bytes)?;
     let rest = wire.rest()?;
     let took = begin.elapsed();
-    ensure!(took > GIVEN / 2 && took < (GIVEN + LATE) * *SLOW, "let go after {took:?}");
+    ensure!(took > GIVEN / 2 && took < (GIVEN + LATE) * *SLOW, "disconnected after {took:?}");
     ensure!(!String::from_utf8_lossy(&rest).contains("200 OK"), "it was answered");
     web.lives()?;
     web.end()
 }
 
-/// The guest hears that its client sends no more, and its place is free.
+/// The guest gets an error for the stalled body, and its slot is free.
 fn half_a_body(daemon: &Containerd) -> Result<()> {
     let web = serve(daemon)?;
     let mut held = bounds::hold(&web)?;
-    // It stays connected; the only place is taken until it is let go.
+    // The client stays connected; the only slot is taken until it is disconnected.
     web.get("/")?.is(200, "hello")?;
     let rest = String::from_utf8_lossy(&held.rest()?).into_owned();
     ensure!(!rest.contains("0\r\n"), "the echo seems whole: {rest:?}");
     web.end()
 }
 
-/// A byte now and then is not a head in time.
+/// A trickle of bytes does not extend the timeout for the head.
 fn slow_loris(daemon: &Containerd) -> Result<()> {
     let web = serve(daemon)?;
     let mut wire = web.wire()?;
     let begin = Instant::now();
     wire.send("GET / HTTP/1.1\r\nX: ")?;
-    poll("it to be let go", GIVEN + LATE, || Ok((wire.send("x").is_err() || wire.ready()?).then_some(())))?;
-    ensure!(begin.elapsed() > GIVEN / 2, "let go after {:?}", begin.elapsed());
+    poll("the disconnect", GIVEN + LATE, || Ok((wire.send("x").is_err() || wire.ready()?).then_some(())))?;
+    ensure!(begin.elapsed() > GIVEN / 2, "disconnected after {:?}", begin.elapsed());
     web.lives()?;
     web.end()
 }
 
-/// One that never reads a big answer is let go, and its place is free. Meanwhile nobody's memory holds what it
-/// has not read.
+/// A client that never reads a big answer is disconnected, and its slot is free. Meanwhile the unread answer is
+/// not buffered in memory.
 fn reads_nothing(daemon: &Containerd) -> Result<()> {
     const BYTES: usize = 1 << 30;
     let web = serve(daemon)?;
     let mut wire = web.ask(&format!("/big?{BYTES}"))?;
     wire.head()?.status(200)?;
     let begin = Instant::now();
-    web.get("/")?.is(200, "hello").context("the only place is still taken")?;
+    web.get("/")?.is(200, "hello").context("the only slot is still taken")?;
     let took = begin.elapsed();
-    ensure!(took > GIVEN / 2 && took < (GIVEN + LATE) * *SLOW, "its place was free after {took:?}");
-    let most = kernel::status(web.pid, "VmHWM")?;
-    let kibibytes: usize = most.trim_end_matches(" kB").parse()?;
-    ensure!(kibibytes < BYTES / 1024 / 8, "its process held {most}");
+    ensure!(took > GIVEN / 2 && took < (GIVEN + LATE) * *SLOW, "its slot was free after {took:?}");
+    let peak = kernel::status(web.pid, "VmHWM")?;
+    let kibibytes: usize = peak.trim_end_matches(" kB").parse()?;
+    ensure!(kibibytes < BYTES / 1024 / 8, "its process held {peak}");
     let got = wire.rest()?.len();
     ensure!(got < BYTES, "all of it was sent");
     web.end()
 }
 
-/// The same by HTTP/2, whose client is alive and takes frames, but none of this answer.
+/// The same by HTTP/2, whose client handles frames but reads nothing of this answer.
 fn reads_nothing_two(daemon: &Containerd) -> Result<()> {
     let settings = [("header-timeout", "1s"), ("concurrency", "1"), ("timeout", "4s")];
     let web = set(daemon, &settings).serve()?;
@@ -107,7 +107,7 @@ fn reads_nothing_two(daemon: &Containerd) -> Result<()> {
         let unread = sender.send_request(get("/big?1073741824")?).await?;
         let mut sender = h1::<Text>(io(other)?).await?;
         let (status, text, _) = whole(sender.send_request(get("/")?).await?).await?;
-        ensure!(status == 200, "the only place is still taken: {status} {text:?}");
+        ensure!(status == 200, "the only slot is still taken: {status} {text:?}");
         drop(unread);
         Ok(())
     })?;

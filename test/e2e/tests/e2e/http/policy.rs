@@ -1,4 +1,4 @@
-//! What a guest may reach, as its container's annotations say: requests, sockets and look-ups alike.
+//! The annotations for what a guest may reach, for requests, sockets and look-ups alike.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
@@ -10,12 +10,12 @@ use e2e::runner::Scenario;
 use super::addresses::refused;
 use super::all;
 use super::lookups::with_file;
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 const OUTBOUND: &str = "lighter.wasm/allowed-outbound";
 const LOOKUP: &str = "lighter.wasm/allowed-lookup";
 const DENIED: &str = "error: ErrorCode::HttpRequestDenied";
-/// The guest's own, beside its loopback.
+/// An address of the guest's network besides loopback.
 const OWN: &str = "10.0.0.9/32";
 const NAMES: &[(&str, &str)] =
     &[("good.test", "10.0.0.9"), ("bad.test", "127.0.0.2"), ("here.good.test", "127.0.0.1")];
@@ -30,17 +30,17 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// What `path` of this argument answers.
+/// Checks the guest's answer to `path`.
 fn says(web: &Served<'_>, path: &str, expected: &str) -> Result<()> {
     web.get(path)?.is(200, expected).map(drop).with_context(|| path.to_owned())
 }
 
-/// How often the log says so.
+/// How many lines of the log contain `words`.
 fn lines(web: &Served<'_>, words: &str) -> usize {
     web.log().lines().filter(|line| line.contains(words)).count()
 }
 
-/// One address may be reached, by a request and by a socket, and no other; each refusal is told once.
+/// Only the allowed address can be reached, by requests and by sockets; each refusal is logged once.
 fn address(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).annotation(OUTBOUND, "127.0.0.1").serve()?;
     let upstream = Upstream::serve(&web.net, None)?;
@@ -54,17 +54,17 @@ fn address(daemon: &Containerd) -> Result<()> {
     for target in [format!("127.0.0.2:{port}"), "127.0.0.2:81".into()] {
         let words = format!("lighter: the guest may not connect to {target}: {OUTBOUND} does not name it");
         web.logs(&words)?;
-        ensure!(lines(&web, &words) == 1, "{words:?} is told {} times", lines(&web, &words));
+        ensure!(lines(&web, &words) == 1, "{words:?} is logged {} times", lines(&web, &words));
     }
     web.end()
 }
 
-/// A name may be reached at its port; its address under no other name, and no other name at all. What the image's
-/// variables say adds nothing to that, nor does who answers for a name.
+/// Only the allowed name can be reached, at its port; its address not under another name. Neither the image's variables
+/// nor the name server's answers can extend that.
 fn name(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-allowed-name")?;
-    let run = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
-    // The port is known only when the server is there, and that needs the network.
+    let dir = shared_dir(daemon, "http-allowed-name")?;
+    let run = with_file(all(daemon), &dir, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
+    // The ports are fixed: the annotation is set before the network and its servers exist.
     let run = run.env("LIGHTER_ALLOWED_OUTBOUND=*").env("LIGHTER_ALLOWED_LOOKUP=*");
     let web = run.annotation(OUTBOUND, "good.test:8080,*.good.test:8080").serve()?;
     web.net.add(OWN)?;
@@ -79,10 +79,10 @@ fn name(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Look-ups have a list of their own.
+/// Look-ups have their own list.
 fn lookup(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-allowed-lookup")?;
-    let run = with_file(all(daemon), &folder, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
+    let dir = shared_dir(daemon, "http-allowed-lookup")?;
+    let run = with_file(all(daemon), &dir, "/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
     let web = run.annotation(LOOKUP, "good.test").serve()?;
     web.net.add(OWN)?;
     let dns = Dns::start(&web.net, NAMES)?;
@@ -95,7 +95,7 @@ fn lookup(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// An empty list is nobody; the guest is reached all the same. The variable does as the annotation.
+/// An empty list allows nothing; clients reach the guest all the same. The variable works like the annotation.
 fn nothing(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).annotation(OUTBOUND, "").serve()?;
     says(&web, "/get?http://127.0.0.1:8080/", DENIED)?;
@@ -108,7 +108,7 @@ fn nothing(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// What cannot be understood is refused by Create, with the item and what is wrong with it.
+/// Create refuses an invalid item; the error names it and the problem.
 fn wrong(daemon: &Containerd) -> Result<()> {
     for (key, value, words) in [
         (OUTBOUND, "http://a.test", "\"http://a.test\", which is a URL; write its host, or HOST:PORT"),

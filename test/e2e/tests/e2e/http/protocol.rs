@@ -1,4 +1,4 @@
-//! The protocol's two versions and a half: connections that are used again, pipelines, streams side by side.
+//! HTTP/1.0, HTTP/1.1 and HTTP/2: keep-alive, pipelining, concurrent streams.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn hello(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Two requests on one connection, of a client that knows the protocol well.
+/// Two requests on one connection, by hyper's client.
 fn keep_alive(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let stream = web.connect()?;
@@ -46,7 +46,7 @@ fn keep_alive(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Answers come in the order of the requests, which all were sent at once.
+/// Answers come in the order of the requests, which are all sent at once.
 fn pipelining(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut wire = web.wire()?;
@@ -58,7 +58,7 @@ fn pipelining(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A head without its body, and the connection goes on.
+/// HEAD: no body, and the connection stays usable.
 fn head(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut wire = web.wire()?;
@@ -70,7 +70,7 @@ fn head(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// One that knows no chunks and no second request gets a body that ends with the connection.
+/// HTTP/1.0: no chunks, and the body ends with the connection.
 fn old(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut wire = web.wire()?;
@@ -81,7 +81,7 @@ fn old(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// HTTP/2 without an upgrade; what it says in pseudo-headers is what the guest sees.
+/// HTTP/2 with prior knowledge; the guest sees the pseudo-headers.
 fn two(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let stream = web.connect()?;
@@ -94,7 +94,7 @@ fn two(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// What one request waits for keeps no other on the same connection from its answer.
+/// A waiting request does not block others on the same connection.
 fn streams(daemon: &Containerd) -> Result<()> {
     const STREAMS: u32 = 20;
     const EACH: Duration = Duration::from_millis(300);
@@ -116,11 +116,11 @@ fn streams(daemon: &Containerd) -> Result<()> {
         Ok(())
     })?;
     let took = begin.elapsed();
-    ensure!(took < EACH * STREAMS / 2 * *SLOW, "one after the other: {took:?}");
+    ensure!(took < EACH * STREAMS / 2 * *SLOW, "the requests ran one after the other: {took:?}");
     web.end()
 }
 
-/// The guest sees the request as it was sent.
+/// The guest sees the request unchanged.
 fn seen(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut wire = web.wire()?;

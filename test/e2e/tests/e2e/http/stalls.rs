@@ -1,4 +1,4 @@
-//! Upstreams that stand still: each of the guest's time-outs is kept by itself, and told in the words of `wasi:http`.
+//! Stalled upstreams: each of the guest's timeouts applies by itself, and is reported as an error code of `wasi:http`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use nix::sys::socket::{Backlog, listen};
 
 use super::all;
 
-/// What the guest gives its upstream, in its own words; and how much later it may be told.
+/// The guest's timeout, and how much later its error may come.
 const GIVEN: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_secs(4);
 
@@ -40,64 +40,64 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Nobody takes the connection: as many wait already as the kernel lets.
+/// The connection is not accepted: the listener's backlog is full.
 fn connect(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let listener = web.net.listen("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     listen(&listener, Backlog::new(0)?)?;
     let _waiting = fill(&web.net, address)?;
-    told(&web, &format!("/within?500,,,http://{address}/"), || Ok(()), "ConnectionTimeout")?;
+    fails(&web, &format!("/within?500,,,http://{address}/"), || Ok(()), "ConnectionTimeout")?;
     web.end()
 }
 
-/// Connections up to the first that is not answered.
+/// Fills the backlog: connects until a connection is not accepted.
 fn fill(net: &Net, address: SocketAddr) -> Result<Vec<TcpStream>> {
-    const MOST: usize = 16;
+    const MAX: usize = 16;
     let connect = || net.inside(|| Ok(TcpStream::connect_timeout(&address, GIVEN)?));
-    let waiting: Vec<TcpStream> = (0..MOST).map_while(|_| connect().ok()).collect();
-    ensure!(waiting.len() < MOST, "the kernel takes them all");
+    let waiting: Vec<TcpStream> = (0..MAX).map_while(|_| connect().ok()).collect();
+    ensure!(waiting.len() < MAX, "the kernel accepts them all");
     Ok(waiting)
 }
 
-/// One that takes the connection but never shows a certificate is not connected to, either.
+/// The TLS handshake counts as connecting: the upstream accepts, but sends no certificate.
 fn tls(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let listener = web.net.listen("127.0.0.1:0")?;
     let path = format!("/within?500,,,https://{}/", listener.local_addr()?);
-    told(&web, &path, || accepted(&listener, b""), "ConnectionTimeout")?;
+    fails(&web, &path, || accepted(&listener, b""), "ConnectionTimeout")?;
     web.end()
 }
 
-/// An upstream that says so much and no more.
-fn stalls(daemon: &Containerd, times: &str, said: &[u8], error: &str) -> Result<()> {
+/// An upstream that sends these bytes and no more.
+fn stalls(daemon: &Containerd, times: &str, sent: &[u8], error: &str) -> Result<()> {
     let web = all(daemon).serve()?;
     let listener = web.net.listen("127.0.0.1:0")?;
     let path = format!("/within?{times},http://{}/", listener.local_addr()?);
-    told(&web, &path, || accepted(&listener, said), error)?;
+    fails(&web, &path, || accepted(&listener, sent), error)?;
     web.end()
 }
 
-/// The guest's client, once it has begun to ask and was sent these bytes.
-fn accepted(listener: &TcpListener, said: &[u8]) -> Result<TcpStream> {
-    let (mut stream, _) = listener.accept().context("nobody came")?;
-    ensure!(stream.read(&mut [0; 4096])? > 0, "it asks for nothing");
-    stream.write_all(said)?;
+/// Accepts the guest's connection, waits for its first bytes, and sends `sent`.
+fn accepted(listener: &TcpListener, sent: &[u8]) -> Result<TcpStream> {
+    let (mut stream, _) = listener.accept().context("the guest did not connect")?;
+    ensure!(stream.read(&mut [0; 4096])? > 0, "the guest sent nothing");
+    stream.write_all(sent)?;
     Ok(stream)
 }
 
-/// Whoever asks for `path` is told this error in time, while what `upstream` has done lasts.
-fn told<T>(web: &Served<'_>, path: &str, upstream: impl FnOnce() -> Result<T>, error: &str) -> Result<()> {
+/// A request for `path` gets this error in time, while the result of `upstream` is kept.
+fn fails<T>(web: &Served<'_>, path: &str, upstream: impl FnOnce() -> Result<T>, error: &str) -> Result<()> {
     let begin = Instant::now();
     let mut wire = web.ask(path)?;
-    let _lasts = upstream()?;
+    let _kept = upstream()?;
     wire.answer()?.is(200, &format!("error: ErrorCode::{error}"))?;
     let took = begin.elapsed();
-    ensure!(took > GIVEN / 2 && took < (GIVEN + LATE) * *SLOW, "told after {took:?}");
+    ensure!(took > GIVEN / 2 && took < (GIVEN + LATE) * *SLOW, "the error came after {took:?}");
     Ok(())
 }
 
-/// One that ends in the middle of its answer is told from one that stands still.
+/// A connection that ends in the middle of an answer gives another error than a stalled one.
 fn cut(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let listener = web.net.listen("127.0.0.1:0")?;
@@ -107,7 +107,7 @@ fn cut(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// As long as something comes in time, all of it may take longer.
+/// The timeout is between bytes: the whole answer may take longer.
 fn slow(daemon: &Containerd) -> Result<()> {
     const PIECES: usize = 4;
     let web = all(daemon).serve()?;

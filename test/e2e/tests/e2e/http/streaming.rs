@@ -1,4 +1,4 @@
-//! Bodies as they come: chunks, echoes, events, trailers, and a client that asks before it sends.
+//! Streamed bodies: chunks, echoes, events, trailers, Expect: 100-continue.
 
 use std::time::{Duration, Instant};
 
@@ -33,14 +33,14 @@ fn chunked(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Whoever asks whether to send its body is told so when the guest reads it, and not otherwise.
+/// With Expect the server sends 100 only when the guest reads the body.
 fn expect(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let asks = |path: &str| {
         format!("POST {path} HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
     };
     let mut wire = web.wire()?;
-    // It reads all of it before it answers.
+    // This path reads the whole body before it answers.
     wire.send(asks("/trailers"))?;
     wire.head()?.status(100)?;
     wire.send("body")?;
@@ -51,7 +51,7 @@ fn expect(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A chunk is back before the next one is sent.
+/// Each chunk is echoed before the next one is sent.
 fn echo(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut wire = web.wire()?;
@@ -69,7 +69,7 @@ fn echo(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Events arrive when they happen, not when the last one has happened.
+/// Events arrive as they happen, not together at the end.
 fn events(daemon: &Containerd) -> Result<()> {
     const APART: Duration = Duration::from_millis(100);
     let web = all(daemon).serve()?;
@@ -83,11 +83,11 @@ fn events(daemon: &Containerd) -> Result<()> {
         first.get_or_insert_with(Instant::now);
     }
     let took = first.context("no event")?.elapsed();
-    ensure!(took > APART * 2, "all of them came within {took:?}");
+    ensure!(took > APART * 2, "all events came within {took:?}");
     web.end()
 }
 
-/// More than all buffers on the way hold.
+/// More than all buffers on the way can hold.
 fn big(daemon: &Containerd) -> Result<()> {
     const BYTES: usize = 64 << 20;
     let web = all(daemon).serve()?;
@@ -97,7 +97,7 @@ fn big(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// What is said behind the body reaches the other side, both ways.
+/// Trailers arrive, both ways.
 fn trailers(daemon: &Containerd) -> Result<()> {
     let web = all(daemon).serve()?;
     let mut wire = web.wire()?;
@@ -119,9 +119,9 @@ fn trailers_two(daemon: &Containerd) -> Result<()> {
     let stream = web.connect()?;
     let trailers = wait(async {
         let mut sender = h2(io(stream)?).await?;
-        let mut said = HeaderMap::new();
-        said.insert("x-in", "seven".parse()?);
-        let body = http_body_util::Full::new(Bytes::from("abc")).with_trailers(async { Some(Ok(said)) });
+        let mut sent = HeaderMap::new();
+        sent.insert("x-in", "seven".parse()?);
+        let body = http_body_util::Full::new(Bytes::from("abc")).with_trailers(async { Some(Ok(sent)) });
         let (head, _) = get("/trailers")?.into_parts();
         let mut request = Request::from_parts(head, Box::pin(body));
         *request.method_mut() = hyper::Method::POST;

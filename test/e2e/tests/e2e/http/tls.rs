@@ -1,4 +1,4 @@
-//! HTTPS: what the server shows, which protocol it agrees on, and a certificate that is renewed meanwhile.
+//! HTTPS: ALPN, the guest's view, renewal of the certificate, and errors.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::addresses::refused;
 use super::{ALL, HELLO};
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -33,16 +33,16 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A container that shows what is in `folder`.
-fn secure<'a>(daemon: &'a Containerd, folder: &Path, args: &[&str]) -> Run<'a> {
-    let run = daemon.run("web").bind(folder, "/tls", false).args(args);
+/// A container with the certificate and the key in `dir`.
+fn secure<'a>(daemon: &'a Containerd, dir: &Path, args: &[&str]) -> Run<'a> {
+    let run = daemon.run("web").bind(dir, "/tls", false).args(args);
     run.annotation("lighter.wasm/http.tls-certificate", "/tls/tls.crt")
         .annotation("lighter.wasm/http.tls-key", "/tls/tls.key")
 }
 
-fn put(folder: &Path, pair: &Pair) -> Result<()> {
-    fs::write(folder.join("tls.key"), &pair.key)?;
-    Ok(fs::write(folder.join("tls.crt"), &pair.certificate)?)
+fn put(dir: &Path, pair: &Pair) -> Result<()> {
+    fs::write(dir.join("tls.key"), &pair.key)?;
+    Ok(fs::write(dir.join("tls.crt"), &pair.certificate)?)
 }
 
 async fn shake(web: &Served<'_>, client: Arc<ClientConfig>) -> Result<TlsStream<tokio::net::TcpStream>> {
@@ -50,12 +50,12 @@ async fn shake(web: &Served<'_>, client: Arc<ClientConfig>) -> Result<TlsStream<
     Ok(TlsConnector::from(client).connect(ServerName::try_from("localhost")?, stream).await?)
 }
 
-/// Either version, as the handshake agrees; a client that proposes nothing speaks HTTP/1.1.
+/// ALPN selects the version; without ALPN it is HTTP/1.1.
 fn served(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-tls")?;
+    let dir = shared_dir(daemon, "http-tls")?;
     let authority = Authority::new()?;
-    put(&folder, &authority.vouch("localhost")?)?;
-    let web = secure(daemon, &folder, ALL).serve()?;
+    put(&dir, &authority.vouch("localhost")?)?;
+    let web = secure(daemon, &dir, ALL).serve()?;
     for (offers, agreed) in
         [(&["h2", "http/1.1"][..], Some("h2")), (&["http/1.1"], Some("http/1.1")), (&[], None)]
     {
@@ -75,12 +75,12 @@ fn served(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// The guest is told that its client speaks TLS.
+/// The guest sees the scheme `https`.
 fn scheme(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-tls-scheme")?;
+    let dir = shared_dir(daemon, "http-tls-scheme")?;
     let authority = Authority::new()?;
-    put(&folder, &authority.vouch("localhost")?)?;
-    let web = secure(daemon, &folder, ALL).serve()?;
+    put(&dir, &authority.vouch("localhost")?)?;
+    let web = secure(daemon, &dir, ALL).serve()?;
     wait(async {
         let stream = shake(&web, authority.client(&[])?).await?;
         let response = h1::<Text>(stream).await?.send_request(get("/headers")?).await?;
@@ -91,20 +91,20 @@ fn scheme(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A new connection sees the new certificate, soon; one that there was goes on. Files that do not fit change
-/// nothing, and the log tells.
+/// New connections soon get the new certificate; existing ones stay usable. A key that does not match changes
+/// nothing and is logged.
 fn renewed(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-tls-renewed")?;
+    let dir = shared_dir(daemon, "http-tls-renewed")?;
     let authority = Authority::new()?;
     let (old, new) = (authority.vouch("localhost")?, authority.vouch("localhost")?);
-    put(&folder, &old)?;
-    let web = secure(daemon, &folder, HELLO).serve()?;
+    put(&dir, &old)?;
+    let web = secure(daemon, &dir, HELLO).serve()?;
     let client = authority.client(&[])?;
     wait(async {
         let stream = shake(&web, client.clone()).await?;
         let first = shown(&stream)?;
         let mut kept = h1::<Text>(stream).await?;
-        put(&folder, &new)?;
+        put(&dir, &new)?;
         let second = loop {
             let now = shown(&shake(&web, client.clone()).await?)?;
             if now != first {
@@ -112,8 +112,8 @@ fn renewed(daemon: &Containerd) -> Result<()> {
             }
             sleep(Duration::from_millis(20)).await;
         };
-        fs::write(folder.join("tls.key"), &old.key)?;
-        // Looked at once a second at most: asked until it was looked at.
+        fs::write(dir.join("tls.key"), &old.key)?;
+        // The files are checked at most once a second, when a client connects.
         while !web.log().contains("the certificate stays as it was") {
             ensure!(shown(&shake(&web, client.clone()).await?)? == second, "a key of another certificate");
             sleep(Duration::from_millis(20)).await;
@@ -126,39 +126,39 @@ fn renewed(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// The certificate that the server showed.
+/// The server's certificate.
 fn shown(stream: &TlsStream<tokio::net::TcpStream>) -> Result<Vec<u8>> {
     let chain = stream.get_ref().1.peer_certificates().context("no certificate")?;
     Ok(chain.first().context("an empty chain")?.to_vec())
 }
 
-/// Whoever speaks no TLS is not answered in the clear.
+/// A client without TLS gets no answer in plain text.
 fn plain_client(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-tls-plain")?;
+    let dir = shared_dir(daemon, "http-tls-plain")?;
     let authority = Authority::new()?;
-    put(&folder, &authority.vouch("localhost")?)?;
-    let web = secure(daemon, &folder, HELLO).serve()?;
-    let said = web.ask("/")?.rest()?;
-    ensure!(!String::from_utf8_lossy(&said).contains("HTTP"), "it said {said:?}");
+    put(&dir, &authority.vouch("localhost")?)?;
+    let web = secure(daemon, &dir, HELLO).serve()?;
+    let response = web.ask("/")?.rest()?;
+    ensure!(!String::from_utf8_lossy(&response).contains("HTTP"), "the response is {response:?}");
     wait(async { shake(&web, authority.client(&[])?).await.map(drop) })?;
     web.end()
 }
 
-/// Create says which file it cannot use.
+/// The error of Create names the file that cannot be used.
 fn wrong(daemon: &Containerd) -> Result<()> {
     let authority = Authority::new()?;
     let (one, other) = (authority.vouch("localhost")?, authority.vouch("localhost")?);
-    let folder = shared_folder(daemon, "http-tls-wrong")?;
+    let dir = shared_dir(daemon, "http-tls-wrong")?;
     let fails = |certificate: Option<&str>, key: Option<&str>, words: &str| -> Result<()> {
         for (name, text) in [("tls.crt", certificate), ("tls.key", key)] {
-            let file = folder.join(name);
+            let file = dir.join(name);
             match text {
                 Some(text) => fs::write(file, text)?,
                 None if file.exists() => fs::remove_file(file)?,
                 None => {}
             }
         }
-        refused(&secure(daemon, &folder, HELLO).finish()?, &[words])
+        refused(&secure(daemon, &dir, HELLO).finish()?, &[words])
     };
     fails(None, Some(&one.key), "cannot read the certificate /tls/tls.crt")?;
     fails(Some(&one.certificate), None, "cannot read the private key /tls/tls.key")?;

@@ -1,4 +1,4 @@
-//! Components of WASI 0.3 that answer HTTP requests: promised what those of 0.2 are.
+//! Components of WASI 0.3 that answer HTTP requests: the same guarantees as for 0.2.
 
 use std::fs;
 
@@ -10,11 +10,11 @@ use e2e::http::upstream::Upstream;
 use e2e::runner::Scenario;
 
 use super::outgoing::fetches;
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
-/// A path for each thing that is another matter in 0.3 than in 0.2.
+/// A guest with a path for each difference between 0.3 and 0.2.
 const P3: &[&str] = &["/guests/http-p3.wasm"];
-/// What a client is told of a guest that fails.
+/// The body of the answer when a guest fails.
 const FAILED: &str = "the application failed; its log tells why";
 
 pub fn scenarios() -> Vec<Scenario> {
@@ -29,7 +29,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("http-p3-afterwards", afterwards),
         Scenario::ours("http-p3-get", outgoing),
         Scenario::ours("http-p3-allowed", allowed),
-        Scenario::ours("http-p3-folders", folders),
+        Scenario::ours("http-p3-folders", dirs),
     ]
 }
 
@@ -37,7 +37,7 @@ fn p3(daemon: &Containerd) -> Run<'_> {
     daemon.run("web").args(P3)
 }
 
-/// By both versions of HTTP, again and again on a connection, by copies that answer once or more.
+/// By HTTP/1.1 and HTTP/2, several requests on a connection, with and without reuse of instances.
 fn hello(daemon: &Containerd) -> Result<()> {
     says_hello(p3(daemon))?;
     says_hello(p3(daemon).annotation("lighter.wasm/http.reuse", "2"))
@@ -63,7 +63,7 @@ fn says_hello(run: Run<'_>) -> Result<()> {
     web.end()
 }
 
-/// A chunk is back before the next one is sent, whether the guest looks at it or not.
+/// Each chunk is echoed before the next one is sent, whether the guest copies it or passes the stream on.
 fn echo(daemon: &Containerd) -> Result<()> {
     let web = p3(daemon).serve()?;
     for path in ["/echo", "/pass"] {
@@ -83,7 +83,7 @@ fn echo(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// What is said behind the request's body comes back behind the answer's.
+/// The request's trailers come back as the answer's.
 fn trailers(daemon: &Containerd) -> Result<()> {
     let web = p3(daemon).serve()?;
     for path in ["/echo", "/pass"] {
@@ -93,13 +93,13 @@ fn trailers(daemon: &Containerd) -> Result<()> {
              Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-In: seven\r\n\r\n"
         ))?;
         let answer = wire.answer()?.is(200, "abc")?;
-        let came = answer.trailers.contains(&("x-in".into(), "seven".into()));
-        ensure!(came, "{path}: {:?}", answer.trailers);
+        let echoed = answer.trailers.contains(&("x-in".into(), "seven".into()));
+        ensure!(echoed, "{path}: {:?}", answer.trailers);
     }
     web.end()
 }
 
-/// More than all buffers on the way hold.
+/// More than all buffers on the way can hold.
 fn big(daemon: &Containerd) -> Result<()> {
     const BYTES: usize = 64 << 20;
     let web = p3(daemon).serve()?;
@@ -108,7 +108,7 @@ fn big(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Each tells its client what can still be told, and its operator all of it.
+/// The client gets the status that can still be sent, and the log the full reason.
 fn failures(daemon: &Containerd) -> Result<()> {
     let web = p3(daemon).serve()?;
     for (path, line) in [
@@ -124,7 +124,7 @@ fn failures(daemon: &Containerd) -> Result<()> {
     web.logs("wasm backtrace:")?;
     let mut wire = web.ask("/late-trap")?;
     wire.head()?.status(200)?;
-    ensure!(wire.chunk()?.as_deref() == Some(b"first"), "no beginning");
+    ensure!(wire.chunk()?.as_deref() == Some(b"first"), "no first chunk");
     let rest = String::from_utf8_lossy(&wire.rest()?).into_owned();
     ensure!(!rest.contains("0\r\n\r\n"), "the body seems whole: {rest:?}");
     web.logs("in the middle of its answer, the guest trapped:")?;
@@ -132,7 +132,7 @@ fn failures(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Neither a guest that computes nor one that waits is waited for longer; its place is free afterwards.
+/// The timeout ends a guest that computes and one that waits; the slot is free afterwards.
 fn timeout(daemon: &Containerd) -> Result<()> {
     let settings = [("timeout", "500ms"), ("concurrency", "1"), ("queue", "0")];
     let run = settings
@@ -146,23 +146,23 @@ fn timeout(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A body that says it is too long is refused unread; one that turns out to be is an error for the guest.
+/// A body is refused unread if its Content-Length exceeds the limit; a chunked one is an error for the guest.
 fn body(daemon: &Containerd) -> Result<()> {
     let web = p3(daemon).annotation("lighter.wasm/http.max-body", "1Ki").serve()?;
     let mut wire = web.wire()?;
     wire.send("POST /length HTTP/1.1\r\nHost: test\r\nContent-Length: 1025\r\n\r\n")?;
     wire.answer()?.is(413, "the request's body is too long")?;
-    for (length, said) in [(1024, "1024"), (1025, "error: ErrorCode::HttpRequestBodySize(None)")] {
+    for (length, answer) in [(1024, "1024"), (1025, "error: ErrorCode::HttpRequestBodySize(None)")] {
         let mut wire = web.wire()?;
         wire.posts("/length")?;
         wire.sends_chunk(&"x".repeat(length))?;
         wire.sends_chunk("")?;
-        wire.answer()?.is(200, said)?;
+        wire.answer()?.is(200, answer)?;
     }
     web.end()
 }
 
-/// What a guest does after its answer it does to its end.
+/// Work that a guest does after its answer is completed.
 fn afterwards(daemon: &Containerd) -> Result<()> {
     let web = p3(daemon).serve()?;
     web.get("/afterwards?300")?.is(200, "answered")?;
@@ -170,7 +170,7 @@ fn afterwards(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// Requests, sockets and names are the container's own.
+/// Requests, sockets and look-ups use the container's network.
 fn outgoing(daemon: &Containerd) -> Result<()> {
     const REQUESTS: usize = 20;
     let web = p3(daemon).serve()?;
@@ -188,7 +188,7 @@ fn outgoing(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// The rules for what may be reached are the same.
+/// The same rules apply to what may be reached.
 fn allowed(daemon: &Containerd) -> Result<()> {
     let web = p3(daemon).annotation("lighter.wasm/allowed-outbound", "127.0.0.1").serve()?;
     let upstream = Upstream::serve(&web.net, None)?;
@@ -200,11 +200,11 @@ fn allowed(daemon: &Containerd) -> Result<()> {
     web.end()
 }
 
-/// A folder of the container, and its standard streams.
-fn folders(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "http-p3-folders")?;
-    fs::write(folder.join("greeting"), "hello from a file\n")?;
-    let file = folder.join("greeting");
+/// A file of the container, and its standard streams.
+fn dirs(daemon: &Containerd) -> Result<()> {
+    let dir = shared_dir(daemon, "http-p3-dirs")?;
+    fs::write(dir.join("greeting"), "hello from a file\n")?;
+    let file = dir.join("greeting");
     let web = p3(daemon).bind(&file, "/greeting", false).serve()?;
     web.get("/file?/greeting")?.is(200, "hello from a file")?;
     web.get("/file?/none")?.is(200, "error: ErrorCode::NoEntry")?;

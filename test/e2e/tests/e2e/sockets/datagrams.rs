@@ -1,4 +1,4 @@
-//! Datagrams, echoed to whom they came from.
+//! UDP datagrams, echoed to their senders.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::containerd::Containerd;
@@ -7,8 +7,8 @@ use e2e::runner::Scenario;
 
 use super::Room;
 
-/// The two bytes of one are those of the other, the other way round: only a host that tells a port as it is
-/// lets both clients hear their own echo.
+/// Each is the other byte-swapped: only a host with the correct byte order lets both clients receive their own
+/// echo.
 const PORTS: [u16; 2] = [0x1234, 0x3412];
 
 pub fn scenarios() -> Vec<Scenario> {

@@ -1,4 +1,4 @@
-//! What a guest may reach is what its container names: anything else is refused, and told once.
+//! A guest may reach only what its container names: anything else is refused, and logged once.
 
 use std::io::{Read as _, Write as _};
 use std::{fs, thread};
@@ -13,7 +13,7 @@ use e2e::process::{LIMIT, poll};
 use e2e::runner::Scenario;
 
 use super::{PROMPT, Room, ready};
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 
 const OUTBOUND: &str = "lighter.wasm/allowed-outbound";
 const LOOKUP: &str = "lighter.wasm/allowed-lookup";
@@ -36,18 +36,18 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// That each of these was told once, and nothing else was.
-fn told(output: Output, expected: &[&str]) -> Result<Output> {
-    let mut told: Vec<&str> = output.stderr.lines().filter(|line| line.starts_with("lighter: ")).collect();
+/// Checks that each of these refusals was logged once, and nothing else.
+fn logged(output: Output, expected: &[&str]) -> Result<Output> {
+    let mut logged: Vec<&str> = output.stderr.lines().filter(|line| line.starts_with("lighter: ")).collect();
     let mut expected: Vec<String> =
         expected.iter().map(|what| format!("lighter: the guest may not {what}")).collect();
-    told.sort_unstable();
+    logged.sort_unstable();
     expected.sort_unstable();
-    ensure!(told == expected, "it was told {told:?} instead of {expected:?}");
+    ensure!(logged == expected, "the log has {logged:?} instead of {expected:?}");
     Ok(output)
 }
 
-/// How a refused connection is told.
+/// The line about a refused connection.
 fn to(address: &str) -> String {
     format!("connect to {address}: {OUTBOUND} does not name it")
 }
@@ -56,17 +56,17 @@ fn connect(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = |url: &str| room.run("fetches").annotation(OUTBOUND, "127.0.0.1:8080").args(&[CLIENT, url]);
     let server = Upstream::at(&room.net, "127.0.0.1:8080", None)?;
-    told(run("http://127.0.0.1:8080/").finish()?.ok()?.prints("200\nasked for /")?, &[])?;
+    logged(run("http://127.0.0.1:8080/").finish()?.ok()?.prints("200\nasked for /")?, &[])?;
     drop(server);
     for address in ["127.0.0.1:8081", "127.0.0.2:8080"] {
         let output = run(&format!("http://{address}/")).finish()?.exits(1)?;
-        told(output.complains("error sending request")?, &[&to(address)])?;
+        logged(output.complains("error sending request")?, &[&to(address)])?;
     }
     let output = run("http://other.test:8080/").finish()?.exits(1)?;
-    told(output, &[&format!("look up other.test: {OUTBOUND} does not name it")]).map(drop)
+    logged(output, &[&format!("look up other.test: {OUTBOUND} does not name it")]).map(drop)
 }
 
-/// However often it tries; and the server that it is goes on.
+/// Repeated attempts are logged once, and the guest's own server runs on.
 fn once(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = room.run("hyper").annotation(OUTBOUND, "");
@@ -80,21 +80,21 @@ fn once(daemon: &Containerd) -> Result<()> {
     client.ask("GET /", "")?.status(200)?;
     let look_up = format!("look up a.test: {OUTBOUND} does not name it");
     let expected = [to("127.0.0.1:1"), to("127.0.0.1:2"), look_up, to("127.0.0.1:80")];
-    told(room.stop("hyper", hyper)?, &expected.each_ref().map(String::as_str)).map(drop)
+    logged(room.stop("hyper", hyper)?, &expected.each_ref().map(String::as_str)).map(drop)
 }
 
-/// The same by variables, for those who cannot annotate.
+/// The same with environment variables, for users who cannot set annotations.
 fn environment(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let run =
         room.run("fetches").env("LIGHTER_ALLOWED_OUTBOUND=10.0.0.0/8").args(&[CLIENT, "http://127.0.0.1/"]);
-    told(run.finish()?.exits(1)?, &[&to("127.0.0.1:80")])?;
+    logged(run.finish()?.exits(1)?, &[&to("127.0.0.1:80")])?;
     let run =
         room.run("asks").env("LIGHTER_ALLOWED_LOOKUP=*.test").args(&["/guests/lookup-p2.wasm", "a.example"]);
-    told(run.finish()?, &[&format!("look up a.example: {LOOKUP} does not name it")]).map(drop)
+    logged(run.finish()?, &[&format!("look up a.example: {LOOKUP} does not name it")]).map(drop)
 }
 
-/// A name's addresses may be reached once the name was looked up, at the name's ports.
+/// A name's addresses may be reached after the name was looked up, at the name's ports.
 fn by_name(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     room.net.add("10.0.0.9/32")?;
@@ -111,15 +111,15 @@ fn by_name(daemon: &Containerd) -> Result<()> {
             .into_iter()
             .collect();
     ensure!(statuses.as_ref().is_ok_and(|all| *all == [502, 200, 200, 502, 502]), "{statuses:?}");
-    ensure!(server.asked().len() == 2, "it was asked {:?}", server.asked());
+    ensure!(server.asked().len() == 2, "the server received {:?}", server.asked());
     let output = room.stop("hyper", hyper)?;
     let here = "reach 127.0.0.9 by the name here.test: it is loopback, and lighter.wasm/allowed-outbound does not name \
                 that address";
-    told(output, &[&to("10.0.0.9:9000"), &to("10.0.0.9:9001"), here, &to("127.0.0.9:9000")]).map(drop)
+    logged(output, &[&to("10.0.0.9:9000"), &to("10.0.0.9:9001"), here, &to("127.0.0.9:9000")]).map(drop)
 }
 
-/// Where there are rules, nobody in the container says where a name leads: its file is not written to, though the
-/// spec allows it, and one that is no mount of its own is not read.
+/// With rules the container cannot change what a name resolves to: its hosts file is read-only, even if the spec
+/// mounts it writable, and a hosts file that is not a mount of its own is not read.
 fn files(daemon: &Containerd) -> Result<()> {
     const HOSTS: &str = "10.0.0.9 db.test\n";
     let room = Room::new(daemon)?;
@@ -130,16 +130,16 @@ fn files(daemon: &Containerd) -> Result<()> {
 
     room.net.add("10.0.0.9/32")?;
     let server = Upstream::at(&room.net, "10.0.0.9:9000", None)?;
-    let etc = shared_folder(daemon, "etc-of-a-guest")?;
+    let etc = shared_dir(daemon, "etc-of-a-guest")?;
     fs::write(etc.join("hosts"), HOSTS)?;
     let run = || room.run("reads").bind(&etc, "/etc", true).args(&[CLIENT, "http://db.test:9000/"]);
     run().finish()?.ok()?.prints("200\nasked for /")?;
-    told(run().annotation(OUTBOUND, "db.test").finish()?.exits(1)?, &[])?;
-    ensure!(server.asked().len() == 1, "it was asked {:?}", server.asked());
+    logged(run().annotation(OUTBOUND, "db.test").finish()?.exits(1)?, &[])?;
+    ensure!(server.asked().len() == 1, "the server received {:?}", server.asked());
     Ok(())
 }
 
-/// Whoever sends is heard; who is no target is not answered.
+/// Datagrams are received from any sender; answers to addresses that are not allowed are refused.
 fn datagrams(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = room.run("echoes").annotation(OUTBOUND, "127.0.0.1:5001");
@@ -152,12 +152,12 @@ fn datagrams(daemon: &Containerd) -> Result<()> {
     guest.says("3 bytes from 127.0.0.1:5002\n3 bytes from 127.0.0.1:5002\n", LIMIT)?;
     allowed.send_to(b"hello", "127.0.0.1:5300")?;
     let mut echo = [0; 8];
-    ensure!(allowed.recv_from(&mut echo).context("no echo")?.0 == 5, "another echo");
+    ensure!(allowed.recv_from(&mut echo).context("no echo")?.0 == 5, "the echo differs");
     other.set_nonblocking(true)?;
     ensure!(other.recv_from(&mut echo).is_err(), "it was answered");
     other.send_to(b"quit", "127.0.0.1:5300")?;
     let output = guest.finish(LIMIT)?.exits(7)?;
-    told(output.complains("127.0.0.1:5002: Permission denied (os error 2)")?, &[&to("127.0.0.1:5002")])
+    logged(output.complains("127.0.0.1:5002: Permission denied (os error 2)")?, &[&to("127.0.0.1:5002")])
         .map(drop)
 }
 
@@ -168,10 +168,10 @@ fn datagrams_p2(daemon: &Containerd) -> Result<()> {
     let [allowed, other] = [5001, 5002].map(|port| room.datagrams(&format!("127.0.0.1:{port}")));
     let (allowed, other) = (allowed?, other?);
     allowed.send_to(b"hello", "127.0.0.1:5300")?;
-    ensure!(allowed.recv_from(&mut [0; 8]).context("no echo")?.0 == 5, "another echo");
+    ensure!(allowed.recv_from(&mut [0; 8]).context("no echo")?.0 == 5, "the echo differs");
     other.send_to(b"hello", "127.0.0.1:5300")?;
     let output = guest.finish(PROMPT)?.exits(1)?;
-    told(output.complains("Permission denied")?, &[&to("127.0.0.1:5002")]).map(drop)
+    logged(output.complains("Permission denied")?, &[&to("127.0.0.1:5002")]).map(drop)
 }
 
 fn lookup_p2(daemon: &Containerd) -> Result<()> {
@@ -179,14 +179,17 @@ fn lookup_p2(daemon: &Containerd) -> Result<()> {
     let hosts = room.file("hosts-lookup", "127.0.0.9 db.test other.test\n")?;
     let run = room.run("asks").annotation(LOOKUP, "db.test").bind(&hosts, "/etc/hosts", false);
     let run = run.args(&["/guests/lookup-p2.wasm", "db.test", "other.test", "other.test", "127.0.0.1"]);
-    let output = told(run.finish()?.ok()?, &[&format!("look up other.test: {LOOKUP} does not name it")])?;
-    let said: Vec<&str> = output.stdout.lines().collect();
-    let refused = said.iter().filter(|line| line.starts_with("other.test: error")).count();
-    ensure!(said[0] == "db.test: 127.0.0.9" && refused == 2 && said[3] == "127.0.0.1: 127.0.0.1", "{said:?}");
+    let output = logged(run.finish()?.ok()?, &[&format!("look up other.test: {LOOKUP} does not name it")])?;
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    let refused = lines.iter().filter(|line| line.starts_with("other.test: error")).count();
+    ensure!(
+        lines[0] == "db.test: 127.0.0.9" && refused == 2 && lines[3] == "127.0.0.1: 127.0.0.1",
+        "{lines:?}"
+    );
     Ok(())
 }
 
-/// wasi:sockets of a guest that answers requests: by IPv4 and by IPv6, allowed and not.
+/// wasi:sockets of a guest that answers HTTP requests: IPv4 and IPv6, allowed and not.
 fn tcp_p2(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = room.run("asks").annotation(OUTBOUND, "127.0.0.1:9000, [::1]:9000");
@@ -196,14 +199,14 @@ fn tcp_p2(daemon: &Containerd) -> Result<()> {
         Ok(room.connect("127.0.0.1:8080").ok())
     })?;
     let mut client = Wire::new(client);
-    // The guest takes what is before the last colon as it is.
+    // The guest takes the text before the last colon as the address: without brackets.
     let mut ask = |target: &str| {
         let target = target.replace(['[', ']'], "");
         client.ask(&format!("GET /connect?{target}"), "").map(|answer| answer.text())
     };
     for address in ["127.0.0.1:9000", "[::1]:9000"] {
         let refused = ask(address)?;
-        ensure!(refused.trim() == "error: connection-refused", "{address}, where nobody is: {refused:?}");
+        ensure!(refused.trim() == "error: connection-refused", "{address}, without a listener: {refused:?}");
         let listener = room.net.listen(address)?;
         let answer = thread::scope(|scope| {
             let server = scope.spawn(|| -> Result<()> { Ok((&listener.accept()?.0).write_all(b"pong\n")?) });
@@ -218,10 +221,10 @@ fn tcp_p2(daemon: &Containerd) -> Result<()> {
         ensure!(refused.trim() == "error: access-denied", "{address}: {refused:?}");
     }
     daemon.kill("asks", "SIGKILL", false)?;
-    told(guest.finish(LIMIT)?, &[&to("127.0.0.1:9001"), &to("[::1]:9001")]).map(drop)
+    logged(guest.finish(LIMIT)?, &[&to("127.0.0.1:9001"), &to("[::1]:9001")]).map(drop)
 }
 
-/// Whoever comes to a guest is let in, wherever it may go itself.
+/// The rules do not restrict a guest's clients.
 fn serve(daemon: &Containerd, guest: &str) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = room.run("serves").annotation(OUTBOUND, "127.0.0.1:9000");
@@ -234,8 +237,8 @@ fn serve(daemon: &Containerd, guest: &str) -> Result<()> {
     }
     let mut answer = [0; 6];
     client.read_exact(&mut answer)?;
-    ensure!(&answer == b"hello\n", "it says {answer:?}");
-    told(room.stop("serves", running)?, &[]).map(drop)
+    ensure!(&answer == b"hello\n", "it answers {answer:?}");
+    logged(room.stop("serves", running)?, &[]).map(drop)
 }
 
 fn wrong(daemon: &Containerd) -> Result<()> {

@@ -32,7 +32,7 @@ fn hello(daemon: &Containerd) -> Result<()> {
     room.stop("hello", server).map(drop)
 }
 
-/// All of it over one connection, which stays open.
+/// All requests over one connection, which stays open.
 fn routes(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let server = room.serve("hyper", &HYPER)?;
@@ -42,7 +42,7 @@ fn routes(daemon: &Containerd) -> Result<()> {
     };
     check("GET /", "", 200, "hello")?;
     check("GET /healthz", "", 200, "")?;
-    check("POST /echo", "what is said", 200, "what is said")?;
+    check("POST /echo", "an echo", 200, "an echo")?;
     check("GET /orders", "", 200, "")?;
     check("POST /orders", "one", 200, "{}")?;
     check("POST /orders", "two", 200, "{}")?;
@@ -51,7 +51,7 @@ fn routes(daemon: &Containerd) -> Result<()> {
     room.stop("hyper", server).map(drop)
 }
 
-/// All connected, then all asking, then all answered, the last one first.
+/// All connect, then all send their requests, then all are answered, the last one first.
 fn many_clients(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let server = room.serve("hyper", &HYPER)?;
@@ -65,7 +65,7 @@ fn many_clients(daemon: &Containerd) -> Result<()> {
     room.stop("hyper", server).map(drop)
 }
 
-/// More than any buffer of the kernel's holds, there and back.
+/// More than the kernel's buffers can hold, both ways.
 fn large_body(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let server = room.serve("hyper", &HYPER)?;
@@ -82,7 +82,7 @@ fn large_body(daemon: &Containerd) -> Result<()> {
     room.stop("hyper", server).map(drop)
 }
 
-/// The guest calls its sidecar at localhost, and passes on what it says.
+/// The guest calls its sidecar at localhost, and passes its answers on.
 fn sidecar(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let server = room.serve("hyper", &HYPER)?;
@@ -100,8 +100,12 @@ fn sidecar(daemon: &Containerd) -> Result<()> {
         "GET /v1.0/state/statestore/a HTTP/1.1",
         "GET /any HTTP/1.1",
     ];
-    ensure!(lines == expected, "the sidecar was asked {lines:?}");
-    ensure!(asked[0].body == r#"[{"key":"a","value":"five"}]"#, "and was given {:?}", asked[0].body);
+    ensure!(lines == expected, "the sidecar received {lines:?}");
+    ensure!(
+        asked[0].body == r#"[{"key":"a","value":"five"}]"#,
+        "the sidecar received the body {:?}",
+        asked[0].body
+    );
     room.stop("hyper", server).map(drop)
 }
 
@@ -112,7 +116,7 @@ fn client(daemon: &Containerd) -> Result<()> {
         let url = format!("http://{host}:8080/pot");
         room.run("client").args(&[CLIENT, &url]).finish()?.ok()?.prints("418\ntea")?;
         let asked = server.asked();
-        ensure!(asked[0].line == "GET /pot HTTP/1.1", "{host}: the server was asked {asked:?}");
+        ensure!(asked[0].line == "GET /pot HTTP/1.1", "{host}: the server received {asked:?}");
     }
     Ok(())
 }
@@ -123,9 +127,9 @@ fn client_refused(daemon: &Containerd) -> Result<()> {
     output.exits(1)?.complains("error sending request").map(drop)
 }
 
-/// Nobody answers at the name server's port.
+/// No name server answers.
 fn client_unknown(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
-    let output = room.run("client").args(&[CLIENT, "http://nobody.test/"]).finish()?;
+    let output = room.run("client").args(&[CLIENT, "http://unknown.test/"]).finish()?;
     output.exits(1)?.complains("dns error").map(drop)
 }

@@ -1,4 +1,4 @@
-//! Where guests listen: on addresses that the container names, and at ports that their user may have.
+//! Listening sockets: on addresses that the container names, and on ports that the guest's user may bind.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,7 +9,7 @@ use e2e::process::LIMIT;
 use e2e::runner::Scenario;
 
 use super::{Room, ready};
-use crate::data::shared_folder;
+use crate::data::shared_dir;
 use crate::jail::USER;
 
 const LISTENER: &str = "/guests/listener-std.wasm";
@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("sockets-tcp-listen-low", |daemon| {
             served(daemon, "127.0.0.1:80", "127.0.0.1:80", false)
         }),
-        Scenario::ours("sockets-tcp-listen-folders", folders),
+        Scenario::ours("sockets-tcp-listen-folders", dirs),
         Scenario::ours("sockets-tcp-listen-closed", closed),
         Scenario::ours("sockets-tcp-listen-busy", busy),
         Scenario::ours("sockets-tcp-listen-wrong", wrong),
@@ -40,8 +40,8 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Says `word` to the server there, and returns its answer.
-fn say(room: &Room<'_>, at: &str, word: &str) -> Result<String> {
+/// Sends `word` to the server there, and returns its answer.
+fn ask(room: &Room<'_>, at: &str, word: &str) -> Result<String> {
     let mut stream = room.connect(at)?;
     writeln!(stream, "{word}")?;
     let mut answer = String::new();
@@ -58,22 +58,23 @@ fn served(daemon: &Containerd, listen: &str, at: &str, by_env: bool) -> Result<(
     };
     let guest = ready(run.args(&[LISTENER]))?;
     for word in ["hello", "quit"] {
-        let answer = say(&room, at, word)?;
+        let answer = ask(&room, at, word)?;
         ensure!(answer == "hello from fd 3\n", "it answers {answer:?} to {word}");
     }
     guest.finish(LIMIT)?.exits(7).map(drop)
 }
 
-/// Behind two listeners a guest still finds its folders, whoever looks for them: it itself, or its libc.
-fn folders(daemon: &Containerd) -> Result<()> {
-    let folder = shared_folder(daemon, "sockets-folders")?;
+/// With two listeners' descriptors before them the preopened directories are still found, by the guest itself and by
+/// its libc.
+fn dirs(daemon: &Containerd) -> Result<()> {
+    let dir = shared_dir(daemon, "sockets-dirs")?;
     let room = Room::new(daemon)?;
     let run = |path: &str| {
         let run = room.run("lists").annotation(LISTEN, "8080,8081");
-        run.bind(&folder, path, true)
+        run.bind(&dir, path, true)
     };
     run("/outbox").args(&["/guests/make.wasm"]).finish()?.ok()?;
-    ensure!(folder.join("made").exists(), "the guest made no file");
+    ensure!(dir.join("made").exists(), "the guest made no file");
     run("/vol").args(&["/cases/preopens.wasm"]).finish()?.ok()?.prints("preopens: / and /vol")?;
     let mut libc = run("/vol").args(&["/cases/hello-p1.wasm", "0", "/vol"]).start()?;
     libc.says("file: note", LIMIT)?;
@@ -83,17 +84,17 @@ fn folders(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// A listener that the guest closes leaves nothing behind under its number.
+/// After the guest closes a listener, its descriptor is invalid.
 fn closed(daemon: &Containerd) -> Result<()> {
     const BADF: i32 = 8;
     let run = daemon.run("closes").annotation(LISTEN, "8080").args(&["/guests/unlisten.wasm"]);
     run.finish()?.exits(BADF).map(drop)
 }
 
-/// Who never waits at a socket is told to come again.
+/// On a non-blocking listener accept returns EAGAIN.
 fn polls(daemon: &Containerd, name: &str, section: &str, listen: &str) -> Result<()> {
     const AGAIN: i32 = 6;
-    let folder = shared_folder(daemon, &format!("polls-{name}"))?;
+    let dir = shared_dir(daemon, &format!("polls-{name}"))?;
     let text = format!(
         r#"(module {section}
           (import "wasi_snapshot_preview1" "sock_accept" (func $accept (param i32 i32 i32) (result i32)))
@@ -102,21 +103,21 @@ fn polls(daemon: &Containerd, name: &str, section: &str, listen: &str) -> Result
           (func (export "_start")
             (call $exit (call $accept (i32.const 3) (i32.const 0) (i32.const 0)))))"#
     );
-    fs::write(folder.join("module.wat"), text)?;
+    fs::write(dir.join("module.wat"), text)?;
     let run = Room::new(daemon)?;
-    let run = run.run("polls").annotation(LISTEN, listen).bind(&folder, "/own", false);
+    let run = run.run("polls").annotation(LISTEN, listen).bind(&dir, "/own", false);
     run.args(&["/own/module.wat"]).finish()?.exits(AGAIN).map(drop)
 }
 
-/// A port that somebody has cannot be listened on: Start says so, and the one who has it keeps it.
+/// If the port is in use, Start fails and names the address; the port's owner is not affected.
 fn busy(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
-    let has = room.net.listen("127.0.0.1:8080")?;
+    let owner = room.net.listen("127.0.0.1:8080")?;
     let run = room.run("wants").annotation(LISTEN, "127.0.0.1:8080").args(&[LISTENER]);
     let output = run.finish()?;
     ensure!(output.code != 0 && output.stdout.is_empty(), "it ran: {output:?}");
     output.complains("cannot listen on 127.0.0.1:8080: Address already in use")?;
-    drop(has);
+    drop(owner);
     served(daemon, "127.0.0.1:8080", "127.0.0.1:8080", false)
 }
 
@@ -126,7 +127,7 @@ fn wrong(daemon: &Containerd) -> Result<()> {
     output.complains(r#"the annotation lighter.wasm/tcp-listen says "everywhere"; it must be"#).map(drop)
 }
 
-/// No guest has the power to take a low port by itself, not even root's.
+/// No guest can bind a privileged port by itself, not even as root.
 fn low_port(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     for user in [None, Some(USER)] {
@@ -136,28 +137,29 @@ fn low_port(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// Sockets are the user's, whether the guest or the shim opened them.
+/// Sockets belong to the guest's user, whether the guest or the shim opened them.
 fn owner(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = room.run("owns").user(Some(USER));
     let guest = ready(run.args(&["/guests/socket-hello.wasm", "8080"]))?;
     let owner = socket_owner(daemon.task("owns")?.pid, 8080)?;
-    ensure!(owner == USER.uid, "it is {owner}'s");
+    ensure!(owner == USER.uid, "the guest's socket belongs to {owner}");
     room.stop("owns", guest)?;
     let run = room.run("listens").user(Some(USER)).annotation(LISTEN, "8081");
     let guest = ready(run.args(&[LISTENER]))?;
     let owner = socket_owner(daemon.task("listens")?.pid, 8081)?;
-    ensure!(owner == USER.uid, "the shim's is {owner}'s");
+    ensure!(owner == USER.uid, "the shim's socket belongs to {owner}");
     room.stop("listens", guest).map(drop)
 }
 
-/// Whose the socket is that listens at `port` in the network of process `pid`.
+/// The owner of the socket that listens on `port` in the network of process `pid`.
 fn socket_owner(pid: i32, port: u16) -> Result<u32> {
     const LISTENS: &str = "0A";
     let table = fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
     let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let mut rows = rows.filter(|row| row.get(3) == Some(&LISTENS));
     let row = rows.find(|row| row[1].ends_with(&format!(":{port:04X}")));
-    let owner = row.as_ref().and_then(|row| row.get(7)).with_context(|| format!("nobody is at {port}"))?;
+    let owner =
+        row.as_ref().and_then(|row| row.get(7)).with_context(|| format!("no socket listens on {port}"))?;
     Ok(owner.parse()?)
 }

@@ -1,4 +1,4 @@
-//! Guests with sockets: WasmEdge's, those of wasi:sockets, and listeners that the shim opens for them.
+//! Guests with sockets: WasmEdge's, wasi:sockets, and listeners that the shim opens for them.
 
 mod datagrams;
 mod egress;
@@ -45,7 +45,7 @@ pub fn scenarios() -> Vec<Scenario> {
     .collect()
 }
 
-/// A network with nothing but its loopback, for a guest and whom it talks to.
+/// A network namespace with only loopback, for a guest and its peers.
 struct Room<'a> {
     daemon: &'a Containerd,
     net: Net,
@@ -56,12 +56,12 @@ impl<'a> Room<'a> {
         Ok(Self { daemon, net: Net::hold()? })
     }
 
-    /// A container in it.
+    /// A container in this network.
     fn run(&self, id: &str) -> Run<'a> {
         self.daemon.run(id).flag("--with-ns", &format!("network:{}", self.net.path().display()))
     }
 
-    /// A container of this guest that has said `ready`.
+    /// Starts a container of this guest, and waits for `ready`.
     fn serve(&self, id: &str, args: &[&str]) -> Result<Running> {
         ready(self.run(id).args(args))
     }
@@ -70,7 +70,7 @@ impl<'a> Room<'a> {
         e2e::http::connect(&self.net, to.parse()?)
     }
 
-    /// A connection for HTTP.
+    /// An HTTP connection.
     fn wire(&self, to: &str) -> Result<Wire> {
         Ok(Wire::new(self.connect(to)?))
     }
@@ -81,13 +81,13 @@ impl<'a> Room<'a> {
         Ok(socket)
     }
 
-    /// A guest that is asked to end does so at once.
+    /// Stops a guest, which must end promptly.
     fn stop(&self, id: &str, running: Running) -> Result<Output> {
         self.daemon.kill(id, "SIGTERM", false)?;
         running.finish(PROMPT)?.exits(143)
     }
 
-    /// A file of the host's, for everybody to read.
+    /// Creates a world-readable file on the host.
     fn file(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.daemon.scope.dir.join("tmp").join(name);
         fs::write(&path, text)?;
@@ -96,7 +96,7 @@ impl<'a> Room<'a> {
     }
 }
 
-/// Starts what says `ready` when it can be talked to.
+/// Starts a guest, and waits until it prints `ready`.
 fn ready(run: Run<'_>) -> Result<Running> {
     let mut running = run.start()?;
     running.says("ready", LIMIT)?;

@@ -1,4 +1,4 @@
-//! Names, as the container's files and its name server have them; never as the image's libc would.
+//! Name resolution by the container's files and its name server, never by the image's libc.
 
 use anyhow::{Result, ensure};
 use e2e::containerd::Containerd;
@@ -22,7 +22,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Known without any file and whatever a file says; IPv4 first.
+/// localhost needs no file and cannot be redefined by one; IPv4 comes first.
 fn localhost(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let hosts = room.file("hosts-local", "10.9.9.9 localhost\n")?;
@@ -33,20 +33,21 @@ fn localhost(daemon: &Containerd) -> Result<()> {
     Ok(())
 }
 
-/// What the file knows nobody is asked for.
+/// Names in the hosts file need no query.
 fn hosts(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let dns = Dns::start(&room.net, &[("db.test", "127.0.0.2")])?;
     let hosts = room.file("hosts-db", "fd00::9 Db.Test db\n127.0.0.9 db.test # of the pod\n")?;
-    // What libc would load is not asked for, either.
+    // The NSS module that libc would load is not used.
     let switch = room.file("nsswitch", "hosts: evil\n")?;
     let run = room.run("asks").bind(&hosts, "/etc/hosts", false).bind(&switch, "/etc/nsswitch.conf", false);
     run.args(&[LOOKUP, "db.test", "DB"]).finish()?.ok()?.prints("db.test: 127.0.0.9 fd00::9\nDB: fd00::9")?;
-    ensure!(dns.asked().is_empty(), "the server was asked for {:?}", dns.asked());
+    ensure!(dns.asked().is_empty(), "the server was queried for {:?}", dns.asked());
     Ok(())
 }
 
-/// Domains are tried first for names with few dots, last for names with many, never for those that end with one.
+/// Search domains are tried first for names with fewer dots than ndots, last for others, and never for names with a
+/// trailing dot.
 fn search(daemon: &Containerd) -> Result<()> {
     let table = [
         ("web.ns.svc.test", "127.0.0.5"),
@@ -61,7 +62,7 @@ fn search(daemon: &Containerd) -> Result<()> {
         let conf = room.file("search", &dns::resolv_conf("search ns.svc.test svc.test\noptions ndots:2"))?;
         let run = room.run("asks").bind(&conf, "/etc/resolv.conf", false).args(&[LOOKUP, name]);
         run.finish()?.ok()?.prints(&format!("{name}: {found}"))?;
-        ensure!(dns.asked() == asked, "for {name} the server was asked for {:?}", dns.asked());
+        ensure!(dns.asked() == asked, "for {name} the server was queried for {:?}", dns.asked());
         Ok(())
     };
     check("web", "127.0.0.5 fd00::5", &["web.ns.svc.test"])?;
@@ -71,24 +72,24 @@ fn search(daemon: &Containerd) -> Result<()> {
     check("x.y.z.", "127.0.0.8", &["x.y.z"])
 }
 
-/// One failure after the other: each name is asked for, and none is found.
+/// Two unknown names in a row: each lookup fails; an invalid name is not queried.
 fn unknown(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let dns = Dns::start(&room.net, &[])?;
     let conf = room.file("unknown", &dns::resolv_conf("search test"))?;
-    let run = room.run("asks").bind(&conf, "/etc/resolv.conf", false).args(&[LOOKUP, "nobody", "a..b"]);
+    let run = room.run("asks").bind(&conf, "/etc/resolv.conf", false).args(&[LOOKUP, "unknown", "a..b"]);
     let output = run.finish()?.ok()?;
-    let said: Vec<&str> =
+    let names: Vec<&str> =
         output.stdout.lines().map(|line| line.split(" error").next().unwrap_or(line)).collect();
-    ensure!(said == ["nobody:", "a..b:"], "it said {:?}", output.stdout);
-    ensure!(dns.asked() == ["nobody.test", "nobody"], "the server was asked for {:?}", dns.asked());
+    ensure!(names == ["unknown:", "a..b:"], "it printed {:?}", output.stdout);
+    ensure!(dns.asked() == ["unknown.test", "unknown"], "the server was queried for {:?}", dns.asked());
     Ok(())
 }
 
-/// Where nobody listens, that is known at once.
+/// Without a name server a lookup fails at once.
 fn silent(daemon: &Containerd) -> Result<()> {
-    let output = Room::new(daemon)?.run("asks").args(&[LOOKUP, "nobody.test"]).finish()?.ok()?;
-    ensure!(output.stdout.starts_with("nobody.test: error"), "it said {:?}", output.stdout);
+    let output = Room::new(daemon)?.run("asks").args(&[LOOKUP, "unknown.test"]).finish()?.ok()?;
+    ensure!(output.stdout.starts_with("unknown.test: error"), "it printed {:?}", output.stdout);
     Ok(())
 }
 
@@ -105,7 +106,7 @@ fn client(daemon: &Containerd) -> Result<()> {
         run.args(&[CLIENT, &format!("http://{host}:8080/")]).finish()?.ok()?.prints("200\nasked for /")?;
         drop(server);
     }
-    ensure!(dns.asked() == ["web.ns.test"], "the server was asked for {:?}", dns.asked());
+    ensure!(dns.asked() == ["web.ns.test"], "the server was queried for {:?}", dns.asked());
     let run = room.run("fetches").bind(&conf, "/etc/resolv.conf", false);
-    run.args(&[CLIENT, "http://nobody:8080/"]).finish()?.exits(1)?.complains("dns error").map(drop)
+    run.args(&[CLIENT, "http://unknown:8080/"]).finish()?.exits(1)?.complains("dns error").map(drop)
 }

@@ -1,4 +1,4 @@
-//! Waiting for several things at once, and being stopped while waiting.
+//! poll_oneoff on several subscriptions, and stopping a guest that is blocked.
 
 use anyhow::{Result, ensure};
 use e2e::containerd::Containerd;
@@ -30,8 +30,8 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// What the guest is told, line by line; only times may differ from run to run, and they are rounded.
-const TOLD: &str = "\
+/// The guest's output, one line per call; times differ from run to run and are therefore rounded.
+const EXPECTED: &str = "\
 nothing: errno 28, at once
 zero time-out: errno 0, at once, 0:clock errno 0 flags 0
 a moment that has passed: errno 0, at once, 0:clock errno 0 flags 0
@@ -58,14 +58,14 @@ no such clock: errno 0, at once, 0:clock errno 28 flags 0";
 
 fn torture(daemon: &Containerd) -> Result<()> {
     let output = Room::new(daemon)?.run("asks").args(&["/guests/poll-torture.wasm"]).finish()?.ok()?;
-    for (told, expected) in output.stdout.lines().zip(TOLD.lines()) {
-        ensure!(told == expected, "{told:?} instead of {expected:?}; all of it:\n{}", output.stdout);
+    for (line, expected) in output.stdout.lines().zip(EXPECTED.lines()) {
+        ensure!(line == expected, "{line:?} instead of {expected:?}; all of it:\n{}", output.stdout);
     }
-    ensure!(output.stdout.lines().count() == TOLD.lines().count(), "it said\n{}", output.stdout);
+    ensure!(output.stdout.lines().count() == EXPECTED.lines().count(), "it printed\n{}", output.stdout);
     Ok(())
 }
 
-/// Stdin and two listeners in one poll: whichever has something is served, and no other is touched.
+/// Stdin and two listeners in one poll: only the ready one is served.
 fn stdin(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let run = room.run("watches").annotation("lighter.wasm/tcp-listen", "127.0.0.1:8080,[::1]:8081");

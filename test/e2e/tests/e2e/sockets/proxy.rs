@@ -1,4 +1,4 @@
-//! A proxy passes bytes on, both ways at once, each way with an end of its own.
+//! A TCP proxy: both directions at once, each with its own EOF.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -25,7 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A client and the server that the proxy in between has connected it to.
+/// A client, and the server's end of the connection that the proxy opened for it.
 struct Pair {
     client: TcpStream,
     server: TcpStream,
@@ -46,7 +46,7 @@ fn pair(room: &Room<'_>, listener: &TcpListener) -> Result<Pair> {
     Ok(Pair { client, server })
 }
 
-/// Who has said all still listens.
+/// A client that has shut down writing can still read.
 fn half_close(pair: Pair, proxy: &mut Running) -> Result<()> {
     let Pair { mut client, mut server } = pair;
     client.write_all(b"question")?;
@@ -70,7 +70,7 @@ fn much(pair: Pair, proxy: &mut Running) -> Result<()> {
         });
         for reader in reads {
             let (length, same) = reader.join().map_err(|_| anyhow!("a reader panicked"))??;
-            ensure!(same, "{length} bytes arrived of {MUCH}, or others");
+            ensure!(same, "{length} of {MUCH} bytes arrived, or they differ");
         }
         sends
             .into_iter()
@@ -79,7 +79,7 @@ fn much(pair: Pair, proxy: &mut Running) -> Result<()> {
     proxy.says(&format!("{MUCH} bytes up, {MUCH} bytes down\n"), LIMIT)
 }
 
-/// One byte at a time, to and fro.
+/// One byte at a time, back and forth.
 fn interactive(pair: Pair, proxy: &mut Running) -> Result<()> {
     let Pair { mut client, mut server } = pair;
     for letter in b'a'..=b'z' {
@@ -94,16 +94,16 @@ fn interactive(pair: Pair, proxy: &mut Running) -> Result<()> {
     proxy.says("26 bytes up, 26 bytes down\n", LIMIT)
 }
 
-/// The client learns of it by the end of its connection, and the next one is served all the same.
+/// The client's connection is closed, and the next client is served all the same.
 fn unreachable(daemon: &Containerd) -> Result<()> {
     let room = Room::new(daemon)?;
     let proxy = room.serve("proxy", &PROXY)?;
-    ensure!(all(&mut room.connect("127.0.0.1:8080")?)? == b"", "somebody answered");
+    ensure!(all(&mut room.connect("127.0.0.1:8080")?)? == b"", "the client got an answer");
     let listener = room.net.listen(TARGET)?;
     let Pair { mut client, server } = pair(&room, &listener)?;
     (&server).write_all(b"here")?;
     drop(server);
-    ensure!(all(&mut client)? == b"here", "nobody answered");
+    ensure!(all(&mut client)? == b"here", "no answer");
     room.stop("proxy", proxy)?.complains("127.0.0.1:9000: Connection refused").map(drop)
 }
 
@@ -113,7 +113,7 @@ fn all(stream: &mut (impl std::io::Read + ?Sized)) -> Result<Vec<u8>> {
     Ok(read)
 }
 
-/// Bytes that tell if any of them is lost or twice.
+/// Bytes that show whether any were lost or duplicated.
 fn pattern(step: usize) -> Vec<u8> {
     (0..MUCH).map(|at| (at / 251 * step + at) as u8).collect()
 }

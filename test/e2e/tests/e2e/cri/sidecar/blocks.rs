@@ -1,4 +1,4 @@
-//! What Dapr does for an app: state, invocation, secrets, messages.
+//! Dapr's building blocks: state, invocation, secrets, pub/sub.
 
 use anyhow::{Result, ensure};
 use e2e::kubelet::Kubelet;
@@ -23,9 +23,9 @@ fn state(kubelet: &mut Kubelet<'_>) -> Result<()> {
     post(kubelet, "/state/cart", r#"{"apples":3}"#, 204)?;
     let read: Value = serde_json::from_str(&get(kubelet, "/state/cart", 200)?)?;
     ensure!(read == json!({ "apples": 3 }), "it read {read}");
-    let asked = routes(kubelet, "")?;
+    let called = routes(kubelet, "")?;
     for route in ["POST /v1.0/state/statestore", "GET /v1.0/state/statestore/cart"] {
-        ensure!(asked.iter().any(|one| one == route), "no {route} in {asked:?}");
+        ensure!(called.iter().any(|one| one == route), "no {route} in {called:?}");
     }
     Ok(())
 }
@@ -38,21 +38,21 @@ fn invoke(kubelet: &mut Kubelet<'_>) -> Result<()> {
     let hello = answered(kubelet.ask_within(API, request)?, 200)?;
     ensure!(hello == "hello\n", "the app answered {hello:?}");
     let metadata = format!("/v1.0/invoke/orders/method/fetch?http://localhost:{API}/v1.0/metadata");
-    // Through the app and back to the sidecar, by a query.
+    // Through the app and back to the sidecar; the query string carries the URL.
     let round = answered(kubelet.ask_within(API, Request::get(metadata).body(String::new())?)?, 200)?;
     ensure!(serde_json::from_str::<Value>(&round)?["id"] == "orders", "the app fetched {round}");
     api(kubelet, "/v1.0/invoke/orders/method/nowhere", "", 404)?;
     api(kubelet, "/v1.0/invoke/somebody/method/echo", "ping", 500).map(drop)
 }
 
-/// Out of a Secret's volume, which only the sidecar has.
+/// From a Secret's volume, which only the sidecar mounts.
 fn secret(kubelet: &mut Kubelet<'_>) -> Result<()> {
     let read = get(kubelet, "/secret/database", 200)?;
     ensure!(read.contains("correct horse battery staple"), "the secret is {read:?}");
     get(kubelet, "/secret/none", 500).map(drop)
 }
 
-/// From the app to its sidecar, and back to the route that it subscribed with.
+/// From the app to its sidecar, and back to the route of the app's subscription.
 fn publish(kubelet: &mut Kubelet<'_>) -> Result<()> {
     post(kubelet, "/publish", r#"{"order":7}"#, 204)?;
     let orders = ordered(kubelet, r#""order":7"#)?;

@@ -1,4 +1,4 @@
-//! Which of the two comes first, what becomes of one when the other ends, and how both do.
+//! Start order, restarts of one container while the other runs, and the end of both.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The app serves before there is a sidecar, and finds it when it comes.
+/// The app serves before the sidecar is started, and reaches it afterwards.
 fn app_first(kubelet: &mut Kubelet<'_>) -> Result<()> {
     kubelet.start("app")?;
     kubelet.is_ready("app")?;
@@ -36,7 +36,7 @@ fn app_first(kubelet: &mut Kubelet<'_>) -> Result<()> {
     post(kubelet, "/state/early", "1", 204).map(drop)
 }
 
-/// The sidecar can be called before there is an app, but is not ready until it is.
+/// The sidecar can be called before the app is started, but is ready only when the app is.
 fn daprd_first(kubelet: &mut Kubelet<'_>) -> Result<()> {
     kubelet.start("daprd")?;
     let outbound = || {
@@ -52,24 +52,24 @@ fn daprd_first(kubelet: &mut Kubelet<'_>) -> Result<()> {
     ordered(kubelet, "first").map(drop)
 }
 
-/// Kills the container called `name`, as the kernel does when memory runs out; the other one stays.
+/// Kills the container called `name`, as the kernel's OOM killer would; the other one lives on.
 fn killed(kubelet: &Kubelet<'_>, name: &str, other: &str) -> Result<()> {
     let stays = kubelet.of(other)?.pid()?;
     kill(Pid::from_raw(kubelet.of(name)?.pid()?), Signal::SIGKILL)?;
     let ended = kubelet.of(name)?.ended()?;
     ensure!(ended.exit_code == 137, "{ended:?}");
     ensure!(!kubelet.is_alive(name)?, "{name} answers its probe after its end");
-    ensure!(kubelet.of(other)?.pid()? == stays, "{other} is not what it was");
+    ensure!(kubelet.of(other)?.pid()? == stays, "{other} was restarted");
     Ok(())
 }
 
-/// The sidecar goes on, keeps what it has, and finds the new app at the old port.
+/// The sidecar lives on, keeps its state, and reaches the new app at the same port.
 fn app_restarted(kubelet: &mut Kubelet<'_>) -> Result<()> {
     post(kubelet, "/state/kept", "1", 204)?;
     killed(kubelet, "app", "daprd")?;
     ensure!(kubelet.is_alive("daprd")?, "the sidecar does not live without its app");
     api(kubelet, "/v1.0/invoke/orders/method/echo", "ping", 500)?;
-    // Delivered once there is an app again.
+    // Delivered when the app is back.
     api(kubelet, "/v1.0/publish/pubsub/orders", r#""meanwhile""#, 204)?;
     kubelet.start("app")?;
     both_ready(kubelet)?;
@@ -78,13 +78,13 @@ fn app_restarted(kubelet: &mut Kubelet<'_>) -> Result<()> {
     ordered(kubelet, "meanwhile").map(drop)
 }
 
-/// The app goes on, is refused meanwhile, and finds the new sidecar, which asks it what it subscribes to.
+/// The app lives on, its calls fail meanwhile, and it reaches the new sidecar, which queries its subscriptions.
 fn daprd_restarted(kubelet: &mut Kubelet<'_>) -> Result<()> {
     post(kubelet, "/state/lost", "1", 204)?;
     killed(kubelet, "daprd", "app")?;
     ensure!(kubelet.is_alive("app")?, "the app does not live without its sidecar");
-    let refused = get(kubelet, "/state/lost", 502)?;
-    ensure!(refused.starts_with("error: "), "the app answers {refused:?}");
+    let error = get(kubelet, "/state/lost", 502)?;
+    ensure!(error.starts_with("error: "), "the app answers {error:?}");
     kubelet.start("daprd")?;
     both_ready(kubelet)?;
     // The stand-in keeps its state in memory.
@@ -93,7 +93,7 @@ fn daprd_restarted(kubelet: &mut Kubelet<'_>) -> Result<()> {
     ordered(kubelet, "again").map(drop)
 }
 
-/// Both are asked at once; each ends by itself, in its own way, long before the grace period is over.
+/// Both get SIGTERM at once; each exits by itself, long before the grace period is over.
 fn stop(kubelet: &mut Kubelet<'_>) -> Result<()> {
     let start = Instant::now();
     kubelet.stop()?;
@@ -105,7 +105,7 @@ fn stop(kubelet: &mut Kubelet<'_>) -> Result<()> {
     kubelet.of("daprd")?.says("dapr is shutdown")
 }
 
-/// What the annotation dapr.io/enable-native-sidecar makes of it.
+/// The pod as with the annotation dapr.io/enable-native-sidecar.
 fn native_sidecar(manifest: &mut Manifest) {
     let spec = &mut manifest.spec;
     let (mut daprd, others) = spec.containers.drain(..).partition(|one| one.name == "daprd");
@@ -114,24 +114,24 @@ fn native_sidecar(manifest: &mut Manifest) {
     spec.init_containers.iter_mut().for_each(|one| one.restart_policy = Some("Always".into()));
 }
 
-/// Started before the app, which calls it to the last, and ended after it.
+/// The sidecar is started before the app and stopped after it.
 fn native(kubelet: &mut Kubelet<'_>) -> Result<()> {
     kubelet.start_all()?;
     both_ready(kubelet)?;
     post(kubelet, "/state/one", "1", 204)?;
     kubelet.stop()?;
     let (app, daprd) = (kubelet.of("app")?.status()?, kubelet.of("daprd")?.status()?);
-    ensure!(daprd.started_at <= app.started_at, "the app was first: {app:?}, {daprd:?}");
+    ensure!(daprd.started_at <= app.started_at, "the app was started first: {app:?}, {daprd:?}");
     ensure!(app.finished_at <= daprd.finished_at, "the sidecar ended first: {app:?}, {daprd:?}");
     ensure!(app.exit_code == 143 && daprd.exit_code == 0, "{app:?}, {daprd:?}");
     Ok(())
 }
 
-/// As an app that has done its work ends its sidecar.
+/// The shutdown API, by which an app ends its sidecar.
 fn shutdown(kubelet: &mut Kubelet<'_>) -> Result<()> {
     api(kubelet, "/v1.0/shutdown", "", 204)?;
     let ended = kubelet.of("daprd")?.ended()?;
     ensure!(ended.exit_code == 0, "{ended:?}");
-    ensure!(kubelet.is_alive("app")?, "the app went with it");
+    ensure!(kubelet.is_alive("app")?, "the app ended with it");
     Ok(())
 }

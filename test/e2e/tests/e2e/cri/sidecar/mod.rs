@@ -1,4 +1,4 @@
-//! A Wasm app and its Dapr sidecar in one pod, as `test/examples/sidecar-dapr.yaml` has it.
+//! A Wasm app and its Dapr sidecar in one pod: `test/examples/sidecar-dapr.yaml`.
 
 mod blocks;
 mod life;
@@ -15,7 +15,7 @@ use e2e::runner::Scenario;
 use hyper::{Request, Response};
 use serde_json::Value;
 
-/// Where the app listens; the sidecar's whole API, which only the pod sees; and what the node sees of it.
+/// The ports of the app, of the sidecar's full API, which only the pod sees, and of its public API.
 const APP: u16 = 9005;
 const API: u16 = 3500;
 const PUBLIC: u16 = 3501;
@@ -27,7 +27,7 @@ pub fn scenarios() -> Vec<Scenario> {
         .collect()
 }
 
-/// A check of the whole pod once both of its containers are ready.
+/// Runs `check` once both containers of the pod are ready.
 fn scenario(name: &str, check: fn(&mut Kubelet<'_>) -> Result<()>) -> Scenario {
     cri::ours(format!("cri-sidecar-{name}"), move |cri| {
         pod(cri, unchanged, |kubelet| {
@@ -38,7 +38,7 @@ fn scenario(name: &str, check: fn(&mut Kubelet<'_>) -> Result<()>) -> Scenario {
     })
 }
 
-/// The pod, changed by `change`, without containers, for `check` to start them.
+/// Creates the pod, modified by `change`; `check` starts its containers.
 fn pod(
     cri: &Cri<'_>,
     change: fn(&mut Manifest),
@@ -49,8 +49,8 @@ fn pod(
     let sandbox = manifest.sandbox(cri)?;
     let mut kubelet = Kubelet::new(&sandbox, &manifest)?;
     let checked = check(&mut kubelet);
-    let said = |name| kubelet.said(name);
-    checked.with_context(|| format!("the app logged {:?}, the sidecar {:?}", said("app"), said("daprd")))
+    let log = |name| kubelet.said(name);
+    checked.with_context(|| format!("the app logged {:?}, the sidecar {:?}", log("app"), log("daprd")))
 }
 
 fn unchanged(_: &mut Manifest) {}
@@ -60,7 +60,7 @@ fn both_ready(kubelet: &Kubelet<'_>) -> Result<()> {
     kubelet.is_ready("daprd")
 }
 
-/// GET of the app, from the node; its body, when the status is `status`.
+/// GET from the app, from the node; the body, if the status is `status`.
 fn get(kubelet: &Kubelet<'_>, path: &str, status: u16) -> Result<String> {
     answered(kubelet.ask_from_node(APP, Request::get(path).body(String::new())?)?, status)
 }
@@ -70,7 +70,7 @@ fn post(kubelet: &Kubelet<'_>, path: &str, body: &str, status: u16) -> Result<St
     answered(kubelet.ask_from_node(APP, Request::post(path).body(body.into())?)?, status)
 }
 
-/// POST of the sidecar's API, from within the pod.
+/// POST to the sidecar's API, from within the pod.
 fn api(kubelet: &Kubelet<'_>, path: &str, body: &str, status: u16) -> Result<String> {
     let request = Request::post(path).header("content-type", "application/json").body(body.into())?;
     answered(kubelet.ask_within(API, request)?, status)
@@ -81,15 +81,15 @@ fn answered(answer: Response<String>, status: u16) -> Result<String> {
     Ok(answer.into_body())
 }
 
-/// The routes of the sidecar that were asked by clients whose name contains `agent`.
+/// The sidecar's routes that were called by clients whose User-Agent contains `agent`.
 fn routes(kubelet: &Kubelet<'_>, agent: &str) -> Result<Vec<String>> {
-    let told = kubelet.ask_within(API, Request::get("/test/routes").body(String::new())?)?;
-    let told: Vec<Value> = serde_json::from_str(told.body())?;
+    let calls = kubelet.ask_within(API, Request::get("/test/routes").body(String::new())?)?;
+    let calls: Vec<Value> = serde_json::from_str(calls.body())?;
     let by = |one: &&Value| one["agent"].as_str().is_some_and(|by| by.contains(agent));
-    Ok(told.iter().filter(by).filter_map(|one| one["route"].as_str().map(Into::into)).collect())
+    Ok(calls.iter().filter(by).filter_map(|one| one["route"].as_str().map(Into::into)).collect())
 }
 
-/// Waits until the app has been given an order that contains `text`; all of its orders.
+/// Waits until the app has received an order that contains `text`; returns all its orders.
 fn ordered(kubelet: &Kubelet<'_>, text: &str) -> Result<String> {
     let has = || Ok(Some(get(kubelet, "/orders", 200)?).filter(|orders| orders.contains(text)));
     poll(&format!("an order with {text:?}"), LIMIT, has)

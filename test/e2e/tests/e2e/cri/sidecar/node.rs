@@ -1,4 +1,4 @@
-//! What the node does with both containers, and what it sees of them: probes, rights, figures, logs.
+//! The node's view of both containers: probes, privileges, statistics, logs.
 
 use std::path::Path;
 
@@ -19,19 +19,19 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// What a kubelet asks, from the node; and that nothing but that of the sidecar is seen from there.
+/// A kubelet's probes, from the node; of the sidecar's API the node reaches only the public part.
 fn probes(kubelet: &mut Kubelet<'_>) -> Result<()> {
     ensure!(kubelet.probe_readiness("app")? == 200);
     ensure!(kubelet.probe_readiness("daprd")? == 204);
-    ensure!(kubelet.is_alive("app")? && kubelet.is_alive("daprd")?, "one of them does not live");
+    ensure!(kubelet.is_alive("app")? && kubelet.is_alive("daprd")?, "one of them is not alive");
     let asked = routes(kubelet, "kube-probe")?;
-    ensure!(asked == ["GET /v1.0/healthz"], "the probes asked {asked:?}");
+    ensure!(asked == ["GET /v1.0/healthz"], "the probes requested {asked:?}");
     let seen = kubelet.ask_from_node(API, Request::get("/v1.0/metadata").body(String::new())?);
     ensure!(seen.is_err(), "the node sees the sidecar's API: {seen:?}");
     Ok(())
 }
 
-/// runAsNonRoot, a read-only root, no capabilities, no way to more; a seccomp filter on the native one.
+/// runAsNonRoot, a read-only root, no capabilities, no_new_privs, a seccomp filter.
 fn confined(kubelet: &mut Kubelet<'_>) -> Result<()> {
     for (name, user) in [("app", 1000), ("daprd", 65532)] {
         let pid = kubelet.of(name)?.pid()?;
@@ -73,7 +73,7 @@ fn logs(kubelet: &mut Kubelet<'_>) -> Result<()> {
     kubelet.of("daprd")?.says("application discovered on port 9005")?;
     kubelet.of("daprd")?.says("dapr initialized. Status: Running.")?;
     let (app, daprd) = (kubelet.said("app"), kubelet.said("daprd"));
-    ensure!(app == ["ready"], "the app said {app:?}");
-    ensure!(daprd.iter().all(|line| line.starts_with("level=info ")), "the sidecar said {daprd:?}");
+    ensure!(app == ["ready"], "the app logged {app:?}");
+    ensure!(daprd.iter().all(|line| line.starts_with("level=info ")), "the sidecar logged {daprd:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! An app that may reach its sidecar and nothing else.
+//! An app that may connect only to its sidecar.
 
 use anyhow::{Result, ensure};
 use e2e::cri;
@@ -21,14 +21,14 @@ fn only_sidecar_by_name(manifest: &mut Manifest) {
     annotations.insert("lighter.wasm/allowed-outbound".into(), format!("localhost:{API}"));
 }
 
-/// The app writes its sidecar's name all the same.
+/// The app still uses its sidecar's name.
 fn only_sidecar_by_address(manifest: &mut Manifest) {
     let annotations = &mut manifest.metadata.annotations;
     annotations.insert("lighter.wasm/allowed-outbound".into(), format!("127.0.0.1:{API}"));
     annotations.insert("lighter.wasm/allowed-lookup".into(), "localhost".into());
 }
 
-/// The guests of the pod may reach the sidecar, and nothing else; a native program is not asked.
+/// The guest may connect only to the sidecar's API; the native sidecar is not restricted.
 fn alone(kubelet: &mut Kubelet<'_>) -> Result<()> {
     kubelet.start_all()?;
     both_ready(kubelet)?;
@@ -36,9 +36,9 @@ fn alone(kubelet: &mut Kubelet<'_>) -> Result<()> {
     let public = format!("/fetch?http://127.0.0.1:{PUBLIC}/v1.0/metadata");
     let refused = get(kubelet, &public, 502)?;
     ensure!(refused.starts_with("error: "), "the app answers {refused:?}");
-    let told = |line: &String| line.contains("allowed-outbound");
-    poll("the refusal's sentence", LIMIT, || Ok(kubelet.said("app").iter().any(told).then_some(())))?;
-    // The sidecar's own way to the app is another program's.
+    let logged = |line: &String| line.contains("allowed-outbound");
+    poll("the refusal in the log", LIMIT, || Ok(kubelet.said("app").iter().any(logged).then_some(())))?;
+    // The rules do not apply to the sidecar's connections to the app.
     ensure!(api(kubelet, "/v1.0/invoke/orders/method/echo", "ping", 200)? == "ping");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Dapr's own SDKs, as they are, against the sidecar's API.
+//! Dapr's own, unmodified SDKs against the sidecar's API.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,15 +18,15 @@ pub fn scenarios() -> Vec<Scenario> {
 /// Runs a program of an SDK in the pod's network.
 fn sdk(kubelet: &Kubelet<'_>, program: &Path, change: impl FnOnce(&mut Command)) -> Result<()> {
     let mut command = kubelet.net()?.command(program);
-    // The folder may be another user's than root, who runs this.
+    // Python must write no files of root's into the directory, which may belong to another user.
     command.env("PYTHONDONTWRITEBYTECODE", "1").env_remove("http_proxy").env_remove("HTTP_PROXY");
     change(&mut command);
     let output = run(&mut command)?.ok()?;
-    ensure!(output.stdout.trim_end().ends_with(" ok"), "it said {output:?}");
+    ensure!(output.stdout.trim_end().ends_with(" ok"), "the SDK's program failed: {output:?}");
     Ok(())
 }
 
-/// Its health wait and its invocations; the rest of it is gRPC.
+/// Its health check and its invocations; the rest of the SDK uses gRPC.
 fn sdk_python(kubelet: &mut Kubelet<'_>) -> Result<()> {
     let sdks = versions::dapr_sdks()?;
     sdk(kubelet, &sdks.join("python/bin/python"), |command| {
@@ -43,7 +43,7 @@ fn sdk_python(kubelet: &mut Kubelet<'_>) -> Result<()> {
     )
 }
 
-/// State, secrets, publishing, invocation, metadata; what it publishes comes to the app.
+/// State, secrets, publishing, invocation, metadata; the app receives what it publishes.
 fn sdk_javascript(kubelet: &mut Kubelet<'_>) -> Result<()> {
     let sdks = versions::dapr_sdks()?;
     sdk(kubelet, Path::new("node"), |command| {
