@@ -1,5 +1,5 @@
-//! A demonstration: an image that holds a Wasm file and a text, run by a private containerd with the
-//! shim just built. Needs root; leaves nothing behind.
+//! A demonstration: an image with a Wasm file and a text, run by a private containerd with the shim just built. Needs
+//! root; leaves nothing behind.
 
 use std::io::Write as _;
 use std::path::Path;
