@@ -11,7 +11,7 @@ wasmedge: build ; scripts/wasmedge-build.sh
 check: provision
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
-	# Without WASI 0.3. Of the whole workspace: another selection would have other features, and all be checked once more.
+	# Without WASI 0.3. The whole workspace: a selection has other features, and would check all again.
 	cargo check --release --workspace --no-default-features --features shim/wasmtime
 test: test-inner test-e2e
 test-inner: build ; scripts/test.sh inner
@@ -21,7 +21,7 @@ test-vm: build ; scripts/vm.sh
 audit: ; @scripts/audit.sh
 fuzz: ; scripts/fuzz.sh
 bench: build ; scripts/bench.sh
-# What it runs, of the whole workspace's features and profile: `make build` and `make test` compile none of it again.
+# Builds what it runs with the workspace's features and profile, so that `make build` and `make test` recompile nothing.
 demo:
 	@scripts/provision.sh demo
 	cargo build --release --workspace --bin lighter-daemon --bin containerd-shim-lighter-v1

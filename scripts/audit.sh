@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Applies deny.toml to the lock: terms, bans and sources with cargo-deny, which is built into target/tools once (minutes);
-# known faults where their database can be fetched, and a sentence where it cannot.
+# Applies deny.toml to the lock: licences, bans and sources with cargo-deny, built into target/tools once (minutes);
+# known vulnerabilities where their database can be fetched, and a warning where it cannot.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=0.20.2

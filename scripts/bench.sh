@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One table of ratios from one run. PEER_SHIM=path adds another shim, RUNS=n changes the number of runs.
+# Prints one table of ratios from one run. PEER_SHIM=path adds another shim, RUNS=n changes the number of runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/provision.sh bench

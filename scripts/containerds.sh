@@ -1,17 +1,17 @@
 #!/bin/sh
-# Brings the containerds that the tests run on into DIR, each under its own major.minor.
+# Fetches the containerds that the tests run on into DIR, each under its own major.minor.
 #
 #   scripts/containerds.sh [DIR]          (default: target/containerds)
 #
-# One is the system's; others are Debian's packages, unpacked and never installed: apt works on
-# a state of its own under DIR. The mirror is the one this system's apt uses; set DEBIAN_MIRROR
-# where that one carries no Debian. Whatever else lies there is tested, too: who builds another one puts its
-# programs into DIR/MAJOR.MINOR/bin, and this script never touches it. What cannot be had is said in one sentence and
-# left out, and the tests skip it. Run again, it fetches only what is missing. Afterwards:
+# One is the system's; the others are Debian packages, unpacked and never installed: apt works on a state of its own
+# under DIR. The mirror is the one this system's apt uses; set DEBIAN_MIRROR where that one carries no Debian. Any other
+# version in DIR is tested, too: put the programs of a build of your own into DIR/MAJOR.MINOR/bin, which this script
+# never touches. What cannot be fetched is reported in one sentence and left out, and the tests skip it. Run again, it
+# fetches only what is missing. Afterwards:
 #   DIR/VERSION/bin      containerd, ctr and the shims that came with them
-#   DIR/versions         one line for each folder: VERSION, where it is from (`system`, a suite of Debian's, or `built`),
-#                        what `containerd --version` says
-#   DIR/missing          one sentence for each one that could not be had
+#   DIR/versions         one line per directory: VERSION, its origin (`system`, a Debian suite, or `built`), the output
+#                        of `containerd --version`
+#   DIR/missing          one sentence for each one that could not be fetched
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -27,7 +27,7 @@ missing() {
     echo "$1" | tee -a "$dir/missing"
 }
 
-# is_here ORIGIN: whether an earlier run brought it and it still runs.
+# is_here ORIGIN: whether an earlier run fetched it and it still runs.
 is_here() {
     version=$(sed -n "s|^\([^ ]*\) $1 .*|\1|p" "$dir/versions" | head -n 1)
     [ -n "$version" ] && "$dir/$version/bin/containerd" --version >/dev/null 2>&1 && says "$1"
@@ -38,13 +38,13 @@ says() {
     grep "^[^ ]* $1 " "$dir/versions"
 }
 
-# number SAID: the major.minor in what `containerd --version` says.
+# number SAID: the major.minor in the output of `containerd --version`.
 number() {
     echo "$1" | awk '{ sub("^v", "", $3); split($3, part, "."); print part[1] "." part[2] }'
 }
 
-# keep ORIGIN BIN: names the containerd in folder BIN by what it says of itself, and records it.
-# Fails when the same major.minor is here already and is not of that origin.
+# keep ORIGIN BIN: stores the containerd in directory BIN under its version, and records it.
+# Fails when the same major.minor is here already from another origin.
 keep() {
     said=$("$2/containerd" --version)
     version=$(number "$said")
@@ -67,7 +67,7 @@ keep() {
     says "$1"
 }
 
-# fetch SUITE: downloads and unpacks the suite's containerd; says why when it cannot.
+# fetch SUITE: downloads and unpacks the suite's containerd; prints why when it cannot.
 fetch() {
     mkdir -p "$dir/apt"
     if ! { debian_suite "$dir/apt/$1" "$1" && debian_unpack "$dir/apt/$1" "$dir/apt/$1/root" containerd; } \
@@ -78,7 +78,7 @@ fetch() {
     "$dir/apt/$1/root/usr/bin/containerd" --version >/dev/null
 }
 
-# from_debian SUITE...: the first suite that has one this folder does not hold yet.
+# from_debian SUITE...: the first suite whose version is not in this directory yet.
 from_debian() {
     for suite in "$@"; do
         is_here "$suite" && return
@@ -98,7 +98,7 @@ from_debian() {
     missing "containerd of Debian $1 cannot be had${reasons}"
 }
 
-# list: writes DIR/versions anew, by what lies in DIR. A folder that nobody recorded is somebody's own.
+# list: writes DIR/versions anew from the contents of DIR. An unrecorded directory is a user's own build.
 list() {
     : >"$dir/versions.new"
     for bin in "$dir"/[0-9]*.[0-9]*/bin; do

@@ -1,9 +1,9 @@
 # Sourced by the scripts that unpack Debian packages and install none.
 #
-# apt works on a state of its own, in whose view nothing is installed: the system's is left alone, and no root
-# is needed. The mirror is the one this system's apt uses; set DEBIAN_MIRROR where that one carries no Debian.
-# STATE is the absolute path of a folder that is the caller's to remove. Any of these fails by its status,
-# and then has said why on stderr.
+# apt works on a state of its own in which nothing is installed, so the system's is left alone, and no root is needed.
+# The mirror is the one this system's apt uses; set DEBIAN_MIRROR where that one carries no Debian.
+# STATE is the absolute path of a directory that the caller removes. Each of these functions fails by its status,
+# with the reason on stderr.
 # shellcheck shell=sh
 
 debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -11,7 +11,7 @@ debian_mirror=${DEBIAN_MIRROR:-$(apt-get --print-uris update 2>/dev/null |
     sed -n "s|^'\(.*/debian\)/dists/.*|\1|p" | head -n 1)}
 debian_architecture=$(dpkg --print-architecture 2>/dev/null || true)
 
-# debian_missing: says why packages cannot be had at all; fails when they can.
+# debian_missing: prints why no package can be fetched; fails when packages can be.
 debian_missing() {
     if [ -z "$debian_mirror" ]; then
         echo "apt's sources name no Debian mirror: set DEBIAN_MIRROR"
@@ -35,9 +35,9 @@ debian_apt() {
         -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 "$@"
 }
 
-# debian_suite STATE SUITE: makes STATE anew and reads the suite's lists into it. apt calls an unreachable
-# mirror a warning and goes on with nothing: it is the download that then fails. A mirror that was named may
-# be a snapshot, whose lists are past their time.
+# debian_suite STATE SUITE: makes STATE anew and fetches the suite's lists into it. For apt an unreachable mirror is
+# only a warning: the download fails instead. A mirror named in DEBIAN_MIRROR may be a snapshot, whose lists have
+# expired.
 debian_suite() {
     rm -rf "$1"
     mkdir -p "$1/lists/partial" "$1/cache/archives/partial"
@@ -46,7 +46,7 @@ debian_suite() {
     debian_apt "$1" apt-get -qq update
 }
 
-# debian_closure STATE PACKAGE...: prints the packages and every package they depend on.
+# debian_closure STATE PACKAGE...: prints the packages and all their dependencies.
 debian_closure() {
     debian_state=$1
     shift
@@ -54,7 +54,7 @@ debian_closure() {
         --no-breaks --no-replaces --no-enhances "$@" | grep '^[a-z]' | grep -v : | sort -u
 }
 
-# debian_unpack STATE ROOT PACKAGE...: downloads them and unpacks them below ROOT; STATE/packages tells the versions.
+# debian_unpack STATE ROOT PACKAGE...: downloads them and unpacks them below ROOT; STATE/packages lists the versions.
 debian_unpack() {
     debian_state=$1
     debian_root=$2

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Brings the Dockers that the tests run on into DIR, each under the name of its Debian suite.
+# Fetches the Dockers that the tests run on into DIR, each under the name of its Debian suite.
 #
 #   scripts/docker.sh [DIR]          (default: target/docker)
 #
-# They are Debian's packages, unpacked and never installed, as scripts/containerds.sh brings containerds. What cannot
-# be had is said in one sentence and left out, and the tests skip it. Run again, it fetches only what is missing.
+# They are Debian packages, unpacked and never installed, as in scripts/containerds.sh. What cannot be fetched is
+# reported in one sentence and left out, and the tests skip it. Run again, it fetches only what is missing.
 # Afterwards:
 #   DIR/SUITE/bin        dockerd, docker, docker-proxy and docker-init, a static one
-#   DIR/versions         one line each: SUITE, what `dockerd --version` says, the packages
-#   DIR/missing          one sentence for each one that could not be had
+#   DIR/versions         one line each: SUITE, the output of `dockerd --version`, the packages
+#   DIR/missing          one sentence for each one that could not be fetched
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -24,8 +24,8 @@ missing() {
     echo "$1" | tee -a "$dir/missing"
 }
 
-# fetch SUITE: downloads and unpacks the suite's Docker; says why when it cannot. The static init is a package of its
-# own where tini has none.
+# fetch SUITE: downloads and unpacks the suite's Docker; prints why when it cannot. The static init is a package of its
+# own in suites whose tini does not contain it.
 fetch() {
     state=$dir/apt/$1
     mkdir -p "$dir/apt"
@@ -42,7 +42,7 @@ with_tini_static() {
     debian_unpack "$1" "$1/root" tini-static && cat "$1/packages.docker" >>"$1/packages"
 }
 
-# from_debian SUITE: that suite's, unless an earlier run brought it and it still runs.
+# from_debian SUITE: that suite's, unless an earlier run fetched it and it still runs.
 from_debian() {
     if grep "^$1 " "$dir/versions" && "$dir/$1/bin/dockerd" --version >/dev/null 2>&1; then
         return

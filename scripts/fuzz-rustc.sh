@@ -1,8 +1,7 @@
 #!/bin/sh
-# cargo's RUSTC_WORKSPACE_WRAPPER for `make fuzz`: what is the workspace's own tells libFuzzer which edges it took, and
-# checks its assertions and its arithmetic. The crates from outside stay as they were compiled for everything else: to
-# have the engine compiled once more costs minutes. What runs on the building machine, which cargo compiles without a
-# --target, passes through.
+# cargo's RUSTC_WORKSPACE_WRAPPER for `make fuzz`: the workspace's own crates report their edges to libFuzzer, and check
+# assertions and arithmetic. Outside crates stay as they were compiled for everything else: compiling the engine once
+# more costs minutes. Build scripts and macros, which cargo compiles without a --target, pass through.
 #
 #   scripts/fuzz-rustc.sh RUSTC ARG...
 set -eu
@@ -10,7 +9,7 @@ case " $* " in
 *" --target "*) ;;
 *) exec "$@" ;;
 esac
-# libFuzzer asks for functions that may not be there, which a static program answers wrongly: it crashes before main.
+# libFuzzer probes for optional weak functions, which a static program resolves wrongly: it crashes before main.
 for arg; do
   shift
   case $arg in

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Hunts with each target of test/fuzz for FUZZ_SECONDS (60), one at a time, or with those that are named. Root's: an input
-# runs with an empty root and in a network of its own.
+# Fuzzes each target of test/fuzz, or the named ones, for FUZZ_SECONDS (60), one at a time. Needs root: an input runs
+# with an empty root and in a network namespace of its own.
 #
-#   scripts/fuzz.sh [TARGET...]     what is found lies in target/fuzz/TARGET, a crash in target/fuzz/crashes
-#   scripts/fuzz.sh --keep          puts the smallest set of what was found that reaches as much into test/fuzz/corpus
+#   scripts/fuzz.sh [TARGET...]     writes new inputs to target/fuzz/TARGET, crashes to target/fuzz/crashes
+#   scripts/fuzz.sh --keep          copies the smallest set of them with the same coverage into test/fuzz/corpus
 set -euo pipefail
 cd "$(dirname "$0")/.."
 keep=''
@@ -26,7 +26,7 @@ for target; do
   if [ -n "$keep" ]; then
     rm -rf "$found/$target.least"; mkdir "$found/$target.least"
     "${root[@]}" "$program" -set_cover_merge=1 -close_fd_mask=3 -max_len=4096 "$found/$target.least" "$corpus" "$found/$target"
-    # Those with a name of their own stay. Of more than a test has time for, some of each length.
+    # Inputs with a name of their own stay. Of more inputs than a test has time for, some of each length are kept.
     find "$corpus" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
     find "$found/$target.least" -type f -size -5k -printf '%s %p\n' | sort -n |
       awk '{ all[NR] = $2 } END { n = NR < 200 ? NR : 200; for (i = 0; i < n; i++) print all[int(i * NR / n) + 1] }' |

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Rebuilds what is committed of test/guests/opa, all policies or the named ones.
+# Rebuilds the committed files of test/guests/opa, of all policies or the named ones.
 #
 #   scripts/opac.sh DIR                     once
 #   GUEST_OPAC=DIR scripts/guest-policies.sh [NAME...]
 #
-# DIR defaults to .cache/opac. A policy is NAME.rego and what lies in NAME/; its first lines say what its
-# entrypoints are. Made of it are NAME.wasm, where NAME/data.json is there the bundle NAME.tar.gz, and the answers
-# of NAME.expected.json: those of OPA's own interpreter to the questions in that file.
+# DIR defaults to .cache/opac. A policy is NAME.rego with the files in NAME/; its first lines list its entrypoints.
+# Built from it are NAME.wasm, the bundle NAME.tar.gz if there is a NAME/data.json, and the answers in
+# NAME.expected.json: those of OPA's own interpreter to the questions in that file.
 set -eu
 
 repo=$(cd "$(dirname "$0")/.." && pwd)

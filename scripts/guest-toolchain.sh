@@ -6,7 +6,7 @@
 # Only needed to rebuild test/guests; building and testing the project never runs it. Nothing is
 # installed: apt works on a state of its own under DIR, and the packages are unpacked there. The
 # mirror is the one this system's apt uses; set DEBIAN_MIRROR where that one carries no Debian.
-# Needs rustup's (or any) rustc on the PATH for its rust-lld. Afterwards:
+# Needs a rustc on the PATH (rustup's or any) for its rust-lld. Afterwards:
 #   DIR/rustc            the compiler, to be given as RUSTC
 #   DIR/rust-lld         the linker for wasm32-wasip1 and wasm32-unknown-unknown
 #   DIR/bin              the linker for wasm32-wasip2, wasm-component-ld, and the wasm-ld it calls
@@ -28,7 +28,7 @@ if why=$(debian_missing); then
 fi
 debian_suite "$apt" sid
 
-# The shared library of rustc pulls in LLVM and every library below it, the loader included.
+# rustc's shared library depends on LLVM and every library below it, the loader included.
 libstd=$(debian_apt "$apt" apt-cache depends libstd-rust-dev | sed -n 's|^ *Depends: \(libstd-rust-[0-9.]*\)$|\1|p')
 [ -n "$libstd" ] || { echo "$0: sid's libstd-rust-dev names no libstd-rust-VERSION" >&2; exit 1; }
 libraries=$(debian_closure "$apt" "$libstd")
@@ -48,7 +48,7 @@ lld=$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld
 [ -x "$lld" ] || { echo "$0: $lld is missing: rustup's toolchain brings it" >&2; exit 1; }
 ln -sfn "$lld" "$dir/rust-lld"
 
-# lld acts by the name it is called by; wasm-component-ld calls it, then makes a component.
+# lld chooses its flavour by the name it is called by; wasm-component-ld calls it, then makes a component.
 mkdir -p "$dir/bin"
 ln -sfn "$lld" "$dir/bin/wasm-ld"
 CARGO_TARGET_DIR=$dir/target cargo install --quiet --locked --root "$dir" wasm-component-ld@0.5.31

@@ -1,20 +1,20 @@
 #!/bin/sh
-# Rebuilds the committed .wasm files of test/guests, all of them or the named ones; those of test/guests/opa
-# are guest-policies.sh's.
+# Rebuilds the committed .wasm files of test/guests, all or the named ones; guest-policies.sh rebuilds those of
+# test/guests/opa.
 #
 #   scripts/guest-toolchain.sh DIR           once
 #   GUEST_TOOLCHAIN=DIR scripts/guests.sh [NAME...]
 #
-# DIR defaults to .cache/guest-toolchain. The guests of WASI preview 1 are built for wasm32-wasip1, any
-# other for wasm32-wasip2, whose linker turns the module into a component. Paths of this machine are
-# remapped, so that the result does not tell where it was built.
+# DIR defaults to .cache/guest-toolchain. The guests of WASI preview 1 are built for wasm32-wasip1, the
+# others for wasm32-wasip2, whose linker turns the module into a component. Paths of this machine are
+# remapped, so that the result does not contain them.
 set -eu
 
 repo=$(cd "$(dirname "$0")/.." && pwd)
 tools=$(cd "${GUEST_TOOLCHAIN:-$repo/.cache/guest-toolchain}" && pwd) ||
     { echo "$0: run scripts/guest-toolchain.sh first" >&2; exit 1; }
 remap="--remap-path-prefix=$repo/test/guests=guests"
-# A folder for each registry that crates came from, guest-toolchain.sh's among them.
+# A directory for each registry that crates came from, guest-toolchain.sh's among them.
 for sources in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
     remap="$remap --remap-path-prefix=$sources=crates"
 done
@@ -22,7 +22,7 @@ done
 export RUSTC="$tools/rustc"
 export CARGO_TARGET_DIR="${GUEST_TARGET_DIR:-$tools/target}"
 export CARGO_TARGET_WASM32_WASIP1_LINKER="$tools/rust-lld"
-# The crates with WasmEdge's sockets are forks of tokio and its kin, and insist on the flag.
+# The crates with WasmEdge's sockets are forks of tokio and related crates, and require the flag.
 export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$remap --cfg tokio_unstable"
 export CARGO_TARGET_WASM32_WASIP2_LINKER="$tools/bin/wasm-component-ld"
 export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS="$remap -Clink-arg=--wasm-ld-path=$tools/bin/wasm-ld"
@@ -41,7 +41,7 @@ for name; do
     (cd "$name" && cargo build --release --quiet $locked --target "$target")
     built=$CARGO_TARGET_DIR/$target/release/$name.wasm
     [ -e "$built" ] || built=$CARGO_TARGET_DIR/$target/release/$(echo "$name" | tr - _).wasm
-    # Not cargo's own permissions: the file is data.
+    # Without cargo's permissions: the file is data.
     install -m 644 "$built" "$name/$name.wasm"
     echo "$name.wasm $(wc -c <"$name/$name.wasm")"
 done

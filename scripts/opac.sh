@@ -1,12 +1,12 @@
 #!/bin/sh
-# Builds DIR/opac, which compiles policies and answers as Open Policy Agent does: test/guests/opa/opac.
+# Builds DIR/opac, which compiles policies and answers queries as Open Policy Agent does: test/guests/opa/opac.
 #
 #   scripts/opac.sh DIR
 #
 # Only needed to rebuild test/guests/opa; building and testing the project never runs it. Open Policy Agent,
-# the libraries it is built of and Go are Debian sid's. Nothing is installed: apt works on a state of its own
-# under DIR, and the packages are unpacked there; they take 2.4 GB, the build's cache another 0.3. The mirror
-# is the one this system's apt uses; set DEBIAN_MIRROR where that one carries no Debian. Afterwards:
+# its libraries and Go are Debian sid's. Nothing is installed: apt works on a state of its own under DIR, and
+# the packages are unpacked there; they take 2.4 GB, the build's cache another 0.3. The mirror is the one this
+# system's apt uses; set DEBIAN_MIRROR where that one carries no Debian. Afterwards:
 #   DIR/opac             the program
 #   DIR/packages         the versions that were unpacked
 set -eu
@@ -28,14 +28,14 @@ debian_suite "$apt" sid
 
 go=$(debian_apt "$apt" apt-cache depends golang-go | sed -n 's|^ *Depends: \(golang-[0-9.]*\)-go$|\1|p')
 [ -n "$go" ] || { echo "$0: sid's golang-go names no golang-VERSION-go" >&2; exit 1; }
-# Its Go libraries, and nothing of what those in turn want for C.
+# OPA's Go libraries, without the C dependencies of those.
 libraries=$(debian_closure "$apt" golang-github-open-policy-agent-opa-dev | grep '^golang-.*-dev$')
 rm -rf "$root"
 # shellcheck disable=SC2086  # a list of package names
 debian_unpack "$apt" "$root" "$go-go" "$go-src" $libraries
 mv "$apt/packages" "$dir/packages"
 
-# Debian's libraries lie in a GOPATH, which knows no modules.
+# Debian's libraries form a GOPATH, without modules.
 export GOROOT="$root/usr/lib/go-${go#golang-}" GOPATH="$root/usr/share/gocode" GOCACHE="$dir/cache"
 export GO111MODULE=off GOTOOLCHAIN=local CGO_ENABLED=0
 (cd "$repo/test/guests/opa/opac" && "$GOROOT/bin/go" build -trimpath -o "$dir/opac" .)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the folder that holds the release binaries.
+# Prints the directory of the release binaries.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 triple=$(rustc -vV | sed -n 's/^host: //p')

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The tests of the engine WasmEdge: the contract of all engines, on it alone, and then the end-to-end tests on its
-# runtime. Both are root's; what they run is built before, as whoever calls this (make wasmedge).
+# The tests of the engine WasmEdge: the conformance cases, on it alone, and then the end-to-end tests on its runtime.
+# Both need root; what they run is built before, as the calling user (make wasmedge).
 #
-#   scripts/test-wasmedge.sh              all end-to-end tests on the newest containerd, and on each of them those that show
-#                                         that it starts and ends this daemon: all else of it is the default daemon's code
-#   scripts/test-wasmedge.sh [WORD...]    those end-to-end tests that the words choose: see test/e2e
+#   scripts/test-wasmedge.sh              all end-to-end tests on the newest containerd, and on each version those that
+#                                         start, stop, exec and survive: the rest is the default daemon's code
+#   scripts/test-wasmedge.sh [WORD...]    those end-to-end tests that the words select: see test/e2e
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=(); [ "$(id -u)" = 0 ] || root=(sudo -E env "PATH=$PATH")

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# The end-to-end tests on what most clusters run: one cgroup hierarchy (v2) and systemd as init, in a
+# The end-to-end tests on the configuration of most clusters: one cgroup hierarchy (v2) and systemd as init, in a
 # virtual machine with Debian 12, once with the shim making the cgroups and once with systemd making them.
 # Arguments are those of the e2e binary (versions, parts of names). Without any, Debian 12's containerd
-# runs what containers are about; what engines are about does not depend on the machine, and what is
-# done hundreds of times takes too long in one that is emulated.
+# runs the tests of containers; those of engines do not depend on the machine, and those that repeat
+# something hundreds of times take too long in an emulated one.
 #
 # The machine's disk and kernel are made once, into target/vm, from the mirror that this system's apt
 # uses; set DEBIAN_MIRROR where that one carries no Debian. The machine never writes to them and has
-# no network, and none of Dapr's SDKs. What changes, the binaries and what they read, goes onto a second disk, at the path it has
-# here, made for each run. Needs root, and no KVM.
-#   VM_DRIVERS   whose cgroups, "cgroupfs systemd" by default
+# no network, and none of Dapr's SDKs. What changes, the binaries and what they read, is on a second disk, at
+# the same path as here, made for each run. Needs root, and no KVM.
+#   VM_DRIVERS   the cgroup drivers, "cgroupfs systemd" by default
 #   VM_LIMIT     seconds until the machine is killed, 1000 by default
-#   LIGHTER_E2E_RUNTIME   another runtime, by which the tests test themselves: io.containerd.runc.v2
+#   LIGHTER_E2E_RUNTIME   another runtime, to test the tests: io.containerd.runc.v2
 set -euo pipefail
 project=$(cd "$(dirname "$0")/.." && pwd)
 [ "$(id -u)" = 0 ] || exec sudo -E env "PATH=$PATH" "$project/scripts/vm.sh" "$@"
@@ -39,7 +39,7 @@ provision() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# Makes disk, kernel and initrd unless they are of the same packages already.
+# Makes disk, kernel and initrd unless they were made of the same packages.
 disk() {
   if [ "$(cat "$vm/packages" 2>/dev/null)" = "$packages" ]; then return; fi
   local root=$scratch/root
@@ -48,7 +48,7 @@ disk() {
   [ -n "$debian_mirror" ] || { echo "$0: $(debian_missing)" >&2; exit 1; }
   echo "making the machine's disk"
   rm -f "$vm/packages"
-  # What debootstrap mounts goes with the namespace, whatever becomes of it.
+  # debootstrap's mounts go with the namespace, even when it fails.
   if ! unshare --mount timeout 600 debootstrap --variant=minbase --include="$packages" \
     bookworm "$root" "$debian_mirror" >"$scratch/log" 2>&1 </dev/null; then
     tail -n 20 "$scratch/log" >&2
@@ -62,7 +62,7 @@ disk() {
   echo "$packages" >"$vm/packages"
 }
 
-# The second disk: the part of the project that the end-to-end tests read, laid out as it is here.
+# The second disk: the part of the project that the end-to-end tests read, laid out as here.
 tests() {
   local root=$scratch/tests release e2e
   release=$root/target/$(rustc -vV | sed -n 's/^host: //p')/release
@@ -81,7 +81,7 @@ tests() {
   mke2fs -q -t ext4 -d "$root" -F "$scratch/disk" 1G >/dev/null
 }
 
-# guest E2E ARG...: the script that the machine runs; the second serial line is ours.
+# guest E2E ARG...: prints the script that the machine runs; its output goes to the second serial line.
 guest() {
   cat <<SH
 exec >/dev/ttyS1 2>&1 </dev/null
@@ -98,14 +98,14 @@ echo "exit \$verdict"
 SH
 }
 
-# containerds FROM TO: all but the system's, those that somebody built among them; the machine has one of its own.
+# containerds FROM TO: copies all but the system's, user builds included; the machine has one of its own.
 containerds() {
   scripts/containerds.sh "$1" >/dev/null
   sed '/^[^ ]* system /d' "$1/versions" >"$2/versions"
   cut -d ' ' -f 1 "$2/versions" | while read -r version; do cp -r "$1/$version" "$2/"; done
 }
 
-# Whether KVM does not only open but runs the kernel: it writes within seconds then, if only that it
+# Whether KVM can be opened and runs the kernel, which then prints within seconds, if only that it
 # finds no disk.
 kvm() {
   [ -w /dev/kvm ] || return 1
@@ -114,7 +114,7 @@ kvm() {
   [ -s "$scratch/kvm" ]
 }
 
-# Runs the machine: its console goes to a file, what the tests say to another one and to stdout.
+# Runs the machine: its console goes to a file, the tests' output to another one and to stdout.
 boot() {
   local run="mkdir -p $project && mount /dev/vdb $project && exec sh $project/run" ended=0
   : >"$scratch/said"

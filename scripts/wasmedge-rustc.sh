@@ -1,16 +1,16 @@
 #!/bin/sh
-# cargo's RUSTC_WORKSPACE_WRAPPER where libwasmedge is linked: it makes programs dynamic ones.
+# cargo's RUSTC_WORKSPACE_WRAPPER where libwasmedge is linked: links programs dynamically.
 #
 #   scripts/wasmedge-rustc.sh RUSTC ARG...
 #
-# .cargo/config.toml makes every program static, and there is no static libwasmedge. cargo calls the wrapper
-# for the workspace's own crates and keeps what comes of it apart, so that the crates from outside, the
-# engines among them, are compiled once for both. What is linked into a program takes the words of
-# LIGHTER_WASMEDGE_LINK (see scripts/wasmedge.sh) to its linker; all else passes through unchanged: libraries,
-# and what runs on the building machine, build scripts and macros, which cargo compiles without a --target.
+# .cargo/config.toml makes every program static, and there is no static libwasmedge. cargo calls the wrapper for the
+# workspace's own crates and keeps its results apart, so that outside crates, the engines among them, are compiled
+# once for both builds. Programs get the arguments of LIGHTER_WASMEDGE_LINK (see scripts/wasmedge.sh) for their
+# linker; everything else passes through unchanged: libraries, and build scripts and macros, which cargo compiles
+# without a --target.
 set -eu
 
-# A crate is a program unless it says otherwise; so is a test without a harness, of which cargo says nothing.
+# A crate is a program unless it has another crate type; so is a test without a harness, for which cargo passes none.
 last='' program=yes target=''
 for arg; do
     case $last$arg in
@@ -25,7 +25,7 @@ for arg; do
 done
 [ "$program$target" = yesyes ] || exec "$@"
 
-# Replaced and not followed by its contrary: rustc takes +crt-static for said, wherever it is said.
+# Replaced, not followed by its opposite: rustc takes +crt-static as set, wherever it stands.
 for arg; do
     shift
     case $arg in

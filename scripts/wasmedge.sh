@@ -1,18 +1,18 @@
 #!/bin/sh
-# Brings libwasmedge, of the version that the crate wasmedge-sdk binds, into DIR.
+# Installs libwasmedge, in the version that the crate wasmedge-sdk binds, into DIR.
 #
 #   scripts/wasmedge.sh [DIR]             (default: target/wasmedge)
 #
-# Where the system has it (Debian 14: libwasmedge-dev), that is the one. Elsewhere Debian's packages are
-# unpacked and never installed, with everything they depend on, libc and its loader among them: they are made
-# for a newer system than this one. What is linked with it names that loader and that folder; nothing else of
-# the system's sees them. The mirror is the one this system's apt uses; set DEBIAN_MIRROR where that one
-# carries no Debian. Run again, it does nothing. Afterwards:
-#   DIR/env              to be sourced: where headers and library are, and the linker's arguments
+# The system's library is used where there is one (Debian 14: libwasmedge-dev). Elsewhere Debian packages are
+# unpacked and never installed, with everything they depend on, libc and its loader included: they are made
+# for a newer system than this one. Programs linked with it name that loader and that directory; no other
+# program of the system sees them. The mirror is the one this system's apt uses; set DEBIAN_MIRROR where that
+# one carries no Debian. Run again, it does nothing. Afterwards:
+#   DIR/env              to be sourced: the paths of headers and library, and the linker's arguments
 #   DIR/root             what was unpacked, and
-#   DIR/packages         the versions of it; neither is there when the system's is used
-#   DIR/link             links to libwasmedge alone: cargo puts the library's folder on rustc's own path,
-#                        and rustc must not meet another libc there
+#   DIR/packages         its versions; neither is there when the system's library is used
+#   DIR/link             links to libwasmedge alone: cargo puts the library's directory on rustc's own path,
+#                        and rustc must not find another libc there
 set -eu
 
 wanted=0.17
@@ -28,12 +28,12 @@ fail() {
     exit 1
 }
 
-# version INCLUDE: what the headers in the folder say, if that is the wanted one.
+# version INCLUDE: the version in that directory's headers, if it is the wanted one.
 version() {
     sed -n "s|^#define WASMEDGE_VERSION \"\($wanted\.[^\"]*\)\".*|\1|p" "$1/wasmedge/version.h" 2>/dev/null | grep .
 }
 
-# write WHAT INCLUDE LIB LINK: writes DIR/env, whose first line says what this is.
+# write WHAT INCLUDE LIB LINK: writes DIR/env, whose first line is WHAT.
 write() {
     cat >"$dir/env.new" <<SH
 # $1
@@ -44,7 +44,7 @@ SH
     mv "$dir/env.new" "$dir/env"
 }
 
-# is_here: whether an earlier run was finished, and what it found is still there.
+# is_here: whether an earlier run was completed, and its result is still there.
 is_here() (
     [ -e "$dir/env" ] || exit 1
     # shellcheck source=/dev/null
@@ -52,17 +52,17 @@ is_here() (
     [ -e "$WASMEDGE_LIB_DIR/libwasmedge.so" ] && version "$WASMEDGE_INCLUDE_DIR" >/dev/null
 )
 
-# from_system: takes the system's, where headers and the linker's own folders have it.
+# from_system: uses the system's, if its headers and library are where the compiler looks.
 from_system() {
     found=$(version /usr/include) || return 1
     library=$(cc -print-file-name=libwasmedge.so)
-    # Only its name, when it finds none.
+    # Without a result cc prints the name alone.
     [ "$library" != libwasmedge.so ] || return 1
     rm -rf "$dir/root" "$dir/link" "$dir/packages"
     write "libwasmedge $found of the system" /usr/include "$(cd "$(dirname "$library")" && pwd -P)" ""
 }
 
-# fetch SUITE: unpacks the suite's; says why when it cannot.
+# fetch SUITE: unpacks the suite's; prints why when it cannot.
 fetch() {
     if ! debian_suite "$apt" "$1" >"$apt.log" 2>&1; then
         grep "^[EW]:" "$apt.log" | head -n 1
@@ -83,10 +83,10 @@ fetch() {
     mv "$apt/packages" "$dir/packages"
 }
 
-# arrange SUITE: makes what was unpacked fit to be linked with and run where it is.
+# arrange SUITE: prepares what was unpacked, so that it can be linked and run in place.
 arrange() {
     for library in "$lib"/libLLVM*.so*; do
-        # Its own list of folders would be searched instead of that of the program.
+        # Its own rpath would be searched instead of the program's.
         [ -L "$library" ] || patchelf --remove-rpath "$library"
     done
     rm -rf "$dir/link"
@@ -100,7 +100,7 @@ arrange() {
         "-Wl,--allow-shlib-undefined -Wl,--disable-new-dtags -Wl,-rpath,$lib -Wl,--dynamic-linker=$loader"
 }
 
-# from_debian SUITE...: takes the first suite's that has it.
+# from_debian SUITE...: takes it from the first suite that has it.
 from_debian() {
     # shellcheck source=scripts/debian.sh
     . "$here/scripts/debian.sh"
@@ -119,7 +119,7 @@ set DEBIAN_MIRROR to a snapshot of Debian that has it"
 }
 
 case $dir in
-*[[:space:],\']*) fail "$dir: a linker's argument cannot hold this path; give another folder" ;;
+*[[:space:],\']*) fail "$dir: a linker's argument cannot hold this path; choose another directory" ;;
 esac
 if ! is_here; then
     trap 'rm -rf "$apt" "$apt.log"' EXIT

@@ -1,4 +1,4 @@
-//! Exit codes. The standard library's `exit` knows success and failure only, 0 and 1.
+//! Exit codes. The standard library's `exit` supports success and failure only, 0 and 1.
 
 #[link(wasm_import_module = "wasi:cli/exit@0.2.12")]
 unsafe extern "C" {

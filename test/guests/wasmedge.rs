@@ -1,4 +1,4 @@
-//! What both versions of WasmEdge's sockets have alike, for the guests that import them without a crate.
+//! The common part of both versions of WasmEdge's sockets, for the guests that import them without a crate.
 
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {

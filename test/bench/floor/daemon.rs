@@ -40,7 +40,7 @@ fn run(listener: UnixListener, socket: &Path, namespace: &str) -> anyhow::Result
     served.and(Ok(std::fs::remove_file(socket)?))
 }
 
-/// containerd waits for the end of `start`'s output.
+/// containerd waits until `start`'s output is closed.
 fn detach() -> anyhow::Result<()> {
     rustix::process::setsid()?;
     std::env::set_current_dir("/")?;
@@ -63,7 +63,7 @@ async fn serve(listener: UnixListener, floor: Arc<Floor>) -> anyhow::Result<()> 
     Ok(server.shutdown().await.map_err(io::Error::other)?)
 }
 
-/// The task service under both names that containerd knows it by.
+/// The task service under both names that containerd uses.
 fn services(floor: &Arc<Floor>) -> HashMap<String, Service> {
     let mut both = create_task(Arc::clone(floor) as Arc<_>);
     let older = create_task(Arc::clone(floor) as Arc<_>).into_values();

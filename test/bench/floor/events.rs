@@ -1,5 +1,5 @@
-//! The floor's events: in order, over one connection, nobody waits for them. A floor whose events
-//! do not arrive would be lower than any honest shim, so it ends instead.
+//! The floor's events: in order, over one connection, without waiting for them. A floor whose events do not arrive
+//! would be lower than any honest shim, so it ends instead.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::task::now;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The queue's end that takes events.
+/// The sending end of the queue.
 pub struct Events {
     namespace: String,
     queue: mpsc::UnboundedSender<Item>,
@@ -73,7 +73,7 @@ async fn deliver(address: &str, mut items: mpsc::UnboundedReceiver<Item>) -> ttr
                     ForwardRequest { envelope: MessageField::some(*envelope), ..ForwardRequest::default() };
                 client.forward(with_duration(LIMIT), &request).await?;
             }
-            // Nobody waits any more if this fails.
+            // Fails only if the waiter is gone.
             Item::Flush(done) => drop(done.send(())),
         }
     }

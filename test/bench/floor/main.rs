@@ -1,8 +1,8 @@
-//! The floor: a containerd shim v2 that answers every request and starts no process. What `ctr run`
-//! takes with it is the price of containerd itself; no real shim can be faster.
+//! The floor: a containerd shim v2 that answers every request and starts no process. The time of `ctr run` with it is
+//! containerd's own; no real shim can be faster.
 //!
 //! It has the shape of Lighter's own shim, so that the difference between the two is the container:
-//! `start` forks the daemon without exec, the daemon is one thread, and it publishes the events.
+//! `start` forks the daemon without exec, the daemon has one thread and publishes the events.
 //! A task ends with 0 at Start. It opens no fifo, mounts nothing and imports none of our crates.
 //!
 //! Unsafe code lives in `daemon` (it forks, and hands the listening socket to the ttrpc server).
@@ -37,16 +37,16 @@ fn run() -> anyhow::Result<()> {
     match flags.action.as_str() {
         "start" => start(&flags),
         "delete" => delete(),
-        action => bail!("there is no action {action:?}; containerd asks for start and delete"),
+        action => bail!("there is no action {action:?}; containerd uses start and delete"),
     }
 }
 
-/// One daemon for each container: the floor knows no pods.
+/// Starts one daemon for each container: the floor has no pods.
 fn start(flags: &Flags) -> anyhow::Result<()> {
     let address = containerd_shim::socket_address(&flags.address, &flags.namespace, &flags.id);
     let socket = Path::new(address.strip_prefix("unix://").unwrap_or(&address));
-    if let Some(folder) = socket.parent() {
-        std::fs::create_dir_all(folder)?;
+    if let Some(dir) = socket.parent() {
+        std::fs::create_dir_all(dir)?;
     }
     let listener =
         UnixListener::bind(socket).with_context(|| format!("cannot listen on {}", socket.display()))?;

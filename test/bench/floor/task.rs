@@ -17,7 +17,7 @@ use ttrpc::{Code, Error, Result, get_status};
 
 use crate::events::Events;
 
-/// Everything the daemon knows.
+/// The daemon's state.
 pub struct Floor {
     pub events: Events,
     pub shutdown: Notify,
@@ -125,12 +125,12 @@ impl TaskService for Floor {
     }
 }
 
-/// The task has no process; the daemon's own id stands for it.
+/// A task has no process; the daemon's own id stands for it.
 fn pid() -> u32 {
     std::process::id()
 }
 
-/// The time as protobuf writes it.
+/// The current time in protobuf's form.
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp {

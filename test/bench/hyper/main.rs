@@ -1,4 +1,4 @@
-//! The server that a guest's is compared with: hyper, native, on as many threads as there are cores.
+//! The native server that guests' servers are compared with: hyper, on as many threads as there are cores.
 
 use std::convert::Infallible;
 

@@ -3,11 +3,11 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-const MOST: usize = 8_000_000;
+const LIMIT: usize = 8_000_000;
 const PRIMES: usize = 539_777;
 
 fn main() -> ExitCode {
-    let mut crossed_out = vec![0_u8; MOST];
+    let mut crossed_out = vec![0_u8; LIMIT];
     for _ in 0..12 {
         if count(&mut crossed_out) != PRIMES {
             return ExitCode::FAILURE;

@@ -1,5 +1,5 @@
 //! Times one `ctr run --rm`, from its exec to its exit, to the microsecond: it sleeps in the kernel
-//! until `ctr` ends and asks nothing meanwhile.
+//! until `ctr` ends, and does not poll.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -13,13 +13,13 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::subject::Subject;
 
-/// After which a run is stuck, not slow.
+/// A run that takes longer is stuck, not slow.
 const LIMIT: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 
-/// Runs `subject` once as container `id` and says how long it took.
+/// Runs `subject` once as container `id` and returns the time it took.
 ///
 /// # Errors
-/// When it fails, says something else than it should, or does not end.
+/// When it fails, prints something unexpected, or does not end.
 pub fn time(daemon: &Containerd, subject: &Subject, id: &str) -> Result<Duration> {
     let mut command = ctr_run(daemon, subject, id);
     let begin = Instant::now();
@@ -52,7 +52,7 @@ fn wait(child: &Child) -> Result<bool> {
 fn judge(child: &mut Child, subject: &Subject) -> Result<()> {
     let status = child.wait()?;
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    // A hello and an error both fit into a pipe, so nothing waited for this.
+    // A hello and an error both fit into a pipe, so `ctr` never waited for this read.
     child.stdout.take().map(|mut pipe| pipe.read_to_string(&mut stdout)).transpose()?;
     child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut stderr)).transpose()?;
     if !status.success() || stdout != subject.says {

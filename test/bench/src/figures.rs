@@ -1,6 +1,6 @@
-//! Few numbers that stand for many. Pure.
+//! A few numbers that summarize many. Pure.
 
-/// What is told of a series of times, in milliseconds.
+/// The summary of a series of times, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
     /// Half of the runs were faster.

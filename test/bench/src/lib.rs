@@ -1,8 +1,8 @@
-//! Benchmarks of what a user feels, as ratios: what they measure, how, and how it is told.
+//! Benchmarks of what users notice, as ratios: the subjects, the measuring and the reports.
 //!
-//! [`subject`] says what is compared; [`clock`] times one `ctr run`, [`socket`] drives a shim by itself,
-//! [`memory`] counts what pods hold, [`mounts`] makes a large node; [`figures`] makes few numbers of many,
-//! [`report`] prints and stores them, [`plot`] draws. Nothing here judges: a slow run is no failure.
+//! [`subject`] defines what is compared; [`clock`] times one `ctr run`, [`socket`] drives a shim alone, [`load`] a
+//! server, [`memory`] counts what pods hold, [`mounts`] makes a large node; [`figures`] summarizes, [`report`] prints
+//! and stores, [`plot`] draws. Nothing here judges: a slow run is no failure.
 
 pub mod clock;
 pub mod figures;

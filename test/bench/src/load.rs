@@ -1,4 +1,4 @@
-//! A server in a container, and clients that ask it as fast as they can.
+//! A server in a container, and clients that send requests as fast as they can.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -11,10 +11,10 @@ use e2e::process::{poll, run};
 
 use crate::subject::Subject;
 
-/// How long a server may take to begin.
+/// How long a server may take to start.
 const BEGIN: Duration = Duration::from_secs(30);
 
-/// A server that runs.
+/// A running server.
 pub struct Server<'a> {
     daemon: &'a Containerd,
     id: String,
@@ -22,12 +22,12 @@ pub struct Server<'a> {
     net: Net,
 }
 
-/// What clients saw.
+/// The clients' result.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     /// Answers per second.
     pub rate: f64,
-    /// The time within which 99 of 100 came, in milliseconds.
+    /// The 99th percentile of the answer time, in milliseconds.
     pub p99: f64,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Server<'a> {
         command.args(&subject.flags).arg(e2e::image::name(None)).arg(id).args(subject.args);
         run(&mut command)?.ok()?;
         let net = Net::of(daemon.task(id)?.pid);
-        // Not every shim does it.
+        // Not every shim brings the loopback up.
         run(net.command("busybox".as_ref()).args(["ip", "link", "set", "lo", "up"]))?.ok()?;
         let server = Self { daemon, id: id.into(), address: ([127, 0, 0, 1], port).into(), net };
         poll("the server to listen", BEGIN, || Ok(server.connect().ok()))?;
@@ -57,7 +57,7 @@ impl<'a> Server<'a> {
         self.net.inside(|| Ok(TcpStream::connect(self.address)?))
     }
 
-    /// Asks for `path` over 50 connections for two seconds.
+    /// Requests `path` over 50 connections for two seconds.
     ///
     /// # Errors
     /// When an answer is not 200, or a connection breaks.
@@ -65,19 +65,19 @@ impl<'a> Server<'a> {
         let wrk = ["wrk", "-t1", "-c50", "-d2s", "--latency"];
         let mut command: Command = self.net.command("env".as_ref());
         let output = run(command.args(wrk).arg(format!("http://{}{path}", self.address)))?.ok()?;
-        let told = output.stdout;
+        let printed = output.stdout;
         ensure!(
-            !told.contains("Non-2xx") && !told.contains("Socket errors"),
-            "not every answer is 200: {told}"
+            !printed.contains("Non-2xx") && !printed.contains("Socket errors"),
+            "not every answer is 200: {printed}"
         );
         let figure = |name: &str| {
-            let line = told.lines().find_map(|line| line.trim().strip_prefix(name));
-            line.map(str::trim).with_context(|| format!("no {name} in {told}"))
+            let line = printed.lines().find_map(|line| line.trim().strip_prefix(name));
+            line.map(str::trim).with_context(|| format!("no {name} in {printed}"))
         };
         Ok(Load { rate: figure("Requests/sec:")?.parse()?, p99: milliseconds(figure("99%")?)? })
     }
 
-    /// Ends it and removes what is left.
+    /// Kills and removes it.
     ///
     /// # Errors
     /// When it does not end.
@@ -86,7 +86,7 @@ impl<'a> Server<'a> {
     }
 }
 
-/// From the first word of `ctr run` until the server answered a request.
+/// The time from executing `ctr run` to the server's first answer.
 ///
 /// # Errors
 /// When it does not.
@@ -104,7 +104,7 @@ pub fn first_answer(daemon: &Containerd, subject: &Subject, id: &str, port: u16)
     Ok(took)
 }
 
-/// As wrk writes a time: `850.00us`, `3.25ms`, `1.02s`.
+/// Parses a time as wrk writes it: `850.00us`, `3.25ms`, `1.02s`.
 fn milliseconds(text: &str) -> Result<f64> {
     const UNITS: [(&str, f64); 3] = [("us", 0.001), ("ms", 1.0), ("s", 1000.0)];
     let found = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));

@@ -1,4 +1,4 @@
-//! What idle pods hold.
+//! The memory of idle pods.
 
 use std::fs;
 use std::thread::sleep;
@@ -7,23 +7,23 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use e2e::containerd::Containerd;
 
-/// Before it is counted what was needed for the start only is given back.
+/// A wait, so that memory needed for the start only is released before the count.
 const SETTLED: Duration = Duration::from_secs(1);
-/// What a thread costs in the kernel beside its page tables, in KiB: its stack.
+/// The kernel memory of a thread beside its page tables, in KiB: its stack.
 const STACK: u64 = 16;
 
-/// What all processes of all pods hold together, in KiB.
+/// The memory of all processes of all pods together, in KiB.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Held {
     /// Their proportional share of memory.
     pub share: u64,
-    /// What nobody shares with them, and what is changed.
+    /// Private dirty memory.
     pub private: u64,
     /// Page tables and stacks in the kernel.
     pub kernel: u64,
 }
 
-/// Counts.
+/// Counts the memory held now.
 ///
 /// # Errors
 /// When a process cannot be read.
@@ -32,7 +32,7 @@ pub fn held(daemon: &Containerd) -> Result<Held> {
     let mut all = Held::default();
     for process in daemon.scope.processes()?.iter().filter(|process| !process.is_containerd()) {
         let read = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", process.pid));
-        // A client of containerd's may have ended since.
+        // A client of containerd may have ended since.
         let (Ok(memory), Ok(status)) = (read("smaps_rollup"), read("status")) else { continue };
         all.share += number(&memory, "Pss:")?;
         all.private += number(&memory, "Private_Dirty:")?;

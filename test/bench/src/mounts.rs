@@ -9,31 +9,31 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
 };
 
-/// Goes into a mount namespace of the caller's own, in which nothing that it mounts is the host's.
+/// Enters a new mount namespace, whose mounts do not propagate to the host.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub fn apart() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .context("cannot part from the host's mounts")
 }
 
-/// Mounts that go when this does.
+/// Mounts that are removed when this is dropped.
 #[derive(Debug)]
 pub struct Many(PathBuf);
 
 impl Many {
-    /// Adds mounts below `folder` until there are `most` in all.
+    /// Adds mounts below `dir` until there are `max` in all.
     ///
     /// # Errors
-    /// What the kernel says.
-    pub fn below(folder: PathBuf, most: usize) -> Result<Self> {
-        fs::create_dir_all(&folder)?;
+    /// The kernel's error.
+    pub fn below(dir: PathBuf, max: usize) -> Result<Self> {
+        fs::create_dir_all(&dir)?;
         let there = count()?;
-        mount("tmpfs", &folder, "tmpfs", MountFlags::empty(), None)?;
-        let many = Self(folder);
-        for number in there..most {
+        mount("tmpfs", &dir, "tmpfs", MountFlags::empty(), None)?;
+        let many = Self(dir);
+        for number in there..max {
             many.add(number)?;
         }
         Ok(many)
@@ -54,7 +54,7 @@ impl Drop for Many {
     }
 }
 
-/// How many there are.
+/// The number of mounts.
 ///
 /// # Errors
 /// When the table cannot be read.

@@ -1,4 +1,4 @@
-//! A table as a picture: bars, the shorter the better or the longer, as its unit says.
+//! A table as a picture with bars.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ const TOP: f64 = 40.0;
 pub fn svg(table: &Table) -> String {
     let medians: Vec<(&str, f64)> =
         table.lines.iter().filter_map(|line| Some((line.name.as_str(), line.figures()?.median))).collect();
-    let most = medians.iter().map(|(_, median)| *median).fold(f64::MIN_POSITIVE, f64::max);
+    let max = medians.iter().map(|(_, median)| *median).fold(f64::MIN_POSITIVE, f64::max);
     let height = TOP + ROW * medians.len() as f64 + 10.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
@@ -25,7 +25,7 @@ pub fn svg(table: &Table) -> String {
     );
     for (row, (name, median)) in medians.iter().enumerate() {
         let top = TOP + ROW * row as f64;
-        let long = (WIDTH - LEFT - RIGHT) * median / most;
+        let long = (WIDTH - LEFT - RIGHT) * median / max;
         let colour = if name.starts_with("lighter") { "#0a7d5c" } else { "#9aa5b1" };
         let middle = top + 14.0;
         // Writing to a string cannot fail.

@@ -1,5 +1,5 @@
-//! How measurements are told: tables for people, rows for the history in README.md, JSON for programs. All
-//! ratios are medians over the median of a table's first line.
+//! The results of measurements: tables for people, rows for the history in README.md, JSON for programs. All ratios are
+//! medians over the median of a table's first line.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,28 +14,28 @@ use crate::figures::Figures;
 
 /// One comparison.
 pub struct Table {
-    /// The word by which it is asked for, kept and drawn.
+    /// Its name for `ONLY`, the history and the picture.
     pub key: String,
     /// What is compared.
     pub title: String,
-    /// In what.
+    /// The unit of its samples.
     pub unit: &'static str,
-    /// The first is what the others are told as multiples of.
+    /// The ratios of the others are to the first.
     pub lines: Vec<Line>,
 }
 
-/// What came of one subject.
+/// The results of one subject.
 pub struct Line {
     /// Its name.
     pub name: String,
     /// Each run, in the table's unit.
     pub samples: Vec<f64>,
-    /// Why it was given up.
+    /// Why it was given up, if it was.
     pub failure: Option<String>,
 }
 
-/// Where and on what it was measured.
-pub struct Place {
+/// The machine and the versions of a measurement.
+pub struct Machine {
     /// The day, as `date` writes it.
     pub date: String,
     /// The commit, with `+` when files differ from it.
@@ -49,12 +49,12 @@ pub struct Place {
 }
 
 impl Line {
-    /// Nothing measured yet.
+    /// A line without samples.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), samples: Vec::new(), failure: None }
     }
 
-    /// Notes one more run, or that there will be none.
+    /// Adds the sample of one more run, or the reason why it failed.
     pub fn note(&mut self, run: Result<f64>) {
         match run {
             Ok(sample) => self.samples.push(sample),
@@ -62,7 +62,7 @@ impl Line {
         }
     }
 
-    /// What is told of it; `None` when it failed.
+    /// Its summary; `None` if it failed.
     pub fn figures(&self) -> Option<Figures> {
         Figures::of(&self.samples).filter(|_| self.failure.is_none())
     }
@@ -76,7 +76,7 @@ impl Table {
     }
 }
 
-impl Place {
+impl Machine {
     /// This machine, now.
     pub fn here(containerd: &str) -> Self {
         let changed = !said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
@@ -109,14 +109,14 @@ pub fn text(table: &Table) -> String {
 }
 
 /// A row for the history in README.md.
-pub fn row(place: &Place, table: &Table) -> String {
+pub fn row(machine: &Machine, table: &Table) -> String {
     let first = table.lines.first();
     let first = first.and_then(Line::figures).map_or("–".into(), |line| format!("{:.0}", line.median));
     let ratios: Vec<String> = table.ratios().skip(1).map(two).collect();
     format!(
         "| {} | {} | {} | {first} {} | {} |",
-        place.date,
-        place.commit,
+        machine.date,
+        machine.commit,
         table.key,
         table.unit,
         ratios.join(" | ")
@@ -127,8 +127,8 @@ pub fn row(place: &Place, table: &Table) -> String {
 ///
 /// # Errors
 /// Names the file.
-pub fn store(place: &Place, tables: &[Table], path: &Path) -> Result<()> {
-    let Place { date, commit, containerd, cores, load } = place;
+pub fn store(machine: &Machine, tables: &[Table], path: &Path) -> Result<()> {
+    let Machine { date, commit, containerd, cores, load } = machine;
     let all = json!({
         "date": date, "commit": commit, "containerd": containerd, "cores": cores, "load": load,
         "tables": tables.iter().map(entry).collect::<Vec<_>>(),
@@ -153,7 +153,7 @@ fn two(ratio: Option<f64>) -> String {
     ratio.map_or("–".into(), |ratio| format!("{ratio:.2}"))
 }
 
-/// What a program printed; nothing when it is not there: a tarball has no commit.
+/// The output of a program; empty if it cannot run: a tarball has no commit.
 fn said(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
@@ -180,7 +180,7 @@ mod tests {
                 line("other", &[41.0], Some("exit status: 1")),
             ],
         };
-        let place = Place {
+        let machine = Machine {
             date: "2026-11-20".into(),
             commit: "abc".into(),
             containerd: "1.6".into(),
@@ -195,6 +195,6 @@ lighter                       46.0      46.0      46.0    1.15
 other                    failed: exit status: 1
 ";
         assert_eq!(text(&table), expected);
-        assert_eq!(row(&place, &table), "| 2026-11-20 | abc | start | 40 ms | 1.15 | – |");
+        assert_eq!(row(&machine, &table), "| 2026-11-20 | abc | start | 40 ms | 1.15 | – |");
     }
 }

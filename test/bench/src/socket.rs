@@ -1,4 +1,4 @@
-//! Tasks straight on a shim's socket: what it does by itself, without containerd before it.
+//! Tasks directly on a shim's socket: the shim alone, without containerd.
 
 use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -27,15 +27,15 @@ pub struct Pod<'a> {
     name: &'a str,
     spec: Value,
     address: String,
-    /// Where it logs to; runc's does not live without.
+    /// The reading end of its log; runc's shim does not run without one.
     _log: File,
 }
 
 impl<'a> Pod<'a> {
-    /// Has the shim's `start` make a daemon for the pod `name`.
+    /// Starts a daemon for the pod `name` by the shim's `start`.
     ///
     /// # Errors
-    /// What the shim said.
+    /// The output of the shim.
     pub fn start(daemon: &'a Containerd, subject: &Subject, name: &'a str) -> Result<Self> {
         let spec = daemon.default_spec("bench", subject.args)?;
         let bundle = bundle(daemon, &spec, name)?;
@@ -54,15 +54,15 @@ impl<'a> Pod<'a> {
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot start {}", binary.display()))?;
-        let said = String::from_utf8_lossy(&shim.stdout).trim().to_owned();
-        ensure!(said.starts_with("unix://"), "{} said {said:?}", binary.display());
-        Ok(Self { daemon, name, spec, address: said, _log: log })
+        let printed = String::from_utf8_lossy(&shim.stdout).trim().to_owned();
+        ensure!(printed.starts_with("unix://"), "{} printed {printed:?}", binary.display());
+        Ok(Self { daemon, name, spec, address: printed, _log: log })
     }
 
-    /// How many tasks a second come and go when `clients` have one at a time each.
+    /// How many tasks per second `clients` create and delete, one at a time each.
     ///
     /// # Errors
-    /// What the shim answered.
+    /// The shim's error.
     pub fn rate(&self, clients: usize, tasks: usize) -> Result<f64> {
         let work = |client: usize| {
             let name = format!("{}-{client}", self.name);
@@ -88,7 +88,7 @@ impl<'a> Pod<'a> {
     pub fn stop(self) -> Result<()> {
         let shim = Client::connect(&self.address)?;
         let request = ShutdownRequest { id: self.name.into(), ..ShutdownRequest::default() };
-        // It may be gone before its answer is.
+        // It may end before it answers.
         drop(ask::<Empty>(&shim, "Shutdown", &request));
         Ok(())
     }
@@ -106,7 +106,7 @@ fn one(shim: &Client, id: &str, bundle: &Path) -> Result<()> {
     Ok(())
 }
 
-/// By the older name of the service, which every shim answers to.
+/// Calls a method by the older name of the service, which every shim supports.
 fn ask<T: Message>(shim: &Client, method: &str, request: &impl Message) -> Result<T> {
     const TIMEOUT: i64 = 20_000_000_000;
     let request = Request {
@@ -120,23 +120,23 @@ fn ask<T: Message>(shim: &Client, method: &str, request: &impl Message) -> Resul
     Ok(T::parse_from_bytes(&answer.payload)?)
 }
 
-/// A folder with the spec of the container `name`.
+/// Makes a bundle directory with the spec of the container `name`.
 fn bundle(daemon: &Containerd, spec: &Value, name: &str) -> Result<PathBuf> {
-    let folder = daemon.scope.dir.join("tmp").join(name);
-    fs::create_dir_all(&folder)?;
+    let dir = daemon.scope.dir.join("tmp").join(name);
+    fs::create_dir_all(&dir)?;
     let mut spec = spec.clone();
     spec["linux"]["cgroupsPath"] = json!(daemon.shim.driver.path(&daemon.scope.tag, name));
-    fs::write(folder.join("config.json"), spec.to_string())?;
-    Ok(folder)
+    fs::write(dir.join("config.json"), spec.to_string())?;
+    Ok(dir)
 }
 
-/// A shim as containerd finds it: by the runtime's name.
+/// The shim's program, found as containerd finds it: by the runtime's name.
 fn binary(daemon: &Containerd, runtime: &str) -> Result<PathBuf> {
     let parts: Vec<&str> = runtime.rsplit('.').collect();
     let [version, name, ..] = parts[..] else { bail!("{runtime} is no runtime") };
     let file = format!("containerd-shim-{name}-{version}");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let ours = [daemon.scope.dir.join("bin"), daemon.install.bin.clone()];
-    let mut all = ours.into_iter().chain(std::env::split_paths(&path)).map(|folder| folder.join(&file));
+    let mut all = ours.into_iter().chain(std::env::split_paths(&path)).map(|dir| dir.join(&file));
     all.find(|file| file.exists()).with_context(|| format!("there is no {file}"))
 }

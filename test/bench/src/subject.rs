@@ -1,4 +1,4 @@
-//! What is compared: a shim and what it runs.
+//! The subjects of the comparison: a shim and the program that it runs.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub struct Subject {
     pub flags: Vec<&'static str>,
     /// The entrypoint and its arguments.
     pub args: &'static [&'static str],
-    /// All that a run must print.
+    /// The complete expected output of a run.
     pub says: &'static str,
 }
 
@@ -45,7 +45,7 @@ impl Subject {
         Self::new("lighter", "io.containerd.lighter.v1", false)
     }
 
-    /// What everybody compares with.
+    /// The common reference.
     pub fn runc() -> Self {
         Self::new("runc", "io.containerd.runc.v2", false)
     }
@@ -67,7 +67,7 @@ impl Subject {
     }
 }
 
-/// Lets `daemon` find the floor's shim and the peer's; Lighter's own it knows already.
+/// Links the floor's shim and the peer's where `daemon` finds them; Lighter's own is there already.
 ///
 /// # Errors
 /// When there is no such file, or no link to it can be made.

@@ -1,11 +1,11 @@
 // What Dapr's SDK for JavaScript does over HTTP: state, secrets, publishing, invocation, metadata.
-// The folder with node_modules is the first argument, the app's id the second.
+// The directory with node_modules is the first argument, the app's id the second.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
-const [folder, app] = process.argv.slice(2);
-const require = createRequire(`${folder}/`);
+const [dir, app] = process.argv.slice(2);
+const require = createRequire(`${dir}/`);
 const { CommunicationProtocolEnum, DaprClient, HttpMethod } = require("@dapr/dapr");
 
 const client = new DaprClient({
@@ -16,7 +16,7 @@ const client = new DaprClient({
 await client.start();
 assert.equal(await client.health.isHealthy(), true);
 
-// What the SDK catches it returns.
+// The SDK returns errors that it catches.
 const done = (result) => assert.equal(result?.error, undefined, String(result?.error));
 const store = "statestore";
 done(await client.state.save(store, [

@@ -1,4 +1,4 @@
-//! Dapr's HTTP API, as far as it is stood in for: which request is which, and what is answered.
+//! Dapr's HTTP API, as far as the stand-in has it: dispatches requests and builds the answers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::app::App;
-use crate::asked::Routes;
 use crate::bus::Bus;
 use crate::flags::Flags;
-use crate::http::{Answer, Asked, empty, json, refusal};
+use crate::http::{FullRequest, FullResponse, empty, json, refusal};
+use crate::routes::Routes;
 use crate::secrets::Secrets;
 use crate::state::State;
 use crate::system::log;
 
-/// The names of the components, which daprd would read from a folder or from Kubernetes.
+/// The names of the components, which daprd would read from a directory or from Kubernetes.
 const STATE: &str = "statestore";
 const SECRETS: &str = "secretstore";
 const PUBSUB: &str = "pubsub";
@@ -32,14 +32,14 @@ pub struct Api {
     bus: Bus,
     routes: Routes,
     extended: Mutex<BTreeMap<String, String>>,
-    /// Whether the app listens and was asked what it subscribes to.
+    /// Whether the app listens and has returned its subscriptions.
     ready: watch::Sender<bool>,
-    /// Whether somebody asked for the end.
+    /// Whether a shutdown was requested.
     ended: watch::Sender<bool>,
 }
 
 impl Api {
-    /// The API of a sidecar with these flags, before it has seen its app.
+    /// The API of a sidecar with these flags, before it has contacted its app.
     pub fn new(flags: Flags) -> Self {
         let bus = Bus::new(&flags.app_id);
         Self {
@@ -54,7 +54,7 @@ impl Api {
         }
     }
 
-    /// Waits for the app, asks what it subscribes to, and is ready.
+    /// Waits for the app, requests its subscriptions, and becomes ready.
     ///
     /// # Errors
     /// When the app listens and does not answer.
@@ -73,18 +73,18 @@ impl Api {
         Ok(())
     }
 
-    /// Waits until a request asks for the end.
+    /// Waits until a request asks for a shutdown.
     pub async fn ended(&self) {
         // The sender is this API's own.
         drop(self.ended.subscribe().wait_for(|ended| *ended).await);
     }
 
-    /// Answers on the port of the whole API.
-    pub async fn answer(self: Arc<Self>, request: Asked) -> Answer {
+    /// Answers a request on the port of the whole API.
+    pub async fn answer(self: Arc<Self>, request: FullRequest) -> FullResponse {
         let path = request.uri().path().to_owned();
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         if let ["test", "routes"] = parts.as_slice() {
-            return json(StatusCode::OK, &self.routes.told());
+            return json(StatusCode::OK, &self.routes.json());
         }
         self.routes.note(&request);
         let method = request.method().as_str().to_owned();
@@ -111,15 +111,15 @@ impl Api {
         }
     }
 
-    /// Answers on the public port: health and metadata, which are the whole API's, too.
-    pub fn public(&self, request: &Asked) -> Answer {
+    /// Answers a request on the public port: health and metadata, which the whole API has, too.
+    pub fn public(&self, request: &FullRequest) -> FullResponse {
         let parts: Vec<&str> = request.uri().path().split('/').skip(1).collect();
         match (request.method().as_str(), parts.as_slice()) {
             ("GET", ["v1.0", "healthz"]) if !*self.ready.borrow() => {
                 let waits = "dapr is not ready: [app]";
                 refusal(StatusCode::INTERNAL_SERVER_ERROR, "ERR_HEALTH_NOT_READY", waits)
             }
-            // Whoever only wants to call out need not wait for the app.
+            // Outbound calls need not wait for the app.
             ("GET", ["v1.0", "healthz"] | ["v1.0", "healthz", "outbound"]) => empty(StatusCode::NO_CONTENT),
             ("GET", ["v1.0", "metadata"]) => json(StatusCode::OK, &self.metadata()),
             ("PUT", ["v1.0", "metadata", key]) => {
@@ -132,8 +132,8 @@ impl Api {
         }
     }
 
-    /// Notes a request that came by the public port, and answers it.
-    pub async fn answer_publicly(self: Arc<Self>, request: Asked) -> Answer {
+    /// Records and answers a request on the public port.
+    pub async fn answer_publicly(self: Arc<Self>, request: FullRequest) -> FullResponse {
         self.routes.note(&request);
         self.public(&request)
     }
@@ -167,7 +167,7 @@ impl Api {
         })
     }
 
-    fn state(&self, method: &str, rest: &[&str], request: &Asked) -> Answer {
+    fn state(&self, method: &str, rest: &[&str], request: &FullRequest) -> FullResponse {
         let body = request.body();
         let done = |done: Result<()>| match done {
             Ok(()) => empty(StatusCode::NO_CONTENT),
@@ -193,7 +193,7 @@ impl Api {
             ("GET", [key]) => match self.state.get(key) {
                 Some(kept) => {
                     let mut answer = json(StatusCode::OK, &kept.value);
-                    // An etag of ours is a number.
+                    // Our etags are numbers.
                     let etag = HeaderValue::try_from(kept.etag).unwrap_or(HeaderValue::from_static(""));
                     answer.headers_mut().insert(ETAG, etag);
                     answer
@@ -208,7 +208,7 @@ impl Api {
         }
     }
 
-    fn secret(&self, key: &str) -> Answer {
+    fn secret(&self, key: &str) -> FullResponse {
         let failed = |why: &str| refusal(StatusCode::INTERNAL_SERVER_ERROR, "ERR_SECRET_GET", why);
         let secrets = match self.secrets.read() {
             Ok(secrets) => secrets,
@@ -224,7 +224,7 @@ impl Api {
         }
     }
 
-    fn publish(self: Arc<Self>, topic: &str, request: &Asked) -> Answer {
+    fn publish(self: Arc<Self>, topic: &str, request: &FullRequest) -> FullResponse {
         let event = match self.bus.event(PUBSUB, topic, request) {
             Ok(event) => event,
             Err(error) => {
@@ -243,12 +243,12 @@ impl Api {
         empty(StatusCode::NO_CONTENT)
     }
 
-    async fn invoke(&self, id: &str, rest: &[&str], request: Asked) -> Answer {
+    async fn invoke(&self, id: &str, rest: &[&str], request: FullRequest) -> FullResponse {
         let failed = |why: &str| {
             let why = format!("failed to invoke, id: {id}, err: {why}");
             refusal(StatusCode::INTERNAL_SERVER_ERROR, "ERR_DIRECT_INVOKE", &why)
         };
-        // Another app would be found by its name in the cluster.
+        // daprd would look another app up in the cluster.
         let Some(app) = self.app().filter(|_| id == self.flags.app_id) else {
             return failed("the stand-in knows no app but its own");
         };
@@ -258,11 +258,11 @@ impl Api {
     }
 }
 
-fn unknown(code: &str, what: &str, name: &str) -> Answer {
+fn unknown(code: &str, what: &str, name: &str) -> FullResponse {
     refusal(StatusCode::NOT_FOUND, code, &format!("{what} {name} is not found"))
 }
 
-fn not_stood_in_for(request: &Asked) -> Answer {
+fn not_stood_in_for(request: &FullRequest) -> FullResponse {
     let why = format!("the stand-in has no {} {}", request.method(), request.uri().path());
     refusal(StatusCode::NOT_FOUND, "ERR_STAND_IN", &why)
 }

@@ -1,4 +1,4 @@
-//! The program beside the sidecar: waited for, asked what it subscribes to, called.
+//! The program beside the sidecar: waits for it, requests its subscriptions, calls it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use crate::http::{Answer, Asked, send};
+use crate::http::{FullRequest, FullResponse, send};
 
-/// How long to wait before knocking at its port again, as daprd does.
+/// How long to wait before connecting again, as daprd does.
 const KNOCK: Duration = Duration::from_millis(50);
 
-/// Where it listens.
+/// The app's address.
 #[derive(Clone, Copy, Debug)]
 pub struct App(pub SocketAddr);
 
-/// What it says that it subscribes to.
+/// A subscription that the app returns.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Subscription {
     /// The name of the component.
     pub pubsubname: String,
     /// The topic.
     pub topic: String,
-    /// Where messages go.
+    /// The path that messages are posted to.
     #[serde(default)]
     route: Option<String>,
     /// The same in the newer form.
@@ -41,7 +41,7 @@ struct Rules {
 }
 
 impl Subscription {
-    /// Where messages go.
+    /// The path that messages are posted to.
     pub fn route(&self) -> &str {
         let newer = || self.routes.as_ref().map(|routes| routes.default.as_str());
         self.route.as_deref().or_else(newer).unwrap_or(&self.topic)
@@ -49,14 +49,14 @@ impl Subscription {
 }
 
 impl App {
-    /// Waits, for ever, until it listens.
+    /// Waits, without a limit, until it listens.
     pub async fn listens(self) {
         while TcpStream::connect(self.0).await.is_err() {
             sleep(KNOCK).await;
         }
     }
 
-    /// Asks for its configuration, which is not heeded, and what it subscribes to.
+    /// Requests its configuration, which is ignored, and its subscriptions.
     ///
     /// # Errors
     /// When it does not answer, or not in JSON.
@@ -70,11 +70,11 @@ impl App {
         serde_json::from_slice(answer.body()).context("/dapr/subscribe")
     }
 
-    /// Passes `request` on as one for `path`, which may have a query.
+    /// Forwards `request` to `path`, which may have a query.
     ///
     /// # Errors
-    /// When the path is none or the app does not answer.
-    pub async fn call(self, mut request: Asked, path: &str) -> Result<Answer> {
+    /// When the path is invalid or the app does not answer.
+    pub async fn call(self, mut request: FullRequest, path: &str) -> Result<FullResponse> {
         *request.uri_mut() = Uri::try_from(path).with_context(|| path.to_owned())?;
         request.headers_mut().insert(HOST, HeaderValue::try_from(self.0.to_string())?);
         send(self.0, request).await
@@ -84,14 +84,14 @@ impl App {
     ///
     /// # Errors
     /// When the app does not answer.
-    pub async fn post(self, path: &str, content_type: &'static str, body: Bytes) -> Result<Answer> {
+    pub async fn post(self, path: &str, content_type: &'static str, body: Bytes) -> Result<FullResponse> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self.call(request, path).await
     }
 
-    async fn get(self, path: &str) -> Result<Answer> {
+    async fn get(self, path: &str) -> Result<FullResponse> {
         self.call(Request::new(Bytes::new()), path).await
     }
 }

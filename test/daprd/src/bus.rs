@@ -1,4 +1,4 @@
-//! The message bus: what is published is wrapped into a CloudEvent and delivered to the app by POST.
+//! The message bus: wraps a published message into a CloudEvent and posts it to the app.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,20 +12,20 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::app::{App, Subscription};
-use crate::http::Asked;
+use crate::http::FullRequest;
 
-/// How often a message is offered to an app that does not take it.
+/// How many times a message is posted to an app that does not accept it.
 const OFFERS: u32 = 20;
-/// How long to wait between two offers.
+/// How long to wait between two attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 const EVENT: &str = "application/cloudevents+json";
 
 /// The bus of one sidecar.
 pub struct Bus {
-    /// Whose messages they are.
+    /// The app id, as the events' source.
     source: String,
     published: AtomicU64,
-    /// What the app subscribes to, once it was asked.
+    /// The app's subscriptions, once it has returned them.
     subscriptions: watch::Sender<Option<Vec<Subscription>>>,
 }
 
@@ -35,12 +35,12 @@ impl Bus {
         Self { source: source.into(), published: AtomicU64::new(0), subscriptions: watch::Sender::new(None) }
     }
 
-    /// Notes what the app subscribes to.
+    /// Sets the app's subscriptions.
     pub fn subscribe(&self, subscriptions: Vec<Subscription>) {
         self.subscriptions.send_replace(Some(subscriptions));
     }
 
-    /// What the app subscribes to.
+    /// The app's subscriptions.
     pub fn subscriptions(&self) -> Vec<Subscription> {
         self.subscriptions.borrow().clone().unwrap_or_default()
     }
@@ -48,8 +48,8 @@ impl Bus {
     /// The event that `request` publishes.
     ///
     /// # Errors
-    /// When its body is not what its content type says.
-    pub fn event(&self, pubsub: &str, topic: &str, request: &Asked) -> Result<Value> {
+    /// When its body does not match its content type.
+    pub fn event(&self, pubsub: &str, topic: &str, request: &FullRequest) -> Result<Value> {
         let content_type =
             request.headers().get(CONTENT_TYPE).map_or(Ok("text/plain"), |kind| kind.to_str())?;
         let kind = content_type.split(';').next().unwrap_or_default().trim();
@@ -73,13 +73,13 @@ impl Bus {
         Ok(event.into())
     }
 
-    /// Delivers `event` to the app once it has said what it subscribes to, unless that is something else.
+    /// Delivers `event` to the app, once its subscriptions are known, if it subscribes to the topic.
     ///
     /// # Errors
-    /// When the app does not take it.
+    /// When the app does not accept it.
     pub async fn deliver(&self, app: App, event: Value) -> Result<()> {
-        let mut told = self.subscriptions.subscribe();
-        let subscriptions = told.wait_for(Option::is_some).await?.clone().unwrap_or_default();
+        let mut known = self.subscriptions.subscribe();
+        let subscriptions = known.wait_for(Option::is_some).await?.clone().unwrap_or_default();
         let is_meant =
             |one: &&Subscription| one.pubsubname == event["pubsubname"] && one.topic == event["topic"];
         let Some(subscription) = subscriptions.iter().find(is_meant) else { return Ok(()) };
@@ -87,7 +87,7 @@ impl Bus {
         let mut last = String::new();
         for _ in 0..OFFERS {
             last = match app.post(subscription.route(), EVENT, body.clone()).await {
-                // One that has no such route drops the message.
+                // An app without such a route drops the message.
                 Ok(answer) if answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND => {
                     return Ok(());
                 }
@@ -100,7 +100,7 @@ impl Bus {
     }
 }
 
-/// JSON as it is, anything else as a string.
+/// JSON as it is, everything else as a string.
 fn data(kind: &str, body: &[u8]) -> Result<Value> {
     if kind == "application/json" || kind.ends_with("+json") {
         return serde_json::from_slice(body).context("the body is no JSON");

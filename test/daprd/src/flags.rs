@@ -1,25 +1,25 @@
 //! The command line, as Dapr's injector writes it: Go's flags, `--name value`, `--name=value`, one or two
-//! dashes; a switch has its value behind `=` or none.
+//! dashes; a switch has its value after `=` or none.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-/// What the stand-in heeds.
+/// The flags with an effect here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flags {
     /// `--app-id`.
     pub app_id: String,
-    /// `--app-port`; absent, there is no app to wait for.
+    /// `--app-port`; without it there is no app to wait for.
     pub app_port: Option<u16>,
     /// `--app-channel-address`: where the app listens.
     pub app_address: IpAddr,
-    /// `--dapr-http-port`: that of the whole API.
+    /// `--dapr-http-port`: the port of the whole API.
     pub http_port: u16,
-    /// `--dapr-listen-addresses`: those of the whole API.
+    /// `--dapr-listen-addresses`: the addresses of the whole API.
     pub addresses: Vec<IpAddr>,
-    /// `--dapr-public-port`: that of health and metadata, on all addresses.
+    /// `--dapr-public-port`: the port of health and metadata, on all addresses.
     pub public_port: Option<u16>,
     /// `--dapr-graceful-shutdown-seconds`.
     pub grace: Duration,
@@ -27,7 +27,7 @@ pub struct Flags {
     pub ignored: Vec<String>,
 }
 
-/// Flags of daprd's that have no value, or one behind `=`.
+/// Flags of daprd without a value, or with one after `=`.
 const SWITCHES: [&str; 10] = [
     "app-ssl",
     "build-info",
@@ -40,7 +40,7 @@ const SWITCHES: [&str; 10] = [
     "log-as-json",
     "wait",
 ];
-/// Flags of daprd's that have a value and mean nothing here.
+/// Flags of daprd that have a value and no effect here.
 const OTHERS: [&str; 30] = [
     "actors-service",
     "allowed-origins",
@@ -75,7 +75,7 @@ const OTHERS: [&str; 30] = [
 ];
 
 impl Flags {
-    /// Reads the words behind the program's name.
+    /// Parses the arguments.
     ///
     /// # Errors
     /// A flag that daprd does not have, one without its value, or an app that does not speak HTTP.
@@ -127,7 +127,7 @@ impl Flags {
     }
 }
 
-/// `[::1],127.0.0.1`.
+/// Parses `[::1],127.0.0.1`.
 fn addresses(list: &str) -> Result<Vec<IpAddr>> {
     let address = |word: &str| word.trim_matches(['[', ']']).parse().with_context(|| word.to_owned());
     list.split(',').map(str::trim).map(address).collect()
@@ -168,8 +168,8 @@ mod tests {
             ("--app-protocol grpc", "--app-protocol: only http"),
             ("run", "\"run\" is no flag"),
         ] {
-            let told = format!("{:#}", parse(line).unwrap_err());
-            assert!(told.contains(words), "{line}: {told}");
+            let error = format!("{:#}", parse(line).unwrap_err());
+            assert!(error.contains(words), "{line}: {error}");
         }
     }
 }

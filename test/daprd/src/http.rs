@@ -1,4 +1,4 @@
-//! Serving and sending HTTP/1, whole bodies at a time.
+//! HTTP/1 server and client with whole bodies.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,15 +18,15 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 /// A request with all of its body.
-pub type Asked = Request<Bytes>;
+pub type FullRequest = Request<Bytes>;
 /// An answer with all of its body.
-pub type Answer = Response<Bytes>;
+pub type FullResponse = Response<Bytes>;
 
-/// Serves one connection until it ends or `watcher` is told that no more is to be served.
+/// Serves one connection until it ends or `watcher` is shut down.
 pub async fn serve<F, A>(stream: TcpStream, watcher: Watcher, answer: F)
 where
-    F: Fn(Asked) -> A,
-    A: Future<Output = Answer>,
+    F: Fn(FullRequest) -> A,
+    A: Future<Output = FullResponse>,
 {
     let service = service_fn(|request: Request<Incoming>| async {
         let (head, body) = request.into_parts();
@@ -37,19 +37,19 @@ where
         Ok::<_, Infallible>(answered.map(Full::new))
     });
     let connection = server::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // A client that goes away in the middle is no concern of the server.
+    // A client that disconnects early is no error.
     drop(watcher.watch(connection).await);
 }
 
 /// Sends `request` to `address` on a connection of its own.
 ///
 /// # Errors
-/// When nobody listens, or the answer is none.
-pub async fn send(address: SocketAddr, request: Asked) -> Result<Answer> {
+/// When the connection or the answer fails.
+pub async fn send(address: SocketAddr, request: FullRequest) -> Result<FullResponse> {
     let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
     let (mut sender, connection) =
         client::handshake(TokioIo::new(stream)).await.with_context(|| address.to_string())?;
-    // Its end is told by the answer, too.
+    // Its errors also fail the request.
     tokio::spawn(connection);
     let answer = sender.send_request(request.map(Full::new)).await.with_context(|| address.to_string())?;
     let (head, body) = answer.into_parts();
@@ -58,26 +58,26 @@ pub async fn send(address: SocketAddr, request: Asked) -> Result<Answer> {
 }
 
 /// An answer without a body.
-pub fn empty(status: StatusCode) -> Answer {
+pub fn empty(status: StatusCode) -> FullResponse {
     with(status, "", Bytes::new())
 }
 
 /// An answer in plain text.
-pub fn text(status: StatusCode, text: &str) -> Answer {
+pub fn text(status: StatusCode, text: &str) -> FullResponse {
     with(status, "text/plain", text.to_owned().into())
 }
 
 /// An answer in JSON.
-pub fn json(status: StatusCode, value: &Value) -> Answer {
+pub fn json(status: StatusCode, value: &Value) -> FullResponse {
     with(status, "application/json", value.to_string().into())
 }
 
-/// A refusal in the form of Dapr's.
-pub fn refusal(status: StatusCode, code: &str, message: &str) -> Answer {
+/// An error in Dapr's form.
+pub fn refusal(status: StatusCode, code: &str, message: &str) -> FullResponse {
     json(status, &json!({ "errorCode": code, "message": message }))
 }
 
-fn with(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+fn with(status: StatusCode, content_type: &'static str, body: Bytes) -> FullResponse {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     if !content_type.is_empty() {

@@ -1,4 +1,4 @@
-//! The stand-in for daprd: listens, waits for its app, serves until it is told to end.
+//! The stand-in for daprd: listens, waits for its app, serves until it is terminated.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use daprd::api::Api;
 use daprd::flags::Flags;
-use daprd::http::{Answer, Asked, serve};
-use daprd::system::{log, told_to_end};
+use daprd::http::{FullRequest, FullResponse, serve};
+use daprd::system::{log, terminated};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -46,20 +46,20 @@ async fn run() -> Result<()> {
     }
     let met = tokio::select! {
         met = async { api.meet_app().await?; std::future::pending().await } => met,
-        why = told_to_end() => why.context("no signals"),
+        why = terminated() => why.context("no signals"),
         () = api.ended() => Ok("asked to"),
     };
     log(&format!("dapr shutting down: {}", met?));
     listening.shutdown().await;
     if let Some(connections) = Arc::into_inner(connections) {
-        // What is still being answered then is cut off.
+        // Requests still running then are cut off.
         drop(timeout(flags.grace, connections.shutdown()).await);
     }
     log("dapr is shutdown");
     Ok(())
 }
 
-/// One for each address of the API; a pod may have no IPv6, so one of them is enough.
+/// A listener for each address of the API; a pod may have no IPv6, so one is enough.
 async fn listeners(flags: &Flags) -> Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in &flags.addresses {
@@ -81,11 +81,11 @@ async fn listen(address: IpAddr, port: u16) -> Result<TcpListener> {
     Ok(listener)
 }
 
-/// Has each connection to `listener` answered, beside everything else, until nobody can connect.
+/// Serves each connection to `listener` in a task of its own, until accepting fails.
 async fn accept<F, A>(listener: TcpListener, connections: Arc<GracefulShutdown>, answer: F)
 where
-    F: Fn(Asked) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Answer> + Send + 'static,
+    F: Fn(FullRequest) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = FullResponse> + Send + 'static,
 {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(serve(stream, connections.watcher(), answer.clone()));

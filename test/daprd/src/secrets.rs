@@ -1,4 +1,4 @@
-//! The secret store: a JSON file of names and values, read at each question, since Kubernetes changes
+//! The secret store: a JSON file of names and values, read at each request, since Kubernetes changes
 //! such files in place.
 
 use std::collections::BTreeMap;
@@ -7,19 +7,19 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 
-/// The variable that names the file; the stand-in's own, where daprd would read a component.
+/// The variable that names the file; it is the stand-in's own, daprd would read a component.
 pub const FILE: &str = "STAND_IN_SECRETS";
 
 /// The file.
 pub struct Secrets(Option<PathBuf>);
 
 impl Secrets {
-    /// That of the environment.
+    /// The file that the environment names.
     pub fn of_environment() -> Self {
         Self(env::var_os(FILE).map(Into::into))
     }
 
-    /// Everything in it; nothing, when no file was named.
+    /// All secrets; none if no file is named.
     ///
     /// # Errors
     /// When it cannot be read.

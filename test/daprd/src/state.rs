@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// All that is saved.
+/// All saved values.
 #[derive(Default)]
 pub struct State(Mutex<Saved>);
 
@@ -20,13 +20,13 @@ struct Saved {
 /// A value and its etag.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// As it was saved.
+    /// The value as it was saved.
     pub value: Value,
-    /// Which save it was.
+    /// The number of its save.
     pub etag: String,
 }
 
-/// What is to be saved, or deleted.
+/// A value to save, or to delete.
 #[derive(Debug, Deserialize)]
 pub struct Entry {
     key: String,
@@ -50,15 +50,15 @@ impl State {
     /// Saves all entries, or none of them.
     ///
     /// # Errors
-    /// An etag that is not that of the value.
+    /// An etag that differs from the value's.
     pub fn save(&self, entries: Vec<Entry>) -> Result<()> {
         self.transact(entries.into_iter().map(Step::Upsert).collect())
     }
 
-    /// Takes all steps, or none of them.
+    /// Applies all steps, or none of them.
     ///
     /// # Errors
-    /// An etag that is not that of the value.
+    /// An etag that differs from the value's.
     pub fn transact(&self, steps: Vec<Step>) -> Result<()> {
         let mut saved = self.lock();
         for step in &steps {
@@ -80,20 +80,20 @@ impl State {
         Ok(())
     }
 
-    /// Deletes one, unless it has another etag; there need not be one.
+    /// Deletes a value, unless its etag differs; it need not exist.
     ///
     /// # Errors
-    /// An etag that is not that of the value.
+    /// An etag that differs from the value's.
     pub fn delete(&self, key: &str, etag: Option<String>) -> Result<()> {
         self.transact(vec![Step::Delete(Entry { key: key.into(), value: Value::Null, etag })])
     }
 
-    /// What is saved under `key`.
+    /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<Kept> {
         self.lock().values.get(key).cloned()
     }
 
-    /// The same of several, in the form of Dapr's answer.
+    /// The values of several keys, in the form of Dapr's answer.
     pub fn bulk(&self, keys: &[String]) -> Value {
         let one = |key: &String| match self.get(key) {
             Some(kept) => json!({ "key": key, "data": kept.value, "etag": kept.etag }),

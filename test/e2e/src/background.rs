@@ -1,4 +1,4 @@
-//! A server of the tests' own: it serves on a thread of its own until it is dropped.
+//! A server of the tests on its own thread, until it is dropped.
 
 use std::future::Future;
 use std::thread::{self, JoinHandle};
@@ -7,14 +7,14 @@ use anyhow::Result;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-/// What ends with this value.
+/// A server that stops when this value is dropped.
 pub struct Background {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Background {
-    /// Begins with `work`, in a runtime of its own.
+    /// Starts `work` in a runtime of its own.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -37,7 +37,7 @@ impl Drop for Background {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // One that panicked has told so.
+            // A panic has been reported already.
             drop(thread.join());
         }
     }

@@ -1,5 +1,5 @@
-//! Counts what a private containerd's containers hold of the machine, so that a test can say what
-//! they left behind: processes, mounts, cgroups, bundles and state, sockets.
+//! Lists what a private containerd's containers hold on the machine, so that a test can report what they left behind:
+//! processes, mounts, cgroups, bundles and state, sockets.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::containerd::Containerd;
 use crate::process::poll;
 
-/// How long a shim may take to put its things away once its last task was deleted.
+/// How long a shim may take to clean up after its last task was deleted.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything found, one line each.
@@ -31,13 +31,13 @@ impl Census {
         lines.extend(scope.cgroups()?.iter().map(|group| format!("cgroup {}", group.display())));
         lines.extend(scope.state().iter().map(|path| format!("state {}", path.display())));
         if daemon.shim.is_ours() {
-            // runc's shim, by which the tests test themselves, leaves its socket when it is killed.
+            // runc's shim, with which the tests are tested, leaves its socket when it is killed.
             lines.extend(scope.dead_sockets().iter().map(|path| format!("socket {}", path.display())));
         }
         Ok(Self(lines))
     }
 
-    /// Waits until nothing is there that was not counted before.
+    /// Waits until nothing is left that was not listed before.
     ///
     /// # Errors
     /// What was left behind.
@@ -53,7 +53,7 @@ impl Census {
         bail!("left behind after {} s:\n{}", PATIENCE.as_secs(), left.join("\n"))
     }
 
-    /// What `later` has and this one has not.
+    /// What is in `later` and not in this one.
     pub fn left_behind(&self, later: &Self) -> Vec<String> {
         later.0.difference(&self.0).cloned().collect()
     }

@@ -1,5 +1,5 @@
-//! Who makes the containers' cgroups, the shim itself or systemd for it: how a container is asked
-//! for so, and by which name its cgroup is found again. Never makes or removes one.
+//! The cgroup driver, the shim itself or systemd: how a container requests it, and the name of its cgroup. Never makes
+//! or removes one.
 
 use std::env;
 use std::path::Path;
@@ -9,10 +9,10 @@ use anyhow::{Result, bail};
 /// The environment variable that names the driver: `cgroupfs`, or `systemd`.
 const VARIABLE: &str = "LIGHTER_E2E_CGROUPS";
 
-/// Who makes the cgroups.
+/// The cgroup driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Driver {
-    /// The shim: a folder below one that is called like the tag.
+    /// The shim: a directory below one with the tag's name.
     #[default]
     Files,
     /// systemd: a scope of its own for each container, in the system's slice.
@@ -40,12 +40,12 @@ impl Driver {
         }
     }
 
-    /// The body of the runtime's options, where the default is not meant.
+    /// The body of the runtime's options; `None` for the default.
     pub fn options(self) -> Option<&'static str> {
         (self == Self::Systemd).then_some("SystemdCgroup = true\n")
     }
 
-    /// What `ctr run` must be told; `options` is the file of ours, which runc's shim does not read.
+    /// The flags of `ctr run`; `options` is the file of our options, which runc's shim does not read.
     pub fn flags(self, tag: &str, id: &str, options: Option<&Path>) -> Vec<String> {
         if self == Self::Files {
             return vec![];
@@ -59,7 +59,7 @@ impl Driver {
     }
 }
 
-/// Whether systemd would call a container's scope so.
+/// Whether `name` is that of a systemd scope of a container.
 pub fn is_scope(name: &str, tag: &str) -> bool {
     let container = name.strip_suffix(".scope").and_then(|name| name.strip_prefix(tag));
     container.is_some_and(|rest| rest.starts_with('-'))

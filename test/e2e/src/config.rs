@@ -1,7 +1,7 @@
-//! The configuration of a private containerd: everything below one folder, nothing of the machine's.
+//! The configuration of a private containerd: everything below one directory, nothing of the machine's.
 //!
-//! It is written in version 2 of the format, which every containerd reads; those with version 3 (2.0) and 4 (2.3) carry the
-//! CRI plug-in's section over to the plug-ins that took its place.
+//! It is written in version 2 of the format, which every containerd reads; those with version 3 (2.0) and 4 (2.3)
+//! migrate the CRI plug-in section to the plug-ins that replaced it.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::image;
 use crate::scope::Scope;
 use crate::versions::{Install, RUNTIME, Shim};
 
-/// Plug-ins that would reach out of the folder, or cost time, and serve no test. Each version knows
+/// Plug-ins that reach out of the directory, or cost time, and serve no test. Each version knows
 /// some of the names and ignores the others.
 const DISABLED: [&str; 6] = [
     "io.containerd.internal.v1.tracing",
@@ -23,14 +23,14 @@ const DISABLED: [&str; 6] = [
     "io.containerd.snapshotter.v1.devmapper",
     "io.containerd.snapshotter.v1.zfs",
 ];
-/// What makes Kubernetes' interface, where no test asks for it.
+/// The plug-ins of the CRI, off where no test needs it.
 const CRI: [&str; 4] = [
     "io.containerd.cri.v1.images",
     "io.containerd.cri.v1.runtime",
     "io.containerd.grpc.v1.cri",
     "io.containerd.nri.v1.nri",
 ];
-/// The annotations of a pod that the Lighter shim is given to see.
+/// The annotations of a pod that reach the Lighter shim.
 const ANNOTATIONS: [&str; 7] = [
     "*.wasm.*",
     "wasm.*",
@@ -45,17 +45,17 @@ const RUNC: &str = "io.containerd.runc.v2";
 /// Where distributions put the CNI plug-ins.
 const PLUGINS: [&str; 3] = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];
 
-/// The configuration without Kubernetes' interface.
+/// The configuration without the CRI.
 pub(crate) fn plain(dir: &Path) -> String {
     let disabled: Vec<&str> = DISABLED.into_iter().chain(CRI).collect();
     base(dir, &disabled)
 }
 
-/// The configuration with it: a runtime handler for Lighter, one for runc, pods on a bridge.
+/// The configuration with the CRI: a runtime handler for Lighter, one for runc, pods on a bridge.
 pub(crate) fn with_cri(scope: &Scope, shim: &Shim, install: &Install) -> String {
     let lighter = runtime_of(scope, shim, install);
     let at = |name: &str| scope.dir.join(name).display().to_string();
-    let plugins = PLUGINS.into_iter().find(|folder| Path::new(folder).is_dir()).unwrap_or(PLUGINS[0]);
+    let plugins = PLUGINS.into_iter().find(|dir| Path::new(dir).is_dir()).unwrap_or(PLUGINS[0]);
     let pause = image::PAUSE;
     let (base, conf, runc) = (base(&scope.dir, &DISABLED), at("cni/conf"), at("runc"));
     format!(
@@ -85,8 +85,8 @@ Root = {runc:?}
     )
 }
 
-/// The handler's runtime, as crates/docs/kubernetes.md has it. Where containerd asks only a runtime that is called runc's what it can do,
-/// it is called so; by its path it is ours all the same.
+/// The handler's runtime, as in crates/docs/kubernetes.md. A containerd that queries the features only of a runtime
+/// with runc's name gets that name and our path.
 fn runtime_of(scope: &Scope, shim: &Shim, install: &Install) -> String {
     if shim.is_ours() && install.asks_only_runc() {
         let path = scope.dir.join("bin").join(shim.program());

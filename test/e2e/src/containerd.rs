@@ -1,5 +1,5 @@
-//! One private containerd: its folder, its network, its life. Whatever differs between containerd's
-//! versions is here and in its configuration, and nowhere else.
+//! One private containerd: its directory, its network, its life. All differences between containerd's versions are
+//! handled here and in its configuration, and nowhere else.
 
 use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
@@ -23,28 +23,28 @@ use crate::{config, image, interrupt};
 /// The file with our runtime's options.
 pub(crate) const OPTIONS: &str = "runtime.toml";
 
-/// The folder where WasmEdge would find plug-ins; each scenario finds it empty.
+/// The directory where WasmEdge would find plug-ins; empty for each scenario.
 pub const PLUGINS: &str = "plugins";
 
-/// A private containerd that runs; dropped, it is gone without a trace.
+/// A running private containerd; dropping it removes all its traces.
 pub struct Containerd {
-    /// Which one it is.
+    /// Its version and programs.
     pub install: Install,
-    /// The shim it is told to use.
+    /// The shim it uses.
     pub shim: Shim,
-    /// What belongs to it.
+    /// Its share of the machine.
     pub scope: Scope,
-    /// Its network, where it is not the machine's: that of one with Kubernetes' interface.
+    /// Its own network, with the CRI or Docker; otherwise the machine's.
     pub net: Option<Net>,
-    /// The dockerd on it, where there is one.
+    /// The dockerd on it, if any.
     pub(crate) docker: Option<Dockerd>,
     child: Mutex<Option<Child>>,
-    /// Shim sockets that were dead already when it started: not its business.
+    /// Shim sockets that were dead already when it started, and are not its own.
     others: Vec<PathBuf>,
 }
 
 impl Containerd {
-    /// Starts `install` in a folder of its own.
+    /// Starts `install` in a directory of its own.
     ///
     /// # Errors
     /// When it does not come up, with what it logged.
@@ -54,7 +54,7 @@ impl Containerd {
         Self::start_in(scope, &text, install, shim)
     }
 
-    /// Starts `install` in a folder and a network of its own, with Kubernetes' interface.
+    /// Starts `install` in a directory and a network of its own, with the CRI.
     ///
     /// # Errors
     /// When it does not come up, with what it logged.
@@ -65,7 +65,7 @@ impl Containerd {
         Self::start_in(scope, &text, install, shim)
     }
 
-    /// Starts `install` in a folder and a network of its own, and a dockerd on it.
+    /// Starts `install` in a directory and a network of its own, and a dockerd on it.
     ///
     /// # Errors
     /// When one of them does not come up, with what it logged.
@@ -79,8 +79,8 @@ impl Containerd {
 
     fn start_in(scope: Scope, config: &str, install: &Install, shim: &Shim) -> Result<Self> {
         interrupt::sweep_later(&scope);
-        for folder in ["bin", "log", "fifo", "tmp", PLUGINS] {
-            fs::create_dir_all(scope.dir.join(folder))?;
+        for name in ["bin", "log", "fifo", "tmp", PLUGINS] {
+            fs::create_dir_all(scope.dir.join(name))?;
         }
         if let Some(binary) = &shim.binary {
             std::os::unix::fs::symlink(binary, scope.dir.join("bin").join(shim.program()))?;
@@ -106,14 +106,14 @@ impl Containerd {
     /// Imports an image archive.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn import(&self, archive: &Path) -> Result<()> {
         let args = ["images", "import", "--platform", image::PLATFORM];
         run(self.ctr(args).arg(archive))?.ok().context("import of the test image")?;
         Ok(())
     }
 
-    /// Ends containerd with `signal` and leaves everything it runs alone.
+    /// Ends containerd with `signal`; everything it runs goes on.
     ///
     /// # Errors
     /// When it does not end.
@@ -155,7 +155,8 @@ impl Containerd {
         up.with_context(|| self.log_tail(0))
     }
 
-    /// A service of the scope's that becomes `program`: in its network, marked, and with our shim before all others.
+    /// A command that executes `program` as a service of the scope: in its network, marked, with our shim first in
+    /// `PATH`.
     pub(crate) fn service(&self, program: &Path) -> Result<Command> {
         let mut path = env::join_paths([&self.scope.dir.join("bin"), &self.install.bin])?;
         path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -167,7 +168,7 @@ impl Containerd {
         Ok(command)
     }
 
-    /// Starts it again when it ended by itself; whether it did.
+    /// Starts it again if it ended unexpectedly; returns whether it did.
     ///
     /// # Errors
     /// When it does not come up again.
@@ -181,7 +182,7 @@ impl Containerd {
         Ok(!runs)
     }
 
-    /// Its process.
+    /// Its process id.
     ///
     /// # Errors
     /// When it does not run.
@@ -190,12 +191,12 @@ impl Containerd {
         Ok(i32::try_from(child.as_ref().context("containerd does not run")?.id())?)
     }
 
-    /// How long containerd's log is by now.
+    /// The current length of containerd's log, in bytes.
     pub fn log_mark(&self) -> usize {
         fs::metadata(self.log_path()).map_or(0, |log| usize::try_from(log.len()).unwrap_or(usize::MAX))
     }
 
-    /// The last lines that containerd logged after `mark`, its small talk aside.
+    /// The last lines that containerd logged after `mark`, without those of the levels debug and info.
     pub fn log_tail(&self, mark: usize) -> String {
         let log = fs::read(self.log_path()).unwrap_or_default();
         let text = String::from_utf8_lossy(log.get(mark..).unwrap_or_default()).into_owned();
@@ -204,7 +205,7 @@ impl Containerd {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
-    /// Where our shim keeps compiled code.
+    /// Where our shim caches compiled code.
     pub fn cache(&self) -> PathBuf {
         self.scope.dir.join("cache")
     }
@@ -224,7 +225,7 @@ impl Drop for Containerd {
         if let Err(error) = self.scope.sweep() {
             eprintln!("cleaning up after containerd {}: {error:#}", self.install.version);
         }
-        // Killed by the sweep; only their zombies are left to collect.
+        // Killed by the sweep; only their zombies are left to reap.
         drop(self.docker.take());
         if let Some(mut child) = self.child.lock().unwrap_or_else(PoisonError::into_inner).take() {
             drop(child.wait());

@@ -1,4 +1,4 @@
-//! `ctr run`, as a user types it: what to run, with which flags, in the foreground or detached.
+//! `ctr run`, as a user types it: the program, the flags, in the foreground or detached.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -19,7 +19,7 @@ pub struct Run<'a> {
     daemon: &'a Containerd,
     id: String,
     flags: Vec<String>,
-    /// What stands before the id: an image, or nothing when a spec file says it all.
+    /// The argument before the id: an image, or none with a spec file.
     image: Option<String>,
     args: Vec<String>,
 }
@@ -30,7 +30,7 @@ impl Containerd {
         Run { daemon: self, id: id.into(), flags: vec![], image: Some(image::name(None)), args: vec![] }
     }
 
-    /// A container `id` as the spec file says.
+    /// A container `id` of a spec file.
     pub fn run_spec(&self, id: &str, spec: &Path) -> Run<'_> {
         Run { image: None, ..self.run(id) }.flag("--config", &spec.display().to_string())
     }
@@ -54,13 +54,13 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Output to nowhere.
+    /// Discards the output.
     pub fn quiet(mut self) -> Self {
         self.flags.push("--null-io".into());
         self
     }
 
-    /// Options of the runtime's in a file, in the place of those the driver asks for.
+    /// A file of the runtime's options, in place of those of the driver.
     pub fn options(self, file: &Path) -> Self {
         self.flag("--runtime-config-path", &file.display().to_string())
     }
@@ -70,7 +70,7 @@ impl<'a> Run<'a> {
         self.flag("--env", pair)
     }
 
-    /// The working folder.
+    /// The working directory.
     pub fn cwd(self, path: &str) -> Self {
         self.flag("--cwd", path)
     }
@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
         self.flag("--with-ns", &format!("network:{}", net.path().display()))
     }
 
-    /// The user, as the image says it.
+    /// Runs as `user`, by the image that names it.
     pub fn user(self, user: Option<User>) -> Self {
         self.image(&image::name(user))
     }
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
         run(&mut self.command(&["--rm"]))
     }
 
-    /// Starts it in the background and waits until it says `ready`.
+    /// Starts it in the background and waits until it prints `ready`.
     ///
     /// # Errors
     /// When `ctr` fails or the guest is not ready in time.
@@ -151,23 +151,23 @@ impl<'a> Run<'a> {
         self.command(&["--rm", "--tty"])
     }
 
-    /// Where its output goes, as a URI.
+    /// The URI of its output.
     pub fn log_uri(self, uri: &str) -> Self {
         self.flag("--log-uri", uri)
     }
 
-    /// Starts it in the background, its output going where `uri` says.
+    /// Starts it in the background, with its output at `uri`.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn detach_to(self, uri: &str) -> Result<()> {
         run(&mut self.log_uri(uri).command(&["--detach"]))?.ok().context("ctr run --detach").map(drop)
     }
 
-    /// Starts it in the background; it serves HTTP from then on.
+    /// Starts it in the background as a server of HTTP.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn serve(self) -> Result<Served<'a>> {
         let (daemon, id) = (self.daemon, self.id.clone());
         let log = daemon.output_of(&id);

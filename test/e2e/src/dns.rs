@@ -1,4 +1,4 @@
-//! A name server of the tests' own: it knows some names and remembers which it was asked for.
+//! A name server of the tests: it answers for some names and records the queries.
 
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,37 +10,37 @@ use tokio::net::TcpStream;
 use crate::background::Background;
 use crate::net::Net;
 
-/// The length of a message's head.
+/// The length of a message's header.
 const HEAD: usize = 12;
-/// Kinds of records.
+/// Record types.
 const A: u16 = 1;
 const AAAA: u16 = 28;
-/// "No such name."
+/// The response code NXDOMAIN.
 const NX_DOMAIN: u8 = 3;
 
-/// The longest answer that goes into a datagram; of a longer one it says so, and is asked again by TCP.
+/// The maximum size of an answer by UDP; a longer one is truncated, and the client retries by TCP.
 const DATAGRAM: usize = 512;
-/// "This is not all."
+/// The flag TC, "truncated".
 const TRUNCATED: u8 = 2;
 
 /// A name server at 127.0.0.1, where `resolv.conf` expects one, until it is dropped.
 pub struct Dns {
-    told: Arc<Told>,
+    zone: Arc<Zone>,
     _serves: Background,
 }
 
-/// What it knows, and which names it was asked for by UDP and by TCP.
-struct Told {
+/// Its records, and the names in the queries by UDP and by TCP.
+struct Zone {
     table: Vec<(String, IpAddr)>,
     datagrams: Mutex<Vec<String>>,
     streams: Mutex<Vec<String>>,
 }
 
 impl Dns {
-    /// Answers in `net`; a name may stand in the table more than once.
+    /// Answers in `net`; a name may be in the table more than once.
     ///
     /// # Errors
-    /// When an address is none, or somebody is there already.
+    /// When an address is invalid, or the port is in use.
     pub fn start(net: &Net, table: &[(&str, &str)]) -> Result<Self> {
         let known = |(name, address): &(&str, &str)| anyhow::Ok((String::from(*name), address.parse()?));
         let table = table.iter().map(known).collect::<Result<_>>()?;
@@ -48,26 +48,26 @@ impl Dns {
         let (socket, listener) = net.inside(bind).context("a name server")?;
         socket.set_nonblocking(true)?;
         listener.set_nonblocking(true)?;
-        let told = Arc::new(Told { table, datagrams: Mutex::default(), streams: Mutex::default() });
-        let serves = Arc::clone(&told);
+        let zone = Arc::new(Zone { table, datagrams: Mutex::default(), streams: Mutex::default() });
+        let serves = Arc::clone(&zone);
         let serves = Background::start(|| async move {
             tokio::try_join!(serves.datagrams(socket), serves.streams(listener)).map(|_| ())
         })?;
-        Ok(Self { told, _serves: serves })
+        Ok(Self { zone, _serves: serves })
     }
 
-    /// The names it was asked for, each once, in their order.
+    /// The queried names, each once, in order.
     pub fn asked(&self) -> Vec<String> {
-        self.told.datagrams.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.zone.datagrams.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The names it was asked for by TCP.
+    /// The names queried by TCP.
     pub fn asked_by_tcp(&self) -> Vec<String> {
-        self.told.streams.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.zone.streams.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Told {
+impl Zone {
     async fn datagrams(&self, socket: UdpSocket) -> Result<()> {
         let socket = tokio::net::UdpSocket::from_std(socket)?;
         let mut message = [0; 1500];
@@ -87,7 +87,7 @@ impl Told {
         }
     }
 
-    /// Questions by TCP: a message has its length before it.
+    /// Serves queries by TCP, where each message is preceded by its length.
     async fn stream(self: Arc<Self>, mut client: TcpStream) -> Result<()> {
         loop {
             let mut message = vec![0; client.read_u16().await?.into()];
@@ -98,9 +98,9 @@ impl Told {
         }
     }
 
-    /// The answer, and the name remembered.
-    fn answer(&self, question: &[u8], most: usize, asked: &Mutex<Vec<String>>) -> Option<Vec<u8>> {
-        let (name, answer) = answer(question, &self.table, most)?;
+    /// Answers a query and records its name.
+    fn answer(&self, question: &[u8], max: usize, asked: &Mutex<Vec<String>>) -> Option<Vec<u8>> {
+        let (name, answer) = answer(question, &self.table, max)?;
         let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
         if !asked.contains(&name) {
             asked.push(name);
@@ -109,8 +109,8 @@ impl Told {
     }
 }
 
-/// The name asked for, and the answer to it; without records, where it would be longer than `most`.
-fn answer(question: &[u8], table: &[(String, IpAddr)], most: usize) -> Option<(String, Vec<u8>)> {
+/// The queried name, and the answer; truncated to no records where it would be longer than `max`.
+fn answer(question: &[u8], table: &[(String, IpAddr)], max: usize) -> Option<(String, Vec<u8>)> {
     let (name, end) = name(question)?;
     let kind = u16::from_be_bytes([*question.get(end)?, *question.get(end + 1)?]);
     let of_name = || table.iter().filter(|(known, _)| *known == name).map(|(_, address)| address);
@@ -123,17 +123,17 @@ fn answer(question: &[u8], table: &[(String, IpAddr)], most: usize) -> Option<(S
         .collect();
     let code = if of_name().next().is_some() { 0 } else { NX_DOMAIN };
     let mut answer = question[..2].to_vec();
-    // An answer with authority, to one question; no other records.
+    // An authoritative answer to one question; no other records.
     answer.extend([0x85, 0x80 | code, 0, 1, 0, u8::try_from(records.len()).ok()?, 0, 0, 0, 0]);
     answer.extend(&question[HEAD..end + 4]);
     for record in records {
-        // The name of the question, this kind of the internet's, good for a minute.
+        // A pointer to the question's name, the type, class IN, a TTL of one minute.
         answer.extend([0xc0, 12]);
         answer.extend(kind.to_be_bytes());
         answer.extend([0, 1, 0, 0, 0, 60, 0, u8::try_from(record.len()).ok()?]);
         answer.extend(record);
     }
-    if answer.len() > most {
+    if answer.len() > max {
         answer.truncate(end + 4);
         answer[2] |= TRUNCATED;
         answer[6..8].fill(0);
@@ -141,7 +141,7 @@ fn answer(question: &[u8], table: &[(String, IpAddr)], most: usize) -> Option<(S
     Some((name, answer))
 }
 
-/// The name in a question, in small letters, and where it ends.
+/// The name in a query, in lower case, and where it ends.
 fn name(question: &[u8]) -> Option<(String, usize)> {
     let (mut labels, mut at) = (Vec::new(), HEAD);
     loop {
@@ -156,12 +156,12 @@ fn name(question: &[u8]) -> Option<(String, usize)> {
     }
 }
 
-/// The text of a `resolv.conf` that names it.
+/// A `resolv.conf` that names this server.
 pub fn resolv_conf(lines: &str) -> String {
     format!("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n{lines}\n")
 }
 
-/// Where it is asked.
+/// Its address.
 const ADDRESS: &str = "127.0.0.1:53";
 
 #[cfg(test)]
@@ -172,13 +172,16 @@ mod tests {
     fn what_is_known_is_answered() {
         let question = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02Db\x01a\x00\x00\x01\x00\x01";
         let table = [("db.a".into(), "10.0.0.1".parse().unwrap())];
-        let (name, told) = answer(question, &table, DATAGRAM).unwrap();
-        assert_eq!((name.as_str(), told[3] & 0xf, &told[told.len() - 4..]), ("db.a", 0, &[10, 0, 0, 1][..]));
-        let (_, told) = answer(question, &[], DATAGRAM).unwrap();
-        assert_eq!(told[3] & 0xf, NX_DOMAIN);
+        let (name, reply) = answer(question, &table, DATAGRAM).unwrap();
+        assert_eq!(
+            (name.as_str(), reply[3] & 0xf, &reply[reply.len() - 4..]),
+            ("db.a", 0, &[10, 0, 0, 1][..])
+        );
+        let (_, reply) = answer(question, &[], DATAGRAM).unwrap();
+        assert_eq!(reply[3] & 0xf, NX_DOMAIN);
         let many = vec![table[0].clone(); 50];
-        let (_, told) = answer(question, &many, DATAGRAM).unwrap();
-        assert_eq!((told.len(), told[2] & TRUNCATED, told[7]), (question.len(), TRUNCATED, 0));
+        let (_, reply) = answer(question, &many, DATAGRAM).unwrap();
+        assert_eq!((reply.len(), reply[2] & TRUNCATED, reply[7]), (question.len(), TRUNCATED, 0));
         assert!(answer(&question[..20], &table, DATAGRAM).is_none());
     }
 }

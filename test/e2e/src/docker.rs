@@ -1,5 +1,5 @@
-//! A private dockerd on a private containerd, and `docker` to drive it: its images and containers are in containerd's
-//! namespace of the tests' own, its network in theirs, so that whatever it leaves is counted as `ctr`'s would be.
+//! A private dockerd on a private containerd, and `docker` to drive it. Its images and containers are in containerd
+//! namespaces of the tests, its network in theirs, so that the census finds whatever it leaves, as for `ctr`.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -17,19 +17,19 @@ use crate::process::{poll, run};
 use crate::runner::{By, Scenario};
 use crate::versions;
 
-/// The runtime that is under test, as the daemon's configuration calls it.
+/// The runtime under test, as the daemon's configuration names it.
 pub const RUNTIME: &str = "tested";
-/// The same, told by a file of options that Linux programs are denied.
+/// The same runtime with an options file that denies Linux programs.
 pub const GUESTS_ONLY: &str = "guests-only";
 
-/// A dockerd that runs; whoever sweeps its scope ends it.
+/// A running dockerd; sweeping its scope ends it.
 pub struct Dockerd {
     bin: PathBuf,
     child: Child,
 }
 
 impl Dockerd {
-    /// Starts the one that goes with `daemon`.
+    /// Starts the dockerd that goes with `daemon`.
     ///
     /// # Errors
     /// When it does not answer, with the end of its log.
@@ -60,8 +60,8 @@ impl Dockerd {
             }
             Ok((run(&mut dockerd.client(daemon, ["version"]))?.code == 0).then_some(()))
         });
-        let told = || fs::read_to_string(dir.join("dockerd.log")).unwrap_or_default();
-        up.with_context(|| told().lines().rev().take(5).collect::<Vec<_>>().join("\n"))?;
+        let log = || fs::read_to_string(dir.join("dockerd.log")).unwrap_or_default();
+        up.with_context(|| log().lines().rev().take(5).collect::<Vec<_>>().join("\n"))?;
         Ok(dockerd)
     }
 
@@ -84,7 +84,7 @@ fn host(daemon: &Containerd) -> String {
     format!("unix://{}", daemon.scope.dir.join("d.sock").display())
 }
 
-/// The configuration of one that keeps to the scope. It makes no firewall's rules: nobody outside is asked for.
+/// Writes a configuration that stays within the scope. It makes no firewall rules: no test connects to the outside.
 fn write_config(daemon: &Containerd) -> Result<()> {
     let (scope, shim) = (&daemon.scope, &daemon.shim);
     let at = |name: &str| scope.dir.join(name).display().to_string();
@@ -129,7 +129,7 @@ impl Containerd {
         self.docker(before.iter().chain(flags).chain([&image.as_str()]).chain(args))
     }
 
-    /// What comes of a `docker` command.
+    /// Runs a `docker` command and returns its output.
     ///
     /// # Errors
     /// When it does not end in time.
@@ -140,7 +140,7 @@ impl Containerd {
     /// Removes every container.
     ///
     /// # Errors
-    /// When one would not go.
+    /// When one cannot be removed.
     pub(crate) fn clear_docker(&self) -> Result<()> {
         let all = self.docker_says(&["ps", "--all", "--quiet"])?.ok()?.stdout;
         let ids: Vec<&str> = all.split_whitespace().collect();

@@ -1,5 +1,5 @@
-//! The images of the pods and the apps in `test/examples`: each has one program and what it needs, and nothing else,
-//! as its users would build it.
+//! The images of the pods and the apps in `test/examples`: each has one program and what it needs, as its users would
+//! build it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,13 +17,13 @@ use crate::versions::{apps, built};
 pub struct Example {
     /// Its name.
     pub name: String,
-    /// What its configuration says of the process.
+    /// The process part of its configuration.
     pub config: Value,
     /// Its only layer.
     pub nodes: Vec<Node>,
 }
 
-/// The image of an app, as the Dockerfile beside the apps makes it of what was built.
+/// The image of an app, made from the build by the Dockerfile beside the apps.
 ///
 /// # Errors
 /// When it was not built, or the Dockerfile has an instruction that the tests do not know.
@@ -68,7 +68,7 @@ pub fn images(guests: &Path) -> Result<Vec<Example>> {
         wasm("orders", "socket-hyper")?,
         wasm("http-all", "http-all")?,
         wasm("fetch", "socket-client")?,
-        // As Dapr's own image: a number for its user, and the program's path left to the injector.
+        // As in Dapr's own image: a numeric user, and the program's path left to the injector.
         native("daprd", json!({ "User": "65532" }))?,
         native("redirected-proxy", json!({ "Entrypoint": ["/redirected-proxy"] }))?,
         example("busybox", json!({ "Env": ["PATH=/bin"] }), shell),
@@ -84,7 +84,7 @@ fn link(path: &str, target: &str) -> Node {
     Node { path: path.into(), mode: 0o777, kind: Kind::Link(target.into()) }
 }
 
-/// The machine's iptables, the libraries that it is linked to, and those of the rules that it loads.
+/// The machine's iptables, the libraries that it is linked to, and the extensions that it loads.
 fn iptables() -> Result<Vec<Node>> {
     let program =
         ["/usr/sbin/iptables", "/sbin/iptables"].into_iter().find_map(|path| fs::canonicalize(path).ok());
@@ -93,25 +93,25 @@ fn iptables() -> Result<Vec<Node>> {
     let libraries = linked.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from);
     let mut files: BTreeSet<PathBuf> = libraries.collect();
     let plugins = files.iter().find_map(|path| {
-        let folder = Path::new("/usr/lib").join(path.parent()?.file_name()?).join("xtables");
-        folder.is_dir().then_some(folder)
+        let dir = Path::new("/usr/lib").join(path.parent()?.file_name()?).join("xtables");
+        dir.is_dir().then_some(dir)
     });
-    let plugins = plugins.context("iptables has no folder of extensions")?;
+    let plugins = plugins.context("iptables has no directory of extensions")?;
     for name in ["libxt_owner.so", "libxt_tcp.so", "libxt_REDIRECT.so", "libipt_REDIRECT.so"] {
-        // Which kind of name an extension has differs from version to version.
+        // The prefix of an extension's name differs between versions.
         files.extend(Some(plugins.join(name)).filter(|path| path.is_file()));
     }
-    let mut folders = BTreeSet::from(["bin".into(), "run".into()]);
+    let mut dirs = BTreeSet::from(["bin".into(), "run".into()]);
     let mut nodes = Vec::new();
     for path in files {
         let inside = path.strip_prefix("/")?.to_string_lossy().into_owned();
-        folders.extend(Path::new(&inside).ancestors().skip(1).map(Path::to_path_buf));
+        dirs.extend(Path::new(&inside).ancestors().skip(1).map(Path::to_path_buf));
         nodes.push(file(&inside, 0o755, fs::read(&path).with_context(|| path.display().to_string())?));
     }
-    // What it is called by says which of its commands it is.
+    // Its name selects one of its commands.
     let name = program.file_name().context("a program without a name")?.to_string_lossy();
     nodes.push(file(&format!("bin/{name}"), 0o755, fs::read(&program)?));
     nodes.push(link("bin/iptables", &name));
-    folders.remove(Path::new(""));
-    Ok(folders.iter().map(|path: &PathBuf| folder(&path.to_string_lossy(), 0o755)).chain(nodes).collect())
+    dirs.remove(Path::new(""));
+    Ok(dirs.iter().map(|path: &PathBuf| folder(&path.to_string_lossy(), 0o755)).chain(nodes).collect())
 }

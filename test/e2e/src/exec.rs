@@ -55,7 +55,7 @@ impl Exec<'_> {
     /// Starts it in the background.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn detached(mut self) -> Result<()> {
         self.flags.push("--detach".into());
         run(&mut self.command())?.ok().map(drop)

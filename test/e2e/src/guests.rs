@@ -1,4 +1,4 @@
-//! What the scenarios run: small Wasm guests written here as text, built ones from test/guests, and
+//! The programs that the scenarios run: small Wasm guests written here as text, built ones from test/guests, and
 //! native programs that do the same, so that one scenario serves both.
 
 use std::fs;
@@ -68,7 +68,7 @@ impl Guest {
         }
     }
 
-    /// Prints `ready` and ends with 143 when asked to end.
+    /// Prints `ready` and ends with 143 on SIGTERM.
     pub fn polite(self) -> &'static [&'static str] {
         match self {
             Self::Wasm => &["/guests/ready.wasm"],
@@ -85,7 +85,7 @@ impl Guest {
     }
 }
 
-/// The built guests the scenarios use, by the name of their folder.
+/// The built guests the scenarios use, by the name of their directory.
 const BUILT: [&str; 18] = [
     "command-p3",
     "files-p1",
@@ -113,7 +113,7 @@ const HELLO: &str = r#"(module
   (data (i32.const 0) "\08\00\00\00\06\00\00\00hello\n")
   (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))"#;
 
-/// One clock subscription of an hour, over and over: it waits without work.
+/// One clock subscription of an hour, in a loop: waits without work.
 const READY: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
@@ -138,7 +138,7 @@ const SECRET: &str = r#"(module
     (call $exit (call $open (i32.const 3) (i32.const 1) (i32.const 0) (i32.const 6) (i32.const 0)
       (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16)))))"#;
 
-/// Opens the device that its first argument names, below the first preopen, `/`, to read; ends with the error
+/// Opens the device that its first argument names, below the first preopen, `/`, for reading; ends with the error
 /// number: 2 for "permission denied", 63 for "not permitted".
 const OPENS: &str = r#"(module
   (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
@@ -200,8 +200,8 @@ const HOSTS: &str = r#"(module
     (i32.store8 (i32.const 64) (i32.const 88))
     (drop (call $write (i32.load (i32.const 12)) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
-/// Ends with the kinds of file that its stdin and stdout are, 16 times the first plus the second: a
-/// character device, which a terminal is to WASI, is 2.
+/// Ends with the file types of its stdin and stdout, 16 times the first plus the second: a character device, as which
+/// WASI reports a terminal, is 2.
 const KINDS: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $stat (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
@@ -212,8 +212,8 @@ const KINDS: &str = r#"(module
     (call $exit (i32.add
       (i32.mul (i32.load8_u (i32.const 0)) (i32.const 16)) (i32.load8_u (i32.const 32))))))"#;
 
-/// Takes memory, a mebibyte at a time, writes to each of its pages, and ends when no more is granted, with
-/// the number of mebibytes it got, 200 at most.
+/// Grows its memory by a mebibyte at a time, writes to each page, and ends when growth fails, with the number of
+/// mebibytes it got, 200 at most.
 const GROW: &str = r#"(module
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   (memory (export "memory") 1)
@@ -231,7 +231,7 @@ const GROW: &str = r#"(module
         (br_if $touch (i32.lt_u (local.get $at) (local.get $end))))
       (br $more))))"#;
 
-/// Says `ready` and waits for a line; then takes 32 mebibytes, and ends with 0 when it got them.
+/// Prints `ready` and waits for a line; then grows by 32 mebibytes, and ends with 0 if it got them.
 const GROW_LATER: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
@@ -286,7 +286,7 @@ const TRAP: &str = r#"(module
   (func $deep unreachable)
   (func (export "_start") (call $deep)))"#;
 
-/// Grows its memory by 1 MiB at a time; ends with 0 when that is refused above 4 and below 64 MiB.
+/// Grows its memory by 1 MiB at a time; ends with 0 if growth fails above 4 and below 64 MiB.
 const GROW_LAZILY: &str = r#"(module
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   (memory (export "memory") 1)
@@ -306,7 +306,7 @@ const UNLISTEN: &str = r#"(module
     (if (call $close (i32.const 3)) (then unreachable))
     (call $exit (call $stat (i32.const 3) (i32.const 0)))))"#;
 
-/// Polls its stdin and its listeners at once, and says what happens.
+/// Polls its stdin and its listeners at once, and prints the events.
 const WATCH: &str = include_str!("guests/watch.wat");
 const NULL: &str = include_str!("guests/null.wat");
 
@@ -322,7 +322,7 @@ pub fn hello() -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// When a text is invalid or a built guest is missing.
-pub fn all(folder: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
+pub fn all(dir: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let texts = [
         ("cat", CAT),
         ("flood", FLOOD),
@@ -347,7 +347,7 @@ pub fn all(folder: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
         guests.push((name, wat::parse_str(text).with_context(|| format!("guest {name}"))?));
     }
     for name in BUILT {
-        let path = folder.join(name).join(format!("{name}.wasm"));
+        let path = dir.join(name).join(format!("{name}.wasm"));
         guests.push((name, fs::read(&path).with_context(|| path.display().to_string())?));
     }
     Ok(guests)

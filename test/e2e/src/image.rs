@@ -1,5 +1,5 @@
-//! The test image as an OCI archive that `ctr images import` of every version reads: one layer,
-//! and one name for each user the cases want, since not every `ctr run` can be told a user.
+//! The test image as an OCI archive that `ctr images import` of every version reads: one layer, and one name for each
+//! user of the cases, since not every version of `ctr run` has a flag for the user.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,15 +13,15 @@ use tar::{Builder, EntryType, Header};
 use crate::examples::Example;
 use crate::rootfs::{Device, Kind, Node};
 
-/// The platform the image says it is for, whatever it holds.
+/// The platform that the image declares, whatever it holds.
 pub const PLATFORM: &str = "linux/amd64";
-/// The image of pods' first container.
+/// The image of pods' sandboxes.
 pub const PAUSE: &str = "localhost/e2e:pause";
-/// Another one for it, whose entrypoint is another program.
+/// Another sandbox image, with another entrypoint.
 pub const OTHER_PAUSE: &str = "localhost/e2e:pause-sleep";
-/// The image of programs that want another signal than SIGTERM when they are to end.
+/// The image of programs whose stop signal is not SIGTERM.
 pub const STOP_USR1: &str = "localhost/e2e:stop-usr1";
-/// Bytes of a tar file's fixed permissions.
+/// The mode of files in the archive itself.
 const PLAIN: u32 = 0o644;
 
 /// The name of the image whose containers run as `user`.
@@ -32,7 +32,7 @@ pub fn name(user: Option<User>) -> String {
     }
 }
 
-/// Writes the archive with `nodes` as the only layer, named once for root and once for each user.
+/// Writes the archive with `nodes` as the only layer, with one name for root and one for each user.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -51,7 +51,7 @@ pub fn write(nodes: &[Node], users: &[User], archive: &Path) -> Result<()> {
     archive.finish()
 }
 
-/// Writes an archive with the images of the examples.
+/// Writes an archive of the examples' images.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -70,7 +70,7 @@ struct Archive {
     manifests: Vec<Value>,
 }
 
-/// A layer that is in it: its description, and the digest of what it unpacks to.
+/// A written layer: its descriptor, and the digest of its uncompressed content.
 struct Layer {
     described: Value,
     unpacked: String,
@@ -115,8 +115,8 @@ impl Archive {
     }
 }
 
-/// Two pauses, one that reaps and ends when asked, like Kubernetes', and one that is not even a shell;
-/// and what has a stop signal of its own.
+/// Two sandbox images, one that reaps and ends on SIGTERM, like Kubernetes', and one that is not even a shell;
+/// and one with a stop signal of its own.
 fn special() -> [(String, Value); 3] {
     let script = "trap exit TERM; while :; do sleep 1000 & wait; done";
     [
@@ -132,7 +132,7 @@ fn layer(nodes: &[Node]) -> Result<Vec<u8>> {
         let mut header = Header::new_gnu();
         header.set_mode(node.mode);
         match &node.kind {
-            Kind::Folder => {
+            Kind::Directory => {
                 header.set_entry_type(EntryType::Directory);
                 tar.append_data(&mut header, format!("{}/", node.path), std::io::empty())?;
             }
@@ -158,7 +158,7 @@ fn layer(nodes: &[Node]) -> Result<Vec<u8>> {
     Ok(tar.into_inner()?)
 }
 
-/// Stores `bytes` under their digest and describes them as OCI does.
+/// Stores `bytes` under their digest and returns the OCI descriptor.
 fn blob(tar: &mut Builder<std::fs::File>, kind: &str, bytes: &[u8]) -> Result<Value> {
     let digest = digest(bytes);
     append(tar, &format!("blobs/{}", digest.replace(':', "/")), bytes)?;

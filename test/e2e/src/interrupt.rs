@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: sweeps what the tests hold of the machine, then ends them.
+//! Ctrl-C and SIGTERM: sweeps what the tests hold on the machine, then ends them.
 
 use std::sync::{Mutex, PoisonError};
 use std::{process, thread};
@@ -11,17 +11,17 @@ use crate::scope::Scope;
 
 static SCOPES: Mutex<Vec<Scope>> = Mutex::new(Vec::new());
 
-/// Has `scope` swept when the tests are interrupted.
+/// Registers `scope` to be swept when the tests are interrupted.
 pub fn sweep_later(scope: &Scope) {
     SCOPES.lock().unwrap_or_else(PoisonError::into_inner).push(scope.clone());
 }
 
-/// Forgets `scope`: it is swept.
+/// Unregisters `scope`, which is swept.
 pub fn swept(scope: &Scope) {
     SCOPES.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other != scope);
 }
 
-/// From now on, being asked to end sweeps first.
+/// From now on a terminating signal sweeps first.
 ///
 /// # Errors
 /// When the kernel refuses the signal handlers.
@@ -30,7 +30,7 @@ pub fn listen() -> Result<()> {
     thread::spawn(move || {
         let Some(signal) = signals.forever().next() else { return };
         eprintln!("interrupted: cleaning up");
-        // The lock is kept: the scenario that loses its containerd now must not sweep as well.
+        // The lock is kept, so that the scenario that loses its containerd now does not sweep as well.
         let scopes = SCOPES.lock().unwrap_or_else(PoisonError::into_inner);
         for scope in scopes.iter() {
             if let Err(error) = scope.sweep() {

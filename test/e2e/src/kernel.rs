@@ -1,4 +1,4 @@
-//! What the kernel shows of a process, read from /proc/PID.
+//! The state of a process as the kernel shows it in /proc/PID.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,20 @@ pub struct Mount {
     pub kind: String,
 }
 
-/// The value of `key` in the status of `pid`, single spaces between its parts.
+/// The value of `key` in the status of `pid`, with single spaces.
 ///
 /// # Errors
-/// When the process is gone or the kernel knows no such key.
+/// When the process is gone or has no such key.
 pub fn status(pid: i32, key: &str) -> Result<String> {
     let status = read(pid, "status")?;
     let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     value.map(words).with_context(|| format!("/proc/{pid}/status has no {key}"))
 }
 
-/// The soft and the hard limit of `pid`; `what` as the kernel calls it, such as `Max open files`.
+/// The soft and the hard limit of `pid`; `what` is the kernel's name, such as `Max open files`.
 ///
 /// # Errors
-/// When the process is gone or the kernel knows no such limit.
+/// When the process is gone or has no such limit.
 pub fn limit(pid: i32, what: &str) -> Result<String> {
     let limits = read(pid, "limits")?;
     let row = limits.lines().find_map(|line| line.strip_prefix(what)).map(words);
@@ -54,7 +54,7 @@ pub fn cpu_time(pid: i32) -> Result<u64> {
     Ok(field(11)? + field(12)?)
 }
 
-/// Whether `pid` may write to its open descriptor `number`.
+/// Whether the descriptor `number` of `pid` is open for writing.
 ///
 /// # Errors
 /// When the process is gone or has no such descriptor.
@@ -65,7 +65,7 @@ pub fn writable(pid: i32, number: i32) -> Result<bool> {
     Ok(u32::from_str_radix(flags.trim(), 8)? & ACCESS != 0)
 }
 
-/// Where a link of `pid` leads: `exe`, `ns/net`.
+/// The target of a link of `pid`: `exe`, `ns/net`.
 ///
 /// # Errors
 /// When the process is gone or has no such link.
@@ -74,7 +74,7 @@ pub fn link(pid: i32, name: &str) -> Result<PathBuf> {
     fs::read_link(&path).with_context(|| path.display().to_string())
 }
 
-/// Every open descriptor of `pid` above standard error, with where its link leads.
+/// Every open descriptor of `pid` above standard error, with the target of its link.
 ///
 /// # Errors
 /// When the process is gone.
@@ -95,10 +95,10 @@ pub fn mounts(pid: i32) -> Result<Vec<Mount>> {
     Ok(read(pid, "mountinfo")?.lines().filter_map(mount).collect())
 }
 
-/// How the mount at `path` is mounted for `pid`: `ro`, `nosuid`, ….
+/// The options of the mount at `path`, as `pid` sees it: `ro`, `nosuid`, ….
 ///
 /// # Errors
-/// When the process is gone or sees no such mount.
+/// When the process is gone or has no such mount.
 pub fn mount_options(pid: i32, path: &Path) -> Result<Vec<String>> {
     let table = read(pid, "mountinfo")?;
     let mut rows = table.lines().map(|line| line.split(' ').collect::<Vec<_>>());
@@ -109,10 +109,10 @@ pub fn mount_options(pid: i32, path: &Path) -> Result<Vec<String>> {
     Ok(options.split(',').map(Into::into).collect())
 }
 
-/// The folder of the cgroup of `pid` that `controller` minds; the empty word is cgroup v2.
+/// The directory of the cgroup of `pid` in the hierarchy of `controller`; the empty word is cgroup v2.
 ///
 /// # Errors
-/// When the process is gone or no such controller minds it.
+/// When the process is gone or in no such hierarchy.
 pub fn cgroup(pid: i32, controller: &str) -> Result<PathBuf> {
     let groups = read(pid, "cgroup")?;
     let path = groups.lines().find_map(|line| {

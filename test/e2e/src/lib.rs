@@ -1,9 +1,9 @@
-//! End-to-end tests on real, private containerds: what they need, not what they check.
+//! End-to-end tests on real, private containerds: the tools, not the checks.
 //!
-//! `versions` finds the containerds and the shim, `containerd` runs one of them on an `image`,
-//! `ctr` drives it, or `docker`, or `cri` as the kubelet does, `kubelet` makes pods of YAML, `http` speaks to what it serves,
-//! `kernel` says what became of a process, `census` counts what is left behind,
-//! `runner` turns scenarios into lines. The scenarios themselves are in `tests/e2e`. Nothing here knows how the shim is built.
+//! `versions` finds the containerds and the shim, `containerd` runs one of them on an `image`, `ctr` drives it, or
+//! `docker`, or `cri` as the kubelet does, `kubelet` makes pods of YAML, `http` talks to servers, `kernel` reads the
+//! state of a process, `census` lists what is left behind, `runner` runs scenarios and prints a line for each. The
+//! scenarios are in `tests/e2e`. No file knows how the shim is built.
 
 pub mod background;
 pub mod census;

@@ -1,5 +1,5 @@
-//! Network namespaces: one of the tests' own, kept by a mount below a scope's folder or by a descriptor, so that
-//! whatever is done to it vanishes with it; and those of containers.
+//! Network namespaces: those of the tests, kept by a mount below a scope's directory or by a descriptor, so that
+//! everything done in one vanishes with it; and those of containers.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -20,7 +20,7 @@ use crate::process::run;
 #[derive(Clone, Debug)]
 pub struct Net {
     file: PathBuf,
-    /// What keeps it, where no mount does.
+    /// Keeps it alive, where no mount does.
     _held: Option<Arc<File>>,
 }
 
@@ -38,7 +38,7 @@ impl Net {
         Ok(Self { file: file.into(), _held: None })
     }
 
-    /// Makes one that lasts as long as this value and what was started in it.
+    /// Makes one that lasts as long as this value and the processes in it.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -52,7 +52,7 @@ impl Net {
         Ok(Self { file, _held: Some(Arc::new(held)) })
     }
 
-    /// Where it is found by whoever is to join it.
+    /// The file to join it by.
     pub fn path(&self) -> &Path {
         &self.file
     }
@@ -62,14 +62,14 @@ impl Net {
         Self { file: format!("/proc/{pid}/ns/net").into(), _held: None }
     }
 
-    /// A command that becomes `program` inside, with the same process id.
+    /// A command that executes `program` inside, with the same process id.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.file.display())).arg("--").arg(program);
         command
     }
 
-    /// Gives it one more address of its own, beside those of its loopback.
+    /// Adds an address to its loopback.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -78,17 +78,17 @@ impl Net {
         run(busybox.args(["ip", "address", "add", address, "dev", "lo"]))?.ok().map(drop)
     }
 
-    /// A listener inside, whose accept does not wait for ever.
+    /// A listener inside, whose accept times out.
     ///
     /// # Errors
-    /// When somebody is there already.
+    /// When the address is in use.
     pub fn listen(&self, at: &str) -> Result<TcpListener> {
         let listener = self.inside(|| TcpListener::bind(at).with_context(|| at.to_owned()))?;
         setsockopt(&listener, sockopt::ReceiveTimeout, &TimeVal::new(10, 0))?;
         Ok(listener)
     }
 
-    /// What `work` does on a thread inside; sockets it opens stay there wherever they are used.
+    /// Runs `work` on a thread inside; sockets it opens stay inside wherever they are used.
     ///
     /// # Errors
     /// Those of `work`, or that the namespace is gone.
@@ -101,7 +101,7 @@ impl Net {
     }
 }
 
-/// What `work` does on a thread that ends with it, and with it what the thread has entered.
+/// Runs `work` on a thread of its own, whose namespaces end with it.
 fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
         let thread = scope.spawn(work);

@@ -1,8 +1,8 @@
-//! What a process left behind it, and what a test expects of that, to be chained like a sentence.
+//! The result of a process, and chainable checks on it.
 
 use anyhow::{Result, bail};
 
-/// What a process left: its exit code, what it said, how long it ran.
+/// The result of a process: its exit code and its output.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// Exit code; 128 plus the signal where a signal ended it.
@@ -14,18 +14,18 @@ pub struct Output {
 }
 
 impl Output {
-    /// The output, when the exit code is 0.
+    /// The output, if the exit code is 0.
     ///
     /// # Errors
-    /// Any other exit code, with what was said.
+    /// Any other exit code, with the output.
     pub fn ok(self) -> Result<Self> {
         self.exits(0)
     }
 
-    /// The output, when the exit code is `code`.
+    /// The output, if the exit code is `code`.
     ///
     /// # Errors
-    /// Any other exit code, with what was said.
+    /// Any other exit code, with the output.
     pub fn exits(self, code: i32) -> Result<Self> {
         if self.code == code {
             return Ok(self);
@@ -33,7 +33,7 @@ impl Output {
         bail!("exit code {} instead of {code}; stdout {:?}, stderr {:?}", self.code, self.stdout, self.stderr)
     }
 
-    /// The output, when stdout is `text`, a last newline aside.
+    /// The output, if stdout is `text`, a final newline aside.
     ///
     /// # Errors
     /// Any other stdout.
@@ -44,7 +44,7 @@ impl Output {
         bail!("stdout {:?} instead of {text:?}; stderr {:?}", self.stdout, self.stderr)
     }
 
-    /// The output, when stderr contains `part`.
+    /// The output, if stderr contains `part`.
     ///
     /// # Errors
     /// A stderr without it.

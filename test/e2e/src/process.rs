@@ -1,4 +1,4 @@
-//! One child process of the tests: what it said, and how long it may take. Never waits for ever.
+//! One child process of the tests: its output, and its time limit. Never waits without a limit.
 
 use std::env;
 use std::io::{ErrorKind, Read, Write};
@@ -11,18 +11,18 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::output::Output;
 
-/// How long anything may take that ought to take a moment.
+/// The timeout of anything that should take a moment.
 pub const LIMIT: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(4);
-/// How long an exited child's pipes may stay open in the hands of a process it left behind.
+/// How long an exited child's pipes may stay open in a process it left behind.
 const PIPES: Duration = Duration::from_secs(2);
 
-/// How many times as slow as usual this machine is: every limit of the tests is stretched by it.
+/// How many times slower than normal this machine is: every limit of the tests is multiplied by it.
 pub static SLOW: LazyLock<u32> = LazyLock::new(|| {
     env::var("LIGHTER_E2E_SLOW").map_or(1, |times| times.parse().expect("LIGHTER_E2E_SLOW: a number"))
 });
 
-/// A child process that runs; killed when dropped.
+/// A running child process; killed when dropped.
 pub struct Running {
     child: Child,
     name: String,
@@ -42,7 +42,7 @@ pub fn run(command: &mut Command) -> Result<Output> {
     running.finish(LIMIT)
 }
 
-/// Asks again and again until `answer` is something.
+/// Calls `answer` until it returns a value.
 ///
 /// # Errors
 /// The first error of `answer`, or that `what` took longer than `limit`.
@@ -85,17 +85,17 @@ impl Running {
     /// Writes `text` to its stdin, which stays open.
     ///
     /// # Errors
-    /// When it reads no more.
+    /// When its stdin is closed.
     pub fn types(&mut self, text: &str) -> Result<()> {
         let Some(stdin) = self.stdin.as_mut() else { bail!("{}: stdin is closed", self.name) };
         Ok(stdin.write_all(text.as_bytes())?)
     }
 
-    /// Writes `text` to its stdin and closes it. One that ended before it read has its own reasons,
-    /// which its exit code and its stderr tell.
+    /// Writes `text` to its stdin and closes it. That the child ended without reading is no error here: its exit code
+    /// and its stderr show why.
     ///
     /// # Errors
-    /// When the text cannot be written to one that still reads.
+    /// When the text cannot be written to a child that still reads.
     pub fn feed(&mut self, text: &str) -> Result<()> {
         let Some(mut stdin) = self.stdin.take() else { bail!("{}: stdin is closed", self.name) };
         match stdin.write_all(text.as_bytes()) {
@@ -109,12 +109,12 @@ impl Running {
     /// Whether it has ended.
     ///
     /// # Errors
-    /// When the kernel cannot say.
+    /// When the kernel cannot report it.
     pub fn ended(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_some())
     }
 
-    /// What it said on stdout so far.
+    /// Its stdout so far.
     pub fn stdout(&self) -> String {
         String::from_utf8_lossy(&lock(&self.stdout)).into_owned()
     }
@@ -122,7 +122,7 @@ impl Running {
     /// Waits until its stdout contains `text`.
     ///
     /// # Errors
-    /// When it ends or `limit` passes without having said so.
+    /// When it ends or `limit` passes without that output.
     pub fn says(&mut self, text: &str, limit: Duration) -> Result<()> {
         poll(&format!("{text:?} from {}", self.name), limit, || {
             let ended = self.child.try_wait()?;
@@ -168,7 +168,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only on a child that is gone, which is what is wanted.
+        // Both fail only on a child that has ended, which is fine.
         let _gone = self.child.kill();
         let _gone = self.child.wait();
     }

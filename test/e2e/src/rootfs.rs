@@ -1,4 +1,4 @@
-//! The files of the test image: busybox, every case's module, the scenarios' guests, bad files.
+//! The files of the test image: busybox, every case's module, the scenarios' guests, malformed files.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -25,20 +25,20 @@ pub struct Node {
     pub kind: Kind,
 }
 
-/// What a file of the image is.
+/// The kind of a file of the image.
 #[derive(Clone)]
 pub enum Kind {
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// A file with these bytes.
     File(Vec<u8>),
-    /// A symbolic link to there.
+    /// A symbolic link to this target.
     Link(String),
-    /// A device, of characters or of blocks, with these numbers.
+    /// A character or block device with these numbers.
     Device(Device, u32, u32),
 }
 
-/// What a device is read by.
+/// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     /// Characters.
@@ -47,16 +47,16 @@ pub enum Device {
     Block,
 }
 
-/// Devices that anybody may open by their permissions: one that no kernel has, of which a container that may open it
-/// is told so, the first loop device, and one that all containers have. No container may open the first two.
+/// Devices with permissions for all: one that no kernel has, so that opening it shows whether the cgroup allows it; the
+/// first loop device; and one that all containers have. No container may open the first two.
 const DEVICES: [(&str, Device, u32, u32); 3] =
     [("absent", Device::Char, 1, 12), ("loop", Device::Block, 7, 0), ("null", Device::Char, 1, 3)];
 
-/// Every file of the image, folders before what is in them. All of them are root's.
+/// Every file of the image, directories before their content. All belong to root.
 ///
 /// # Errors
-/// When busybox is missing, a module is no valid text or a guest was not built.
-pub fn nodes(cases: &[Case], guests_folder: &Path) -> Result<Vec<Node>> {
+/// When busybox is missing, a module does not parse or a guest was not built.
+pub fn nodes(cases: &[Case], guests_dir: &Path) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
     for name in ["bin", "cases", "guests", "bad", "bad/folder.wasm", "nodes", "etc", "dev", "proc", "sys"] {
         nodes.push(folder(name, 0o755));
@@ -87,13 +87,13 @@ pub fn nodes(cases: &[Case], guests_folder: &Path) -> Result<Vec<Node>> {
                 wat::parse_str(text).with_context(|| format!("{}.wat", case.name))?
             }
             Source::Guest(path) => {
-                let path = guests_folder.join(path);
+                let path = guests_dir.join(path);
                 fs::read(&path).with_context(|| format!("{}.case: {}", case.name, path.display()))?
             }
         };
         nodes.push(file(&format!("cases/{}.wasm", case.name), 0o644, bytes));
     }
-    for (name, bytes) in guests::all(guests_folder)? {
+    for (name, bytes) in guests::all(guests_dir)? {
         nodes.push(file(&format!("guests/{name}.wasm"), 0o644, bytes));
     }
     let whole = guests::hello()?;
@@ -102,7 +102,7 @@ pub fn nodes(cases: &[Case], guests_folder: &Path) -> Result<Vec<Node>> {
     Ok(nodes)
 }
 
-/// Writes the files below `root`, for containers that bring a root file system of their own.
+/// Writes the files below `root`, for containers with a root file system of their own.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -112,7 +112,7 @@ pub fn unpack(nodes: &[Node], root: &Path) -> Result<()> {
     for node in nodes {
         let path = root.join(&node.path);
         match &node.kind {
-            Kind::Folder => fs::create_dir(&path)?,
+            Kind::Directory => fs::create_dir(&path)?,
             Kind::File(bytes) => fs::write(&path, bytes)?,
             Kind::Link(target) => {
                 symlink(target, &path)?;
@@ -128,9 +128,9 @@ pub fn unpack(nodes: &[Node], root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A folder of root's.
+/// A directory of root's.
 pub fn folder(path: &str, mode: u32) -> Node {
-    Node { path: path.into(), mode, kind: Kind::Folder }
+    Node { path: path.into(), mode, kind: Kind::Directory }
 }
 
 /// A file of root's.
@@ -141,7 +141,7 @@ pub fn file(path: &str, mode: u32, bytes: impl AsRef<[u8]>) -> Node {
 /// The system's busybox, which needs no library of the image when it is Debian's busybox-static.
 pub(crate) fn busybox() -> Result<Vec<u8>> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain(["/bin", "/usr/bin"].map(PathBuf::from));
-    let found = folders.map(|folder| folder.join("busybox")).find(|candidate| candidate.is_file());
+    let dirs = env::split_paths(&path).chain(["/bin", "/usr/bin"].map(PathBuf::from));
+    let found = dirs.map(|dir| dir.join("busybox")).find(|candidate| candidate.is_file());
     Ok(fs::read(found.context("no busybox on this machine: apt-get install busybox-static")?)?)
 }

@@ -1,4 +1,4 @@
-//! Runs scenarios on each containerd: one line each, a census around each, a verdict at the end.
+//! Runs scenarios on each containerd: one line each, a census before and after each, a verdict at the end.
 
 use std::any::Any;
 use std::io::{self, Write as _};
@@ -12,26 +12,26 @@ use crate::containerd::Containerd;
 use crate::unfit;
 use crate::versions::{self, Install, Shim};
 
-/// What runs on each containerd.
+/// A check that runs on each containerd.
 pub struct Scenario {
     /// Its name on the line.
     pub name: String,
-    /// Whether it only makes sense on our shim: it runs Wasm or asks what only ours answers.
+    /// Whether it only makes sense on our shim: it runs Wasm, or checks what only ours answers.
     pub ours: bool,
-    /// What it drives containerd by.
+    /// The client it uses.
     pub by: By,
-    /// What it does and what it measured, which may be nothing; an error is a failure.
+    /// The check; returns its measurement, which may be empty.
     pub check: Check,
 }
 
-/// What containers are asked for by.
+/// The client that creates containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// `ctr`, or the shim's own protocol.
     Ctr,
-    /// Kubernetes' interface, as the kubelet uses it.
+    /// The CRI, as the kubelet uses it.
     Cri,
-    /// `docker`, by way of a dockerd.
+    /// `docker`, through a dockerd.
     Docker,
 }
 
@@ -47,7 +47,7 @@ pub struct Filter {
     without: Vec<String>,
 }
 
-/// How many scenarios ended how, and what was said of those that failed.
+/// How many scenarios had which result, and the messages of the failures.
 #[derive(Debug, Default)]
 pub struct Verdict {
     passed: usize,
@@ -68,7 +68,7 @@ impl Scenario {
         Self { ours: true, ..Self::any(name, check) }
     }
 
-    /// A scenario for our shim only, whose line says what it measured.
+    /// A scenario for our shim only, whose line has its measurement.
     pub fn measured(
         name: impl Into<String>,
         check: impl Fn(&Containerd) -> Result<String> + 'static,
@@ -78,8 +78,8 @@ impl Scenario {
 }
 
 impl Filter {
-    /// Reads the words after `--`: versions such as `1.7` or `newest`, parts of names such as `hello`, parts of names
-    /// that are not wanted such as `!hello`.
+    /// Parses the words after `--`: versions such as `1.7` or `newest`, parts of names such as `hello`, parts of names
+    /// to leave out such as `!hello`.
     ///
     /// # Errors
     /// An option: there are none.
@@ -103,7 +103,7 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Those of `installs`, which are in the order of their versions, that it lets through.
+    /// Those of `installs`, sorted by version, that it selects.
     pub fn installs<'a>(&self, installs: &'a [Install]) -> impl Iterator<Item = &'a Install> {
         let all = self.versions.is_empty() && !self.newest;
         installs.iter().enumerate().filter_map(move |(at, install)| {
@@ -112,7 +112,7 @@ impl Filter {
         })
     }
 
-    /// Whether it lets `name` through.
+    /// Whether it selects `name`.
     pub fn name(&self, name: &str) -> bool {
         let has = |part: &String| name.contains(part.as_str());
         (self.names.is_empty() || self.names.iter().any(has)) && !self.without.iter().any(has)
@@ -120,9 +120,8 @@ impl Filter {
 }
 
 impl Verdict {
-    /// Runs every scenario the filter lets through on one version of containerd: first those that run
-    /// on a plain one, then those that need Kubernetes' interface, then Docker's. `prepare` brings them up,
-    /// and is told which.
+    /// Runs every selected scenario on one version of containerd: first those that run on a plain one, then those of
+    /// the CRI, then Docker's. `prepare` starts a containerd for the client that it is passed.
     pub fn run(
         &mut self,
         install: &Install,
@@ -191,14 +190,14 @@ impl Verdict {
         }
     }
 
-    /// Counts scenarios of a containerd that is not here.
+    /// Counts scenarios whose containerd is missing.
     pub fn skip(&mut self, version: &str, count: usize) {
         self.skipped += count;
         say(version);
     }
 
-    /// Prints what failed once more, without the logs, since who reads a long log reads its end, and the last line;
-    /// whether all is well.
+    /// Prints the failures once more, without the logs, so that they are at the end of a long log, and the last line;
+    /// returns whether all passed.
     pub fn end(self) -> bool {
         self.failures.iter().for_each(|failure| say(failure));
         say(&format!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped));
@@ -210,11 +209,11 @@ impl Verdict {
 /// Prints one line at once, however stdout is buffered.
 pub fn say(line: &str) {
     let mut out = io::stdout().lock();
-    // A reader that went away must not end the tests before they cleaned up.
+    // A closed stdout must not end the tests before they have cleaned up.
     drop(writeln!(out, "{line}").and_then(|()| out.flush()));
 }
 
-/// The scenario between two censuses; whatever it did, the next one starts clean.
+/// Runs the scenario between two censuses; whatever it did, the next one starts clean.
 fn guarded(scenario: &Scenario, daemon: &Containerd) -> Result<String> {
     let before = Census::take(daemon)?;
     let checked = catch_unwind(AssertUnwindSafe(|| (scenario.check)(daemon)))
@@ -242,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_and_names_are_told_apart() {
+    fn versions_and_names_are_distinguished() {
         let install =
             |version: &str| Install { version: version.into(), release: version.into(), bin: "/".into() };
         let installs = ["1.6", "1.7", "2.1"].map(install);

@@ -1,10 +1,10 @@
-//! What belongs to one private containerd: its folder and its tag. Finds every process, mount,
-//! cgroup and file of it.
+//! One private containerd's share of the machine: its directory and its tag. Finds every process, mount, cgroup and
+//! file of it.
 //!
-//! The tag is containerd's namespace and stands in its environment, which other shims inherit; ours keeps of it where
-//! that containerd's socket is, which is in its folder. A container has an environment of its own, but its cgroup lies
-//! below the namespace, or is a scope of systemd's that is called after it. Where pods are made, the namespace is always the same, and the
-//! tag is the cgroup they are told to be in.
+//! The tag is containerd's namespace and a variable of its environment, which other shims inherit; ours keeps the
+//! variable with the path of containerd's socket, which is in its directory. A container has an environment of its own,
+//! but its cgroup is below the namespace, or is a systemd scope named after it. With the CRI the namespace is always
+//! the same, and the tag is the pods' parent cgroup.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -13,35 +13,35 @@ use anyhow::Result;
 
 use crate::cgroups::is_scope;
 
-/// Folders of the tests are called so, followed by the test's process id.
+/// The prefix of the tests' directories, before the test's process id.
 pub(crate) const PREFIX: &str = "lighter-e2e-";
-/// The environment variable in which shims are told containerd's socket.
+/// The environment variable with containerd's ttrpc socket, set for shims.
 const SOCKET: &str = "TTRPC_ADDRESS";
 /// The environment variable that marks a containerd and its shims.
 pub const MARK: &str = "LIGHTER_E2E";
-/// Where shims put their sockets, whatever containerd's own folders are.
+/// Where shims put their sockets, whatever containerd's own directories are.
 pub(crate) const SOCKETS: &str = "/run/containerd/s";
-/// Where systemd keeps the units that programs asked it for.
+/// Where systemd keeps transient units.
 const UNITS: &str = "/run/systemd/transient";
-/// How the names of the folders of containerds with Kubernetes' interface end.
+/// The suffix of the directories of containerds with the CRI.
 pub(crate) const CRI: &str = "cri";
-/// How the names of the folders of containerds with a dockerd end.
+/// The suffix of the directories of containerds with a dockerd.
 pub(crate) const DOCKER: &str = "docker";
-/// The namespace of containerd that Kubernetes' interface is bound to.
+/// The containerd namespace of the CRI.
 const KUBERNETES: &str = "k8s.io";
-/// Where CNI keeps the results of its plug-ins, whatever containerd's own folders are.
+/// Where CNI keeps the results of its plug-ins, whatever containerd's own directories are.
 const RESULTS: &str = "/var/lib/cni/results";
-/// How deep below a folder the state of a container may lie.
+/// The maximum depth of a container's state below a directory.
 const DEPTH: usize = 5;
 
 /// One private containerd's share of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// The mark, and the name of the cgroup that all others are in.
+    /// The mark, and the name of the cgroup that contains all others.
     pub tag: String,
-    /// The namespace its containers are in; the tag, unless they are Kubernetes'.
+    /// The namespace of its containers: the tag, or with the CRI Kubernetes'.
     pub namespace: String,
-    /// The folder all of its files are in.
+    /// The directory of all its files.
     pub dir: PathBuf,
 }
 
@@ -52,7 +52,7 @@ pub struct Process {
     pub pid: i32,
     /// Its parent's id.
     pub parent: i32,
-    /// Its command line, or its name where it has none.
+    /// Its command line, or its name if that is empty.
     pub command: String,
 }
 
@@ -64,7 +64,7 @@ impl Process {
 }
 
 impl Scope {
-    /// The scope of the test with process id `test` on the containerd `digits`, its version's.
+    /// The scope of the test with process id `test` on the containerd with these digits of its version.
     pub fn of(test: u32, digits: &str) -> Self {
         let dir = env::temp_dir().join(format!("{PREFIX}{test}")).join(digits);
         let tag = format!("e2e-{test}-{digits}");
@@ -72,12 +72,12 @@ impl Scope {
         Self { tag, namespace, dir }
     }
 
-    /// Whether it is one with Kubernetes' interface.
+    /// Whether it has the CRI.
     pub fn is_cri(&self) -> bool {
         self.namespace == KUBERNETES
     }
 
-    /// Whether what is started in it has a network of its own.
+    /// Whether its services have a network of their own.
     pub(crate) fn has_net(&self) -> bool {
         self.is_cri() || self.tag.ends_with(DOCKER)
     }
@@ -91,7 +91,7 @@ impl Scope {
         Ok(pids.filter_map(|pid| self.process(pid)).collect())
     }
 
-    /// The process, when it is one of the scope's. One that ends meanwhile is none.
+    /// The process, if it belongs to the scope and has not ended.
     fn process(&self, pid: i32) -> Option<Process> {
         let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).ok();
         let cgroups = String::from_utf8(read("cgroup")?).ok()?;
@@ -114,7 +114,7 @@ impl Scope {
         Some(Process { pid, parent, command: named.trim().into() })
     }
 
-    /// Every mount point below the folder, in the order of mounting.
+    /// Every mount point below the directory, in the order of mounting.
     ///
     /// # Errors
     /// When the mount table cannot be read.
@@ -131,16 +131,16 @@ impl Scope {
     pub fn cgroups(&self) -> Result<Vec<PathBuf>> {
         let (outer, mut found): (Vec<PathBuf>, _) =
             self.tagged_cgroups()?.into_iter().partition(|group| group.ends_with(&self.tag));
-        found.extend(outer.iter().flat_map(|folder| entries(folder)).filter(|entry| entry.is_dir()));
+        found.extend(outer.iter().flat_map(|dir| entries(dir)).filter(|entry| entry.is_dir()));
         Ok(found)
     }
 
-    /// Every file or folder in a folder named like the namespace: bundles and shims' state; every unit of
-    /// systemd's; and what pods have besides.
+    /// Every file and directory in a directory with the namespace's name, that is bundles and shims' state; every unit
+    /// of systemd; and the state of pods.
     pub fn state(&self) -> Vec<PathBuf> {
         let mut units = entries(Path::new(UNITS));
         units.retain(|unit| named(unit).is_some_and(|name| is_scope(name, &self.tag)));
-        let mut found: Vec<PathBuf> = self.tagged_state().iter().flat_map(|folder| entries(folder)).collect();
+        let mut found: Vec<PathBuf> = self.tagged_state().iter().flat_map(|dir| entries(dir)).collect();
         found.extend(units);
         if self.is_cri() {
             found.extend(self.pods());
@@ -148,7 +148,7 @@ impl Scope {
         found
     }
 
-    /// What is there of pods: their records, their pinned namespaces, their addresses.
+    /// The state of pods: their records, their pinned namespaces, their addresses.
     fn pods(&self) -> Vec<PathBuf> {
         let plugins = ["root", "state"].map(|name| entries(&self.dir.join(name))).concat();
         let kinds = ["sandboxes", "containers", "netns"];
@@ -157,7 +157,7 @@ impl Scope {
             .flat_map(|plugin| kinds.map(|kind| entries(&plugin.join(kind))).concat())
             .collect();
         found.extend(entries(&self.dir.join("state/netns")));
-        // Beside one file for each address there is a lock, and the last address given.
+        // Beside one file for each address there are a lock and the last address.
         let addresses = entries(&self.dir.join("cni/networks").join(&self.tag));
         let is_address =
             |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("10."));
@@ -166,15 +166,15 @@ impl Scope {
         found
     }
 
-    /// What CNI keeps of the scope's pods outside its folder: it names their network namespaces, which
-    /// are below it.
+    /// CNI's results for the scope's pods, outside its directory: they name the pods' network namespaces, which are
+    /// below it.
     pub(crate) fn results(&self) -> Vec<PathBuf> {
         let dir = self.dir.to_string_lossy();
-        let tells = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains(&*dir));
-        entries(Path::new(RESULTS)).into_iter().filter(tells).collect()
+        let names_it = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains(&*dir));
+        entries(Path::new(RESULTS)).into_iter().filter(names_it).collect()
     }
 
-    /// Whether a cgroup called `name` is the tag's.
+    /// Whether a cgroup called `name` belongs to the tag.
     fn names(&self, name: &str) -> bool {
         name == self.tag || is_scope(name, &self.tag)
     }
@@ -189,7 +189,7 @@ impl Scope {
     pub(crate) fn tagged_state(&self) -> Vec<PathBuf> {
         let mut found = tagged(&self.dir, &|name| name == self.namespace, DEPTH);
         if !self.is_cri() {
-            // There Kubernetes' namespace would be anybody's.
+            // In /run the namespace k8s.io may be that of another containerd.
             found.extend(tagged(Path::new("/run"), &|name| name == self.namespace, DEPTH));
         }
         found
@@ -203,13 +203,13 @@ impl Scope {
     }
 }
 
-/// The folders that `wanted` names at most `depth` folders below `folder`. Never follows links.
-fn tagged(folder: &Path, wanted: &dyn Fn(&str) -> bool, depth: usize) -> Vec<PathBuf> {
-    // Without a call of the kernel for each of the many files.
-    let is_folder = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-    let folders = fs::read_dir(folder).into_iter().flatten().flatten().filter(is_folder);
+/// The directories whose name is `wanted`, at most `depth` levels below `dir`. Never follows links.
+fn tagged(dir: &Path, wanted: &dyn Fn(&str) -> bool, depth: usize) -> Vec<PathBuf> {
+    // The file type of a directory entry takes no system call for each of the many files.
+    let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let dirs = fs::read_dir(dir).into_iter().flatten().flatten().filter(is_dir);
     let (mut found, others): (Vec<PathBuf>, Vec<PathBuf>) =
-        folders.map(|entry| entry.path()).partition(|entry| named(entry).is_some_and(wanted));
+        dirs.map(|entry| entry.path()).partition(|entry| named(entry).is_some_and(wanted));
     if depth > 0 {
         others.iter().for_each(|other| found.extend(tagged(other, wanted, depth - 1)));
     }
@@ -220,7 +220,7 @@ fn named(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
-/// What is in `folder`; nothing when it is gone.
-pub(crate) fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+/// The entries of `dir`; none when it is gone.
+pub(crate) fn entries(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }

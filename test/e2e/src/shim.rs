@@ -1,4 +1,4 @@
-//! A shim's daemon asked directly, by the protocol that containerd speaks to it.
+//! Direct calls of a shim's daemon, over the protocol that containerd uses.
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ impl Containerd {
     }
 }
 
-/// Checks that a request was refused as `code`, in words that hold `words`.
+/// Checks that a request failed with `code` and a message that contains `words`.
 ///
 /// # Errors
 /// Any other answer.

@@ -1,4 +1,4 @@
-//! OCI specs for what `ctr run` cannot say: starts from the version's own default spec.
+//! OCI specs for what `ctr run` has no flags for: starts from the version's own default spec.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::containerd::Containerd;
 use crate::process::run;
 
 impl Containerd {
-    /// The default spec of this version, with the test image's files as root and `args`.
+    /// The default spec of this version, with the test image's files as root and these `args`.
     ///
     /// # Errors
     /// When `ctr` prints no spec.
@@ -19,7 +19,7 @@ impl Containerd {
         let mut spec: Value = serde_json::from_str(&printed.stdout)?;
         spec["root"] = json!({ "path": self.rootfs() });
         spec["process"]["args"] = json!(args);
-        // The printed one is of no container yet.
+        // The printed spec has no container's cgroup.
         spec["linux"]["cgroupsPath"] = json!(self.shim.driver.path(&self.scope.tag, id));
         Ok(spec)
     }
@@ -34,7 +34,7 @@ impl Containerd {
         Ok(path)
     }
 
-    /// Where the test image's files lie unpacked.
+    /// The directory of the unpacked test image.
     pub fn rootfs(&self) -> PathBuf {
         self.scope.dir.join("rootfs")
     }

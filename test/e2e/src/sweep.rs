@@ -1,5 +1,5 @@
-//! Ends what belongs to one private containerd, whatever became of it: of this run or of one that
-//! was killed before it could.
+//! Removes everything of one private containerd, whatever its state: of this run, or of one that was killed before
+//! it could.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,18 +17,18 @@ impl Scope {
     /// The scopes of tests that were killed before they could clean up.
     ///
     /// # Errors
-    /// When the folder for temporary files cannot be read.
+    /// When the directory of temporary files cannot be read.
     pub fn stale() -> Result<Vec<Self>> {
         let names =
             fs::read_dir(env::temp_dir())?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
         let tests = names.filter_map(|name| name.strip_prefix(PREFIX)?.parse().ok());
         let dead = tests.filter(|test: &u32| !Path::new("/proc").join(test.to_string()).exists());
-        let folders = dead.flat_map(|test| {
+        let dirs = dead.flat_map(|test| {
             entries(&env::temp_dir().join(format!("{PREFIX}{test}")))
                 .into_iter()
                 .map(move |path| (test, path))
         });
-        Ok(folders.filter_map(|(test, path)| Some(Self::of(test, path.file_name()?.to_str()?))).collect())
+        Ok(dirs.filter_map(|(test, path)| Some(Self::of(test, path.file_name()?.to_str()?))).collect())
     }
 
     /// The shim sockets that the scope's processes hold open.
@@ -48,24 +48,24 @@ impl Scope {
         Ok(found)
     }
 
-    /// Ends every process of the scope and removes every trace of it.
+    /// Kills every process of the scope and removes every trace of it.
     ///
     /// # Errors
     /// When something cannot be ended or removed.
     pub fn sweep(&self) -> Result<()> {
         let sockets = self.sockets()?;
-        // containerd first: it would start a shim for every shim it loses.
+        // containerd first: it executes a shim's `delete` for every shim it loses.
         self.end(Process::is_containerd)?;
         self.end(|_| true)?;
         for point in self.mounts()?.iter().rev() {
             umount2(point, MntFlags::MNT_DETACH).with_context(|| format!("umount {}", point.display()))?;
         }
         sockets.iter().for_each(|socket| drop(fs::remove_file(socket)));
-        for folder in self.tagged_state() {
-            fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
+        for dir in self.tagged_state() {
+            fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
         }
         self.results().iter().for_each(|result| drop(fs::remove_file(result)));
-        // The kernel takes a moment to let go of the killed processes' cgroups.
+        // The kernel takes a moment to release the killed processes' cgroups.
         poll("the cgroups to be empty", Duration::from_secs(5), || {
             let (inner, outer) = (self.cgroups()?, self.tagged_cgroups()?);
             inner.iter().chain(&outer).for_each(|group| drop(fs::remove_dir(group)));
@@ -74,7 +74,7 @@ impl Scope {
         if self.dir.exists() {
             fs::remove_dir_all(&self.dir).with_context(|| format!("remove {}", self.dir.display()))?;
         }
-        // Fails as long as another version's folder is beside this one.
+        // Fails as long as another version's directory is beside this one.
         drop(self.dir.parent().map(fs::remove_dir));
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Scope {
     fn end(&self, which: impl Fn(&Process) -> bool) -> Result<()> {
         poll("killed processes to end", Duration::from_secs(10), || {
             let left: Vec<Process> = self.processes()?.into_iter().filter(&which).collect();
-            // One that ended since it was listed is what is wanted.
+            // A process that has ended since it was listed is fine.
             left.iter().for_each(|process| _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL));
             Ok(left.is_empty().then_some(()))
         })

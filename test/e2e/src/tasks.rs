@@ -25,7 +25,7 @@ impl Containerd {
     /// Every task.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn tasks(&self) -> Result<Vec<Task>> {
         let listed = run(&mut self.ctr(["tasks", "list"]))?.ok().context("ctr tasks list")?;
         Ok(listed.stdout.lines().skip(1).filter_map(line).collect())
@@ -53,7 +53,7 @@ impl Containerd {
     /// Sends `signal` to the container's first process, or to all of them.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn kill(&self, id: &str, signal: &str, all: bool) -> Result<()> {
         let whom = if all { &["--all"][..] } else { &[] };
         run(self.ctr(["tasks", "kill", "--signal", signal]).args(whom).arg(id))?
@@ -65,7 +65,7 @@ impl Containerd {
     /// Sends `signal` to the process `exec_id` of the container.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn kill_exec(&self, id: &str, exec_id: &str, signal: &str) -> Result<()> {
         let mut command = self.ctr(["tasks", "kill", "--signal", signal, "--exec-id", exec_id, id]);
         run(&mut command)?.ok().context("ctr tasks kill --exec-id")?;
@@ -75,15 +75,15 @@ impl Containerd {
     /// Freezes the container.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn pause(&self, id: &str) -> Result<()> {
         run(&mut self.ctr(["tasks", "pause", id]))?.ok().context("ctr tasks pause").map(drop)
     }
 
-    /// Lets the frozen container go on.
+    /// Resumes the frozen container.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn resume_task(&self, id: &str) -> Result<()> {
         run(&mut self.ctr(["tasks", "resume", id]))?.ok().context("ctr tasks resume").map(drop)
     }
@@ -91,23 +91,24 @@ impl Containerd {
     /// The container's metrics.
     ///
     /// # Errors
-    /// What `ctr` said, or that it is no JSON.
+    /// The output of `ctr`, or that it is no JSON.
     pub fn metrics(&self, id: &str) -> Result<Value> {
-        let told = run(&mut self.ctr(["tasks", "metrics", "--format", "json", id]))?.ok()?;
-        serde_json::from_str(&told.stdout).with_context(|| format!("ctr tasks metrics: {:?}", told.stdout))
+        let output = run(&mut self.ctr(["tasks", "metrics", "--format", "json", id]))?.ok()?;
+        serde_json::from_str(&output.stdout)
+            .with_context(|| format!("ctr tasks metrics: {:?}", output.stdout))
     }
 
     /// The processes of the container, as `ctr tasks ps` lists them.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn pids(&self, id: &str) -> Result<Vec<i32>> {
         let listed = run(&mut self.ctr(["tasks", "ps", id]))?.ok().context("ctr tasks ps")?;
         let first = |line: &str| line.split_whitespace().next()?.parse().ok();
         Ok(listed.stdout.lines().skip(1).filter_map(first).collect())
     }
 
-    /// Asks for the deletion of the task of `id`, whatever comes of it.
+    /// Tries to delete the task of `id`, and returns the output.
     ///
     /// # Errors
     /// When `ctr` does not end.
@@ -118,10 +119,10 @@ impl Containerd {
     /// Deletes the stopped task of `id`, whose exit code must be `code`.
     ///
     /// # Errors
-    /// When `ctr` refuses or the exit code is another.
+    /// When `ctr` fails or the exit code is another.
     pub fn delete_task(&self, id: &str, code: i32) -> Result<()> {
         let deleted = self.try_delete_task(id)?.ok().context("ctr tasks delete")?;
-        // It says so in a warning, and only when it is not 0.
+        // ctr prints the code in a warning, and only if it is not 0.
         let said = deleted.stderr.split_once("exit with non-zero exit code ").map_or("0", |(_, code)| code);
         ensure!(
             said.trim_end().trim_end_matches('"') == code.to_string(),
@@ -144,7 +145,7 @@ impl Containerd {
     /// Deletes container `id`, which has no task.
     ///
     /// # Errors
-    /// What `ctr` said.
+    /// The output of `ctr`.
     pub fn delete_container(&self, id: &str) -> Result<()> {
         run(&mut self.ctr(["containers", "delete", id]))?.ok().context("ctr containers delete")?;
         Ok(())
@@ -159,7 +160,7 @@ impl Containerd {
         Ok(serde_json::from_str(&spec.stdout)?)
     }
 
-    /// The daemon that serves `id`: of the shim's processes the one whose parent is not the shim's.
+    /// The daemon that serves `id`: the shim process whose parent is not one of the shim's.
     ///
     /// # Errors
     /// When there is not exactly one.
@@ -177,10 +178,10 @@ impl Containerd {
         }
     }
 
-    /// Removes every task and container that a failed scenario left, so that the next starts clean.
+    /// Removes every task and container that a failed scenario left, so that the next one starts clean.
     ///
     /// # Errors
-    /// When `ctr` cannot be asked.
+    /// When `ctr` cannot list them.
     pub fn clear(&self) -> Result<()> {
         for task in self.tasks()? {
             run(&mut self.ctr(["tasks", "delete", "--force", &task.id]))?;

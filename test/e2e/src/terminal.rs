@@ -1,4 +1,4 @@
-//! A person at a terminal: types, reads, and has a window of some size.
+//! A user at a terminal: types, reads, and has a window of some size.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts `command` in a window of so many columns and rows.
+    /// Starts `command` in a window of this size.
     ///
     /// # Errors
     /// When there is no terminal left, or the command cannot be started.
@@ -44,8 +44,8 @@ impl Terminal {
         Ok(self.ours.write_all(text.as_bytes())?)
     }
 
-    /// Everything that was shown so far, lines ended by a newline alone: the container's terminal and that of
-    /// `ctr` both return the carriage.
+    /// Everything shown so far, without carriage returns: the container's terminal and that of `ctr` both add one to
+    /// each newline.
     pub fn shown(&self) -> String {
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&shown).replace('\r', "")
@@ -60,7 +60,7 @@ impl Terminal {
             .with_context(|| format!("it shows {:?}", self.shown()))
     }
 
-    /// Waits for the command's end: its exit code.
+    /// Waits for the command's end; returns its exit code and what was shown.
     ///
     /// # Errors
     /// When it does not end within `limit`.
@@ -76,7 +76,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // Both fail only on a child that is gone, which is what is wanted.
+        // Both fail only on a child that has ended, which is fine.
         let _gone = self.child.kill();
         let _gone = self.child.wait();
     }
@@ -85,7 +85,7 @@ impl Drop for Terminal {
 fn show(mut terminal: File, into: Arc<Mutex<Vec<u8>>>) {
     thread::spawn(move || {
         let mut block = [0; 4096];
-        // A terminal that nobody has open any more reads as an error.
+        // Reading a terminal whose other side is closed fails.
         while let Ok(count @ 1..) = terminal.read(&mut block) {
             into.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&block[..count]);
         }

@@ -1,6 +1,6 @@
-//! Scenarios that an engine cannot pass, by its design: each is named with its reason, and counted as skipped.
+//! Scenarios that an engine cannot pass by design: each with its reason, and counted as skipped.
 
-/// The engine, a part of the scenarios' names, and why.
+/// The engine, a part of the scenarios' names, and the reason.
 const UNFIT: [(&str, &str, &str); 23] = [
     ("wasmedge", "-p2", COMPONENTS),
     ("wasmedge", "wasm-p3-", COMPONENTS),
@@ -20,9 +20,13 @@ const UNFIT: [(&str, &str, &str); 23] = [
     ("wasmedge", "sockets-stop-accept", LISTENERS),
     ("wasmedge", "sockets-owner", LISTENERS),
     ("wasmedge", "wasm-small-address-space", "it takes 12 GiB of addresses for each memory"),
-    ("wasmedge", "wasm-stack-limit", "it leaves the depth of calls to the kernel, which ends the guest"),
+    ("wasmedge", "wasm-stack-limit", "it does not limit the depth of calls: the kernel ends the guest"),
     ("wasmedge", "example-", "its command names the default runtime"),
-    ("wasmedge", "docker-", "it asks as containerd does, and has been tested so with the default runtime"),
+    (
+        "wasmedge",
+        "docker-",
+        "it makes the same requests as containerd, and is tested with the default runtime",
+    ),
     ("wasmedge", "faults-", "its bounds are those of the default daemon"),
     ("wasmedge", "soak-", "its bounds are those of the default daemon"),
 ];

@@ -1,5 +1,5 @@
-//! What the tests run on: the containerds in target/containerds, and one shim. scripts/containerds.sh brings some of them
-//! and lists them all, also those that somebody built; their versions are compared, never named.
+//! What the tests run on: the containerds in target/containerds, and one shim. scripts/containerds.sh fetches some of
+//! them and lists all, users' builds included; their versions are compared, never named.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::cgroups::Driver;
 
-/// The runtime under test unless `LIGHTER_E2E_RUNTIME` names another.
+/// The default runtime under test; `LIGHTER_E2E_RUNTIME` selects another.
 pub(crate) const RUNTIME: &str = "io.containerd.lighter.v1";
-/// The runtimes that are ours: the program of each, built beside this test, and the engine that it prefers.
+/// Our runtimes: the program of each, built beside this test, and its preferred engine.
 const OURS: [(&str, &str, &str); 3] = [
     (RUNTIME, "containerd-shim-lighter-v1", "wasmtime"),
     // As scripts/install.sh links it.
@@ -25,60 +25,59 @@ const OURS: [(&str, &str, &str); 3] = [
 pub struct Install {
     /// Its major.minor.
     pub version: String,
-    /// The whole of its version, as it says it.
+    /// Its whole version, as it reports it.
     pub release: String,
-    /// The folder with containerd, ctr and the shims that came with it.
+    /// The directory with containerd, ctr and the shims that came with it.
     pub bin: PathBuf,
 }
 
-/// The shim that containerd is told to use.
+/// The shim that containerd uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shim {
     /// The name given to `ctr run --runtime`.
     pub runtime: String,
-    /// The binary of ours; `None` when another runtime is tested, by which the tests test themselves.
+    /// Our binary; `None` when another runtime is tested, to test the tests.
     pub binary: Option<PathBuf>,
-    /// Who makes its containers' cgroups.
+    /// The cgroup driver of its containers.
     pub driver: Driver,
 }
 
 impl Install {
-    /// Whether it asks a runtime what it can do, and tells the kubelet, only where the runtime is called runc's: from 2.0 on,
-    /// until that was mended in the lines that live.
+    /// Whether it queries a runtime's features, and reports them to the kubelet, only if the runtime has runc's name:
+    /// from 2.0 on, until fixed in the maintained releases.
     pub(crate) fn asks_only_runc(&self) -> bool {
         let release = number(&self.release);
         let within = |from: &str, to: &str| release >= number(from) && release < number(to);
         within("2.0", "2.2.7") || within("2.3", "2.3.4")
     }
 
-    /// The one of a line of `versions`: VERSION ORIGIN, then `containerd PACKAGE RELEASE REVISION`.
-    fn listed(line: &str, folder: &Path) -> Option<Self> {
+    /// Parses a line of `versions`: VERSION ORIGIN, then `containerd PACKAGE RELEASE REVISION`.
+    fn listed(line: &str, dir: &Path) -> Option<Self> {
         let mut words = line.split(' ');
         let version = words.next()?;
         let release = words.nth(3)?;
-        Some(Self { version: version.into(), release: release.into(), bin: folder.join(version).join("bin") })
+        Some(Self { version: version.into(), release: release.into(), bin: dir.join(version).join("bin") })
     }
 }
 
-/// Every containerd there is, oldest first, and a sentence for each one that is missing.
+/// Every containerd, oldest first, and a sentence for each missing one.
 ///
 /// # Errors
 /// When there is none at all.
 pub fn installed() -> Result<(Vec<Install>, Vec<String>)> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    let folder = target()?.join("containerds");
+    let dir = target()?.join("containerds");
     let script = project.join("scripts/containerds.sh");
-    let status = Command::new(&script).arg(&folder).stdout(std::process::Stdio::null()).status();
+    let status = Command::new(&script).arg(&dir).stdout(std::process::Stdio::null()).status();
     if !status.with_context(|| format!("cannot run {}", script.display()))?.success() {
         bail!("{} failed", script.display());
     }
     let read = |name: &str| {
-        let path = folder.join(name);
+        let path = dir.join(name);
         fs::read_to_string(&path).with_context(|| path.display().to_string())
     };
     let listed = read("versions")?;
-    let mut installs: Vec<Install> =
-        listed.lines().filter_map(|line| Install::listed(line, &folder)).collect();
+    let mut installs: Vec<Install> = listed.lines().filter_map(|line| Install::listed(line, &dir)).collect();
     installs.sort_by_key(|install| number(&install.version));
     let missing: Vec<String> = read("missing")?.lines().map(Into::into).collect();
     if installs.is_empty() {
@@ -87,27 +86,27 @@ pub fn installed() -> Result<(Vec<Install>, Vec<String>)> {
     Ok((installs, missing))
 }
 
-/// The folder with the dockerd and the docker that go with `install`: the older one with containerd 1, the newer one
+/// The directory of the dockerd and docker that go with `install`: the older one with containerd 1, the newer one
 /// with 2.
 ///
 /// # Errors
-/// Says why there is none.
+/// The reason why there is none.
 pub fn docker(install: &Install) -> Result<PathBuf> {
-    static BROUGHT: LazyLock<Result<(), String>> = LazyLock::new(|| {
-        let folder = target().map_err(|error| error.to_string())?.join("docker");
+    static FETCHED: LazyLock<Result<(), String>> = LazyLock::new(|| {
+        let dir = target().map_err(|error| error.to_string())?.join("docker");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/docker.sh");
-        let status = Command::new(&script).arg(&folder).stdout(std::process::Stdio::null()).status();
+        let status = Command::new(&script).arg(&dir).stdout(std::process::Stdio::null()).status();
         match status {
             Ok(status) if status.success() => Ok(()),
             other => Err(format!("{}: {other:?}", script.display())),
         }
     });
-    BROUGHT.as_ref().map_err(|why| anyhow!("{why}"))?;
+    FETCHED.as_ref().map_err(|why| anyhow!("{why}"))?;
     let suite = if number(&install.release) >= number("2.0") { "sid" } else { "trixie" };
-    let folder = target()?.join("docker");
-    let bin = folder.join(suite).join("bin");
+    let dir = target()?.join("docker");
+    let bin = dir.join(suite).join("bin");
     if !bin.join("dockerd").is_file() {
-        let missing = fs::read_to_string(folder.join("missing")).unwrap_or_default();
+        let missing = fs::read_to_string(dir.join("missing")).unwrap_or_default();
         bail!("there is no Docker of Debian {suite}: {}", missing.trim().replace('\n', "; "));
     }
     Ok(bin)
@@ -134,12 +133,12 @@ impl Shim {
         Ok(Self { runtime, binary: Some(found), driver })
     }
 
-    /// The engine that runs a guest which asks for none.
+    /// The engine that runs a guest that selects none.
     pub fn engine(&self) -> &'static str {
         OURS.iter().find(|(name, ..)| *name == self.runtime).map_or("wasmtime", |(_, _, engine)| engine)
     }
 
-    /// The name by which containerd looks for it: `containerd-shim-NAME-VERSION` for `io.containerd.NAME.VERSION`.
+    /// The program that containerd executes for it: `containerd-shim-NAME-VERSION` for `io.containerd.NAME.VERSION`.
     pub fn program(&self) -> String {
         let mut parts = self.runtime.rsplit('.');
         let (version, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -152,7 +151,7 @@ impl Shim {
     }
 }
 
-/// A program of the workspace's, built beside this test.
+/// A program of the workspace, built beside this test.
 ///
 /// # Errors
 /// When there is no such file.
@@ -164,47 +163,47 @@ pub fn built(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The folder of Dapr's SDKs.
+/// The directory of Dapr's SDKs.
 ///
 /// # Errors
-/// When it is not there, or was not finished.
+/// When it is missing or incomplete.
 pub fn dapr_sdks() -> Result<PathBuf> {
-    let folder = target()?.join("dapr-sdks");
-    if !folder.join("pinned").is_file() {
-        bail!("Dapr's SDKs are not in {}: run scripts/dapr-sdks.sh", folder.display());
+    let dir = target()?.join("dapr-sdks");
+    if !dir.join("pinned").is_file() {
+        bail!("Dapr's SDKs are not in {}: run scripts/dapr-sdks.sh", dir.display());
     }
-    Ok(folder)
+    Ok(dir)
 }
 
-/// The folder of the apps of `test/examples`, built.
+/// The directory of the built apps of `test/examples`.
 ///
 /// # Errors
 /// When there is none.
 pub fn apps() -> Result<PathBuf> {
-    let folder = target()?.join("examples");
-    if !folder.is_dir() {
-        bail!("there is no {}: run scripts/examples.sh", folder.display());
+    let dir = target()?.join("examples");
+    if !dir.is_dir() {
+        bail!("there is no {}: run scripts/examples.sh", dir.display());
     }
-    Ok(folder)
+    Ok(dir)
 }
 
-/// The folder of this program's build profile, TARGET/TRIPLE/PROFILE: a test lies in its `deps`, a
-/// binary in itself.
+/// The directory of this program's build profile, TARGET/TRIPLE/PROFILE: a test is in its `deps`, a binary in the
+/// directory itself.
 fn profile() -> Result<PathBuf> {
     let program = env::current_exe()?;
-    let folder = program.parent().with_context(|| format!("{} lies nowhere", program.display()))?;
-    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
-    Ok(folder.into())
+    let dir = program.parent().with_context(|| format!("{} lies nowhere", program.display()))?;
+    let dir = if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir };
+    Ok(dir.into())
 }
 
-/// The `target` folder: TARGET/TRIPLE/PROFILE, since the project always names its triple.
+/// The `target` directory: the project always names its triple, so it is two levels above the profile.
 fn target() -> Result<PathBuf> {
     let profile = profile()?;
-    let folder = profile.ancestors().nth(2);
-    Ok(folder.with_context(|| format!("{} is not in a target folder", profile.display()))?.into())
+    let dir = profile.ancestors().nth(2);
+    Ok(dir.with_context(|| format!("{} is not in a target directory", profile.display()))?.into())
 }
 
-/// Its numbers, up to what is not one: distributions and builds add words.
+/// The numbers of a version, up to the first other word: distributions and builds add words.
 fn number(version: &str) -> Vec<u32> {
     let parts = version.trim_start_matches('v').split(['.', '~', '+', '-']);
     parts.map_while(|part| part.parse().ok()).collect()

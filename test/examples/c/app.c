@@ -1,4 +1,4 @@
-// A command of WASI preview 1: it greets whom its arguments name, and ends.
+// A command of WASI preview 1: it greets each of its arguments, and ends.
 #include <stdio.h>
 
 int main(int argc, char **argv) {

@@ -1,5 +1,5 @@
-// A server of net/http. WASI preview 1 lets nobody listen: the shim does, where `tcp-listen` says, and hands the
-// socket over as descriptor 3.
+// A server of net/http. WASI preview 1 has no call to listen: the shim listens, as `tcp-listen` says, and passes the
+// socket as descriptor 3.
 package main
 
 import (

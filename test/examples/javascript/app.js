@@ -1,4 +1,4 @@
-// A server of wasi:http. It has begun already when it was built, and each request is answered by a fresh copy of that.
+// A server of wasi:http. Its top-level code ran when it was built; each request gets a new instance in that state.
 addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
 
 async function answer(request) {

@@ -1,4 +1,4 @@
-//! libFuzzer around one target, which the variable `FUZZ_TARGET` names; its arguments are libFuzzer's.
+//! libFuzzer around one target, which the variable `FUZZ_TARGET` names; the arguments are libFuzzer's.
 
 #![no_main]
 
@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 // Set up by the first input. libFuzzer calls from one thread.
 static TARGET: LazyLock<Mutex<Apart>> = LazyLock::new(|| {
-    // Of libFuzzer's bindings it ends the process where it stands, which is where nobody can write the input down.
+    // The hook of libFuzzer's bindings aborts in the panicking thread, where the input cannot be written to disk.
     drop(std::panic::take_hook());
     let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
     let apart = target(&name).and_then(Apart::new);

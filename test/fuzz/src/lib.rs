@@ -1,10 +1,10 @@
-//! What is fuzzed: one target for each kind of input that comes from tenants, images or the network.
+//! Fuzzing: one target for each kind of input that comes from tenants, images or the network.
 //!
-//! A target is code of ours, called as the shim calls it, with bytes that mean something to it; it may refuse them and
-//! must not panic, wait, or say what its own contract forbids. The program in `fuzzer` hunts with them (`make fuzz`);
-//! `tests/replay.rs` runs what was kept in `corpus`, in every run of the tests.
+//! A target is our own code, called as the shim calls it, with bytes of a form it parses. It may reject them, and must
+//! not panic, wait, or violate its own contract. The program in `fuzzer` runs libFuzzer on it (`make fuzz`);
+//! `tests/replay.rs` runs the inputs in `corpus`, in every run of the tests.
 //!
-//! Unsafe code: `targets::guests` only (code that was compiled a moment ago is vouched for).
+//! Unsafe code: `targets::guests` only (it vouches for code that it compiled itself).
 
 mod apart;
 mod targets;
@@ -17,7 +17,7 @@ pub type Run = Box<dyn FnMut(&[u8])>;
 /// Sets a target up, in the thread that will call it.
 pub type Target = fn() -> anyhow::Result<Run>;
 
-/// Every target with its name, which is that of its folder in `corpus`.
+/// Every target with its name, which is that of its directory in `corpus`.
 pub const TARGETS: [(&str, Target); 11] = [
     ("modules", targets::modules::make),
     ("text", targets::text::make),
@@ -35,7 +35,7 @@ pub const TARGETS: [(&str, Target); 11] = [
 /// The target of this name.
 ///
 /// # Errors
-/// Names those there are.
+/// Lists the names of all targets.
 pub fn target(name: &str) -> anyhow::Result<Target> {
     let names = || TARGETS.map(|(name, _)| name).join(" ");
     let found = TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target);

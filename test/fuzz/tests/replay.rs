@@ -1,4 +1,4 @@
-//! Every input that was kept: what was found interesting or wrong once stays right.
+//! Replays every input of the corpus: what was found interesting or wrong once stays right.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fuzz::{Apart, TARGETS, target};
 
-/// The inputs of a target, by name. There are some.
+/// Replays the inputs of a target, by name. There is at least one.
 fn check(name: &str) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
     let mut inputs: Vec<_> = fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -1,4 +1,4 @@
-//! Tells wasm-component-ld what the component imports beyond wasi:http's own world.
+//! Passes the imports beyond wasi:http's own world to wasm-component-ld.
 
 fn main() {
     let here = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");

@@ -1,9 +1,9 @@
-# What evaluation cannot go on from: two values for one rule, for one key, for one call of a function.
+# Conflicts that end an evaluation: two values for one rule, for one key, for one call of a function.
 #
 # entrypoints: abort/rule abort/object abort/function abort/defined abort/division abort/unit
 package abort
 
-# Conflicts when the input names both.
+# Conflicts if the input names both.
 rule := 1 if input.first
 
 rule := 2 if input.second

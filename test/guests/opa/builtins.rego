@@ -1,6 +1,6 @@
 # The builtins that a compiled policy leaves to its host, a rule for each, so that each has an answer of its own.
-# Those that few policies need are in rare.rego. The rules whose names end with `_wrong` give the builtin what it
-# refuses: they are undefined.
+# Those that few policies need are in rare.rego. The rules whose names end with `_wrong` give the builtin an input that
+# it rejects: they are undefined.
 #
 # entrypoints: builtins builtins/base64url_no_pad builtins/crypto_md5 builtins/crypto_sha1
 # entrypoints: builtins/crypto_sha256 builtins/glob_quote_meta builtins/graph_reachable_paths
@@ -39,7 +39,7 @@ sprintf_d := sprintf("%d %5d|%-5d|%05d %d %+d", [42, 42, 42, 42, -7, 5])
 
 sprintf_s := sprintf("%s|%10s|%-10s|%.3s", ["text", "right", "left", "cut off"])
 
-# What is no string is written as Rego does.
+# A value that is no string is written as Rego does.
 sprintf_values := sprintf("%v %v %v %v %v %v", ["text", 1, 1.5, true, null, [1, "two", {"three": 3}]])
 
 sprintf_set := sprintf("%v %v", [{3, 1, 2}, set()])
@@ -151,7 +151,7 @@ instant := 1659996459131330001
 
 time_now := time.now_ns() > 1700000000000000000
 
-# It stands still while one question is answered.
+# It stands still during one query.
 time_now_is_one := time.now_ns() == time.now_ns()
 
 time_parse_rfc3339 := time.parse_rfc3339_ns("2022-08-09T00:07:39.131330001+02:00")
@@ -204,7 +204,7 @@ rand_intn_zero := rand.intn("zero", 0)
 
 uuid_rfc4122 := regex.match(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, uuid.rfc4122("a"))
 
-# One for each key while one question is answered.
+# One for each key during one query.
 uuid_same := [uuid.rfc4122("a") == uuid.rfc4122("a"), uuid.rfc4122("a") == uuid.rfc4122("b")]
 
 units_parse := [units.parse(text) | some text in ["10", "1K", "1Ki", "1.5M", "200m", "2G", "0.1"]]
@@ -254,11 +254,11 @@ object_subset := [object.subset({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 2}}
 
 graph_reachable_paths := graph.reachable_paths({"a": ["b", "c"], "b": ["d"], "c": [], "d": ["a"]}, ["a"])
 
-# Beside the environment: `version`, `commit`, `config`; which of them there are is the host's.
+# Beside the environment: `version`, `commit`, `config`; the host decides which of them there are.
 opa_runtime := is_object(opa.runtime())
 
 # Always true.
 trace_note := trace("a note")
 
-# A set goes to a builtin and comes back as one.
+# A set is passed to a builtin and comes back as one.
 set_through_builtin := count(net.cidr_merge({"192.0.2.0/25", "192.0.2.128/25"}) | {"x"})

@@ -1,5 +1,5 @@
-# What a rule can be: complete, partial, undefined, a function's result; and every kind of value.
-# The packages below `a` are in example/, so that /v1/data/a and /v1/data/a/b are put together of several rules.
+# The kinds of rules: complete, partial, undefined, a function's result; and every kind of value.
+# The packages below `a` are in example/, so that /v1/data/a and /v1/data/a/b combine several rules.
 #
 # entrypoints: example example/allow example/admin example/names example/sizes example/figures example/texts
 # entrypoints: example/nested example/evens example/echo example/kinds example/label example/tags
@@ -50,7 +50,7 @@ nested := {"array": [1, [2, [3, {"x": null}]]], "empty": {"array": [], "object":
 
 evens := [n | some n in numbers.range(1, 10); n % 2 == 0]
 
-# What came in goes out.
+# Returns the input.
 echo := input
 
 # The names of the kinds of the members of the input, if it is an object.

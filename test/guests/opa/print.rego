@@ -1,5 +1,5 @@
-# A rule that prints, once for each name. `opa build` erases print() where it is not told otherwise; this one
-# is compiled with it, and then it is a builtin of the host's, internal.print.
+# A rule that prints, once for each name. By default `opa build` erases print(); this one
+# is compiled with it, and then it is a builtin of the host, internal.print.
 #
 # entrypoints: print/greeting
 # keeps print

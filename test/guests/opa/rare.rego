@@ -1,5 +1,5 @@
-# Builtins of the host's that few policies need: certificates, public keys, schemas, GraphQL, AWS. A host that has
-# not all of them must say so when it loads this one. The keys are made for this file; they open nothing.
+# Builtins of the host that few policies need: certificates, public keys, schemas, GraphQL, AWS. A host that lacks
+# one of them must report so when it loads this policy. The keys are made for this file; they open nothing.
 #
 # entrypoints: rare rare/aws_sign_req rare/graphql_is_valid rare/graphql_is_valid_wrong
 # entrypoints: rare/graphql_schema_is_valid rare/json_match_schema rare/json_verify_schema

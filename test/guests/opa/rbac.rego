@@ -1,4 +1,4 @@
-# Who may do what, by the roles that rbac/data.json gives.
+# Permissions by the roles in rbac/data.json.
 #
 # entrypoints: rbac/allow rbac/roles
 # input: {"user": NAME, "action": NAME, "object": NAME}
@@ -9,7 +9,7 @@ default allow := false
 # Administrators may do everything.
 allow if "admin" in roles
 
-# Anyone else, what one of their roles is granted.
+# Everyone else may do what one of their roles is granted.
 allow if {
 	some role in roles
 	some grant in data.grants[role]
@@ -17,7 +17,7 @@ allow if {
 	grant.object == input.object
 }
 
-# The roles of the user, those of a role's parents among them.
+# The roles of the user, including the parents of those roles.
 roles contains role if some role in data.users[input.user].roles
 
 roles contains parent if {

@@ -1,7 +1,7 @@
-# http.send. What serves is at input.url: GET /json answers {"hello": "world"}; POST /echo answers with the
+# http.send. The server at input.url: GET /json answers {"hello": "world"}; POST /echo answers with the
 # request's body and content type, application/json where it has none; GET /text answers `plain text` as text/plain;
 # GET /headers answers with a JSON object of the request's headers whose names begin with X-; GET /fail answers 503,
-# empty. Nobody listens at input.nobody.
+# empty. No server listens at input.nobody.
 #
 # entrypoints: send/get send/post send/raw send/text send/headers send/fail send/error send/raised send/all
 package send
@@ -10,7 +10,7 @@ get := {"status": answer.status, "status_code": answer.status_code, "body": answ
 	answer := http.send({"method": "GET", "url": concat("", [input.url, "/json"])})
 }
 
-# OPA names no content type of a body itself.
+# OPA sets no content type for a body itself.
 post := {"status_code": answer.status_code, "body": answer.body, "type": answer.headers["content-type"]} if {
 	answer := http.send({"method": "POST", "url": concat("", [input.url, "/echo"]), "body": {"question": input.question}})
 }
@@ -24,7 +24,7 @@ raw := answer.raw_body if {
 	})
 }
 
-# No JSON: there is a raw body and none that was parsed.
+# No JSON: there is a raw body and no parsed one.
 text := {"raw": answer.raw_body, "parsed": object.get(answer, "body", "none")} if {
 	answer := http.send({"method": "get", "url": concat("", [input.url, "/text"])})
 }
@@ -37,12 +37,12 @@ headers := answer.body if {
 	})
 }
 
-# A status that says no is an answer.
+# An error status is an answer, too.
 fail := answer.status_code if {
 	answer := http.send({"method": "GET", "url": concat("", [input.url, "/fail"])})
 }
 
-# Nobody listens there: without raise_error the answer tells, and its message is the host's.
+# No server listens there: without raise_error the answer has the error, with the host's message.
 error := {"status_code": answer.status_code, "code": answer.error.code, "tells": count(answer.error.message) > 0} if {
 	answer := http.send({"method": "GET", "url": input.nobody, "raise_error": false})
 }

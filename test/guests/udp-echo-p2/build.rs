@@ -1,4 +1,4 @@
-//! Tells wasm-component-ld the world of the component.
+//! Passes the component's world to wasm-component-ld.
 
 fn main() {
     let here = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");

@@ -1,11 +1,11 @@
-//! The picture of the house: which crate may import which. Anything absent is forbidden.
+//! The allowed imports between crates. Anything absent is forbidden.
 
 use crate::finding;
 use crate::metadata::{Need, Package};
 use crate::tokens;
 use crate::tree::File;
 
-/// Importer → imported. A name that ends in `*` stands for all that begin so.
+/// Importer → imported. A name that ends in `*` is a prefix.
 const ARROWS: [(&str, &[&str]); 19] = [
     ("workload", &[]),
     ("cache", &[]),
@@ -25,12 +25,12 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("bench", &["conformance", "e2e"]),
     ("fuzz", &["workload", "engine", "engine-*", "container", "network", "server", "worlds", "shim"]),
     ("tidy", &[]),
-    // WasmEdge's build script needs something of that name: see crates/engine-wasmedge/no-download.
+    // WasmEdge's build script needs a crate of that name: see crates/engine-wasmedge/no-download.
     ("reqwest", &[]),
 ];
-/// What the tests of a crate may import besides.
+/// What a crate's tests may import in addition.
 const FOR_TESTS: [(&str, &[&str]); 1] = [("engine-*", &["conformance"])];
-/// Packages from outside that only one of ours may know.
+/// Outside packages that only one of our crates may import.
 const OWNED: [(&str, &str); 9] = [
     ("libcontainer", "container"),
     ("libcgroups", "container"),
@@ -43,7 +43,7 @@ const OWNED: [(&str, &str); 9] = [
     ("k8s-cri", "e2e"),
 ];
 
-/// Every arrow between our crates is one of the picture's.
+/// Every import between our crates is in the table.
 pub fn are_drawn(packages: &[Package], files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for package in packages {
@@ -71,7 +71,7 @@ pub fn are_drawn(packages: &[Package], files: &[File]) -> Vec<String> {
     found
 }
 
-/// A package from outside that has an owner is imported by nobody else.
+/// An outside package that has an owner is imported by no other crate.
 pub fn owners_are_alone(packages: &[Package], files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for package in packages {

@@ -1,25 +1,25 @@
-//! The files of a crate import each other in one direction: whoever reads one need not have read what imports it.
+//! The files of a crate import each other in one direction, so a reader of one file can skip the files that import it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tokens::{self, Token};
 use crate::tree::File;
 
-/// Crates whose files have no circle of imports. What a file says of its own children is no import.
+/// Crates without import cycles between files. A file's mention of its own children does not count as an import.
 const STRAIGHT: [&str; 2] = ["crates/container/src/", "crates/shim/src/"];
 
-/// A module's path in its crate, from the root on.
+/// A module's path, from the crate's root.
 type Module = Vec<String>;
 
-/// The circles among the files of crates that have none.
+/// The import cycles within these crates.
 pub fn are_none(files: &[File]) -> Vec<String> {
-    STRAIGHT.iter().flat_map(|folder| circles(files, folder)).collect()
+    STRAIGHT.iter().flat_map(|directory| circles(files, directory)).collect()
 }
 
-fn circles(files: &[File], folder: &str) -> Vec<String> {
-    let of_crate = files.iter().filter(|file| file.is_rust_in(folder));
+fn circles(files: &[File], directory: &str) -> Vec<String> {
+    let of_crate = files.iter().filter(|file| file.is_rust_in(directory));
     let modules: BTreeMap<Module, &File> =
-        of_crate.map(|file| (module(&file.path[folder.len()..]), file)).collect();
+        of_crate.map(|file| (module(&file.path[directory.len()..]), file)).collect();
     let imports: BTreeMap<&Module, BTreeSet<&Module>> =
         modules.iter().map(|(module, file)| (module, imported(&modules, module, file))).collect();
     let reached = |from: &Module| {
@@ -44,7 +44,7 @@ fn circles(files: &[File], folder: &str) -> Vec<String> {
     found
 }
 
-/// `launch/mod.rs` is `launch`, `lib.rs` the root.
+/// `launch/mod.rs` is `launch`; `lib.rs` is the root.
 fn module(path: &str) -> Module {
     let path = path.trim_end_matches(".rs");
     let path = path.strip_suffix("/mod").unwrap_or(path);
@@ -52,7 +52,7 @@ fn module(path: &str) -> Module {
     parts.collect()
 }
 
-/// The modules that a file names by a path, its tests left out.
+/// The modules that a file names by path, outside of its tests.
 fn imported<'a>(modules: &'a BTreeMap<Module, &File>, own: &Module, file: &File) -> BTreeSet<&'a Module> {
     let tokens = tokens::of(file.text());
     let paths = paths(tokens::without_tests(&tokens), own);
@@ -60,14 +60,14 @@ fn imported<'a>(modules: &'a BTreeMap<Module, &File>, own: &Module, file: &File)
     for path in paths {
         let longest = (0..=path.len()).rev().find_map(|length| modules.get_key_value(&path[..length]));
         imported.extend(longest.map(|(module, _)| module).filter(|module| {
-            // The root is imported for what it names again of its children.
+            // The root is imported for what it re-exports from its children.
             *module != own && !module.is_empty() && !module.starts_with(own)
         }));
     }
     imported
 }
 
-/// All paths that begin at the crate's root, at the module's parent or at the module itself.
+/// All paths that start with `crate`, `super` or `self`.
 fn paths(tokens: &[Token], own: &Module) -> Vec<Module> {
     let mut found = Vec::new();
     for at in 0..tokens.len() {
@@ -83,8 +83,8 @@ fn paths(tokens: &[Token], own: &Module) -> Vec<Module> {
     found
 }
 
-/// What stands behind a path's beginning: names with `::` between them, and at its end a list of more. Returns where it
-/// ends.
+/// Collects the paths that continue `base` from `at`: names separated by `::`, perhaps a list in braces at the end.
+/// Returns the index after the path.
 fn follow(tokens: &[Token], mut at: usize, mut base: Module, found: &mut Vec<Module>) -> usize {
     let word = |at: usize| tokens.get(at).map_or("", |token| token.word.as_str());
     while word(at) == ":" && word(at + 1) == ":" {

@@ -1,5 +1,5 @@
-//! What the pages promise their readers: every link leads somewhere, every command is run by a test, and every setting is
-//! in the one table of `crates/docs/settings.md`.
+//! What the pages promise: every link resolves, a test runs every command, and every setting is in the one table of
+//! `crates/docs/settings.md`.
 
 use crate::finding;
 use crate::tree::File;
@@ -8,19 +8,19 @@ const SETTINGS: &str = "crates/docs/settings.md";
 const CONTAINERS: &str = "crates/workload/src/";
 const OPTIONS: &str = "crates/workload/src/options.rs";
 
-/// Who runs a command of the pages.
+/// What runs a command of the pages.
 enum By {
-    /// This text in this file: a scenario's name, a step of CI, or a step of that.
+    /// This text in this file: a scenario's name, a step of CI, or part of such a step.
     Test(&'static str, &'static str),
     /// No test, for this reason.
-    Nobody(&'static str),
+    NoTest(&'static str),
 }
 
-/// How the commands begin, and who runs them.
+/// The prefixes of commands, and what runs each.
 const RUN: [(&str, By); 16] = [
     ("ctr run ", By::Test("test/e2e/tests/e2e/docs.rs", "docs-ctr")),
     ("docker run ", By::Test("test/e2e/tests/e2e/docs.rs", "docker-docs")),
-    ("nerdctl run ", By::Nobody("Debian has no package of it; it asks containerd for what ctr asks it for")),
+    ("nerdctl run ", By::NoTest("Debian does not package it; it sends containerd the same requests as ctr")),
     ("make build ", By::Test(".ci/run", "make build")),
     ("make check ", By::Test(".ci/run", "make check")),
     ("make demo ", By::Test(".ci/run", "make demo")),
@@ -31,9 +31,9 @@ const RUN: [(&str, By); 16] = [
     ("make test ", By::Test("Makefile", "test: test-inner test-e2e")),
     ("cargo test --release --workspace ", By::Test("scripts/test.sh", "cargo test --release --workspace")),
     ("scripts/vm.sh ", By::Test("Makefile", "scripts/vm.sh")),
-    ("make bench ", By::Nobody("it measures, on a machine that does nothing else")),
-    ("make audit ", By::Nobody("the database of known faults comes from the network")),
-    ("make fuzz ", By::Nobody("it takes as long as it is given; the tests replay what it found")),
+    ("make bench ", By::NoTest("it measures, on a machine that does nothing else")),
+    ("make audit ", By::NoTest("the database of known faults comes from the network")),
+    ("make fuzz ", By::NoTest("it takes as long as it is given; the tests replay what it found")),
 ];
 
 /// Every relative link of every page leads to a file or a directory, and to a heading where it names one.
@@ -51,7 +51,7 @@ pub fn links_resolve(files: &[File]) -> Vec<String> {
     found
 }
 
-/// Every command of the pages for users is one that a test runs, or one of the few with a reason why none does.
+/// Every command of the pages for users is run by a test, or listed with the reason why none does.
 pub fn commands_are_run(files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for page in files.iter().filter(|file| is_for_users(&file.path)) {
@@ -62,7 +62,7 @@ pub fn commands_are_run(files: &[File]) -> Vec<String> {
             };
             let gone = match by {
                 By::Test(path, text) => !text_of(files, path).contains(text),
-                By::Nobody(why) => why.is_empty(),
+                By::NoTest(why) => why.is_empty(),
             };
             if gone {
                 found.push(finding(&page.path, number, format!("what ran {command:?} is gone")));
@@ -72,7 +72,7 @@ pub fn commands_are_run(files: &[File]) -> Vec<String> {
     found
 }
 
-/// Every name that the sources ask a container or the options for is a row of the table, and every row is such a name.
+/// Every setting that the sources read is a row of the table, and every row is such a setting.
 pub fn settings_are_listed(files: &[File]) -> Vec<String> {
     let table = text_of(files, SETTINGS);
     let rows: Vec<_> =
@@ -109,7 +109,7 @@ fn text_of<'a>(files: &'a [File], path: &str) -> &'a str {
     files.iter().find(|file| file.path == path).map_or("", File::text)
 }
 
-/// The lines outside of code, numbered from 1.
+/// The lines outside of code blocks, numbered from 1.
 fn prose(page: &File) -> impl Iterator<Item = (usize, &str)> {
     let mut fenced = false;
     page.text().lines().enumerate().filter_map(move |(number, text)| {
@@ -119,7 +119,7 @@ fn prose(page: &File) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// What stands in brackets behind a link's text.
+/// The targets of the links in `text`.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0))
 }
@@ -149,7 +149,7 @@ fn resolves(files: &[File], page: &File, link: &str) -> bool {
     }
 }
 
-/// A heading as links name it: in small letters, without signs, hyphens for blanks.
+/// A heading's anchor: lower case, without punctuation, spaces as hyphens.
 fn anchor(line: &str) -> Option<String> {
     let heading = line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#'))?;
     let kept = |sign: &char| sign.is_alphanumeric() || [' ', '-', '_'].contains(sign);
@@ -157,7 +157,7 @@ fn anchor(line: &str) -> Option<String> {
     Some(letters.map(|sign| if sign == ' ' { '-' } else { sign }).collect())
 }
 
-/// The commands between fences that are marked `sh`, without `sudo` and what is said of them.
+/// The commands of the `sh` code blocks, without `sudo` and comments.
 fn commands(page: &File) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let mut typed = false;
@@ -173,15 +173,14 @@ fn commands(page: &File) -> Vec<(usize, &str)> {
     found
 }
 
-/// The names in a row of the table of settings, which alone has five columns.
+/// The names in a row of the table of settings, the only table with five columns.
 fn row(line: &str) -> Option<Vec<&str>> {
     let cells: Vec<&str> = line.strip_prefix("| `")?.strip_suffix('|')?.split('|').collect();
     (cells.len() == 5)
         .then(|| cells[0].split('`').step_by(2).filter(|name| !name.trim().is_empty()).collect())
 }
 
-/// The names that a source asks for, outside of its tests: keys of options, and what is asked of annotations and
-/// variables.
+/// The names of settings that a source reads outside of its tests: keys of options, annotations and variables.
 fn asked(file: &File) -> Vec<(usize, &str)> {
     let code = file.text().split("#[cfg(test)]").next().unwrap_or_default();
     let lines = code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_nobody_runs_is_found() {
+    fn a_command_that_no_test_runs_is_found() {
         let shown = |line: &str, ci: &str| {
             let page = File::new("README.md", &format!("```\nrm x\n```\n```sh\n{line}\n```\n"));
             commands_are_run(&[page, File::new(".ci/run", ci), File::new("Makefile", "x")])

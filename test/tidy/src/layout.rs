@@ -1,4 +1,4 @@
-//! Where things lie: the names at the top, and a source beside every built guest.
+//! Where files belong: the names at the top, and a source beside every built guest.
 
 use crate::finding;
 use crate::tree::File;
@@ -16,7 +16,7 @@ const TOP: [&str; 10] = [
     "scripts",
 ];
 
-/// The top holds what design.md draws, dot-files (they configure tools) and cargo's `target`, no more.
+/// The top holds the entries of `TOP`, dot-files (they configure tools) and cargo's `target`, nothing else.
 pub fn top_is_bare(names: &[String]) -> Vec<String> {
     let known = |name: &&String| TOP.contains(&name.as_str()) || name.starts_with('.') || *name == "target";
     names
@@ -26,8 +26,8 @@ pub fn top_is_bare(names: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Every `.wasm` lies in test/guests/NAME as NAME.wasm beside its sources, in test/guests/opa beside its policy,
-/// or in test/examples/NAME as app.wasm, or among the cases beside its text.
+/// Every `.wasm` is test/guests/NAME/NAME.wasm beside its sources, in test/guests/opa beside its policy,
+/// test/examples/NAME/app.wasm, or among the conformance cases beside its `.wat`.
 pub fn wasm_has_sources(files: &[File]) -> Vec<String> {
     let there = |path: &String| files.iter().any(|file| file.path == *path);
     let mut found = Vec::new();

@@ -1,8 +1,7 @@
-//! What must stay true of the sources and no compiler checks. Reads files and `cargo metadata`;
-//! builds and runs nothing.
+//! Rules for the sources that no compiler checks. Reads files and `cargo metadata`; builds and runs nothing.
 //!
-//! Each check takes what it reads as an argument and returns its findings, `file:line: sentence`,
-//! so that a check can itself be tested. `tests/tidy.rs` applies them all to this repository.
+//! Each check takes its input as an argument and returns its findings, `file:line: sentence`, so that the checks
+//! themselves have tests. `tests/tidy.rs` applies them all to this repository.
 
 pub mod apart;
 pub mod arrows;

@@ -1,4 +1,4 @@
-//! The workspace's packages and what each depends on, as cargo tells, and what the lock chooses from outside.
+//! The workspace's packages and their dependencies, as `cargo metadata` reports them, and the outside crates.
 
 use std::collections::HashMap;
 use std::env;
@@ -15,11 +15,11 @@ pub struct Package {
     pub name: String,
     /// Its Cargo.toml, relative to the repository.
     pub manifest: String,
-    /// What it declares to need.
+    /// Its declared dependencies.
     pub needs: Vec<Need>,
 }
 
-/// A dependency as declared.
+/// A declared dependency.
 #[derive(Clone, Debug, Default)]
 pub struct Need {
     /// The package's name.
@@ -32,40 +32,40 @@ pub struct Need {
     pub optional: bool,
 }
 
-/// A crate from outside that the lock chooses.
+/// An outside crate in the lock.
 #[derive(Clone, Debug)]
 pub struct Outside {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Its terms, in SPDX's words.
+    /// Its licence, as an SPDX expression.
     pub license: Option<String>,
     /// Where it comes from.
     pub source: String,
-    /// Who needs it, by name.
+    /// The names of the packages that depend on it.
     pub needed_by: Vec<String>,
 }
 
-/// Asks cargo.
+/// Runs `cargo metadata`.
 ///
 /// # Errors
-/// What cargo said, or that it said something else than before.
+/// cargo's error output, or what is missing from its output.
 pub fn packages() -> Result<Vec<Package>, String> {
-    let told = told(&["--no-deps"])?;
-    let packages = told["packages"].as_array().ok_or("cargo metadata tells no packages")?;
+    let metadata = metadata(&["--no-deps"])?;
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata reports no packages")?;
     Ok(packages.iter().map(package).collect())
 }
 
-/// What is from outside, on Linux and with every feature, whatever it is needed for.
+/// The outside crates on Linux, with every feature and for every use.
 ///
 /// # Errors
 /// See [`packages`].
 pub fn outside() -> Result<Vec<Outside>, String> {
     let platform = format!("{}-unknown-linux-gnu", env::consts::ARCH);
-    let told = told(&["--locked", "--all-features", "--filter-platform", &platform])?;
-    let packages = told["packages"].as_array().ok_or("cargo metadata tells no packages")?;
-    let nodes = told["resolve"]["nodes"].as_array().ok_or("cargo metadata resolves nothing")?;
+    let metadata = metadata(&["--locked", "--all-features", "--filter-platform", &platform])?;
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata reports no packages")?;
+    let nodes = metadata["resolve"]["nodes"].as_array().ok_or("cargo metadata resolves nothing")?;
     let names: HashMap<String, String> =
         packages.iter().map(|package| (string(&package["id"]), string(&package["name"]))).collect();
     let mut needed_by: HashMap<String, Vec<String>> = HashMap::new();
@@ -85,7 +85,7 @@ pub fn outside() -> Result<Vec<Outside>, String> {
     Ok(outside.collect())
 }
 
-fn told(arguments: &[&str]) -> Result<Value, String> {
+fn metadata(arguments: &[&str]) -> Result<Value, String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["metadata", "--format-version", "1"]).args(arguments).current_dir(tree::root());
@@ -96,26 +96,26 @@ fn told(arguments: &[&str]) -> Result<Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
 }
 
-fn package(told: &Value) -> Package {
-    let manifest = string(&told["manifest_path"]);
+fn package(json: &Value) -> Package {
+    let manifest = string(&json["manifest_path"]);
     let root = format!("{}/", tree::root().display());
-    let needs = told["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let needs = json["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
     Package {
-        name: string(&told["name"]),
+        name: string(&json["name"]),
         manifest: manifest.strip_prefix(&root).unwrap_or(&manifest).into(),
         needs: needs.iter().map(need).collect(),
     }
 }
 
-fn need(told: &Value) -> Need {
+fn need(json: &Value) -> Need {
     Need {
-        name: string(&told["name"]),
-        in_tree: told["path"].is_string(),
-        for_tests: told["kind"] == "dev",
-        optional: told["optional"] == true,
+        name: string(&json["name"]),
+        in_tree: json["path"].is_string(),
+        for_tests: json["kind"] == "dev",
+        optional: json["optional"] == true,
     }
 }
 
-fn string(told: &Value) -> String {
-    told.as_str().unwrap_or_default().into()
+fn string(json: &Value) -> String {
+    json.as_str().unwrap_or_default().into()
 }

@@ -7,7 +7,7 @@ use crate::tree::File;
 const EMPTY: [&str; 4] = ["manager", "context", "util", "common"];
 const DECLARE: [&str; 8] = ["const", "enum", "fn", "mod", "static", "struct", "trait", "type"];
 
-/// Nothing that we declare is called by a word that says nothing.
+/// No declared name contains such a word.
 pub fn say_something(files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files.iter().filter(|file| file.is_rust_in("crates/") || file.is_rust_in("test/")) {
@@ -23,7 +23,7 @@ pub fn say_something(files: &[File]) -> Vec<String> {
     found
 }
 
-/// The words of a name, in small letters.
+/// The words of a name, in lower case.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     for letter in name.chars() {

@@ -1,7 +1,7 @@
-//! Whose code is in the programs: the lists of `deny.toml`, applied to what the lock chooses.
+//! The lists of `deny.toml`, applied to the outside crates of the lock.
 //!
-//! `make audit` has cargo-deny do the same and more. What is here takes no tool that has to be built first, so that
-//! every run of the tests finds a crate that should not be there, and `deny.toml` says what is so.
+//! `make audit` runs cargo-deny, which checks these and more. This check needs no tool that must be built first, so
+//! every run of the tests finds a forbidden crate.
 
 use semver::{Version, VersionReq};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use spdx::{Expression, Licensee, ParseMode};
 use crate::finding;
 use crate::metadata::Outside;
 
-/// As much of `deny.toml` as is applied here.
+/// The part of `deny.toml` that is applied here.
 #[derive(Debug, Deserialize)]
 pub struct Rules {
     licenses: Licenses,
@@ -51,7 +51,7 @@ struct Ban {
     #[serde(rename = "crate")]
     named: String,
     reason: String,
-    /// Who may need it all the same.
+    /// The crates that may depend on it all the same.
     #[serde(default)]
     wrappers: Vec<String>,
 }
@@ -66,7 +66,7 @@ impl Rules {
     }
 }
 
-/// Every crate from outside is there on terms that `deny.toml` allows.
+/// Every outside crate has a licence that `deny.toml` allows.
 pub fn licences_are_allowed(rules: &Rules, outside: &[Outside]) -> Vec<String> {
     let refused = |found: &&Outside| !is_licensed(&rules.licenses, found);
     let sentence = |found: &Outside| {
@@ -90,7 +90,7 @@ fn is_licensed(rules: &Licenses, found: &Outside) -> bool {
     expression.is_some_and(|all| all.evaluate(|wanted| allowed.iter().any(|one| one.satisfies(wanted))))
 }
 
-/// No crate is there that `deny.toml` bans, but where it names who may need it.
+/// No crate is in the lock that `deny.toml` bans, except below the wrappers that it lists.
 pub fn nothing_banned(rules: &Rules, outside: &[Outside]) -> Vec<String> {
     let mut found = Vec::new();
     for ban in &rules.bans.deny {
@@ -110,12 +110,12 @@ impl Ban {
         let (name, versions) = self.named.split_once(':').unwrap_or((&self.named, "*"));
         let version = Version::parse(&found.version);
         let among = |version: &Version| VersionReq::parse(versions).is_ok_and(|all| all.matches(version));
-        // What cannot be read is banned by its name: a finding that somebody looks at.
+        // A version that does not parse counts as banned, so that the finding gets looked at.
         name == found.name && version.as_ref().map_or(true, among)
     }
 }
 
-/// Every crate from outside comes from crates.io.
+/// Every outside crate comes from crates.io.
 pub fn sources_are_known(outside: &[Outside]) -> Vec<String> {
     let strange = |found: &&Outside| {
         !found.source.starts_with("registry+") || !found.source.ends_with("/crates.io-index")

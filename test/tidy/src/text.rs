@@ -1,23 +1,23 @@
-//! What any file may not say: unfinished work, and where somebody's disk is.
+//! What no file may contain: unfinished work, and paths of one machine.
 
 use crate::tokens;
 use crate::tree::File;
 use crate::{finding, tree};
 
-/// Lines that a file of crates/ may have.
+/// The maximum number of lines of a file in crates/.
 const LONGEST: usize = 400;
-/// Folders of one machine. Written so that this file does not contain them.
+/// Directories of one machine. Split so that this file does not match.
 const MACHINE: [&str; 3] = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/Us", "ers/")];
 const UNFINISHED: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
 
-/// Every `.rs` file opens with what it is.
+/// Every `.rs` file opens with `//!`.
 pub fn opens_with_docs(files: &[File]) -> Vec<String> {
     let rust = files.iter().filter(|file| file.is_rust_in("crates/") || file.is_rust_in("test/"));
     let bare = rust.filter(|file| !file.text().starts_with("//!"));
     bare.map(|file| finding(&file.path, 1, "does not open with //!")).collect()
 }
 
-/// No file of crates/ is longer than one sitting.
+/// No file in crates/ has more than `LONGEST` lines.
 pub fn is_short(files: &[File]) -> Vec<String> {
     let lines = |file: &File| file.text().lines().count();
     let long = files.iter().filter(|file| file.is_rust_in("crates/") && lines(file) > LONGEST);
@@ -25,7 +25,7 @@ pub fn is_short(files: &[File]) -> Vec<String> {
         .collect()
 }
 
-/// No macro stands for code that is not there, no test is left out.
+/// No macro stands for missing code, and no test is ignored.
 pub fn is_finished(files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files.iter().filter(|file| file.is_rust_in("")) {
@@ -50,28 +50,30 @@ pub fn has_no_notes(files: &[File]) -> Vec<String> {
     find_lines(files, |line| noted(line).then_some("a note of work to be done".into()))
 }
 
-/// No text names a folder of the machine it was written on.
+/// No text names a directory of the machine it was written on.
 pub fn is_portable(files: &[File]) -> Vec<String> {
     find_lines(files, |line| {
-        let folder = MACHINE.iter().find(|folder| names(line, folder))?;
-        Some(format!("{folder} is a folder of one machine"))
+        let directory = MACHINE.iter().find(|directory| names(line, directory))?;
+        Some(format!("{directory} is a directory of one machine"))
     })
 }
 
-/// No built guest does, either: a compiler writes down where its sources were.
+/// No built guest does either: compilers record the path of the sources.
 pub fn guests_are_portable(files: &[File]) -> Vec<String> {
     let wasm = files.iter().filter(|file| file.path.ends_with(".wasm"));
-    let tells = |file: &&tree::File| {
+    let names_machine = |file: &&tree::File| {
         let text = String::from_utf8_lossy(&file.bytes);
-        MACHINE.iter().any(|folder| names(&text, folder))
+        MACHINE.iter().any(|directory| names(&text, directory))
     };
-    wasm.filter(tells).map(|file| finding(&file.path, 1, "tells where it was built")).collect()
+    wasm.filter(names_machine)
+        .map(|file| finding(&file.path, 1, "contains a path of the machine that built it"))
+        .collect()
 }
 
-/// Whether `folder` is the beginning of a path in `text`, not a part of another path.
-fn names(text: &str, folder: &str) -> bool {
+/// Whether a path in `text` begins with `directory`; a match inside a longer path does not count.
+fn names(text: &str, directory: &str) -> bool {
     let inner = |before: char| before.is_alphanumeric() || "_-.}".contains(before);
-    text.match_indices(folder).any(|(at, _)| !text[..at].ends_with(inner))
+    text.match_indices(directory).any(|(at, _)| !text[..at].ends_with(inner))
 }
 
 fn find_lines(files: &[File], what: impl Fn(&str) -> Option<String>) -> Vec<String> {

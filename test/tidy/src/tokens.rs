@@ -5,13 +5,13 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// A word or a sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Itself; `""` for any literal.
+    /// The word; `""` for any literal.
     pub word: String,
-    /// The line it stands on, from 1.
+    /// Its line, from 1.
     pub line: usize,
 }
 
-/// The tokens of `source`; none when it is not Rust, which the compiler tells better.
+/// The tokens of `source`; none when it is not valid Rust, which the compiler reports better.
 pub fn of(source: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     if let Ok(stream) = source.parse() {

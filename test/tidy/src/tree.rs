@@ -3,36 +3,36 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// What holds nothing of ours: what git, cargo and the guests' toolchain keep.
+/// Directories without files of ours: those of git, cargo and the guests' toolchain.
 const FOREIGN: [&str; 3] = [".git", ".cache", "target"];
 
-/// A file, its path relative to the repository, with `/`.
+/// A file; its path is relative to the repository, with `/`.
 #[derive(Clone, Debug)]
 pub struct File {
     /// As in `crates/shim/src/main.rs`.
     pub path: String,
-    /// All of it.
+    /// Its content.
     pub bytes: Vec<u8>,
 }
 
 impl File {
-    /// A file that exists nowhere, for tests.
+    /// A file for tests, which exists on no disk.
     pub fn new(path: &str, text: &str) -> Self {
         Self { path: path.into(), bytes: text.into() }
     }
 
-    /// Its text; nothing when it is not text.
+    /// Its text; empty when it is not UTF-8.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.bytes).unwrap_or_default()
     }
 
-    /// Whether it is Rust, and below `folder`.
-    pub fn is_rust_in(&self, folder: &str) -> bool {
-        self.path.starts_with(folder) && self.path.ends_with(".rs")
+    /// Whether it is Rust, and below `directory`.
+    pub fn is_rust_in(&self, directory: &str) -> bool {
+        self.path.starts_with(directory) && self.path.ends_with(".rs")
     }
 }
 
-/// The repository's folder.
+/// The repository's root directory.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("/")).into()
 }
@@ -52,15 +52,15 @@ pub fn files() -> io::Result<Vec<File>> {
 /// The names at the top.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// When the directory cannot be read.
 pub fn top() -> io::Result<Vec<String>> {
     fs::read_dir(root())?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-fn collect(folder: &Path, root: &Path, into: &mut Vec<File>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+fn collect(directory: &Path, root: &Path, into: &mut Vec<File>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
         let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
-        // A file, too: the `.git` of a second working copy is one.
+        // Also a file: in a second worktree, `.git` is one.
         if FOREIGN.iter().any(|name| path.ends_with(name)) {
             continue;
         }

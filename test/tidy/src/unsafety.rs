@@ -1,12 +1,12 @@
-//! Unsafe code: declared where it is, named in its crate's root, justified block by block.
+//! Unsafe code: declared in its file, named in its crate's root, justified block by block.
 
 use crate::finding;
 use crate::tokens;
 use crate::tree::File;
 
-/// How far above a block its reason may begin: the statement may be wrapped, an attribute between.
+/// How many lines above a block its reason may begin: the statement may be wrapped, or have an attribute.
 const NEAR: usize = 4;
-/// How the paragraph of a root's docs begins that names its modules with unsafe code.
+/// The first words of the paragraph that names the modules with unsafe code, in a crate root's docs.
 const PARAGRAPH: &str = "//! Unsafe code";
 
 /// A file with unsafe code allows it itself, with a reason, or its parent does at its `mod` line.
@@ -29,7 +29,7 @@ pub fn is_declared(files: &[File]) -> Vec<String> {
 }
 
 /// The crate's root names every module with unsafe code ("Unsafe code lives in `a`"), and no other.
-/// A root that has some itself says so; a test of one file is declared, and that is enough.
+/// A root with unsafe code of its own says so; for a test that is a single file its declaration is enough.
 pub fn is_named(files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for (file, line) in with_unsafe(files) {
@@ -47,9 +47,9 @@ pub fn is_named(files: &[File]) -> Vec<String> {
     found
 }
 
-/// The modules that `root` names and that have no unsafe code. Other words in backticks are no modules.
+/// The modules that `root` names although they have no unsafe code. Other words in backticks are no modules.
 fn stale(files: &[File], root: &File) -> Vec<String> {
-    let below = |file: &File| folder(&file.path).starts_with(folder(&root.path));
+    let below = |file: &File| directory(&file.path).starts_with(directory(&root.path));
     let line = root.text().lines().position(|line| line.starts_with(PARAGRAPH)).unwrap_or_default() + 1;
     let is_module = |name: &String| ours(files).any(|file| below(file) && is(&module(&file.path), name));
     let is_unsafe =
@@ -58,7 +58,7 @@ fn stale(files: &[File], root: &File) -> Vec<String> {
     names.map(|name| finding(&root.path, line, format!("there is no unsafe code in `{name}`"))).collect()
 }
 
-/// Every unsafe block and implementation stands below a comment that says why it is sound.
+/// Every unsafe block and implementation has a comment above it that says why it is sound.
 pub fn is_justified(files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files.iter().filter(|file| file.is_rust_in("crates/") || file.is_rust_in("test/")) {
@@ -72,7 +72,7 @@ pub fn is_justified(files: &[File]) -> Vec<String> {
     found
 }
 
-/// Whether the comment next above `line` holds a reason, with no other statement between.
+/// Whether the nearest comment above `line` holds a reason, with no other statement between.
 fn reason_above(lines: &[&str], line: usize) -> bool {
     let above = lines[..line - 1].iter().rev();
     let ends = |line: &&&str| line.is_empty() || (line.ends_with([';', '}']) && !line.starts_with('#'));
@@ -80,8 +80,8 @@ fn reason_above(lines: &[&str], line: usize) -> bool {
     above.skip(gap).take_while(|line| line.starts_with("//")).any(|line| line.contains("SAFETY:"))
 }
 
-/// The files with the word `unsafe` in their code, and its first line. Guests are programs of other
-/// people's kind: there only blocks need their reason.
+/// The files with the word `unsafe` in their code, and its first line. Guests are left out: in them only blocks need
+/// a reason.
 fn with_unsafe(files: &[File]) -> impl Iterator<Item = (&File, usize)> {
     ours(files).filter_map(|file| {
         let tokens = tokens::of(file.text());
@@ -95,15 +95,15 @@ fn ours(files: &[File]) -> impl Iterator<Item = &File> {
     rust.filter(|file| !file.path.starts_with("test/guests/"))
 }
 
-/// The roots of the crate `file` belongs to: the nearest lib.rs and main.rs above it, or itself.
+/// The crate roots of `file`: the nearest lib.rs and main.rs above it, else `file` itself.
 fn roots<'a>(files: &'a [File], file: &'a File) -> impl Iterator<Item = &'a File> {
-    let mut folder = folder(&file.path);
+    let mut directory = directory(&file.path);
     loop {
-        let here = |root: &&File| is_root(&root.path) && self::folder(&root.path) == folder;
+        let here = |root: &&File| is_root(&root.path) && self::directory(&root.path) == directory;
         let found: Vec<&File> = files.iter().filter(here).collect();
-        match (found.is_empty(), folder.rsplit_once('/')) {
+        match (found.is_empty(), directory.rsplit_once('/')) {
             (false, _) => return found.into_iter(),
-            (true, Some((parent, _))) => folder = parent,
+            (true, Some((parent, _))) => directory = parent,
             (true, None) => return vec![file].into_iter(),
         }
     }
@@ -113,8 +113,8 @@ fn is_root(path: &str) -> bool {
     path.ends_with("/lib.rs") || path.ends_with("/main.rs")
 }
 
-fn folder(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+fn directory(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
 /// `a::b` for `crates/x/src/a/b.rs` and `crates/x/src/a/b/mod.rs`.

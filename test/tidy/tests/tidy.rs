@@ -1,4 +1,4 @@
-//! What is true of this repository, one line each.
+//! The checks, applied to this repository.
 
 use std::sync::LazyLock;
 
@@ -8,9 +8,9 @@ use tidy::{apart, arrows, circles, docs, layout, names, once, supply, text, unsa
 
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| tree::files().expect("every file can be read"));
 static PACKAGES: LazyLock<Vec<Package>> =
-    LazyLock::new(|| metadata::packages().expect("cargo tells the packages"));
+    LazyLock::new(|| metadata::packages().expect("cargo reports the packages"));
 static OUTSIDE: LazyLock<Vec<Outside>> =
-    LazyLock::new(|| metadata::outside().expect("cargo tells what the lock chooses"));
+    LazyLock::new(|| metadata::outside().expect("cargo reports the outside crates"));
 static RULES: LazyLock<supply::Rules> = LazyLock::new(|| {
     let text = std::fs::read_to_string(tree::root().join("deny.toml")).expect("there is a deny.toml");
     supply::Rules::read(&text).expect("deny.toml is as cargo-deny wants it")

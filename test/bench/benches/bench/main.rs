@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! make bench
-//! ONLY=start,memory …      only the measurements whose names begin so
-//! RUNS=100 …               runs of each shim, 20 unless said
-//! PODS=1,10 …              how many idle pods are counted, 1,10,100,300 unless said
+//! ONLY=start,memory …      only the measurements whose names begin with these
+//! RUNS=100 …               runs of each shim, default 20
+//! PODS=1,10 …              the numbers of idle pods, default 1,10,100,300
 //! PEER_SHIM=path …         another Wasm shim to compare with, for instance runwasi's
 //! CONTAINERD=2.1 …         another containerd than 1.6
-//! LIGHTER_SHIM=path …      another binary of ours than the one just built
+//! LIGHTER_SHIM=path …      another binary of our shim than the one just built
 //! ```
 
 mod measurements;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
-use bench::report::{self, Place, Table};
+use bench::report::{self, Machine, Table};
 use bench::{mounts, plot, subject};
 use e2e::containerd::Containerd;
 use e2e::rootfs::{self, Kind, Node};
@@ -27,7 +27,7 @@ use e2e::scope::Scope;
 use e2e::versions::{self, Install, Shim};
 use e2e::{image, interrupt};
 
-/// What all measurements need.
+/// The common input of all measurements.
 pub struct Bench {
     install: Install,
     shim: Shim,
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures, prints and stores; whether everything ran.
+/// Measures, prints and stores; returns whether everything ran.
 fn run() -> Result<bool> {
     if !rustix::process::geteuid().is_root() {
         bail!("containers need root: run the benchmark as root");
@@ -59,20 +59,20 @@ fn run() -> Result<bool> {
     mounts::apart()?;
     let only = env::var("ONLY").unwrap_or_default();
     let wanted = |name: &str| only.is_empty() || only.split(',').any(|begin| name.starts_with(begin));
-    let place = Place::here(&bench.install.version);
-    say(&format!("containerd {}, {} cores, load {}\n", place.containerd, place.cores, place.load));
+    let machine = Machine::here(&bench.install.version);
+    say(&format!("containerd {}, {} cores, load {}\n", machine.containerd, machine.cores, machine.load));
     let mut tables: Vec<Table> = Vec::new();
     for (name, measure) in measurements::ALL.iter().filter(|(name, _)| wanted(name)) {
         let measured = measure(&bench).with_context(|| format!("cannot measure {name}"))?;
         measured.iter().for_each(|table| say(&report::text(table)));
         tables.extend(measured);
     }
-    let rows: Vec<String> = tables.iter().map(|table| report::row(&place, table)).collect();
+    let rows: Vec<String> = tables.iter().map(|table| report::row(&machine, table)).collect();
     say(&format!("for the history in test/bench/README.md:\n{}", rows.join("\n")));
-    let folder = target()?.join("bench");
-    report::store(&place, &tables, &folder.join("latest.json"))?;
+    let dir = target()?.join("bench");
+    report::store(&machine, &tables, &dir.join("latest.json"))?;
     for table in &tables {
-        fs::write(folder.join(format!("{}.svg", table.key)), plot::svg(table))?;
+        fs::write(dir.join(format!("{}.svg", table.key)), plot::svg(table))?;
     }
     Ok(tables.iter().flat_map(|table| &table.lines).all(|line| line.failure.is_none()))
 }
@@ -100,7 +100,7 @@ impl Bench {
         Ok(Self { install: install()?, shim, peer, nodes, runs, pods })
     }
 
-    /// A containerd with the test image, its files as a folder, and every shim.
+    /// A containerd with the test image, its files unpacked in a directory, and every shim.
     pub fn containerd(&self) -> Result<Containerd> {
         self.provide(Containerd::start(&self.install, &self.shim)?, &self.nodes)
     }
@@ -115,7 +115,7 @@ impl Bench {
         self.provide(Containerd::start(&self.install, &self.shim)?, &nodes)
     }
 
-    /// The same that runs containers by another runtime, with pods if so wanted.
+    /// The same with another default runtime, and optionally with the CRI.
     pub fn containerd_of(&self, runtime: &str, cri: bool) -> Result<Containerd> {
         let ours = self.shim.runtime == runtime;
         let binary = if ours { self.shim.binary.clone() } else { None };
@@ -142,9 +142,9 @@ fn install() -> Result<Install> {
     found.with_context(|| format!("there is no containerd {wanted} to measure on: {}", missing.join("; ")))
 }
 
-/// The outermost folder above this program that cargo marks as its own.
+/// The outermost directory above this program with cargo's `CACHEDIR.TAG`.
 fn target() -> Result<PathBuf> {
     let program = env::current_exe()?;
-    let marked = program.ancestors().filter(|folder| folder.join("CACHEDIR.TAG").exists()).last();
-    Ok(marked.with_context(|| format!("{} is in no target folder", program.display()))?.into())
+    let marked = program.ancestors().filter(|dir| dir.join("CACHEDIR.TAG").exists()).last();
+    Ok(marked.with_context(|| format!("{} is in no target directory", program.display()))?.into())
 }

@@ -1,4 +1,4 @@
-//! What is measured, one function each.
+//! The measurements, one function each.
 
 use std::fs;
 use std::thread;
@@ -17,10 +17,10 @@ use e2e::guests::Guest;
 
 use crate::{Bench, servers};
 
-/// Measures, and tells it in tables.
+/// A measurement; returns its tables.
 type Measurement = fn(&Bench) -> Result<Vec<Table>>;
 
-/// Each with the beginning of its tables' names.
+/// Each with the prefix of its tables' names.
 pub const ALL: [(&str, Measurement); 14] = [
     ("start", start),
     ("many-mounts", many_mounts),
@@ -38,18 +38,18 @@ pub const ALL: [(&str, Measurement); 14] = [
     ("javascript", servers::javascript),
 ];
 
-/// What a run leaves to daemons after `ctr` came back is not to be billed to the next one.
+/// A pause, so that what daemons still do after `ctr` returned is not charged to the next run.
 const REST: Duration = Duration::from_millis(50);
-/// Runs of each before any counts: they fill the page cache and containerd's own.
+/// Runs of each that do not count: they fill the page cache and containerd's own.
 const WARM_UP: usize = 3;
-/// How many mounts a large node has.
+/// The number of mounts of a large node.
 const MANY: usize = 2000;
 /// A tenth of a processor.
 const TENTH: [&str; 4] = ["--cpu-quota", "10000", "--cpu-period", "100000"];
-/// How CRI tells a shim which pod a container is of.
+/// The annotation by which CRI names a container's pod.
 const SANDBOX: &str = "io.kubernetes.cri.sandbox-id";
 
-/// Runs the subjects in turn, so that a noisy moment hits all alike. One that fails sits out the rest.
+/// Runs the subjects in turn, so that a noisy moment affects all alike. One that fails is skipped from then on.
 pub fn in_turns<T>(
     subjects: impl IntoIterator<Item = (String, T)>,
     runs: usize,
@@ -119,7 +119,7 @@ fn quota(bench: &Bench) -> Result<Vec<Table>> {
     }])
 }
 
-/// Has the next start compile again.
+/// Removes the cache, so that the next start compiles again.
 pub fn forget_code(daemon: &Containerd) -> Result<()> {
     if daemon.cache().exists() {
         fs::remove_dir_all(daemon.cache())?;

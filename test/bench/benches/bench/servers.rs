@@ -1,4 +1,4 @@
-//! Servers: how fast they answer, what they hold when idle, how soon they begin.
+//! Servers: how fast they answer, what they hold when idle, how soon they start.
 
 use std::net::TcpStream;
 
@@ -10,12 +10,12 @@ use bench::subject::Subject;
 
 use crate::Bench;
 
-/// Where all of them listen.
+/// The port of all of them.
 const PORT: u16 = 8080;
-/// Each told where, in its own words.
+/// The address, in the form of each server.
 const ADDRESS: &str = "0.0.0.0:8080";
 const HTTP: &[&str] = &["/http-hello.wasm"];
-/// A policy, and a question that it decides.
+/// A policy, and a query for it.
 const POLICY: &[&str] = &["/cases/opa-once.wasm"];
 const QUESTION: &str = "/v1/data/example/admin?input=%7B%22user%22%3A%22root%22%7D";
 const SOCKETS: &[&str] = &["/socket-hello.wasm", "8080"];
@@ -46,7 +46,7 @@ pub fn http(bench: &Bench) -> Result<Vec<Table>> {
     rates(bench, "http", "hello over HTTP, 50 connections", components(bench), "/")
 }
 
-/// The same by servers that bring their own hyper, on one thread.
+/// The same for servers with a hyper of their own, on one thread.
 pub fn sockets(bench: &Bench) -> Result<Vec<Table>> {
     let one = native("hyper, native, 1 thread", &["/hyper", ADDRESS, "1"]);
     let all = vec![one, wasm("lighter, WasmEdge's sockets", SOCKETS)];
@@ -92,7 +92,7 @@ fn rates(bench: &Bench, key: &str, title: &str, all: Vec<Subject>, path: &str) -
     ])
 }
 
-/// What one server more holds when nobody asks, and with many idle connections.
+/// The memory of one more server without requests, and with many idle connections.
 pub fn idle(bench: &Bench) -> Result<Vec<Table>> {
     const CONNECTIONS: usize = 1000;
     let mut lines = Vec::new();
@@ -115,7 +115,7 @@ pub fn idle(bench: &Bench) -> Result<Vec<Table>> {
     Ok(vec![Table { key: "idle".into(), title: "memory of an idle server's pod".into(), unit: "KiB", lines }])
 }
 
-/// A connection over which one request was answered, and that stays.
+/// A connection that stays open after one request was answered.
 fn asked(server: &Server<'_>) -> Result<TcpStream> {
     use std::io::{Read, Write};
     let mut stream = server.connect()?;
@@ -125,7 +125,7 @@ fn asked(server: &Server<'_>) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// The same of what a toolchain of JavaScript makes: an interpreter of 13 MB.
+/// The same for the output of a JavaScript toolchain: an interpreter of 13 MB.
 pub fn javascript(bench: &Bench) -> Result<Vec<Table>> {
     let daemon = bench.containerd_with("javascript")?;
     let subjects = [("lighter, first", true), ("lighter, second", false)];

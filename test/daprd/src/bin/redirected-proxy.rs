@@ -1,5 +1,5 @@
-//! A proxy as a service mesh puts one into a pod: the pod's connections are redirected to it, it asks the
-//! kernel where they were meant to go, and marks each request and each answer that passes.
+//! A proxy as a service mesh puts one into a pod: the pod's connections are redirected to it, it looks up their
+//! original destination, and marks each request and each answer that passes.
 //!
 //! `redirected-proxy PORT`
 
@@ -7,8 +7,8 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use daprd::http::{Answer, Asked, send, serve, text};
-use daprd::system::{log, told_to_end};
+use daprd::http::{FullRequest, FullResponse, send, serve, text};
+use daprd::system::{log, terminated};
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -16,7 +16,7 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::OriginalDst;
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a request is marked with, and an answer.
+/// The header that marks requests and answers.
 const MARK: &str = "x-passed-proxy";
 
 fn main() -> ExitCode {
@@ -36,7 +36,7 @@ async fn run() -> Result<()> {
     log(&format!("ready on port {port}"));
     tokio::select! {
         failed = accept(listener) => failed,
-        why = told_to_end() => { log(&format!("ending: {}", why?)); Ok(()) }
+        why = terminated() => { log(&format!("ending: {}", why?)); Ok(()) }
     }
 }
 
@@ -45,7 +45,7 @@ async fn accept(listener: TcpListener) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         let Some(meant) = meant(&stream) else {
-            // Somebody who wants the proxy itself: a probe.
+            // A client of the proxy itself: a probe.
             let ready = |_| async { text(StatusCode::OK, "ready\n") };
             tokio::spawn(serve(stream, connections.watcher(), ready));
             continue;
@@ -55,7 +55,7 @@ async fn accept(listener: TcpListener) -> Result<()> {
     }
 }
 
-/// Where the connection was to go before it was redirected, if it was.
+/// The destination of the connection before it was redirected, if it was.
 fn meant(stream: &TcpStream) -> Option<SocketAddr> {
     let address = getsockopt(stream, OriginalDst).ok()?;
     let ip = u32::from_be(address.sin_addr.s_addr);
@@ -63,9 +63,9 @@ fn meant(stream: &TcpStream) -> Option<SocketAddr> {
     (stream.local_addr().ok()? != meant).then_some(meant)
 }
 
-async fn pass(meant: SocketAddr, mut request: Asked) -> Answer {
+async fn pass(meant: SocketAddr, mut request: FullRequest) -> FullResponse {
     let mark = HeaderValue::from_static("outbound");
-    // Appended, so that whatever passes twice has two marks.
+    // Appended, so that a request that passes twice has two marks.
     request.headers_mut().append(MARK, mark.clone());
     match send(meant, request).await {
         Ok(mut answer) => {

@@ -1,4 +1,4 @@
-//! Containers of pods, and what may be asked of them.
+//! Containers of pods, and the calls on them.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::pod::{Pod, pid};
 use crate::output::Output;
 use crate::process::{LIMIT, poll};
 
-/// A container that was made.
+/// A created container.
 pub struct Container<'a> {
     pub(super) pod: &'a Pod<'a>,
     /// Its id.
@@ -32,7 +32,7 @@ impl<'a> Container<'a> {
         self.pod.cri.ask(|mut client| async move { client.start_container(request).await }).map(drop)
     }
 
-    /// What containerd knows of it.
+    /// Its status.
     ///
     /// # Errors
     /// What containerd answered.
@@ -40,15 +40,15 @@ impl<'a> Container<'a> {
         self.verbose()?.status.context("a container without a status")
     }
 
-    /// Its process.
+    /// Its process id.
     ///
     /// # Errors
-    /// When containerd does not tell.
+    /// When containerd does not report it.
     pub fn pid(&self) -> Result<i32> {
         pid(&self.verbose()?.info)
     }
 
-    /// Asks it to end and kills it when it has not within `grace` seconds.
+    /// Stops it: SIGTERM, and SIGKILL after `grace` seconds.
     ///
     /// # Errors
     /// What containerd answered.
@@ -57,7 +57,7 @@ impl<'a> Container<'a> {
         self.pod.cri.ask(|mut client| async move { client.stop_container(request).await }).map(drop)
     }
 
-    /// Forgets it.
+    /// Removes it.
     ///
     /// # Errors
     /// What containerd answered.
@@ -66,17 +66,17 @@ impl<'a> Container<'a> {
         self.pod.cri.ask(|mut client| async move { client.remove_container(request).await }).map(drop)
     }
 
-    /// What it has used.
+    /// Its resource usage.
     ///
     /// # Errors
     /// What containerd answered.
     pub fn stats(&self) -> Result<v1::ContainerStats> {
         let request = v1::ContainerStatsRequest { container_id: self.id.clone() };
-        let told = self.pod.cri.ask(|mut client| async move { client.container_stats(request).await })?;
-        told.stats.context("no statistics")
+        let stats = self.pod.cri.ask(|mut client| async move { client.container_stats(request).await })?;
+        stats.stats.context("no statistics")
     }
 
-    /// The same as one of a list: that of its pod's containers.
+    /// The same from the list of its pod's containers.
     ///
     /// # Errors
     /// What containerd answered.
@@ -86,7 +86,7 @@ impl<'a> Container<'a> {
         Ok(self.pod.cri.ask(|mut client| async move { client.list_container_stats(request).await })?.stats)
     }
 
-    /// Gives it new limits, those that `change` names.
+    /// Sets new limits, those that `change` sets.
     ///
     /// # Errors
     /// What containerd answered.
@@ -102,7 +102,7 @@ impl<'a> Container<'a> {
         cri.ask(|mut client| async move { client.update_container_resources(request).await }).map(drop)
     }
 
-    /// Has what it says written to a new log of the same name.
+    /// Makes containerd write its output to a new log of the same name.
     ///
     /// # Errors
     /// What containerd answered.
@@ -133,7 +133,7 @@ impl<'a> Container<'a> {
             .with_context(|| format!("it logged {:?}", self.log()))
     }
 
-    /// Where its log is.
+    /// The path of its log.
     pub fn log_path(&self) -> &Path {
         &self.log
     }

@@ -1,5 +1,5 @@
-//! What a container said, as containerd logs it for the kubelet: one record a line, with the time, the
-//! stream, and whether the line is whole.
+//! A container's output, as containerd logs it for the kubelet: one record a line, with the time, the stream, and
+//! whether the line is complete.
 
 use std::fs;
 use std::thread;
@@ -11,17 +11,17 @@ use super::container::Container;
 use crate::output::Output;
 use crate::process::{LIMIT, poll};
 
-/// A log that does not grow for so long is whole.
+/// A log that does not grow for this long is complete.
 const QUIET: Duration = Duration::from_millis(30);
 
 impl Container<'_> {
-    /// Waits for its end; what it left.
+    /// Waits for its end; returns its exit code and output.
     ///
     /// # Errors
     /// When it does not end in time.
     pub fn finish(&self) -> Result<Output> {
         let code = self.ended()?.exit_code;
-        // containerd may still be writing the last lines when it tells of the end.
+        // containerd may still be writing the last lines when it reports the end.
         let mut before = None;
         poll("the log's end", LIMIT, || {
             let now = fs::metadata(&self.log)?.len();
@@ -34,17 +34,17 @@ impl Container<'_> {
     /// Waits until its standard output contains `text`.
     ///
     /// # Errors
-    /// When it does not say so in time.
+    /// When it does not do so in time.
     pub fn says(&self, text: &str) -> Result<()> {
         let said = || Ok(self.log_of("stdout").unwrap_or_default().contains(text).then_some(()));
         poll(&format!("{text:?} in the log"), Duration::from_secs(10), said)
             .with_context(|| format!("it logged {:?}", self.log()))
     }
 
-    /// The lines of its log: when, which stream, whether it is whole, and what it says.
+    /// The lines of its log: time, stream, `F` for full or `P` for partial, text.
     ///
     /// # Errors
-    /// When the log is not there or a line is not in the format of Kubernetes.
+    /// When the log is missing or a line is not in Kubernetes' format.
     pub fn log(&self) -> Result<Vec<[String; 4]>> {
         let text = fs::read_to_string(&self.log).with_context(|| self.log.display().to_string())?;
         text.lines().map(line).collect()

@@ -1,8 +1,8 @@
-//! Kubernetes' interface of a private containerd, asked as the kubelet asks it. Waits for each
-//! answer: scenarios know nothing of futures.
+//! The CRI of a private containerd, called as the kubelet calls it. Waits for each answer: scenarios know nothing of
+//! futures.
 //!
-//! `pod` and `container` are what it makes, a container after its `plan`; `log` is what a container
-//! said, `stream` what goes through the streaming server.
+//! `pod` and `container` are the objects, `plan` what a container is created from; `log` is a container's output,
+//! `stream` the traffic through the streaming server.
 
 pub mod container;
 mod log;
@@ -30,9 +30,9 @@ use crate::image;
 use crate::process::{LIMIT, poll};
 use crate::runner::{By, Scenario};
 
-/// A connection to the interface.
+/// A connection to the CRI.
 pub struct Cri<'a> {
-    /// Whose it is.
+    /// The containerd it is connected to.
     pub daemon: &'a Containerd,
     runtime: Runtime,
     channel: Channel,
@@ -41,10 +41,10 @@ pub struct Cri<'a> {
 type Client = RuntimeServiceClient<Channel>;
 
 impl<'a> Cri<'a> {
-    /// Connects, and waits until pods can be made.
+    /// Connects, and waits until pods can be created.
     ///
     /// # Errors
-    /// When containerd does not answer, or says why it is not ready.
+    /// When containerd does not answer, or reports why it is not ready.
     pub fn connect(daemon: &'a Containerd) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let socket = daemon.socket();
@@ -60,7 +60,7 @@ impl<'a> Cri<'a> {
         Ok(cri)
     }
 
-    /// Waits until pods can be made; also after a start of containerd.
+    /// Waits until pods can be created; also after a start of containerd.
     ///
     /// # Errors
     /// Why they cannot.
@@ -78,7 +78,7 @@ impl<'a> Cri<'a> {
         if self.daemon.shim.is_ours() { "lighter" } else { "runc" }
     }
 
-    /// What containerd says of itself and of its runtime handlers.
+    /// The status of containerd and of its runtime handlers.
     ///
     /// # Errors
     /// What containerd answered.
@@ -87,8 +87,8 @@ impl<'a> Cri<'a> {
         self.ask(|mut client| async move { client.status(request).await })
     }
 
-    /// What containerd says that it can do with the runtime under test; `None` when it does not say:
-    /// up to 1.7 of any. The kubelet then asks for none of it.
+    /// The features that containerd reports for the runtime under test; `None` when it reports none, as up to 1.7. The
+    /// kubelet then requests none of them.
     ///
     /// # Errors
     /// What containerd answered.
@@ -116,7 +116,7 @@ impl<'a> Cri<'a> {
         Ok(())
     }
 
-    /// One call and its answer.
+    /// Makes one call and returns its answer.
     ///
     /// # Errors
     /// What containerd answered instead, or that it did not in time.
@@ -128,7 +128,7 @@ impl<'a> Cri<'a> {
         answer(self.runtime.block_on(call(client)))
     }
 
-    /// Asks several containers at once to end, and kills each that has not within `grace` seconds.
+    /// Stops several containers at once, and kills each that has not ended within `grace` seconds.
     ///
     /// # Errors
     /// The first that containerd answered.
@@ -155,7 +155,7 @@ impl<'a> Cri<'a> {
         Ok(self.image_known(name)?.map(|image| image.id))
     }
 
-    /// The number of an image's user; `None` when it names none.
+    /// An image's numeric user; `None` when it names none.
     ///
     /// # Errors
     /// What containerd answered, or that there is no such image.
@@ -178,7 +178,7 @@ impl<'a> Cri<'a> {
         let needed = ["RuntimeReady", "NetworkReady"];
         let met =
             |name: &&str| conditions.iter().any(|condition| condition.status && condition.r#type == **name);
-        // containerd learns of an imported image by an event.
+        // containerd is notified of an imported image by an event.
         let ready = needed.iter().all(met) && self.image(image::PAUSE)?.is_some();
         Ok(ready.then_some(()))
     }
@@ -189,7 +189,7 @@ fn answer<T>(answered: Result<Response<T>, Status>) -> Result<T> {
     answered.map(Response::into_inner).map_err(refused)
 }
 
-/// A scenario on a containerd with Kubernetes' interface, for any runtime; whatever it did, no pod is left.
+/// A scenario on a containerd with the CRI, for any runtime; it leaves no pod, whatever happens.
 pub fn any(name: impl Into<String>, check: impl Fn(&Cri<'_>) -> Result<()> + 'static) -> Scenario {
     Scenario { by: By::Cri, ..Scenario::any(name, move |daemon| cleared(daemon, &check)) }
 }
@@ -203,7 +203,7 @@ fn cleared(daemon: &Containerd, check: &impl Fn(&Cri<'_>) -> Result<()>) -> Resu
     let cri = Cri::connect(daemon)?;
     let checked = check(&cri);
     let ended = daemon.revive()?;
-    // containerd may have been started again, which ends a connection.
+    // containerd may have been restarted, which ends a connection.
     let cleared = Cri::connect(daemon).and_then(|cri| cri.clear());
     let alive = if ended { Err(anyhow!("containerd ended by itself")) } else { Ok(()) };
     checked.and(alive).and(cleared)

@@ -1,4 +1,4 @@
-//! A container as it is to be made: what runs in it, and what it may do.
+//! The configuration of a container to be created.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::guests::Guest;
 use crate::image;
 use crate::output::Output;
 
-/// A container, not made yet.
+/// A container that is not created yet.
 pub struct ContainerPlan<'a> {
     pod: &'a Pod<'a>,
     config: v1::ContainerConfig,
@@ -45,12 +45,12 @@ impl<'a> ContainerPlan<'a> {
         self.with(|config| config.image = Some(v1::ImageSpec { image: name.into(), ..Default::default() }))
     }
 
-    /// A shell's script.
+    /// Runs a shell script.
     pub fn script(self, script: &str) -> Self {
         self.args(&["/bin/sh", "-c", script])
     }
 
-    /// Anything, changed by `change`.
+    /// Anything else, changed by `change`.
     pub fn with(mut self, change: impl FnOnce(&mut v1::ContainerConfig)) -> Self {
         change(&mut self.config);
         self
@@ -61,14 +61,14 @@ impl<'a> ContainerPlan<'a> {
         self.with(|config| change(config.linux.get_or_insert_default().resources.get_or_insert_default()))
     }
 
-    /// What it may do, changed by `change`.
+    /// Its security settings, changed by `change`.
     pub fn security(self, change: impl FnOnce(&mut v1::LinuxContainerSecurityContext)) -> Self {
         self.with(|config| {
             change(config.linux.get_or_insert_default().security_context.get_or_insert_default())
         })
     }
 
-    /// A file or folder of the machine, writable unless `change` says otherwise.
+    /// A bind of a file or directory of the machine, writable unless `change` says otherwise.
     pub fn mount(self, host: &Path, path: &str, change: impl FnOnce(&mut v1::Mount)) -> Self {
         let mut mount = v1::Mount {
             container_path: path.into(),
@@ -79,7 +79,7 @@ impl<'a> ContainerPlan<'a> {
         self.with(|config| config.mounts.push(mount))
     }
 
-    /// Makes it and starts it.
+    /// Creates and starts it.
     ///
     /// # Errors
     /// What containerd answered.
@@ -89,7 +89,7 @@ impl<'a> ContainerPlan<'a> {
         Ok(container)
     }
 
-    /// Makes it.
+    /// Creates it.
     ///
     /// # Errors
     /// What containerd answered.
@@ -104,7 +104,7 @@ impl<'a> ContainerPlan<'a> {
         Ok(Container { pod: self.pod, id: made.container_id, log })
     }
 
-    /// Makes it, starts it and waits for its end.
+    /// Creates and starts it, and waits for its end.
     ///
     /// # Errors
     /// When any of that fails.
@@ -112,7 +112,7 @@ impl<'a> ContainerPlan<'a> {
         self.start()?.finish()
     }
 
-    /// Makes one that ends only when asked, starts it and waits until it says `ready`.
+    /// Creates and starts one that ends only on a signal, and waits until it prints `ready`.
     ///
     /// # Errors
     /// When any of that fails.

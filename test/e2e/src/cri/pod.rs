@@ -1,4 +1,4 @@
-//! Pods: what to make, and what was made.
+//! Pods, before and after they are created.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -10,18 +10,18 @@ use serde_json::Value;
 use super::Cri;
 use super::plan::ContainerPlan;
 
-/// A pod, not made yet.
+/// A pod that is not created yet.
 pub struct PodPlan<'a> {
     cri: &'a Cri<'a>,
     runtime: String,
     config: v1::PodSandboxConfig,
 }
 
-/// A pod that was made. It lasts until it is removed, or the scenario ends.
+/// A created pod. It lasts until it is removed, or the scenario ends.
 pub struct Pod<'a> {
-    /// The connection that made it.
+    /// The connection that created it.
     pub cri: &'a Cri<'a>,
-    /// Its first container's id.
+    /// The id of its sandbox.
     pub id: String,
     pub(crate) config: v1::PodSandboxConfig,
 }
@@ -70,13 +70,13 @@ impl<'a> PodPlan<'a> {
         self
     }
 
-    /// Another runtime handler than the one under test.
+    /// Selects another runtime handler than the one under test.
     pub fn run_by(mut self, name: &str) -> Self {
         self.runtime = name.into();
         self
     }
 
-    /// Where its containers look up names.
+    /// The name server and search domain of its containers.
     pub fn dns(mut self, server: &str, search: &str) -> Self {
         self.config.dns_config = Some(v1::DnsConfig {
             servers: vec![server.into()],
@@ -86,18 +86,18 @@ impl<'a> PodPlan<'a> {
         self
     }
 
-    /// What only Linux has, changed by `change`.
+    /// The Linux-specific part, changed by `change`.
     pub fn linux(mut self, change: impl FnOnce(&mut v1::LinuxPodSandboxConfig)) -> Self {
         change(self.config.linux.get_or_insert_default());
         self
     }
 
-    /// The namespaces, changed by `change`. The pod's containers take after it.
+    /// The namespaces, changed by `change`; the pod's containers use the same.
     pub fn namespaces(mut self, change: impl Fn(&mut v1::NamespaceOption)) -> Self {
         let mut asked = v1::NamespaceOption::default();
         change(&mut asked);
         if asked.network() == v1::NamespaceMode::Node {
-            // The kubelet gives no name to a pod on the node's network: it has the node's.
+            // The kubelet sets no host name for a pod on the node's network: it has the node's.
             self.config.hostname.clear();
         }
         self.linux(|linux| {
@@ -106,12 +106,12 @@ impl<'a> PodPlan<'a> {
         })
     }
 
-    /// Makes it.
+    /// Creates it.
     ///
     /// # Errors
     /// What containerd answered.
     pub fn run(self) -> Result<Pod<'a>> {
-        // A log goes on where an earlier pod of that name ended.
+        // A log is appended to that of an earlier pod of the same name.
         drop(std::fs::remove_dir_all(&self.config.log_directory));
         std::fs::create_dir_all(&self.config.log_directory)?;
         let request =
@@ -127,7 +127,7 @@ impl<'a> Pod<'a> {
         ContainerPlan::of(self, name)
     }
 
-    /// What containerd knows of it.
+    /// Its status.
     ///
     /// # Errors
     /// What containerd answered.
@@ -144,15 +144,15 @@ impl<'a> Pod<'a> {
         network.ip.parse().with_context(|| format!("the pod's address {:?}", network.ip))
     }
 
-    /// The process of its first container.
+    /// The process id of its sandbox.
     ///
     /// # Errors
-    /// When containerd does not tell.
+    /// When containerd does not report it.
     pub fn pid(&self) -> Result<i32> {
         pid(&self.verbose()?.info)
     }
 
-    /// Whether somebody in it listens on a TCP port.
+    /// Whether a process in it listens on a TCP port.
     ///
     /// # Errors
     /// When its network cannot be read.
@@ -160,7 +160,7 @@ impl<'a> Pod<'a> {
         self.has_socket(port, "0A")
     }
 
-    /// Whether somebody is connected to a TCP port of it.
+    /// Whether a connection to a TCP port of it is established.
     ///
     /// # Errors
     /// When its network cannot be read.
@@ -168,7 +168,7 @@ impl<'a> Pod<'a> {
         self.has_socket(port, "01")
     }
 
-    /// Whether a TCP socket of that local port is in a state, by the kernel's number for it.
+    /// Whether a TCP socket with that local port is in a state, by the kernel's number for it.
     fn has_socket(&self, port: u16, state: &str) -> Result<bool> {
         let pid = self.pid()?;
         let mut lines = String::new();
@@ -184,7 +184,7 @@ impl<'a> Pod<'a> {
         Ok(lines.lines().any(is_meant))
     }
 
-    /// Ends all of it.
+    /// Stops it with all its containers.
     ///
     /// # Errors
     /// What containerd answered.
@@ -193,7 +193,7 @@ impl<'a> Pod<'a> {
         self.cri.ask(|mut client| async move { client.stop_pod_sandbox(request).await }).map(drop)
     }
 
-    /// Forgets it.
+    /// Removes it.
     ///
     /// # Errors
     /// What containerd answered.
@@ -202,7 +202,7 @@ impl<'a> Pod<'a> {
         self.cri.ask(|mut client| async move { client.remove_pod_sandbox(request).await }).map(drop)
     }
 
-    /// Where its containers' logs are.
+    /// The directory of its containers' logs.
     pub fn logs(&self) -> PathBuf {
         PathBuf::from(&self.config.log_directory)
     }
@@ -213,7 +213,7 @@ impl<'a> Pod<'a> {
     }
 }
 
-/// The process id in what containerd tells besides the status.
+/// The process id in containerd's verbose information.
 pub(crate) fn pid(info: &std::collections::HashMap<String, String>) -> Result<i32> {
     let info: Value = serde_json::from_str(info.get("info").context("no verbose information")?)?;
     let pid = info["pid"].as_i64().context("no process id in the verbose information")?;

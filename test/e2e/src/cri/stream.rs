@@ -26,13 +26,13 @@ const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 const RESIZE: u8 = 4;
-/// How long to wait for an answer before knocking again.
+/// How long to wait for an answer before writing again.
 const KNOCK: Duration = Duration::from_millis(500);
 
 /// An open stream.
 pub struct Stream {
     socket: WebSocket<TcpStream>,
-    /// What came on each channel.
+    /// The bytes received on each channel.
     said: BTreeMap<u8, Vec<u8>>,
 }
 
@@ -55,7 +55,7 @@ impl Container<'_> {
         Stream::open(cri, &cri.ask(|mut client| async move { client.exec(request).await })?.url)
     }
 
-    /// Joins the streams of its first process.
+    /// Attaches to the streams of its first process.
     ///
     /// # Errors
     /// What containerd or its streaming server answered.
@@ -108,11 +108,11 @@ impl Stream {
         self.send(STDIN, text)
     }
 
-    /// Writes `text` again and again until its stdout contains `answer`: containerd passes on what is typed
-    /// at a container before it has attached the output.
+    /// Writes `text` again and again until its stdout contains `answer`: containerd may pass input on to a container
+    /// before it has attached the output.
     ///
     /// # Errors
-    /// When it ends or takes too long without having said so.
+    /// When it ends or takes too long without that output.
     pub fn knock(&mut self, text: &str, answer: &str) -> Result<()> {
         let end = Instant::now() + LIMIT;
         self.socket.get_ref().set_read_timeout(Some(KNOCK))?;
@@ -125,7 +125,7 @@ impl Stream {
         Ok(self.socket.get_ref().set_read_timeout(Some(LIMIT))?)
     }
 
-    /// Makes the terminal so large.
+    /// Sets the terminal's size.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -136,20 +136,20 @@ impl Stream {
     /// Waits until its stdout contains `text`.
     ///
     /// # Errors
-    /// When it ends or takes too long without having said so.
+    /// When it ends or takes too long without that output.
     pub fn says(&mut self, text: &str) -> Result<()> {
         self.wait(text, |stream| stream.text(STDOUT).contains(text))
     }
 
-    /// Waits until the forwarded port has said `text`.
+    /// Waits until the forwarded port has sent `text`.
     ///
     /// # Errors
-    /// When it ends or takes too long without having said so.
+    /// When it ends or takes too long without that output.
     pub fn answers(&mut self, text: &str) -> Result<()> {
         self.wait(text, |stream| stream.text(0).contains(text))
     }
 
-    /// Waits for the process's end, as exec tells of it.
+    /// Waits for the process's end, as exec reports it.
     ///
     /// # Errors
     /// When the stream ends otherwise or takes too long.
@@ -177,7 +177,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes in one message; whether there was one.
+    /// Reads one message; returns whether there was one.
     fn read(&mut self) -> Result<bool> {
         match self.socket.read() {
             Ok(Message::Binary(bytes)) => {
@@ -207,13 +207,13 @@ impl Stream {
     }
 }
 
-/// Whether nothing came in time.
+/// Whether the read timed out.
 fn is_late(error: &anyhow::Error) -> bool {
     let Some(Error::Io(error)) = error.downcast_ref() else { return false };
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// The exit code in the last word of the server, `{"status":"Success"}` or a failure with its cause.
+/// The exit code in the server's final status, `{"status":"Success"}` or a failure with its cause.
 fn code(status: &str) -> Result<i32> {
     let status: Value = serde_json::from_str(status).with_context(|| format!("the status {status:?}"))?;
     if status["status"] == "Success" {

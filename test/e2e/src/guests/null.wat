@@ -1,4 +1,4 @@
-;; Throws a line away: writes it to /dev/null. Ends with the call's error.
+;; Writes a line to /dev/null. Ends with the call's error number.
 (module
   (import "wasi_snapshot_preview1" "path_open"
     (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))

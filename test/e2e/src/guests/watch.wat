@@ -1,5 +1,5 @@
-;; Says `ready`, then what happens: `client` for each that comes to a listener from descriptor 3 on, `stdin` for
-;; whatever is read there. The end of stdin is its end.
+;; Prints `ready`, then the events: `client` for each client of a listener from descriptor 3 on, `stdin` for
+;; input. Ends at the end of stdin.
 (module
   (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "sock_accept" (func $accept (param i32 i32 i32) (result i32)))

@@ -1,4 +1,4 @@
-//! What TLS needs: an authority of the test's own, servers it vouches for, and clients that trust it.
+//! Certificates for TLS: an authority of the tests, servers with its certificates, and clients that trust it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-/// Who vouches for servers.
+/// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM.
@@ -21,7 +21,7 @@ pub struct Pair {
 }
 
 impl Authority {
-    /// A new one, whom nobody trusts yet.
+    /// A new one, which no client trusts yet.
     ///
     /// # Errors
     /// When there is no randomness.
@@ -37,17 +37,17 @@ impl Authority {
         self.0.pem()
     }
 
-    /// Vouches for the server `name`.
+    /// Issues a certificate for the server `name`.
     ///
     /// # Errors
-    /// When that is no name.
+    /// When that is no valid name.
     pub fn vouch(&self, name: &str) -> Result<Pair> {
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new([name.to_owned()])?.signed_by(&key, &self.0)?;
         Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 
-    /// A client that trusts it alone and speaks `protocols`.
+    /// A client that trusts only this authority and offers `protocols`.
     ///
     /// # Errors
     /// When its certificate cannot be used.
@@ -64,7 +64,7 @@ impl Authority {
 }
 
 impl Pair {
-    /// A server that shows it and speaks `protocols` alone, if there are any.
+    /// A server with this certificate that accepts only `protocols`, if there are any.
     ///
     /// # Errors
     /// When it cannot be used.

@@ -1,4 +1,4 @@
-//! A client that knows all of HTTP/1.1 and HTTP/2: hyper.
+//! A client with all of HTTP/1.1 and HTTP/2: hyper.
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpStream};
@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use super::{connect, limit};
 use crate::net::Net;
 
-/// A body that is there from the beginning.
+/// A body that is complete from the start.
 pub type Text = Full<Bytes>;
 
-/// Does `work` to its end, in a runtime of its own.
+/// Runs `work` to its end, in a runtime of its own.
 ///
 /// # Errors
 /// Those of the work, or that it took too long.
@@ -28,16 +28,16 @@ pub fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     runtime.block_on(async { timeout(limit(), work).await.context("it took too long")? })
 }
 
-/// `stream`, for [`h1`], [`h2`] or TLS. In a runtime.
+/// `stream` for [`h1`], [`h2`] or TLS. Needs a runtime.
 ///
 /// # Errors
-/// When it cannot be watched.
+/// When it cannot be registered.
 pub fn io(stream: TcpStream) -> Result<tokio::net::TcpStream> {
     stream.set_nonblocking(true)?;
     Ok(tokio::net::TcpStream::from_std(stream)?)
 }
 
-/// Speaks HTTP/1.1.
+/// A connection of HTTP/1.1.
 ///
 /// # Errors
 /// When the connection is broken.
@@ -52,10 +52,10 @@ where
     Ok(sender)
 }
 
-/// Speaks HTTP/2, which both sides know beforehand.
+/// A connection of HTTP/2 with prior knowledge.
 ///
 /// # Errors
-/// When the server does not.
+/// When the server does not speak it.
 pub async fn h2<B>(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<http2::SendRequest<B>>
@@ -67,10 +67,10 @@ where
     Ok(sender)
 }
 
-/// A request for `path`, by either version.
+/// A request for `path`, for either version.
 ///
 /// # Errors
-/// When that is no path.
+/// When that is no valid path.
 pub fn get(path: &str) -> Result<Request<Text>> {
     let request = Request::get(format!("http://test{path}")).header("host", "test");
     Ok(request.body(Text::default())?)
@@ -79,7 +79,7 @@ pub fn get(path: &str) -> Result<Request<Text>> {
 /// Sends `request` to `address` from within `net`, on a connection of its own.
 ///
 /// # Errors
-/// When there is no answer in text in time.
+/// When there is no answer in UTF-8 in time.
 pub fn ask(net: &Net, address: SocketAddr, mut request: Request<String>) -> Result<Response<String>> {
     let what = format!("{} {} of {address}", request.method(), request.uri());
     request.headers_mut().insert(HOST, HeaderValue::try_from(address.to_string())?);
@@ -96,7 +96,7 @@ pub fn ask(net: &Net, address: SocketAddr, mut request: Request<String>) -> Resu
 /// A response's status, text and trailers.
 ///
 /// # Errors
-/// When it is cut.
+/// When it is truncated.
 pub async fn whole(response: Response<Incoming>) -> Result<(u16, String, HeaderMap)> {
     let status = response.status().as_u16();
     let body = response.into_body().collect().await?;

@@ -1,5 +1,5 @@
-//! Containers that serve HTTP and those who talk to them: `wire` sends bytes as a test writes them, `client` is
-//! hyper, `upstream` is whom a guest asks, `certificates` makes what TLS needs.
+//! Containers that serve HTTP, and their peers: `wire` sends the bytes that a test writes, `client` is hyper,
+//! `upstream` is a server for guests' requests, `certificates` makes certificates for TLS.
 
 pub mod certificates;
 pub mod client;
@@ -18,7 +18,7 @@ use crate::net::Net;
 use crate::process::{LIMIT, SLOW, poll};
 use wire::{Answer, Wire};
 
-/// The port of a guest that names none.
+/// The default port of a guest.
 const PORT: u16 = 8080;
 
 /// A container that serves HTTP in a network of its own.
@@ -30,7 +30,7 @@ pub struct Served<'a> {
     pub pid: i32,
     /// Its network.
     pub net: Net,
-    /// Where it is reached.
+    /// Its address.
     pub address: SocketAddr,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Served<'a> {
         connect(&self.net, self.address)
     }
 
-    /// A connection for bytes as they are.
+    /// A connection for raw bytes.
     ///
     /// # Errors
     /// When there is none.
@@ -66,17 +66,17 @@ impl<'a> Served<'a> {
         Ok(Wire::new(self.connect()?))
     }
 
-    /// Asks for `path` and does not wait for the answer.
+    /// Sends a request for `path` and does not wait for the answer.
     ///
     /// # Errors
-    /// When it cannot be asked.
+    /// When it cannot be sent.
     pub fn ask(&self, path: &str) -> Result<Wire> {
         let mut wire = self.wire()?;
         wire.asks(path)?;
         Ok(wire)
     }
 
-    /// What it answers for `path`.
+    /// Its answer for `path`.
     ///
     /// # Errors
     /// When it does not.
@@ -84,7 +84,7 @@ impl<'a> Served<'a> {
         self.ask(path)?.answer().with_context(|| format!("GET {path}"))
     }
 
-    /// Still answers requests, whatever happened before.
+    /// Checks that it still answers requests.
     ///
     /// # Errors
     /// When it does not.
@@ -92,7 +92,7 @@ impl<'a> Served<'a> {
         self.get("/")?.is(200, "hello").map(drop).context("afterwards")
     }
 
-    /// What it wrote to both its outputs.
+    /// Its output, stdout and stderr.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
@@ -109,14 +109,14 @@ impl<'a> Served<'a> {
     /// Waits for its end, with this code, and deletes it.
     ///
     /// # Errors
-    /// When it does not end, or otherwise.
+    /// When it does not end, or with another code.
     pub fn ends(&self, code: i32) -> Result<()> {
         self.daemon.becomes(&self.id, "STOPPED")?;
         self.daemon.delete_task(&self.id, code)?;
         self.daemon.delete_container(&self.id)
     }
 
-    /// Ends and deletes it: exit code 137.
+    /// Kills and deletes it: exit code 137.
     ///
     /// # Errors
     /// When any of that fails.
@@ -129,7 +129,7 @@ impl<'a> Served<'a> {
     }
 }
 
-/// A connection to `address` from within `net`, on which nothing takes for ever.
+/// A connection to `address` from within `net`, with time-outs.
 ///
 /// # Errors
 /// When there is none.
@@ -143,7 +143,7 @@ pub fn connect(net: &Net, address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// How long anything may take that ought to take a moment.
+/// The timeout of anything that should take a moment.
 pub(crate) fn limit() -> Duration {
     LIMIT * *SLOW
 }

@@ -1,4 +1,4 @@
-//! A server for guests to ask, in a container's network: it remembers what it was asked, and by how many connections.
+//! A server for guests' requests, in a container's network: it records the requests, and how many connections came.
 
 use std::convert::Infallible;
 use std::net::TcpListener;
@@ -20,8 +20,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::background::Background;
 use crate::net::Net;
 
-/// It serves until it is dropped, by either version. `GET` is answered with `asked for PATH`, `POST` with what was
-/// posted, unless it was given a script.
+/// Serves both versions of HTTP until it is dropped. It answers `GET` with `asked for PATH`, and `POST` with the
+/// request's body, unless it has a script.
 pub struct Upstream {
     /// Its port.
     pub port: u16,
@@ -29,7 +29,7 @@ pub struct Upstream {
     _serves: Background,
 }
 
-/// A status and a body for a request that begins with this line.
+/// Maps a request line to a status and a body.
 pub type Script = fn(&str) -> (u16, &'static str);
 
 struct Site {
@@ -39,17 +39,17 @@ struct Site {
     asked: Mutex<Vec<Asked>>,
 }
 
-/// A request.
+/// A received request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// `GET / HTTP/1.1`.
     pub line: String,
-    /// The body, where there is a script.
+    /// The body, if there is a script.
     pub body: String,
 }
 
 impl Upstream {
-    /// Serves at any port of 127.0.0.1 in `net`, with TLS if `tls` says how.
+    /// Serves at any port of 127.0.0.1 in `net`, with TLS if `tls` is given.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -57,7 +57,7 @@ impl Upstream {
         Self::start(net, "127.0.0.1:0", tls, None)
     }
 
-    /// Serves at this address, and answers as `script` says.
+    /// Serves at this address, with the answers of `script`.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -80,12 +80,12 @@ impl Upstream {
         Ok(Self { port, site, _serves: Background::start(|| serves.accept(listener))? })
     }
 
-    /// How many connections have come.
+    /// How many connections were accepted.
     pub fn connections(&self) -> usize {
         self.site.connections.load(Ordering::SeqCst)
     }
 
-    /// The requests that have come, in their order.
+    /// The received requests, in order.
     pub fn asked(&self) -> Vec<Asked> {
         self.site.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -119,7 +119,7 @@ impl Site {
     async fn speak(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
         let server = auto::Builder::new(TokioExecutor::new());
         let answer = service_fn(move |request| Arc::clone(&self).answer(request));
-        // How it ends is the guest's affair.
+        // How the connection ends is for the guest to check.
         drop(server.serve_connection(TokioIo::new(stream), answer).await);
     }
 
@@ -136,9 +136,9 @@ impl Site {
         };
         let Some(script) = self.script else {
             remember(String::new());
-            let usual = format!("asked for {}\n", request.uri().path());
+            let default = format!("asked for {}\n", request.uri().path());
             let echo = request.method() == "POST";
-            return Ok(Response::new(if echo { request.into_body().boxed() } else { text(usual) }));
+            return Ok(Response::new(if echo { request.into_body().boxed() } else { text(default) }));
         };
         let body = request.into_body().collect().await?.to_bytes();
         remember(String::from_utf8_lossy(&body).into_owned());

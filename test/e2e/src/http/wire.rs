@@ -1,4 +1,4 @@
-//! One connection, on which a test writes what it likes and reads answers, whole or bit by bit.
+//! One raw connection: a test writes any bytes, and reads answers whole or in parts.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -15,11 +15,11 @@ pub struct Wire {
 pub struct Answer {
     /// Its status.
     pub status: u16,
-    /// Names, in small letters, and values.
+    /// Names, in lower case, and values.
     pub headers: Vec<(String, String)>,
     /// Its body.
     pub body: Vec<u8>,
-    /// What came behind a body in chunks.
+    /// The trailers of a chunked body.
     pub trailers: Vec<(String, String)>,
 }
 
@@ -53,7 +53,7 @@ impl Wire {
         self.send(format!("{what} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
     }
 
-    /// The same, and the answer to it.
+    /// Sends the same, and reads the answer.
     ///
     /// # Errors
     /// When there is none.
@@ -62,7 +62,7 @@ impl Wire {
         self.answer().with_context(|| what.to_owned())
     }
 
-    /// Sends the head of a request with a body in chunks.
+    /// Sends the head of a request with a chunked body.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -78,7 +78,7 @@ impl Wire {
         self.send(format!("{:x}\r\n{text}\r\n", text.len()))
     }
 
-    /// Sends no more, but reads on.
+    /// Closes the sending side; reading goes on.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -89,14 +89,14 @@ impl Wire {
     /// Whether something can be read, or the connection has ended.
     ///
     /// # Errors
-    /// When the kernel cannot say.
+    /// When the kernel cannot report it.
     pub fn ready(&mut self) -> Result<bool> {
         self.stream.get_ref().set_nonblocking(true)?;
         let read = self.stream.fill_buf().map(|_| ());
         self.stream.get_ref().set_nonblocking(false)?;
         match read {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            // What it is, the next reading tells.
+            // The next read returns what it is.
             _ => Ok(true),
         }
     }
@@ -104,7 +104,7 @@ impl Wire {
     /// Reads an answer to its end.
     ///
     /// # Errors
-    /// When it is none, or cut.
+    /// When it is malformed or truncated.
     pub fn answer(&mut self) -> Result<Answer> {
         let mut answer = self.head()?;
         if answer.header("transfer-encoding") == Some("chunked") {
@@ -124,7 +124,7 @@ impl Wire {
     /// Reads an answer's head.
     ///
     /// # Errors
-    /// When it is none, or cut.
+    /// When it is malformed or truncated.
     pub fn head(&mut self) -> Result<Answer> {
         let line = self.line().context("no answer")?;
         let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
@@ -132,10 +132,10 @@ impl Wire {
         Ok(Answer { status, headers: self.fields()?, body: vec![], trailers: vec![] })
     }
 
-    /// Reads one chunk of a body; `None` behind the last, before the trailers.
+    /// Reads one chunk of a body; `None` after the last, before the trailers.
     ///
     /// # Errors
-    /// When the body is cut.
+    /// When the body is truncated.
     pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let size = self.line().context("the body is cut")?;
         let mut chunk =
@@ -162,7 +162,7 @@ impl Wire {
         }
     }
 
-    /// Waits for the end of the connection, on which nothing more may come.
+    /// Waits for the end of the connection, before which no more bytes may come.
     ///
     /// # Errors
     /// When it does not end, or more comes.
@@ -200,12 +200,12 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The first header of this name, in small letters.
+    /// The first header of this name, in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str())
     }
 
-    /// The answer, when its status is this one.
+    /// The answer, if its status is this one.
     ///
     /// # Errors
     /// Any other status.
@@ -214,7 +214,7 @@ impl Answer {
         Ok(self)
     }
 
-    /// The answer, when its status and its body are these, a last newline aside.
+    /// The answer, if its status and its body are these, a final newline aside.
     ///
     /// # Errors
     /// Any other answer.
@@ -225,7 +225,7 @@ impl Answer {
         Ok(answer)
     }
 
-    /// The answer, when its body contains `part`.
+    /// The answer, if its body contains `part`.
     ///
     /// # Errors
     /// A body without it.

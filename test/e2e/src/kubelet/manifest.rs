@@ -1,5 +1,5 @@
-//! Kubernetes' YAML, as far as it is translated here. A field that is not, fails: the tests must not
-//! pass on a part of what a file asks for.
+//! Kubernetes' YAML, as far as it is translated here. An unknown field is an error: the tests must not pass on a part
+//! of what a file requests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A pod and what it refers to.
+/// A pod and the objects that it refers to.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     /// Its name and annotations.
     pub metadata: Metadata,
-    /// What is in it.
+    /// Its specification.
     pub spec: Spec,
     /// The handler of its runtime class.
     pub handler: String,
@@ -23,7 +23,7 @@ pub struct Manifest {
     pub files: BTreeMap<(Kind, String), BTreeMap<String, String>>,
 }
 
-/// Whose files they are.
+/// The kind of object that files come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A Secret's.
@@ -43,14 +43,14 @@ macro_rules! manifest {
 }
 
 manifest! {
-    /// What every object has.
+    /// The metadata of any object.
     Metadata {
         name: String,
         namespace: Option<String>,
         labels: BTreeMap<String, String>,
         annotations: BTreeMap<String, String>,
     }
-    /// A pod's inside.
+    /// A pod's specification.
     Spec {
         runtime_class_name: String,
         automount_service_account_token: Option<bool>,
@@ -60,7 +60,7 @@ manifest! {
         containers: Vec<Container>,
         volumes: Vec<Volume>,
     }
-    /// A container's.
+    /// A container's specification.
     Container {
         name: String,
         image: String,
@@ -81,11 +81,11 @@ manifest! {
     Variable { name: String, value: Option<String>, value_from: Option<Source>, }
     /// Where a variable's value comes from.
     Source { field_ref: FieldRef, }
-    /// A field of the pod's.
+    /// A field of the pod.
     FieldRef { field_path: String, }
-    /// A port that it says it listens on.
+    /// A port that it declares.
     Port { name: Option<String>, container_port: u16, protocol: Option<String>, }
-    /// How its health is asked for.
+    /// A health check.
     Probe {
         http_get: HttpGet,
         initial_delay_seconds: u32,
@@ -93,11 +93,11 @@ manifest! {
         period_seconds: Option<u32>,
         failure_threshold: Option<u32>,
     }
-    /// What is asked.
+    /// The request of a probe.
     HttpGet { path: String, port: Value, }
-    /// What it may use.
+    /// Its limits and requests.
     Resources { limits: BTreeMap<String, String>, requests: BTreeMap<String, String>, }
-    /// What it may do.
+    /// Its security context.
     Security {
         run_as_non_root: Option<bool>,
         run_as_user: Option<i64>,
@@ -107,20 +107,20 @@ manifest! {
         capabilities: Capabilities,
         seccomp_profile: Option<Seccomp>,
     }
-    /// More and less than the usual capabilities.
+    /// Capabilities added to and dropped from the default ones.
     Capabilities { add: Vec<String>, drop: Vec<String>, }
-    /// Which system calls it may make.
+    /// Its seccomp profile.
     Seccomp { r#type: String, }
-    /// Where a volume is seen.
+    /// Where a volume is mounted.
     VolumeMount { name: String, mount_path: String, read_only: bool, }
-    /// Files of the pod's.
+    /// A volume of the pod.
     Volume {
         name: String,
         empty_dir: Option<EmptyDir>,
         secret: Option<SecretVolume>,
         config_map: Option<ConfigMapVolume>,
     }
-    /// A folder that lasts as long as the pod.
+    /// A directory that lasts as long as the pod.
     EmptyDir {}
     /// A Secret as files.
     SecretVolume { secret_name: String, }
@@ -140,11 +140,11 @@ impl Manifest {
     /// Reads `name` of `test/examples`, and the runtime class beside it.
     ///
     /// # Errors
-    /// What is not understood.
+    /// What cannot be parsed.
     pub fn read(name: &str) -> Result<Self> {
-        let path = folder().join(name);
+        let path = dir().join(name);
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let class = fs::read_to_string(folder().join("runtime-class.yaml"))?;
+        let class = fs::read_to_string(dir().join("runtime-class.yaml"))?;
         Self::parse(&text, &class).with_context(|| path.display().to_string())
     }
 
@@ -198,29 +198,29 @@ impl Container {
         Ok(port.with_context(|| format!("{} has no port {named}", self.name))?.container_port)
     }
 
-    /// Whether it is a sidecar by Kubernetes' own word for it: an init container that goes on.
+    /// Whether it is a sidecar in Kubernetes' sense: an init container that is restarted always.
     pub fn is_sidecar(&self) -> bool {
         self.restart_policy.as_deref() == Some("Always")
     }
 }
 
-/// Every file that can be read: `test/examples`, the runtime class aside.
+/// Every pod file of `test/examples`.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// When the directory cannot be read.
 pub fn names() -> Result<Vec<String>> {
-    let listed = fs::read_dir(folder())?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let listed = fs::read_dir(dir())?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let is_pod = |name: &String| name.ends_with(".yaml") && name != "runtime-class.yaml";
     let mut names: Vec<String> = listed.filter(is_pod).collect();
     names.sort();
     Ok(names)
 }
 
-fn folder() -> PathBuf {
+fn dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
 }
 
-/// The objects of a file, each with its version and kind, which are taken off.
+/// The objects of a file, each with its version and kind, which are removed from it.
 fn objects(text: &str) -> Result<Vec<(String, Value)>> {
     let objects: Vec<Value> = serde_saphyr::from_multiple(text)?;
     let kind = |mut object: Value| {
@@ -246,11 +246,11 @@ mod tests {
     const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  runtimeClassName: l\n  containers: [{name: c}]\n";
 
     #[test]
-    fn what_is_not_translated_is_not_passed_over() {
+    fn an_unknown_field_is_an_error() {
         assert_eq!(Manifest::parse(POD, CLASS).unwrap().handler, "h");
         let check = |text: &str, words: &str| {
-            let told = format!("{:#}", Manifest::parse(text, CLASS).unwrap_err());
-            assert!(told.contains(words), "{told}");
+            let error = format!("{:#}", Manifest::parse(text, CLASS).unwrap_err());
+            assert!(error.contains(words), "{error}");
         };
         check(&POD.replace("{name: c}", "{name: c, tty: true}"), "unknown field `tty`");
         check(&format!("{POD}  hostPID: true\n"), "unknown field `hostPID`");

@@ -1,8 +1,8 @@
-//! What the kubelet does with a pod's YAML: from its fields to requests of Kubernetes' interface, in its
-//! order, with its files, probes and restarts.
+//! What the kubelet does with a pod's YAML: it turns the fields into CRI calls, in the kubelet's order, with its files,
+//! probes and restarts.
 //!
-//! `manifest` reads, `volumes` lays the files out, `translate` says what a container is asked for as.
-//! The examples that users copy are what the tests run.
+//! `manifest` parses, `volumes` writes the files, `translate` makes a container's CRI configuration. The tests run the
+//! examples that users copy.
 
 pub mod manifest;
 mod translate;
@@ -27,12 +27,12 @@ use crate::process::{LIMIT, poll};
 use manifest::{Manifest, Probe};
 use volumes::Volumes;
 
-/// How long to wait before a probe is asked again.
+/// The interval between probes.
 const PERIOD: Duration = Duration::from_millis(20);
-/// How long a pod may take to end unless it says so.
+/// A pod's default grace period, in seconds.
 const GRACE: i64 = 30;
 
-/// One pod as the kubelet looks after it.
+/// One pod in the kubelet's care.
 pub struct Kubelet<'a> {
     pod: &'a Pod<'a>,
     manifest: &'a Manifest,
@@ -40,14 +40,14 @@ pub struct Kubelet<'a> {
     containers: BTreeMap<String, Attempt<'a>>,
 }
 
-/// A container, and how often there was one of that name before.
+/// A container, and how many of that name there were before.
 struct Attempt<'a> {
     number: u32,
     container: Container<'a>,
 }
 
 impl Manifest {
-    /// The pod without its containers.
+    /// Creates the pod without its containers.
     ///
     /// # Errors
     /// What containerd answered.
@@ -61,7 +61,7 @@ impl Manifest {
             plan = plan.label(key, value);
         }
         plan.linux(|linux| {
-            // Whatever the containers ask for.
+            // Whatever the containers request.
             linux.security_context.get_or_insert_default().seccomp =
                 Some(translate::seccomp("RuntimeDefault"));
         })
@@ -71,16 +71,16 @@ impl Manifest {
 }
 
 impl<'a> Kubelet<'a> {
-    /// Lays out the files of `pod`, which was made of `manifest`.
+    /// Writes the files of `pod`, which was created from `manifest`.
     ///
     /// # Errors
-    /// When a volume refers to what is not there.
+    /// When a volume refers to a missing object.
     pub fn new(pod: &'a Pod<'a>, manifest: &'a Manifest) -> Result<Self> {
         Ok(Self { pod, manifest, volumes: Volumes::lay_out(pod, manifest)?, containers: BTreeMap::new() })
     }
 
-    /// Starts everything in the manifest's order: init containers one after the other, sidecars among
-    /// them as soon as they have started, then the others without waiting.
+    /// Starts everything in the manifest's order: each init container after the end of the one before, or as soon as
+    /// that has started if it is a sidecar; then the others without waiting.
     ///
     /// # Errors
     /// When one cannot be started, or an init container fails.
@@ -90,7 +90,7 @@ impl<'a> Kubelet<'a> {
         names.into_iter().try_for_each(|name| self.start(name))
     }
 
-    /// Starts what comes before the containers proper.
+    /// Starts the init containers.
     ///
     /// # Errors
     /// When one cannot be started, or an init container fails.
@@ -112,7 +112,7 @@ impl<'a> Kubelet<'a> {
     /// Starts the container called `name`, for the first time or again.
     ///
     /// # Errors
-    /// When it runs, or cannot be started.
+    /// When it is running, or cannot be started.
     pub fn start(&mut self, name: &str) -> Result<()> {
         let number = match self.containers.remove(name) {
             None => 0,
@@ -146,7 +146,7 @@ impl<'a> Kubelet<'a> {
         Ok(&self.containers.get(name).with_context(|| format!("{name} was not started"))?.container)
     }
 
-    /// The lines that `name` has logged since it was started last; nothing, if it was not.
+    /// The lines that `name` has logged since its last start; none if it was not started.
     pub fn said(&self, name: &str) -> Vec<String> {
         let log = self.of(name).and_then(Container::log).unwrap_or_default();
         log.into_iter().map(|[.., line]| line).collect()
@@ -161,7 +161,7 @@ impl<'a> Kubelet<'a> {
         self.passes(name, probe.with_context(|| format!("{name} has no readiness probe"))?)
     }
 
-    /// Asks the liveness probe of `name` once.
+    /// Runs the liveness probe of `name` once.
     ///
     /// # Errors
     /// When it has none.
@@ -170,7 +170,7 @@ impl<'a> Kubelet<'a> {
         Ok(self.probe(name, probe.with_context(|| format!("{name} has no liveness probe"))?).is_ok())
     }
 
-    /// Asks the readiness probe of `name` once: what the answer says, or why there is none.
+    /// Runs the readiness probe of `name` once and returns the answer's status.
     ///
     /// # Errors
     /// When the probe fails.
@@ -196,7 +196,7 @@ impl<'a> Kubelet<'a> {
         passed.with_context(|| last.map_or_else(|error| format!("{error:#}"), |status| status.to_string()))
     }
 
-    /// GET from the node to the pod's address.
+    /// Sends GET from the node to the pod's address.
     fn probe(&self, name: &str, probe: &Probe) -> Result<u16> {
         let port = self.manifest.container(name)?.port(&probe.http_get.port)?;
         let request =
@@ -208,7 +208,7 @@ impl<'a> Kubelet<'a> {
         bail!("{name} answers {status}")
     }
 
-    /// Asks a server of the pod from the node, by the pod's address.
+    /// Sends a request from the node to a server of the pod, at the pod's address.
     ///
     /// # Errors
     /// When there is no answer.
@@ -217,7 +217,7 @@ impl<'a> Kubelet<'a> {
         ask(net, SocketAddr::new(self.pod.address()?.into(), port), request)
     }
 
-    /// Asks a server of the pod from within, at its localhost.
+    /// Sends a request to a server of the pod from within, at its localhost.
     ///
     /// # Errors
     /// When there is no answer.
@@ -228,13 +228,13 @@ impl<'a> Kubelet<'a> {
     /// The pod's network.
     ///
     /// # Errors
-    /// When containerd does not tell the pod's process.
+    /// When containerd does not report the pod's process.
     pub fn net(&self) -> Result<Net> {
         Ok(Net::of(self.pod.pid()?))
     }
 
-    /// Ends the pod: the containers at once, each with the pod's grace period, then the sidecars among the
-    /// init containers, the last one first, then what is left of it.
+    /// Stops the pod: the containers at once, each with the pod's grace period, then the sidecars among the init
+    /// containers, the last one first, then the rest.
     ///
     /// # Errors
     /// What containerd answered.

@@ -1,4 +1,4 @@
-//! A container of a manifest as Kubernetes' interface is asked for it.
+//! The CRI configuration of a manifest's container.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_cri::v1;
@@ -7,7 +7,7 @@ use k8s_cri::v1::security_profile::ProfileType;
 use super::Kubelet;
 use super::manifest::{Container, Resources, Security, Variable};
 
-/// What the kubelet hides of /proc and /sys.
+/// What the kubelet masks in /proc and /sys.
 const MASKED: [&str; 12] = [
     "/proc/asound",
     "/proc/acpi",
@@ -23,12 +23,12 @@ const MASKED: [&str; 12] = [
     "/sys/devices/virtual/powercap",
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-/// Parts of a processor that a request says, and a share of it in a cgroup's words.
+/// Units per CPU: of a request, and of a cgroup's shares.
 const MILLI: i64 = 1000;
 const SHARES: i64 = 1024;
 const PERIOD: i64 = 100_000;
 
-/// Everything but its name, its log and its namespaces.
+/// Everything except its name, its log and its namespaces.
 pub fn container(kubelet: &Kubelet<'_>, name: &str) -> Result<v1::ContainerConfig> {
     let one = kubelet.manifest.container(name)?;
     let words =
@@ -55,7 +55,7 @@ pub fn container(kubelet: &Kubelet<'_>, name: &str) -> Result<v1::ContainerConfi
     })
 }
 
-/// A seccomp profile by Kubernetes' word for it.
+/// A seccomp profile by Kubernetes' name for it.
 pub fn seccomp(kind: &str) -> v1::SecurityProfile {
     let kind = if kind == "RuntimeDefault" { ProfileType::RuntimeDefault } else { ProfileType::Unconfined };
     v1::SecurityProfile { profile_type: kind.into(), ..Default::default() }
@@ -88,8 +88,8 @@ fn mounts(kubelet: &Kubelet<'_>, one: &Container) -> Result<Vec<v1::Mount>> {
         mount(kubelet.volumes.last_words(&one.name)?, "/dev/termination-log", false),
     ];
     for wanted in &one.volume_mounts {
-        let (folder, read_only) = kubelet.volumes.at(&wanted.name)?;
-        mounts.push(mount(folder, &wanted.mount_path, read_only || wanted.read_only));
+        let (dir, read_only) = kubelet.volumes.at(&wanted.name)?;
+        mounts.push(mount(dir, &wanted.mount_path, read_only || wanted.read_only));
     }
     Ok(mounts)
 }
@@ -139,7 +139,7 @@ fn resources(asked: &Resources) -> Result<v1::LinuxContainerResources> {
     }
     for (name, text) in &asked.requests {
         match name.as_str() {
-            // Only the scheduler cares.
+            // Only the scheduler uses it.
             "memory" => drop(bytes(text)?),
             "cpu" => limits.cpu_shares = milli(text)? * SHARES / MILLI,
             other => bail!("a request of {other}"),

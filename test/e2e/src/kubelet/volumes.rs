@@ -1,4 +1,4 @@
-//! The files that the kubelet makes for a pod, below its folder: volumes, `/etc/hosts`, last words.
+//! The files that the kubelet makes for a pod, below its directory: volumes, `/etc/hosts`, termination logs.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -10,18 +10,18 @@ use anyhow::{Context as _, Result, bail};
 use super::manifest::{Kind, Manifest, Volume};
 use crate::cri::pod::Pod;
 
-/// Where they are.
+/// The files of one pod.
 pub struct Volumes {
-    folder: PathBuf,
-    /// Which of them the kubelet changes, and nobody else.
+    dir: PathBuf,
+    /// Whether each volume is read-only, because only the kubelet changes it.
     read_only: BTreeMap<String, bool>,
 }
 
 impl Volumes {
     pub fn lay_out(pod: &Pod<'_>, manifest: &Manifest) -> Result<Self> {
-        let folder = pod.cri.daemon.scope.dir.join("tmp/pods").join(&pod.id);
-        fs::create_dir_all(&folder)?;
-        let mut volumes = Self { folder, read_only: BTreeMap::new() };
+        let dir = pod.cri.daemon.scope.dir.join("tmp/pods").join(&pod.id);
+        fs::create_dir_all(&dir)?;
+        let mut volumes = Self { dir, read_only: BTreeMap::new() };
         for volume in &manifest.spec.volumes {
             let read_only = volumes.lay_out_one(volume, manifest)?;
             volumes.read_only.insert(volume.name.clone(), read_only);
@@ -36,7 +36,7 @@ impl Volumes {
     }
 
     fn lay_out_one(&self, volume: &Volume, manifest: &Manifest) -> Result<bool> {
-        let place = self.folder.join(&volume.name);
+        let place = self.dir.join(&volume.name);
         fs::create_dir(&place)?;
         let named = match (&volume.empty_dir, &volume.secret, &volume.config_map) {
             (Some(_), None, None) => {
@@ -52,28 +52,28 @@ impl Volumes {
         Ok(true)
     }
 
-    /// The folder of the volume `name`, and whether it is read-only wherever it is mounted.
+    /// The directory of the volume `name`, and whether it is read-only wherever it is mounted.
     pub fn at(&self, name: &str) -> Result<(PathBuf, bool)> {
         let read_only = self.read_only.get(name).with_context(|| format!("there is no volume {name}"))?;
-        Ok((self.folder.join(name), *read_only))
+        Ok((self.dir.join(name), *read_only))
     }
 
     /// `/etc/hosts`.
     pub fn hosts(&self) -> PathBuf {
-        self.folder.join("etc-hosts")
+        self.dir.join("etc-hosts")
     }
 
-    /// Where a container called `name` leaves its last words.
+    /// The termination log of the container `name`.
     pub fn last_words(&self, name: &str) -> Result<PathBuf> {
-        let path = self.folder.join(format!("{name}-termination-log"));
+        let path = self.dir.join(format!("{name}-termination-log"));
         fs::write(&path, "")?;
         fs::set_permissions(&path, Permissions::from_mode(0o666))?;
         Ok(path)
     }
 }
 
-/// As the kubelet does it, so that all files change at once: they lie in a folder whose name has the
-/// time, to which `..data` leads, to which each file's name leads.
+/// Writes the files as the kubelet does, so that all change at once: they are in a directory whose name has the
+/// time, to which `..data` links, to which each file's name links.
 fn write(place: &Path, files: &BTreeMap<String, String>) -> Result<()> {
     const STAMPED: &str = "..2024_01_01_00_00_00.1";
     fs::create_dir(place.join(STAMPED))?;

@@ -1,4 +1,4 @@
-//! A server of wasi:http: each request is answered by a fresh copy of it.
+//! A server of wasi:http: each request is answered by a new instance of it.
 
 use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};

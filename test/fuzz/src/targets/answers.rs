@@ -1,4 +1,4 @@
-//! What a name server answers: the bytes follow the question's own number, so that they are looked into.
+//! A name server's answer: the bytes follow the query's own id, so that they are parsed.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -22,14 +22,14 @@ pub fn make() -> anyhow::Result<Run> {
         while let Ok((length, from)) = socket.recv_from(&mut question).await {
             let body = says.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let reply = [&question[..length.min(2)], &body].concat();
-            // Who asked may have gone.
+            // The client may have gone.
             let _ = socket.send_to(&reply, from).await;
         }
     });
     Ok(Box::new(move |bytes| {
         *said.lock().unwrap_or_else(PoisonError::into_inner) = bytes.into();
         let written = fs::write("/resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n");
-        assert!(written.is_ok(), "the folder is ours: {written:?}");
+        assert!(written.is_ok(), "the directory is ours: {written:?}");
         let sources = Sources {
             resolv_conf: "/resolv.conf".into(),
             hosts: "/hosts".into(),

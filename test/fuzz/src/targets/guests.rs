@@ -1,9 +1,9 @@
 //! A hostile guest on Wasmtime: every function of preview 1 and of the sockets, with arguments of any kind.
 //!
-//! The guest is a module that reads a program out of `/in` and does what it says: the input's first byte chooses the
-//! versions of the functions that have two, the rest is the program. Each step is a byte that names a function, and its
-//! arguments; the step after the last function stores a number. Nothing waits: descriptors that may are told not to
-//! before they are used, and every poll has a clock among its subscriptions that is due.
+//! The guest is a module that reads a program from `/in` and interprets it: the input's first byte selects the versions
+//! of the functions that have two, the rest is the program. Each step is a byte that names a function, and its
+//! arguments; the step after the last function stores a number. Nothing waits: descriptors that could are made
+//! non-blocking before use, and every poll has a clock among its subscriptions that is due.
 
 #![expect(unsafe_code, reason = "code that this process compiled is vouched for")]
 
@@ -83,7 +83,7 @@ const FUNCTIONS: [(&str, &str); 61] = [
     ("sock_send_v2", "iiiii"),
     ("sock_setsockopt", "iiiii"),
 ];
-/// Those whose type tells the version.
+/// Functions whose type selects the version.
 const VERSIONS: [[(&str, &str); 4]; 2] = [
     [
         ("sock_accept", "ii"),
@@ -98,16 +98,16 @@ const VERSIONS: [[(&str, &str); 4]; 2] = [
         ("sock_getpeeraddr", "iii"),
     ],
 ];
-/// Those of which a program is made in another way: see [`text`].
+/// Functions that are called in another way: see [`call`].
 const POLLS: [&str; 2] = ["poll_oneoff", "epoll_oneoff"];
-/// The longest program.
+/// The maximum length of a program.
 const LONGEST: usize = 4_000;
 
-/// What the guest is given.
+/// The guest's container.
 const SPEC: &str = r#"{"ociVersion":"1.0.2","root":{"path":"r"},
     "process":{"user":{"uid":0,"gid":0},"cwd":"/","args":["a","b c"],"env":["A=b"]}}"#;
 
-/// A module, compiled.
+/// A compiled module.
 struct Ready {
     world: World,
     code: File,
@@ -127,7 +127,7 @@ pub fn make() -> anyhow::Result<Run> {
     Ok(Box::new(move |bytes| {
         let Some((version, program)) = bytes.split_first() else { return };
         let written = fs::write("/in", &program[..program.len().min(LONGEST)]);
-        assert!(written.is_ok(), "the folder is ours: {written:?}");
+        assert!(written.is_ok(), "the directory is ours: {written:?}");
         let ran = run(&engine, &modules[usize::from(version & 1)]);
         assert!(ran.is_ok(), "the module is as it was: {ran:?}");
         super::tidy_up();
@@ -142,7 +142,7 @@ fn run(engine: &Wasmtime, module: &Ready) -> anyhow::Result<()> {
     let workload = super::workload(SPEC.as_bytes()).context("the target's own spec is wrong")?;
     let guest = Guest::of(&workload, module.world.clone())?;
     let equipment = Equipment { bound: Bound::in_file(bound), sockets: vec![], stop: None };
-    // How it ends is the guest's affair.
+    // How the guest ends does not matter.
     let _ = engine.load(code, guest, equipment).context("cannot load the guest")?.run();
     Ok(())
 }
@@ -177,8 +177,8 @@ fn text(versions: &[(&str, &str)]) -> String {
     text + "(br $next)))\n(data (i32.const 16) \"in\"))"
 }
 
-/// The memory's first bytes are what the guest reads its program with. An argument is a byte that tells its kind, and
-/// then a byte, a byte times eight, two bytes, or four.
+/// The memory's first bytes serve to read the program. An argument is a byte with its kind, and then a byte, a byte
+/// times eight, two bytes, or four.
 const HEAD: &str = r#"
 (memory (export "memory") 2)
 (global $pc (mut i32) (i32.const 65536))
@@ -207,12 +207,12 @@ const HEAD: &str = r#"
     (global.set $pc (i32.add (global.get $pc) (i32.const 1)))
 "#;
 
-/// A call with arguments out of the program, which cannot wait.
+/// A call with arguments from the program, which cannot block.
 fn call(name: &str, parameters: &str) -> String {
     let argument = |kind| if kind == 'l' { " (i64.extend_i32_s (call $arg))" } else { " (call $arg)" };
     let Some(others) = parameters.get(1..) else { return format!("(drop (call ${name}))") };
     let rest: String = others.chars().map(argument).collect();
-    // Of a poll the first subscription becomes a clock that is due, where there is room for one.
+    // The first subscription of a poll becomes a clock that is due, if there is room for one.
     let first = if POLLS.contains(&name) {
         "(local.set $0 (i32.and (local.get $0) (i32.const 0xfff8)))
          (memory.fill (local.get $0) (i32.const 0) (i32.const 48))"

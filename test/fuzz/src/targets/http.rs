@@ -1,4 +1,4 @@
-//! Bytes of a client into the server in front of a guest: HTTP/1.1, or HTTP/2 where they begin as that does.
+//! A client's bytes into the server in front of a guest: HTTP/1.1, or HTTP/2 if they begin with its preface.
 //!
 //! The guest reads a request's body and answers with it.
 
@@ -55,7 +55,7 @@ pub fn make() -> anyhow::Result<Run> {
         runtime.block_on(async {
             let Ok(mut stream) = TcpStream::connect(address).await else { return };
             let conversation = async {
-                // A server that has heard enough may close before all is said.
+                // The server may close before all is sent.
                 let _ = stream.write_all(bytes).await;
                 let _ = stream.shutdown().await;
                 let mut said = Vec::new();

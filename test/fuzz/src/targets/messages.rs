@@ -1,4 +1,4 @@
-//! What crosses the nursery's socket: the first byte says what is expected, the rest is a packet.
+//! The messages on the nursery's socket: the first byte selects the expected message, the rest is a packet.
 
 use std::fmt::Debug;
 
@@ -16,7 +16,7 @@ pub fn make() -> anyhow::Result<Run> {
     other.set_nonblocking()?;
     Ok(Box::new(move |bytes| {
         let Some((kind, packet)) = bytes.split_first() else { return };
-        // None at all would be the end of the line.
+        // An empty packet would be end of file.
         if packet.is_empty() || send(&one, packet, SendFlags::empty()).is_err() {
             return;
         }
@@ -30,12 +30,12 @@ pub fn make() -> anyhow::Result<Run> {
     }))
 }
 
-/// What was understood says the same when it is sent on.
+/// A message that was parsed is the same after it was sent again.
 fn check<T: Serialize + DeserializeOwned + Debug>(one: &Channel, other: &Channel) {
     let Ok(Some((message, fds))) = other.receive::<T>() else { return };
     assert!(fds.is_empty(), "descriptors out of nothing");
     if one.send(&message, &[]).is_err() {
-        // Longer than a packet may be, once it is written out.
+        // Longer than a packet may be, once it is serialized.
         return;
     }
     let again = other.receive::<T>();

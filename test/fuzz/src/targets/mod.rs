@@ -1,4 +1,4 @@
-//! The targets, one file each, and what several of them need.
+//! The targets, one file each, and what several of them share.
 
 pub mod answers;
 pub mod guests;
@@ -18,7 +18,7 @@ use std::path::Path;
 use tokio::runtime::{Builder, Runtime};
 use workload::{HttpHandler, Options, Preview1, Start, Wasi, Workload, World};
 
-/// An event loop whose time passes as soon as there is nothing else to do.
+/// A runtime with a paused clock, which advances as soon as there is nothing else to do.
 fn hasty() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().start_paused(true).build()
 }
@@ -27,9 +27,9 @@ fn hasty() -> std::io::Result<Runtime> {
 fn tidy_up() {
     for entry in fs::read_dir("/").into_iter().flatten().flatten() {
         let path = entry.path();
-        let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        // An input that left something it may not remove would be told by the next.
-        let _ = if folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        // A leftover that cannot be removed fails a later input.
+        let _ = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
     }
 }
 
@@ -40,7 +40,7 @@ fn worlds() -> [World; 2] {
     [World::Preview1(module), World::HttpHandler(HttpHandler { wasi: Wasi::P2, concurrent: false })]
 }
 
-/// A workload of this JSON.
+/// Parses a workload from JSON.
 fn workload(json: &[u8]) -> Option<Workload> {
     Workload::read("c", Path::new("/bundle"), json, Options::default()).ok()
 }

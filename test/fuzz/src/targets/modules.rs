@@ -1,4 +1,4 @@
-//! What an image calls a Wasm file: its format, its world, and the module without its custom sections.
+//! What an image claims to be a Wasm file: its format, its world, and the module without its custom sections.
 
 use workload::{Format, World, without_custom_sections};
 
@@ -17,7 +17,7 @@ pub fn make() -> anyhow::Result<Run> {
         if format != Some(Format::Module) {
             return;
         }
-        // What does not run decides nothing (but where something else is found to be wrong), and is gone the first time.
+        // Custom sections change nothing (except which error is found first), and one pass removes them all.
         if let Ok(plain) = plain {
             assert_eq!(World::detect(&plain, None).ok(), world.ok());
             assert_eq!(without_custom_sections(&plain).as_ref(), Ok(&plain));

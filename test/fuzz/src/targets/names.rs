@@ -1,6 +1,6 @@
-//! `/etc/resolv.conf` and `/etc/hosts` of a container, with a zero between them, and then names, a line each.
+//! A container's `/etc/resolv.conf` and `/etc/hosts`, separated by a zero byte, and then names, a line each.
 //!
-//! Nobody is there to be asked.
+//! No name server answers.
 
 use std::fs;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub fn make() -> anyhow::Result<Run> {
         let mut parts = bytes.splitn(3, |byte| *byte == 0);
         let mut next = || parts.next().unwrap_or_default();
         let written = fs::write("/resolv.conf", next()).and_then(|()| fs::write("/hosts", next()));
-        assert!(written.is_ok(), "the folder is ours: {written:?}");
+        assert!(written.is_ok(), "the directory is ours: {written:?}");
         let names = String::from_utf8_lossy(next()).into_owned();
         for outbound in [Outbound::everything(), bounded.clone()] {
             let egress = Arc::new(Egress::new([outbound], sources(), Box::new(|_| {})));
@@ -35,7 +35,7 @@ pub fn make() -> anyhow::Result<Run> {
     }))
 }
 
-/// Both files, wherever they come from.
+/// Both files, whether or not they are mounts.
 fn sources() -> Sources {
     Sources {
         resolv_conf: "/resolv.conf".into(),

@@ -1,10 +1,10 @@
-//! The runtime's options, as containerd sends them: the first byte says which message, the rest is it.
+//! The runtime's options, as containerd sends them: the first byte selects the message, the rest is its body.
 
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 
 use crate::Run;
 
-/// The messages that are known, one that is not, and a TOML body alone.
+/// The known messages and an unknown one; any other byte selects a TOML body.
 const KINDS: [&str; 4] = [
     "runtimeoptions.v1.Options",
     "containerd.runc.v1.Options",

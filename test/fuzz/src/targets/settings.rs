@@ -1,5 +1,5 @@
 //! Annotations and variables, a line each: `NAME=VALUE` is both the annotation `lighter.wasm/NAME` and the variable
-//! `NAME`. What they ask for becomes a guest, or a sentence.
+//! `NAME`. The result is a guest, or an error with a message.
 
 use serde_json::{Map, Value, json};
 use workload::Guest;
@@ -35,7 +35,7 @@ fn check(annotations: &Value, env: &str) {
     }
 }
 
-/// What the rules say of a few targets does not contradict itself.
+/// Checks that the rules do not contradict each other for a few destinations.
 fn judge(guest: &Guest) {
     let outbound = &guest.outbound;
     for host in ["example.com", "a.b.example.com", "localhost", "10.0.0.1", "::1"] {

@@ -1,7 +1,7 @@
 //! A hostile guest of any engine: the sockets themselves, over a memory of 512 bytes.
 //!
-//! The input is calls, each with up to eight arguments, and then the memory. What is said here of WasmEdge's functions
-//! is true of both engines: both call these.
+//! The input is calls, each with up to eight arguments, and then the memory. It covers both engines, since both call
+//! these functions.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use worlds::socket::{Errno, Others, Policy, Readiness, Sockets, getaddrinfo};
 
 use crate::Run;
 
-/// Bytes of the memory: few, so that addresses hit it.
+/// The size of the memory: small, so that addresses hit it.
 const SIZE: usize = 512;
-/// What lies around it, and must stay as it was.
+/// The bytes around it, which must not change.
 const AROUND: [u8; 64] = [0x5a; 64];
-/// Where the numbers of new sockets begin, and how many of them one input may have.
+/// The first number of new sockets, and how many of them are looked at.
 const FIRST: u32 = 1 << 20;
-const MOST: u32 = 64;
+const COUNT: u32 = 64;
 
-/// Everything, or nothing.
+/// Allows everything, or nothing.
 struct All(bool);
 
 impl Policy for All {
@@ -31,7 +31,7 @@ impl Policy for All {
     }
 }
 
-/// Nothing but sockets is open.
+/// No descriptors but sockets are open.
 struct None;
 
 impl Others for None {
@@ -48,7 +48,7 @@ impl Others for None {
 pub fn make() -> anyhow::Result<Run> {
     let runtime = super::hasty()?;
     Ok(Box::new(move |bytes| {
-        // A program that ends early has ended.
+        // An input may be too short for another call.
         let _ = run(&runtime, &mut Unstructured::new(bytes));
         super::tidy_up();
     }))
@@ -73,14 +73,14 @@ fn run(runtime: &Runtime, input: &mut Unstructured<'_>) -> arbitrary::Result<()>
     let mut all = [&AROUND[..], &memory, &AROUND].concat();
     for (number, arguments) in calls {
         let mut memory = Memory::new(&mut all[AROUND.len()..][..SIZE]);
-        let told = if number == 29 {
+        let result = if number == 29 {
             runtime.block_on(getaddrinfo(&egress, &mut memory, arguments))
         } else {
             call(number, &mut sockets, &mut memory, arguments)
         };
-        assert_ne!(told, Err(Errno::Success), "{number}");
-        // None of them waits.
-        for fd in (FIRST..FIRST + MOST).filter(|fd| sockets.contains(*fd)).collect::<Vec<_>>() {
+        assert_ne!(result, Err(Errno::Success), "{number}");
+        // Makes every socket non-blocking.
+        for fd in (FIRST..FIRST + COUNT).filter(|fd| sockets.contains(*fd)).collect::<Vec<_>>() {
             let _ = sockets.fd_fdstat_set_flags(fd, 4);
         }
     }
@@ -100,7 +100,7 @@ fn argument(input: &mut Unstructured<'_>) -> arbitrary::Result<u32> {
     })
 }
 
-/// One call with arguments.
+/// Makes one call.
 fn call(number: u8, sockets: &mut Sockets, memory: &mut Memory<'_>, a: [u32; 8]) -> Result<(), Errno> {
     match number {
         0..=3 => sockets.open(memory, a[0], a[1], a[2]),

@@ -21,7 +21,7 @@ pub fn make() -> anyhow::Result<Run> {
         for world in super::worlds() {
             let _ = Guest::of(&workload, world);
         }
-        // It goes on to other processes in this form.
+        // It is passed on to other processes in this form.
         let again = serde_json::to_vec(&workload).ok().map(|json| serde_json::from_slice(&json));
         assert!(matches!(again, Some(Ok::<workload::Workload, _>(_))), "what was read can be handed on");
     }))

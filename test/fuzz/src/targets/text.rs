@@ -1,4 +1,4 @@
-//! WebAssembly text, as a person or a tenant writes it.
+//! WebAssembly text, as users and tenants write it.
 
 use workload::{Format, World, binary_of};
 

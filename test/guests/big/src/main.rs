@@ -1,7 +1,7 @@
-//! Much code that is really reachable, so that compiling it costs what a large application costs.
+//! Much code that is really reachable, so that compiling it costs as much as a large application.
 //!
-//! Every library is given one small piece of input; the guest prints how many of them made sense
-//! of theirs, on one line. `big READING...` gives them other input.
+//! Every library is given one small piece of input; the guest prints how many of them could parse
+//! theirs, on one line. `big READING...` gives them other input.
 
 const READINGS: [fn(&str) -> bool; 6] = [expression, json, markdown, sql, template, toml];
 

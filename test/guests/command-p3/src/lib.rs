@@ -1,14 +1,14 @@
-//! A command of WASI 0.3: its first argument says what of the host it uses, the others on what.
+//! A command of WASI 0.3: its first argument selects the host functions it uses, the others are their arguments.
 //!
 //! | | |
 //! |---|---|
 //! | `hello FILE` | prints arguments, environment, working directory and the text of FILE |
 //! | `cat` | copies its input to its output |
 //! | `write FILE TEXT` | writes TEXT into FILE, which it makes |
-//! | `files CALL...` | does each, `VERB=PATH` or `VERB=PATH=OTHER`, and prints what it read, `ok` or the error |
+//! | `files CALL...` | performs each, `VERB=PATH` or `VERB=PATH=OTHER`, and prints what it read, `ok` or the error |
 //! | `wait MILLISECONDS` | waits that long |
 //! | `random` | prints as many random bytes as a line holds |
-//! | `ping ADDRESS` | connects to an IPv4 address and port, and prints the line that comes |
+//! | `ping ADDRESS` | connects to an IPv4 address and port, and prints the received line |
 //! | `get URL` | prints the status of a server's answer |
 //! | `exit CODE`, `fail` | ends with that code, or as a command that failed |
 
@@ -40,8 +40,8 @@ impl wasip3::exports::cli::run::Guest for Command {
             }
             ["cat"] => {
                 let (bytes, read) = stdin::read_via_stream();
-                stdout::write_via_stream(bytes).await.map_err(told)?;
-                read.await.map_err(told)
+                stdout::write_via_stream(bytes).await.map_err(report)?;
+                read.await.map_err(report)
             }
             ["write", file, text] => write(file, text).await,
             ["files", ref calls @ ..] => {
@@ -53,14 +53,14 @@ impl wasip3::exports::cli::run::Guest for Command {
                 Ok(())
             }
             ["wait", milliseconds] => {
-                wait_for(milliseconds.parse::<u64>().map_err(told)? * 1_000_000).await;
+                wait_for(milliseconds.parse::<u64>().map_err(report)? * 1_000_000).await;
                 say("waited\n").await
             }
             ["random"] => say(&format!("{:?}\n", wasip3::random::random::get_random_bytes(32))).await,
             ["ping", address] => say(&ping(address).await?).await,
             ["get", url] => say(&format!("{}\n", get(url).await?)).await,
             ["exit", code] => {
-                exit::exit_with_code(code.parse().map_err(told)?);
+                exit::exit_with_code(code.parse().map_err(report)?);
                 Ok(())
             }
             _ => Err(()),
@@ -100,8 +100,8 @@ async fn perform(words: &[&str]) -> Result<String, ErrorCode> {
     }
 }
 
-/// What an error says, for whoever looks why a command failed.
-fn told(error: impl std::fmt::Debug) {
+/// Prints an error to stderr, so that a failed command can be explained.
+fn report(error: impl std::fmt::Debug) {
     eprintln!("command-p3: {error:?}");
 }
 
@@ -110,20 +110,20 @@ async fn say(text: &str) -> Result<(), ()> {
     let written = stdout::write_via_stream(bytes);
     writer.write_all(text.as_bytes().to_vec()).await;
     drop(writer);
-    written.await.map_err(told)
+    written.await.map_err(report)
 }
 
 async fn open(path: &str, open: OpenFlags, flags: DescriptorFlags) -> Result<Descriptor, ()> {
     let (root, _) = get_directories().into_iter().next().ok_or(())?;
     let path = path.trim_start_matches('/').to_owned();
-    root.open_at(PathFlags::empty(), path, open, flags).await.map_err(told)
+    root.open_at(PathFlags::empty(), path, open, flags).await.map_err(report)
 }
 
 async fn read(path: &str) -> Result<String, ()> {
     let file = open(path, OpenFlags::empty(), DescriptorFlags::READ).await?;
     let (bytes, read) = file.read_via_stream(0);
     let contents = bytes.collect().await;
-    read.await.map_err(told)?;
+    read.await.map_err(report)?;
     Ok(String::from_utf8_lossy(&contents).into_owned())
 }
 
@@ -133,18 +133,18 @@ async fn write(path: &str, text: &str) -> Result<(), ()> {
     let written = file.write_via_stream(bytes, 0);
     writer.write_all(text.as_bytes().to_vec()).await;
     drop(writer);
-    written.await.map_err(told)
+    written.await.map_err(report)
 }
 
 async fn ping(address: &str) -> Result<String, ()> {
-    let to: std::net::SocketAddrV4 = address.parse().map_err(told)?;
+    let to: std::net::SocketAddrV4 = address.parse().map_err(report)?;
     let [a, b, c, d] = to.ip().octets();
     let to = IpSocketAddress::Ipv4(Ipv4SocketAddress { port: to.port(), address: (a, b, c, d) });
-    let socket = TcpSocket::create(IpAddressFamily::Ipv4).map_err(told)?;
-    socket.connect(to).await.map_err(told)?;
+    let socket = TcpSocket::create(IpAddressFamily::Ipv4).map_err(report)?;
+    socket.connect(to).await.map_err(report)?;
     let (bytes, received) = socket.receive();
     let line = bytes.collect().await;
-    received.await.map_err(told)?;
+    received.await.map_err(report)?;
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
@@ -156,5 +156,5 @@ async fn get(url: &str) -> Result<u16, ()> {
     request.set_scheme(Some(&Scheme::Http))?;
     request.set_authority(Some(authority))?;
     request.set_path_with_query(Some(path))?;
-    Ok(send(request).await.map_err(told)?.get_status_code())
+    Ok(send(request).await.map_err(report)?.get_status_code())
 }

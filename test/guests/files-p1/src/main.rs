@@ -1,5 +1,5 @@
-//! Does with files what its arguments say, `VERB=PATH` or `VERB=PATH=OTHER`, and prints a line for each: what it read, `ok`,
-//! or `error` and preview 1's number for it.
+//! Performs the file operations of its arguments, `VERB=PATH` or `VERB=PATH=OTHER`, and prints a line for each: what it
+//! read, `ok`, or `error` and preview 1's number for it.
 
 use std::fs;
 use std::io::{Error, Result};

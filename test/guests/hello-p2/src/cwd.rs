@@ -1,6 +1,6 @@
-//! The working directory that the host gives, which the standard library does not ask for.
+//! The initial working directory of the host, which the standard library does not use.
 
-/// `option<string>` as the canonical ABI returns it: its tag, then the string's place and length.
+/// `option<string>` as the canonical ABI returns it: its tag, then the string's address and length.
 #[repr(C)]
 struct OptionalString {
     is_some: u8,
@@ -14,7 +14,7 @@ unsafe extern "C" {
     fn initial_cwd(answer: *mut OptionalString);
 }
 
-/// The working directory of the spec, if the host gives one.
+/// The working directory of the spec, if the host provides one.
 pub fn cwd() -> Option<String> {
     let mut answer = OptionalString {
         is_some: 0,

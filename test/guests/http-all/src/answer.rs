@@ -11,7 +11,7 @@ use crate::pipe::{self, Pipe};
 
 const CHUNK: usize = 64 << 10;
 
-/// An answer, or a request, that cannot be brought to its end.
+/// An answer, or a request, that cannot be completed.
 #[derive(Debug)]
 pub struct Failed;
 
@@ -47,7 +47,7 @@ pub struct Answer {
     trailer: Vec<u8>,
 }
 
-/// An answer whose headers are out.
+/// An answer whose headers were sent.
 pub struct Sent {
     // Before the body: the stream is a child of it.
     pub stream: OutputStream,
@@ -118,7 +118,7 @@ pub fn echo(request: &IncomingRequest, answer: Answer) -> Result<(), Failed> {
     Ok(OutgoingBody::finish(sent.body, None)?)
 }
 
-/// What the request's head says, one thing per line, the headers sorted.
+/// The request's head, one field per line, the headers sorted.
 pub fn described(request: &IncomingRequest) -> String {
     let method = match request.method() {
         Method::Other(method) => method,
@@ -143,14 +143,14 @@ fn line((name, value): &(String, Vec<u8>)) -> String {
     format!("{name}: {}\n", String::from_utf8_lossy(value))
 }
 
-/// Reads the request to its end, then answers with a trailer of its own and with those it got.
+/// Reads the request to its end, then answers with a trailer of its own and with those it received.
 pub fn trailers(request: &IncomingRequest, mut answer: Answer) -> Result<(), Failed> {
     let mut trailers = vec![("x-sum".to_owned(), b"5".to_vec())];
     for (name, value) in received(request)? {
         trailers.push((format!("x-got-{name}"), value));
     }
     let names: Vec<&str> = trailers.iter().map(|(name, _)| name.as_str()).collect();
-    // A server sends only those trailers that its headers have announced.
+    // A server sends only trailers that the headers announce.
     answer.trailer = names.join(", ").into_bytes();
     let sent = answer.send()?;
     pipe::write(&sent.stream, b"body\n")?;
@@ -193,14 +193,14 @@ pub fn big(mut bytes: u64, answer: Answer) -> Result<(), Failed> {
     sent.finish(None)
 }
 
-/// Traps in the breath in which the headers and a first chunk go out.
+/// Traps right after it writes the headers and a first chunk, before they are sent.
 pub fn late_trap(answer: Answer) -> Result<(), Failed> {
     let sent = answer.send()?;
     pipe::write(&sent.stream, b"first\n")?;
     core::arch::wasm32::unreachable()
 }
 
-/// Traps when its client, who has got the headers and a first chunk, has ended its own body.
+/// Traps when its client, who has received the headers and a first chunk, has ended its own body.
 pub fn mid_trap(request: &IncomingRequest, answer: Answer) -> Result<(), Failed> {
     let body = request.consume()?;
     let sent = answer.send()?;

@@ -1,4 +1,4 @@
-//! Requests of the guest's own, through wasi:http/outgoing-handler.
+//! The guest's own requests, through wasi:http/outgoing-handler.
 
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
@@ -28,7 +28,7 @@ pub fn get(url: &str, answer: Answer) -> Result<(), Failed> {
     }
 }
 
-/// Fetches `CONNECT,FIRST,BETWEEN,URL`, its time-outs in milliseconds; answers when it has all of it.
+/// Fetches `CONNECT,FIRST,BETWEEN,URL`, its time-outs in milliseconds; answers when the body is complete.
 pub fn within(argument: &str, answer: Answer) -> Result<(), Failed> {
     let options = RequestOptions::new();
     let mut parts = argument.splitn(4, ',');
@@ -56,7 +56,7 @@ fn sent(request: OutgoingRequest, options: Option<RequestOptions>) -> Result<Inc
     }
 }
 
-/// The body of an answer, or what `wasi:http` says of its end.
+/// The body of an answer, or the error that it ended with.
 fn whole(response: &IncomingResponse) -> Result<String, ErrorCode> {
     let body = response.consume().map_err(|()| ErrorCode::InternalError(None))?;
     let stream = body.stream().map_err(|()| ErrorCode::InternalError(None))?;
@@ -109,8 +109,8 @@ pub fn post(url: &str, incoming: &IncomingRequest, answer: Answer) -> Result<(),
 struct Upload(Option<(Pipe, OutgoingBody)>);
 
 impl Upload {
-    /// What to wait for; nothing once it is over. A failure here is no end: the upstream's answer
-    /// says what became of the request.
+    /// What to wait for; nothing once it is over. A failure here does not end the request: the
+    /// upstream's answer reports it.
     fn turn(&mut self) -> Option<Pollable> {
         let (mut pipe, body) = self.0.take()?;
         match pipe.turn() {
@@ -128,7 +128,7 @@ impl Upload {
     }
 }
 
-/// An upstream's answer on its way to our client.
+/// An upstream's answer, relayed to our client.
 struct Relay {
     // Before the bodies: the streams are children of them.
     pipe: Pipe,
@@ -167,7 +167,7 @@ fn wait(one: Pollable, other: Option<Pollable>) {
     }
 }
 
-/// The answer, if it is there.
+/// The answer, if it has arrived.
 fn ready(future: &FutureIncomingResponse) -> Option<Result<IncomingResponse, ErrorCode>> {
     future.get().map(|once| once.expect("the answer is taken once"))
 }

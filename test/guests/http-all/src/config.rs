@@ -1,4 +1,4 @@
-//! `wasi:config`, for which there are no bindings: the declarations are the canonical ABI's of wit/config.wit.
+//! `wasi:config`, for which there are no bindings: the declarations follow the canonical ABI of wit/config.wit.
 
 #[link(wasm_import_module = "wasi:config/store@0.2.0-rc.1")]
 unsafe extern "C" {
@@ -14,7 +14,7 @@ struct Text {
     length: usize,
 }
 
-/// A tag in the place of a number.
+/// A tag with the alignment of a number.
 #[repr(C, align(4))]
 struct Aligned(u8);
 
@@ -35,7 +35,7 @@ struct Values {
     error_length: usize,
 }
 
-/// What `key` is set to; nothing, if it is not, or cannot be told.
+/// The value of `key`; `None` if it is not set, or cannot be read.
 pub fn value(key: &str) -> Option<String> {
     let mut answer =
         Value { is_error: 0, is_some: Aligned(0), text: Text { bytes: std::ptr::null_mut(), length: 0 } };
@@ -46,10 +46,10 @@ pub fn value(key: &str) -> Option<String> {
     }
 }
 
-/// All that is set, `NAME=value` per line, sorted.
+/// All keys and values, `NAME=value` per line, sorted.
 pub fn all() -> Option<String> {
     let mut answer = Values { is_error: 0, pairs: std::ptr::null_mut(), length: 0, error_length: 0 };
-    // SAFETY: the host fills in the structure as the canonical ABI says; a list is a Vec's to free.
+    // SAFETY: the host fills in the structure as the canonical ABI says; a Vec owns and frees a list.
     let pairs = unsafe {
         get_all(&mut answer);
         (answer.is_error == 0).then(|| Vec::from_raw_parts(answer.pairs, answer.length, answer.length))?
@@ -62,8 +62,8 @@ pub fn all() -> Option<String> {
 }
 
 /// # Safety
-/// The text is one that the host has allocated, and nobody else's any more.
+/// The text is one that the host has allocated, and that no one else owns.
 unsafe fn owned(text: Text) -> String {
-    // SAFETY: as above; what the canonical ABI calls a string is UTF-8.
+    // SAFETY: as above; the canonical ABI's strings are UTF-8.
     unsafe { String::from_raw_parts(text.bytes, text.length, text.length) }
 }

@@ -26,7 +26,7 @@ pub fn random() -> String {
     line + "\n"
 }
 
-/// Takes so many mebibytes and writes to each byte of them. They are given back to the guest's
+/// Allocates so many mebibytes and writes to each byte of them. They are returned to the guest's
 /// allocator, which keeps them: a Wasm memory never shrinks.
 pub fn memory(mebibytes: u64) -> &'static str {
     let mut taken: Vec<u8> = Vec::new();
@@ -39,7 +39,7 @@ pub fn memory(mebibytes: u64) -> &'static str {
     "got\n"
 }
 
-/// Takes so many mebibytes, and aborts when they are refused.
+/// Allocates so many mebibytes, and aborts if that fails.
 pub fn greedy(mebibytes: u64) -> &'static str {
     let bytes = usize::try_from(mebibytes).unwrap_or(usize::MAX).saturating_mul(MIB);
     black_box(Vec::<u8>::with_capacity(bytes.min(isize::MAX.unsigned_abs())));
@@ -51,7 +51,7 @@ pub fn sleep(milliseconds: u64) {
     wasip2::clocks::monotonic_clock::subscribe_duration(milliseconds.saturating_mul(1_000_000)).block();
 }
 
-/// Computes for ever, without a call to the host.
+/// Computes without end and without a call to the host.
 pub fn burn() -> ! {
     let mut value: u64 = 1;
     loop {

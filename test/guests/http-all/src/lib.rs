@@ -1,6 +1,6 @@
-//! A switch on the request's path: each path asks something else of the host.
+//! A switch on the request's path: each path uses another part of the host.
 //!
-//! What comes behind the first `?` is the path's argument, taken as it is: nothing is decoded.
+//! The text after the first `?` is the path's argument, taken as it is, without decoding.
 
 mod answer;
 mod client;
@@ -31,8 +31,8 @@ impl Guest for All {
         if path == "/silent" {
             return;
         }
-        // One that fails here has lost its client, or its upstream: the body stays unfinished, which
-        // is how the host knows.
+        // A failure here means that the client or the upstream is gone: the body stays unfinished,
+        // which the host notices.
         if let Err(Failed) = switch(path, argument, request, Answer::new(out), served) {
             eprintln!("http-all: the answer of {path} was cut short");
         }
@@ -94,7 +94,7 @@ fn switch(
     }
 }
 
-/// The argument as a number; what is none is 0.
+/// The argument as a number; 0 if it is none.
 fn number(argument: &str) -> u64 {
     argument.parse().unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! A pipe between two streams that never waits by itself, so that one guest can turn several.
+//! A pipe between two streams that never blocks, so that one guest can drive several.
 
 use wasip2::io::poll::Pollable;
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
@@ -7,18 +7,18 @@ use crate::answer::Failed;
 
 const CHUNK: u64 = 64 << 10;
 
-/// Copies what `from` gives to `to`, holding one chunk at most.
+/// Copies from `from` to `to`, holding one chunk at most.
 pub struct Pipe {
     from: InputStream,
     to: OutputStream,
     held: Vec<u8>,
 }
 
-/// Where a pipe stands after a turn.
+/// The state of a pipe after a turn.
 pub enum Turn {
-    /// It cannot go on before this is ready.
+    /// It can go on once this is ready.
     Waits(Pollable),
-    /// `from` is at its end and `to` has taken all of it.
+    /// `from` has ended and `to` has taken all of it.
     Done,
 }
 
@@ -27,7 +27,7 @@ impl Pipe {
         Self { from, to, held: Vec::new() }
     }
 
-    /// Copies as long as neither stream has to be waited for. Each chunk is flushed, and the next one
+    /// Copies as long as neither stream would block. Each chunk is flushed, and the next one
     /// is read only after that.
     pub fn turn(&mut self) -> Result<Turn, Failed> {
         loop {
@@ -74,7 +74,7 @@ pub fn write(to: &OutputStream, mut bytes: &[u8]) -> Result<(), Failed> {
     Ok(to.blocking_flush()?)
 }
 
-/// Reads to the end and drops it.
+/// Reads to the end and drops the bytes.
 pub fn drain(from: &InputStream) -> Result<(), Failed> {
     loop {
         match from.blocking_read(CHUNK) {

@@ -25,8 +25,8 @@ pub fn addresses(name: &str) -> Result<String, ErrorCode> {
     Ok(resolve(name)?.into_iter().map(|address| text(address) + "\n").collect())
 }
 
-/// Connects to `HOST:PORT`, at the first of its addresses that takes the connection, and sends
-/// `ping`. What comes back is read until it ends or a line is full.
+/// Connects to `HOST:PORT`, at the first of its addresses that accepts the connection, and sends
+/// `ping`. Reads until the end or a full line.
 pub fn ping(target: &str) -> Result<String, ErrorCode> {
     let (host, port) = target.rsplit_once(':').ok_or(ErrorCode::InvalidArgument)?;
     let port = port.parse().map_err(|_| ErrorCode::InvalidArgument)?;

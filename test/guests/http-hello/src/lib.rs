@@ -1,6 +1,6 @@
 //! Answers every request with 200 and `hello`.
 //!
-//! The host is asked for as little as an answer takes, and the request is not looked at, so that a
+//! It makes the fewest host calls that an answer needs, and does not read the request, so that a
 //! benchmark measures the host.
 
 use wasip2::exports::http::incoming_handler::Guest;

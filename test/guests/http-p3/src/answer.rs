@@ -1,4 +1,4 @@
-//! Answers: what is written to their bodies, while and after their heads are sent.
+//! Answers: their bodies, written while and after their heads are sent.
 
 use wasip3::clocks::monotonic_clock::wait_for;
 use wasip3::http::types::{ErrorCode, Fields, Request, Response, Trailers};
@@ -22,12 +22,12 @@ pub fn status(status: u16, text: &str) -> Response {
         writer.write_all(bytes).await;
     });
     let response = of(body, no_trailers());
-    // Only a number that is no status is refused.
+    // Only an invalid number is rejected.
     let _ = response.set_status_code(status);
     response
 }
 
-/// The request's body, each chunk as it comes, and its trailers behind it.
+/// The request's body, each chunk as it comes, and its trailers.
 pub fn echo(request: Request) -> Response {
     let headers = like(&request);
     let (mut chunks, trailers) = read(request);
@@ -43,14 +43,14 @@ pub fn echo(request: Request) -> Response {
     Response::new(headers, Some(body), trailers).0
 }
 
-/// The same without a look at it: what came from the host goes back to it.
+/// The same without reading it: the host's stream is passed back to the host.
 pub fn pass(request: Request) -> Response {
     let headers = like(&request);
     let (chunks, trailers) = read(request);
     Response::new(headers, Some(chunks), trailers).0
 }
 
-/// How long the request's body is; or what it ended with.
+/// The length of the request's body, or the error that it ended with.
 pub async fn length(request: Request) -> Response {
     let (mut chunks, trailers) = read(request);
     let mut length = 0;
@@ -63,7 +63,7 @@ pub async fn length(request: Request) -> Response {
     }
 }
 
-/// So many `x`.
+/// A body of so many `x`.
 pub fn big(bytes: u32) -> Response {
     let (mut writer, body) = wit_stream::new();
     let mut left = usize::try_from(bytes).unwrap_or(0);
@@ -79,7 +79,7 @@ pub fn big(bytes: u32) -> Response {
     of(body, no_trailers())
 }
 
-/// Its headers and `first`, then it traps.
+/// Sends its headers and `first`, then traps.
 pub fn late_trap() -> Response {
     let (mut writer, body) = wit_stream::new();
     spawn_local(async move {
@@ -90,7 +90,7 @@ pub fn late_trap() -> Response {
     of(body, no_trailers())
 }
 
-/// Its answer, and after so many milliseconds a line on stdout.
+/// Answers, and prints a line on stdout after so many milliseconds.
 pub fn afterwards(milliseconds: u32) -> Response {
     spawn_local(async move {
         wait_for(u64::from(milliseconds) * 1_000_000).await;
@@ -104,7 +104,7 @@ fn of(body: StreamReader<u8>, trailers: Tail) -> Response {
     Response::new(headers(&[]), Some(body), trailers).0
 }
 
-/// Headers that name the trailers which `request` names: no others are sent by HTTP/1.1.
+/// Headers that announce the trailers of `request`: HTTP/1.1 sends no others.
 fn like(request: &Request) -> Fields {
     headers(&request.get_headers().get("trailer"))
 }
@@ -112,7 +112,7 @@ fn like(request: &Request) -> Fields {
 fn headers(trailers: &[Vec<u8>]) -> Fields {
     let named = trailers.iter().map(|value| ("trailer".into(), value.clone()));
     let all: Vec<(String, Vec<u8>)> = named.chain([("content-type".into(), b"text/plain".into())]).collect();
-    // What came as a header is one.
+    // The received headers are valid.
     Fields::from_list(&all).unwrap_or_else(|_| Fields::new())
 }
 

@@ -1,4 +1,4 @@
-//! What the host offers beside requests: files, names, connections, other servers, a log.
+//! The host's services beside requests: files, names, connections, other servers, a log.
 
 use std::fmt::Write as _;
 
@@ -45,7 +45,7 @@ pub async fn connect(to: &str) -> Result<String, sockets::ErrorCode> {
     Ok("connected\n".into())
 }
 
-/// What a server answers, its body passed on as it comes.
+/// A server's answer, its body passed on as it comes.
 pub async fn get(url: &str) -> Result<Response, ErrorCode> {
     let (scheme, rest) = url.split_once("://").ok_or(ErrorCode::HttpRequestUriInvalid)?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -60,7 +60,7 @@ pub async fn get(url: &str) -> Result<Response, ErrorCode> {
     let (_, done) = wit_future::new(|| Ok(()));
     let (body, trailers) = Response::consume_body(answer, done);
     let (passed, _) = Response::new(Fields::new(), Some(body), trailers);
-    // A server's status is one.
+    // A received status is valid.
     let _ = passed.set_status_code(status);
     Ok(passed)
 }
@@ -72,7 +72,7 @@ pub async fn log(line: &str) {
         let written = write(bytes);
         writer.write_all(format!("{line}\n").into_bytes()).await;
         drop(writer);
-        // Nobody is left to tell.
+        // There is no one to report a failure to.
         let _ = written.await;
     }
 }

@@ -1,6 +1,6 @@
-//! A switch on the request's path, in WASI 0.3: each answer is made by futures and streams of the host's.
+//! A switch on the request's path, in WASI 0.3: each answer is made with futures and streams of the host.
 //!
-//! What comes behind the first `?` is the path's argument, taken as it is: nothing is decoded.
+//! The text after the first `?` is the path's argument, taken as it is, without decoding.
 
 mod answer;
 mod host;

@@ -1,5 +1,5 @@
-//! Greets whoever sends a line, on the listening socket that the host has opened as descriptor 3;
-//! the line `quit` ends it with 7. WASI preview 1 itself, no socket is made here.
+//! Greets each client that sends a line, on the listening socket that the host has opened as descriptor 3;
+//! the line `quit` ends it with 7. This is WASI preview 1 itself: no socket is made here.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -24,7 +24,7 @@ fn main() -> std::io::Result<ExitCode> {
     }
 }
 
-/// Whether this client asked for the end.
+/// Returns whether this client requested the end.
 fn greet(mut client: &TcpStream) -> std::io::Result<bool> {
     let mut line = String::new();
     BufReader::new(client).read_line(&mut line)?;

@@ -1,5 +1,5 @@
-//! Looks up each of its arguments and prints `NAME: ADDRESS ADDRESS` or `NAME: error` with what was
-//! wrong.
+//! Looks up each of its arguments and prints `NAME: ADDRESS ADDRESS` or `NAME: error` with the
+//! error.
 
 use std::net::ToSocketAddrs;
 

@@ -1,4 +1,4 @@
-//! Prints `ready` and never ends by itself: a guest to be stopped from outside.
+//! Prints `ready` and never ends on its own: a guest to be stopped from outside.
 //!
 //! `loop-p2 spin|sleep|read`: a busy loop, a wait for a timer, or a wait for stdin.
 

@@ -1,4 +1,4 @@
-// Opac compiles policies to Wasm, and asks Open Policy Agent itself what they say.
+// Opac compiles policies to Wasm, and evaluates them with Open Policy Agent itself.
 //
 //	opac compile [-print] -e ENTRYPOINT... -o BUNDLE.tar.gz FILE...   as `opa build -t wasm`
 //	opac eval -e PATH [-i INPUT.json] FILE...                         the answer to POST /v1/data/PATH
@@ -37,7 +37,7 @@ type names []string
 func (n *names) String() string         { return strings.Join(*n, ",") }
 func (n *names) Set(value string) error { *n = append(*n, value); return nil }
 
-// One question and what OPA answers. Without an input the request's body is `{}`.
+// One query and OPA's answer. Without an input the request's body is `{}`.
 type question struct {
 	Path   string          `json:"path"`
 	Input  json.RawMessage `json:"input,omitempty"`
@@ -78,7 +78,7 @@ func rest(files []string) http.Handler {
 	return must(server.New().WithStore(store).WithManager(manager).Init(ctx)).Handler
 }
 
-// What send.rego says that it is served.
+// The server that send.rego describes.
 func origin(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /json":

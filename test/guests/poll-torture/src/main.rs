@@ -1,6 +1,6 @@
-//! Asks `poll_oneoff` what a well-behaved guest seldom does, and prints one line per question: its
-//! name, the call's errno, and each event as `PLACE:KIND errno E flags F`, where PLACE is the
-//! subscription's; a read also says its `nbytes`.
+//! Makes calls of `poll_oneoff` that a well-behaved guest seldom makes, and prints one line per call: its
+//! name, the errno, and each event as `PLACE:KIND errno E flags F`, where PLACE is the
+//! subscription's index; a read also has its `nbytes`.
 //!
 //! Times are printed as `at once` (below 50 ms), `soon` (below 1 s) or `late`.
 
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use wasi::{Event, Socket, Wait, now, poll};
 
 const KINDS: [&str; 3] = ["clock", "read", "write"];
-/// Of no descriptor: neither standard stream, nor folder, nor socket.
+/// No descriptor has this number: neither standard stream, nor directory, nor socket.
 const NO_FD: u32 = 0x7fff_fff0;
 const NO_CLOCK: u32 = 99;
 
@@ -32,7 +32,7 @@ fn text(events: &[Event]) -> String {
         let Event { userdata, errno, kind, nbytes, flags } = event;
         let kind = *KINDS.get(usize::from(*kind)).unwrap_or(&"?");
         let _ = write!(text, ", {userdata}:{kind} errno {errno} flags {flags}");
-        // A write's is the room in a buffer of the kernel's.
+        // That of a write is the room in a buffer of the kernel.
         if kind == "read" {
             let _ = write!(text, " nbytes {nbytes}");
         }
@@ -44,7 +44,7 @@ fn main() {
     clocks();
     sockets();
     descriptors();
-    // The last, for WasmEdge 0.17.1 comes back from neither.
+    // The last ones, since WasmEdge 0.17.1 returns from neither.
     ask("no such descriptor", &[Wait::Readable(NO_FD)]);
     ask("no such clock", &[Wait::Clock(NO_CLOCK)]);
 }

@@ -1,4 +1,4 @@
-//! The imports, as WASI preview 1 and WasmEdge's sockets (first version) have them.
+//! The imports, as in WASI preview 1 and WasmEdge's sockets (first version).
 
 #[path = "../../wasmedge.rs"]
 mod wasmedge;
@@ -27,11 +27,11 @@ const INPROGRESS: u32 = 26;
 /// What to wait for.
 #[derive(Clone, Copy)]
 pub enum Wait {
-    /// So many milliseconds to pass.
+    /// So many milliseconds.
     After(u64),
     /// This moment of the monotonic clock, in nanoseconds.
     Until(u64),
-    /// This clock's next nanosecond, whatever clock it is.
+    /// The next nanosecond of this clock, whatever clock it is.
     Clock(u32),
     Readable(u32),
     Writable(u32),
@@ -53,7 +53,7 @@ struct Subscription {
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct Event {
-    /// The subscription's place in the call.
+    /// The subscription's index in the call.
     pub userdata: u64,
     pub errno: u16,
     pub kind: u8,
@@ -93,7 +93,7 @@ pub fn now() -> u64 {
     time
 }
 
-/// A TCP socket, closed only when it is told to be.
+/// A TCP socket, closed only explicitly.
 #[derive(Clone, Copy)]
 pub struct Socket(pub u32);
 
@@ -126,7 +126,7 @@ impl Socket {
         (socket, port)
     }
 
-    /// A socket on its way to this port of 127.0.0.1, without waiting until it is there.
+    /// A non-blocking socket that connects to this port of 127.0.0.1.
     pub fn connecting(port: u32) -> Self {
         let socket = Self::open();
         let mut bytes = [127, 0, 0, 1];
@@ -154,14 +154,14 @@ impl Socket {
         must("sock_send", unsafe { sock_send(self.0, &buffer, 1, 0, &mut length) });
     }
 
-    /// Says that nothing more is sent.
+    /// Shuts the sending side down.
     pub fn end(self) {
         // SAFETY: numbers only.
         must("sock_shutdown", unsafe { sock_shutdown(self.0, WRITE) });
     }
 
     pub fn close(self) {
-        // SAFETY: numbers only; a test that uses the descriptor afterwards means to.
+        // SAFETY: numbers only; a test that uses the descriptor afterwards intends to.
         must("fd_close", unsafe { fd_close(self.0) });
     }
 }

@@ -1,5 +1,5 @@
-//! Fetches its argument: `socket-client URL` prints the status and the body. It exits with 1, and the
-//! error on stderr, when there was no answer.
+//! Fetches its argument: `socket-client URL` prints the status and the body. It exits with 1, with
+//! the error on stderr, if there is no answer.
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
-//! An app as it stands beside a Dapr sidecar: `socket-hyper [PORT]` listens on 0.0.0.0:PORT, of the
-//! argument, the variable PORT, or 8080.
+//! An app beside a Dapr sidecar: `socket-hyper [PORT]` listens on 0.0.0.0, on the port of the
+//! argument, of the variable PORT, or 8080.
 //!
-//! The sidecar is at `localhost`, port DAPR_HTTP_PORT or 3500. What it answers is passed on, status
+//! The sidecar is at `localhost`, port DAPR_HTTP_PORT or 3500. Its answers are passed on, status
 //! and body.
 
 mod sidecar;
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 const SUBSCRIPTIONS: &str = r#"[{"pubsubname":"pubsub","topic":"orders","route":"/orders"}]"#;
 
-/// The bodies of the orders that came, in their order.
+/// The bodies of the received orders, in order.
 static ORDERS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! Calls to the Dapr sidecar, and one to anywhere.
+//! Calls to the Dapr sidecar, and to any URL.
 
 use hyper::{Body, Response};
 use reqwest::Client;
@@ -15,7 +15,7 @@ pub async fn save(key: &str, value: &str) -> Answer {
     post("state/statestore", entries).await
 }
 
-/// What is saved under `key`.
+/// The value of `key`.
 pub async fn state(key: &str) -> Answer {
     fetch(&url(&format!("state/statestore/{key}"))).await
 }

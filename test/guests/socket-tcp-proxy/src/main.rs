@@ -1,5 +1,5 @@
-//! Passes connections on: `socket-tcp-proxy PORT HOST:PORT` listens on 0.0.0.0:PORT and connects to
-//! HOST:PORT for each client. Each direction ends by itself: who has said all may still listen.
+//! Forwards connections: `socket-tcp-proxy PORT HOST:PORT` listens on 0.0.0.0:PORT and connects to
+//! HOST:PORT for each client. Each direction ends on its own: after its last byte a peer can still receive.
 
 use std::net::SocketAddr;
 

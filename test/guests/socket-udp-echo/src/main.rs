@@ -1,5 +1,5 @@
-//! Echoes datagrams: `socket-udp-echo PORT` listens on 0.0.0.0:PORT and prints whom each datagram
-//! came from; the datagram `quit` ends it with 7.
+//! Echoes datagrams: `socket-udp-echo PORT` listens on 0.0.0.0:PORT and prints the sender of each
+//! datagram; the datagram `quit` ends it with 7.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

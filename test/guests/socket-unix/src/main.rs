@@ -1,8 +1,8 @@
 //! Both ends of a unix socket.
 //!
-//! `socket-unix PATH` connects, sends `ping` and prints what comes back, up to its end or a full line.
-//! `socket-unix listen PATH` binds, prints `ready` and its own path, takes one client and echoes what
-//! it sends. An error ends it with 1, its `errno` on stderr.
+//! `socket-unix PATH` connects, sends `ping` and prints the answer, up to its end or a full line.
+//! `socket-unix listen PATH` binds, prints `ready` and its own path, accepts one client and echoes
+//! its bytes. An error ends it with 1, with its `errno` on stderr.
 
 mod sockets;
 

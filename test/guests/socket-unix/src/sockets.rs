@@ -1,4 +1,4 @@
-//! The second version of WasmEdge's sockets, by the names that say so.
+//! The second version of WasmEdge's sockets, through the `_v2` functions.
 //!
 //! An address is 128 bytes: the family in the first two, little-endian, then the path and a zero.
 
@@ -45,7 +45,7 @@ fn check(errno: u32) -> Result<(), Errno> {
 
 fn storage(path: &str) -> Result<[u8; STORAGE], Errno> {
     let mut storage = [0; STORAGE];
-    // The path's end is a zero.
+    // The path ends with a zero.
     if path.len() >= PATH_MAX {
         return Err(Errno(INVAL));
     }
@@ -99,7 +99,7 @@ impl Socket {
         Ok(String::from_utf8_lossy(&path.collect::<Vec<u8>>()).into_owned())
     }
 
-    /// What comes next; nothing at the end.
+    /// The next bytes; none at the end.
     pub fn receive(&self) -> Result<Vec<u8>, Errno> {
         let mut bytes = vec![0; 4096];
         let mut buffer = Buffer { bytes: bytes.as_mut_ptr(), length: bytes.len() as u32 };
@@ -124,7 +124,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Says that nothing more is sent.
+    /// Shuts the sending side down.
     pub fn end(&self) -> Result<(), Errno> {
         // SAFETY: numbers only.
         check(unsafe { sock_shutdown(self.0, WRITE) })
@@ -133,7 +133,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // SAFETY: the descriptor is this socket's alone.
+        // SAFETY: only this socket owns the descriptor.
         unsafe { fd_close(self.0) };
     }
 }

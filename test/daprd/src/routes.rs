@@ -1,19 +1,19 @@
-//! Which routes were asked, and by whom: how the tests know what an SDK really does.
+//! Records the requested routes and the clients, so that the tests know what an SDK really does.
 
 use std::sync::{Mutex, PoisonError};
 
 use hyper::header::USER_AGENT;
 use serde_json::{Value, json};
 
-use crate::http::Asked;
+use crate::http::FullRequest;
 
-/// Each route once for each client, in the order of the first times.
+/// Each route once for each client, in the order of the first requests.
 #[derive(Default)]
 pub struct Routes(Mutex<Vec<[String; 2]>>);
 
 impl Routes {
-    /// Notes a request.
-    pub fn note(&self, request: &Asked) {
+    /// Records a request.
+    pub fn note(&self, request: &FullRequest) {
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         let entry =
             [format!("{} {}", request.method(), request.uri().path()), agent.unwrap_or_default().into()];
@@ -24,7 +24,7 @@ impl Routes {
     }
 
     /// All of them: `[{"route": "GET /v1.0/metadata", "agent": "…"}, …]`.
-    pub fn told(&self) -> Value {
+    pub fn json(&self) -> Value {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.iter().map(|[route, agent]| json!({ "route": route, "agent": agent })).collect()
     }
