@@ -23,7 +23,10 @@ pub struct Folder {
 pub fn folders(preopens: &[PathBuf]) -> anyhow::Result<Vec<Folder>> {
     let mut folders = Vec::new();
     open_each(preopens, |name| {
-        ensure!(!name.contains([':', '\0']), "WasmEdge takes no path with a colon in it; mount it under another");
+        ensure!(
+            !name.contains([':', '\0']),
+            "WasmEdge takes no path with a colon in it; mount it under another"
+        );
         File::options().read(true).custom_flags(libc::O_DIRECTORY).open(name)?;
         folders.push(Folder { name: name.into(), described: format!("{name}:{name}") });
         Ok(())

@@ -11,7 +11,10 @@ use anyhow::{Context, bail};
 ///
 /// # Errors
 /// Names the first path that cannot be opened. The kernel's refusal, an `io::Error` of `open`, is explained.
-pub fn open_each(preopens: &[PathBuf], mut open: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub fn open_each(
+    preopens: &[PathBuf],
+    mut open: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     for path in preopens {
         let shown = path.display();
         let name = path.to_str().with_context(|| format!("the path {shown} is not UTF-8"))?;

@@ -3,8 +3,8 @@
 //! Each check takes its input as an argument and returns its findings, `file:line: sentence`, so that the checks
 //! themselves have tests. `tests/tidy.rs` applies them all to this repository.
 
-pub mod apart;
 pub mod arrows;
+pub mod blocking;
 pub mod circles;
 pub mod docs;
 pub mod layout;

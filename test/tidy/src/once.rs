@@ -1,16 +1,16 @@
-//! What is worked out in one place only, and handed on from there.
+//! What is computed in one place only, and passed on from there.
 
 use crate::finding;
 use crate::tokens;
 use crate::tree::File;
 
-/// Where, what, how often it may stand there, and what to use instead.
+/// A directory, the expression, its maximum number there, and what to use instead.
 const ONCE: [(&str, &[&str], usize, &str); 4] = [
     (
         "crates/shim/src/",
         &["Namespaces", ":", ":", "of"],
         1,
-        "the namespaces that `launch` works out travel with the request",
+        "the namespaces that `launch` computes travel with the request",
     ),
     ("crates/container/src/", &["Namespaces", ":", ":", "of"], 1, "the namespaces are an argument"),
     ("crates/shim/src/", &["spec", ".", "process"], 0, "`Workload::process` is the process that runs"),
@@ -22,8 +22,8 @@ const ONCE: [(&str, &[&str], usize, &str); 4] = [
     ),
 ];
 
-/// Nothing of the list is worked out once more.
-pub fn is_worked_out(files: &[File]) -> Vec<String> {
+/// Nothing of the list is computed a second time.
+pub fn is_computed(files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for (dir, phrase, max, instead) in ONCE {
         let places = files.iter().filter(|file| file.is_rust_in(dir)).flat_map(|file| {
@@ -31,11 +31,9 @@ pub fn is_worked_out(files: &[File]) -> Vec<String> {
             lines.into_iter().map(|line| (&file.path, line))
         });
         let more = places.skip(max);
-        found.extend(
-            more.map(|(path, line)| {
-                finding(path, line, format!("`{}` once more: {instead}", phrase.concat()))
-            }),
-        );
+        found.extend(more.map(|(path, line)| {
+            finding(path, line, format!("`{}` a second time: {instead}", phrase.concat()))
+        }));
     }
     found
 }
@@ -51,11 +49,11 @@ mod tests {
             "fn a() { Namespaces::of(s) } mod tests { fn b() { Namespaces::of(s) } }",
         );
         let two = File::new("crates/shim/src/b.rs", "fn a() { Namespaces::of(s) }");
-        assert_eq!(is_worked_out(&[one.clone()]), [""; 0]);
-        let sentence = "the namespaces that `launch` works out travel with the request";
+        assert_eq!(is_computed(&[one.clone()]), [""; 0]);
+        let sentence = "the namespaces that `launch` computes travel with the request";
         assert_eq!(
-            is_worked_out(&[one, two]),
-            [format!("crates/shim/src/b.rs:1: `Namespaces::of` once more: {sentence}")]
+            is_computed(&[one, two]),
+            [format!("crates/shim/src/b.rs:1: `Namespaces::of` a second time: {sentence}")]
         );
     }
 }

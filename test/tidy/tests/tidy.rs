@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use tidy::metadata::{self, Outside, Package};
 use tidy::tree::{self, File};
-use tidy::{apart, arrows, circles, docs, layout, names, once, supply, text, unsafety};
+use tidy::{arrows, blocking, circles, docs, layout, names, once, supply, text, unsafety};
 
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| tree::files().expect("every file can be read"));
 static PACKAGES: LazyLock<Vec<Package>> =
@@ -31,13 +31,13 @@ fn files_import_each_other_in_one_direction() {
 }
 
 #[test]
-fn cgroups_are_worked_on_apart_from_the_first_thread() {
-    none(apart::is_cgroup_work(&FILES));
+fn cgroup_work_runs_on_blocking_threads() {
+    none(blocking::is_cgroup_work(&FILES));
 }
 
 #[test]
-fn what_is_worked_out_once_is_handed_on() {
-    none(once::is_worked_out(&FILES));
+fn what_is_computed_once_is_passed_on() {
+    none(once::is_computed(&FILES));
 }
 
 #[test]

@@ -1,15 +1,16 @@
-//! The daemon's first thread serves all containers of its pod, so what waits in the kernel is done apart from it.
+//! The daemon's first thread serves all containers of its pod, so blocking work runs on other threads.
 
 use crate::finding;
 use crate::tokens::{self, Token};
 use crate::tree::File;
 
-/// Calls that read or write a cgroup's files, which may take as long as the kernel needs to settle processes.
-const CGROUP_WORK: [&[&str]; 16] = [
+/// Calls that read or write a cgroup's files, which may block.
+const CGROUP_WORK: [&[&str]; 17] = [
+    &["CgroupDirs", ":", ":", "at"],
     &["Cgroup", ":", ":", "of"],
     &["OomNotice", ":", ":", "of"],
-    &["folders_of", "("],
-    &["go_through", "("],
+    &["dirs_of", "("],
+    &["move_self", "("],
     &["warm_up", "("],
     &[".", "admit", "("],
     &[".", "check_free", "("],
@@ -23,8 +24,8 @@ const CGROUP_WORK: [&[&str]; 16] = [
     &[".", "oom_kills", "("],
     &[".", "pids", "("],
 ];
-/// What has a closure done by another thread.
-const APART: [&str; 3] = ["apart", "beside", "spawn_blocking"];
+/// Functions that run a closure on another thread.
+const OTHER_THREAD: [&str; 3] = ["blocking", "detached", "spawn_blocking"];
 
 /// No asynchronous function of the shim works on a cgroup itself.
 pub fn is_cgroup_work(files: &[File]) -> Vec<String> {
@@ -32,13 +33,13 @@ pub fn is_cgroup_work(files: &[File]) -> Vec<String> {
     let found = shim.flat_map(|file| {
         let calls = on_the_first_thread(&tokens::of(file.text()));
         calls.into_iter().map(|(line, call)| {
-            finding(&file.path, line, format!("`{call}` waits in the kernel: call it in `apart(move || …)`"))
+            finding(&file.path, line, format!("`{call}` may block: call it in `blocking(move || …)`"))
         })
     });
     found.collect()
 }
 
-/// The calls in bodies of `async`, except in the arguments of what does them apart.
+/// The calls in bodies of `async`, except those in arguments of [`OTHER_THREAD`].
 fn on_the_first_thread(tokens: &[Token]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut bodies: Vec<usize> = Vec::new();
@@ -58,7 +59,7 @@ fn on_the_first_thread(tokens: &[Token]) -> Vec<(usize, String)> {
                 bodies.pop_if(|body| *body == depth);
                 depth -= 1;
             }
-            word if APART.contains(&word) && next == Some("(") => at = closing(tokens, at + 1),
+            word if OTHER_THREAD.contains(&word) && next == Some("(") => at = closing(tokens, at + 1),
             _ if !bodies.is_empty() => {
                 let rest = tokens[at..].iter().map(|token| token.word.as_str());
                 let call =
@@ -93,19 +94,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_calls_beside_apart_are_found() {
+    fn only_calls_on_the_first_thread_are_found() {
         let check = |source: &str, expected: &[&str]| {
             let found = is_cgroup_work(&[File::new("crates/shim/src/a.rs", source)]);
             let at = |call: &&str| {
-                format!("crates/shim/src/a.rs:1: `{call}` waits in the kernel: call it in `apart(move || …)`")
+                format!("crates/shim/src/a.rs:1: `{call}` may block: call it in `blocking(move || …)`")
             };
             assert_eq!(found, expected.iter().map(at).collect::<Vec<_>>(), "{source}");
         };
         check("async fn a() { cgroup.pids() }", &[".pids("]);
         check("async fn a() { if b { Cgroup::of(w)?.freeze(true) } }", &["Cgroup::of", ".freeze("]);
-        check("async fn a() { apart(move || { cgroup.pids() }).await; cgroup.freeze(true) }", &[".freeze("]);
+        check(
+            "async fn a() { blocking(move || { cgroup.pids() }).await; cgroup.freeze(true) }",
+            &[".freeze("],
+        );
         check("fn a() { tokio::spawn(async move { cgroup.pids() }); cgroup.pids() }", &[".pids("]);
-        check("async fn a() { apart(move || cgroup.pids()).await } fn b() { cgroup.pids() }", &[]);
+        check("async fn a() { blocking(move || cgroup.pids()).await } fn b() { cgroup.pids() }", &[]);
         check("trait A { async fn a(); } fn b() { cgroup.pids() }", &[]);
     }
 }
