@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
-use container::cgroup::Folders;
+use container::cgroup::CgroupDirs;
 use containerd_shim::Flags;
 use rustix::process::Pid;
 use serde::Deserialize;
@@ -85,7 +85,7 @@ fn take_place(options: &Options) -> anyhow::Result<()> {
     if cgroup.is_empty() {
         return Ok(());
     }
-    let dirs = Folders::at(Path::new(cgroup)).context("cannot move the daemon as ShimCgroup says")?;
+    let dirs = CgroupDirs::at(Path::new(cgroup)).context("cannot move the daemon as ShimCgroup says")?;
     ensure!(dirs.exists(), "cannot move the daemon as ShimCgroup says: there is no cgroup {cgroup}");
     dirs.admit(std::process::id().cast_signed())
 }

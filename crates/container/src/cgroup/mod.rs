@@ -20,8 +20,6 @@ use oci_spec::runtime::LinuxResources;
 use workload::Workload;
 
 pub use devices::DevicePolicy;
-/// The old name of [`CgroupDirs`], for its uses in the shim.
-pub use dirs::CgroupDirs as Folders;
 pub use dirs::{CgroupDirs, Keyed, number};
 pub use entry::{Entry, EntryMode, move_self};
 pub use oom::OomNotice;

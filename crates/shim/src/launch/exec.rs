@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use container::birth::Born;
-use container::cgroup::{EntryMode, Folders};
+use container::cgroup::{CgroupDirs, EntryMode};
 use container::inside::Inside;
 use tokio::time::timeout;
 use workload::Workload;
@@ -164,7 +164,7 @@ async fn admit(task: &Task, pid: i32) -> anyhow::Result<()> {
     let (cgroup, first) = (task.cgroup.clone(), task.first.born().map(|first| first.pid));
     let admitted = blocking(move || {
         cgroup.admit(pid).or_else(|refused| match first {
-            Some(first) => Folders::of(first)?.admit(pid),
+            Some(first) => CgroupDirs::of(first)?.admit(pid),
             None => Err(refused),
         })
     });

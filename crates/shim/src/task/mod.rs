@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::bail;
-use container::cgroup::{Folders, is_by_systemd};
+use container::cgroup::{CgroupDirs, is_by_systemd};
 use container::layers::Layers;
 use container::namespaces::Namespaces;
 use containerd_shim_protos::api::StatsResponse;
@@ -49,7 +49,7 @@ pub struct Task {
     /// Whether it is a Wasm or a Linux container.
     pub kind: Kind,
     /// The cgroup of its first process.
-    pub cgroup: Folders,
+    pub cgroup: CgroupDirs,
     /// Its namespaces, from its spec.
     pub namespaces: Namespaces,
     /// Its first process.
@@ -83,7 +83,13 @@ pub enum Kind {
 
 impl Task {
     /// A task that was just created.
-    pub fn new(record: Record, kind: Kind, cgroup: Folders, namespaces: Namespaces, first: Process) -> Self {
+    pub fn new(
+        record: Record,
+        kind: Kind,
+        cgroup: CgroupDirs,
+        namespaces: Namespaces,
+        first: Process,
+    ) -> Self {
         let by_systemd = is_by_systemd(&first.workload);
         let first_limits = first.workload.resources().cloned().unwrap_or_default();
         Self {

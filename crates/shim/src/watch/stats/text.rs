@@ -1,6 +1,6 @@
 //! Parsers for the formats that both cgroup versions share.
 
-use container::cgroup::Folders;
+use container::cgroup::CgroupDirs;
 
 /// Parses an RDMA device's name and its two limits: `mlx4_0 hca_handle=2 hca_object=max`.
 pub fn rdma(line: &str) -> Option<(String, [u32; 2])> {
@@ -13,7 +13,7 @@ pub fn rdma(line: &str) -> Option<(String, [u32; 2])> {
 }
 
 /// The huge page sizes for which the kernel has counters, in its notation: `2MB`.
-pub fn page_sizes(cgroup: &Folders, ending: &str) -> Vec<String> {
+pub fn page_sizes(cgroup: &CgroupDirs, ending: &str) -> Vec<String> {
     let Some(dir) = cgroup.of_controller("hugetlb") else { return Vec::new() };
     let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let size = |name: String| Some(name.strip_prefix("hugetlb.")?.strip_suffix(ending)?.to_owned());

@@ -1,13 +1,13 @@
 //! `io.containerd.cgroups.v1.Metrics`: times in nanoseconds, memory in bytes.
 
-use container::cgroup::{Folders, Keyed};
+use container::cgroup::{CgroupDirs, Keyed};
 use containerd_shim_protos::cgroups::metrics::*;
 use containerd_shim_protos::protobuf::MessageField;
 
 use super::text::{device, page_sizes, rdma};
 
 /// Everything that the controllers of v1 count.
-pub fn metrics(cgroup: &Folders, guest_ooms: u64) -> Metrics {
+pub fn metrics(cgroup: &CgroupDirs, guest_ooms: u64) -> Metrics {
     Metrics {
         hugetlb: page_sizes(cgroup, ".usage_in_bytes").iter().map(|size| hugetlb(cgroup, size)).collect(),
         pids: MessageField::some(PidsStat {
@@ -32,7 +32,7 @@ pub fn metrics(cgroup: &Folders, guest_ooms: u64) -> Metrics {
     }
 }
 
-fn cpu(cgroup: &Folders) -> CPUStat {
+fn cpu(cgroup: &CgroupDirs) -> CPUStat {
     let throttled = cgroup.keyed("cpu", "cpu.stat");
     let used = cgroup.keyed("cpuacct", "cpuacct.stat");
     let per_cpu = cgroup.text("cpuacct", "cpuacct.usage_percpu").unwrap_or_default();
@@ -60,7 +60,7 @@ fn nanoseconds(ticks: u64) -> u64 {
     ticks.saturating_mul(TICK)
 }
 
-fn memory(cgroup: &Folders) -> MemoryStat {
+fn memory(cgroup: &CgroupDirs) -> MemoryStat {
     let stat = cgroup.keyed("memory", "memory.stat");
     MemoryStat {
         cache: stat.get("cache"),
@@ -104,7 +104,7 @@ fn memory(cgroup: &Folders) -> MemoryStat {
 }
 
 /// One kind of memory; `None` if the kernel has no counters for it.
-fn entry(cgroup: &Folders, kind: &str) -> MessageField<MemoryEntry> {
+fn entry(cgroup: &CgroupDirs, kind: &str) -> MessageField<MemoryEntry> {
     let number = |what: &str| cgroup.number("memory", &format!("{kind}.{what}"));
     let Some(usage) = number("usage_in_bytes") else { return MessageField::none() };
     MessageField::some(MemoryEntry {
@@ -125,7 +125,7 @@ fn oom(control: &Keyed, guest_ooms: u64) -> MemoryOomControl {
     }
 }
 
-fn hugetlb(cgroup: &Folders, size: &str) -> HugetlbStat {
+fn hugetlb(cgroup: &CgroupDirs, size: &str) -> HugetlbStat {
     let number = |what: &str| cgroup.number("hugetlb", &format!("hugetlb.{size}.{what}")).unwrap_or(0);
     HugetlbStat {
         usage: number("usage_in_bytes"),
@@ -136,7 +136,7 @@ fn hugetlb(cgroup: &Folders, size: &str) -> HugetlbStat {
     }
 }
 
-fn blkio(cgroup: &Folders) -> BlkIOStat {
+fn blkio(cgroup: &CgroupDirs) -> BlkIOStat {
     // The throttling layer counts with every I/O scheduler.
     let entries = |file: &str| {
         let recursive = cgroup.text("blkio", &format!("blkio.throttle.{file}_recursive"));
@@ -172,7 +172,7 @@ fn device_name(number: &str) -> String {
     name.map(|name| format!("/dev/{name}")).unwrap_or_default()
 }
 
-fn rdma_entries(cgroup: &Folders, file: &str) -> Vec<RdmaEntry> {
+fn rdma_entries(cgroup: &CgroupDirs, file: &str) -> Vec<RdmaEntry> {
     let entry = |(device, [hca_handles, hca_objects]): (String, [u32; 2])| RdmaEntry {
         device,
         hca_handles,

@@ -1,13 +1,13 @@
 //! `io.containerd.cgroups.v2.Metrics`: times in microseconds, memory in bytes.
 
-use container::cgroup::{Folders, number};
+use container::cgroup::{CgroupDirs, number};
 use containerd_shim_protos::cgroups_v2::metrics::*;
 use containerd_shim_protos::protobuf::MessageField;
 
 use super::text::{device, page_sizes, rdma};
 
 /// Everything that the controllers of v2 count.
-pub fn metrics(cgroup: &Folders, guest_ooms: u64) -> Metrics {
+pub fn metrics(cgroup: &CgroupDirs, guest_ooms: u64) -> Metrics {
     let events = cgroup.keyed("memory", "memory.events");
     Metrics {
         pids: MessageField::some(PidsStat {
@@ -41,7 +41,7 @@ pub fn metrics(cgroup: &Folders, guest_ooms: u64) -> Metrics {
     }
 }
 
-fn cpu(cgroup: &Folders) -> CPUStat {
+fn cpu(cgroup: &CgroupDirs) -> CPUStat {
     let stat = cgroup.keyed("cpu", "cpu.stat");
     CPUStat {
         usage_usec: stat.get("usage_usec"),
@@ -57,7 +57,7 @@ fn cpu(cgroup: &Folders) -> CPUStat {
     }
 }
 
-fn memory(cgroup: &Folders) -> MemoryStat {
+fn memory(cgroup: &CgroupDirs) -> MemoryStat {
     let stat = cgroup.keyed("memory", "memory.stat");
     // Newer kernels count anonymous memory and files separately.
     let both = |name: &str| {
@@ -109,7 +109,7 @@ fn memory(cgroup: &Folders) -> MemoryStat {
 }
 
 /// The pressure stall information of a controller; `None` if the kernel does not count it.
-fn pressure(cgroup: &Folders, controller: &str) -> MessageField<PSIStats> {
+fn pressure(cgroup: &CgroupDirs, controller: &str) -> MessageField<PSIStats> {
     let Some(text) = cgroup.text(controller, &format!("{controller}.pressure")) else {
         return MessageField::none();
     };
@@ -153,7 +153,7 @@ fn pair<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
-fn hugetlb(cgroup: &Folders, size: &str) -> HugeTlbStat {
+fn hugetlb(cgroup: &CgroupDirs, size: &str) -> HugeTlbStat {
     let number = |what: &str| cgroup.number("hugetlb", &format!("hugetlb.{size}.{what}")).unwrap_or(0);
     HugeTlbStat {
         current: number("current"),
@@ -164,7 +164,7 @@ fn hugetlb(cgroup: &Folders, size: &str) -> HugeTlbStat {
     }
 }
 
-fn rdma_entries(cgroup: &Folders, file: &str) -> Vec<RdmaEntry> {
+fn rdma_entries(cgroup: &CgroupDirs, file: &str) -> Vec<RdmaEntry> {
     let entry = |(device, [hca_handles, hca_objects]): (String, [u32; 2])| RdmaEntry {
         device,
         hca_handles,
