@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::process::run;
-use crate::rootfs::{Kind, Node, busybox, file, folder};
+use crate::rootfs::{Kind, Node, busybox, directory, file};
 use crate::versions::{apps, built};
 
 /// An image.
@@ -62,7 +62,8 @@ pub fn images(guests: &Path) -> Result<Vec<Example>> {
         let bytes = fs::read(built(name)?)?;
         anyhow::Ok(example(name, config, vec![file(name, 0o755, bytes)]))
     };
-    let mut shell = vec![folder("bin", 0o755), folder("tmp", 0o1777), file("bin/busybox", 0o755, busybox()?)];
+    let mut shell =
+        vec![directory("bin", 0o755), directory("tmp", 0o1777), file("bin/busybox", 0o755, busybox()?)];
     shell.extend(["cat", "httpd", "sh", "wget"].map(|name| link(&format!("bin/{name}"), "busybox")));
     Ok(vec![
         wasm("orders", "socket-hyper")?,
@@ -113,5 +114,5 @@ fn iptables() -> Result<Vec<Node>> {
     nodes.push(file(&format!("bin/{name}"), 0o755, fs::read(&program)?));
     nodes.push(link("bin/iptables", &name));
     dirs.remove(Path::new(""));
-    Ok(dirs.iter().map(|path: &PathBuf| folder(&path.to_string_lossy(), 0o755)).chain(nodes).collect())
+    Ok(dirs.iter().map(|path: &PathBuf| directory(&path.to_string_lossy(), 0o755)).chain(nodes).collect())
 }

@@ -59,9 +59,9 @@ const DEVICES: [(&str, Device, u32, u32); 3] =
 pub fn nodes(cases: &[Case], guests_dir: &Path) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
     for name in ["bin", "cases", "guests", "bad", "bad/folder.wasm", "nodes", "etc", "dev", "proc", "sys"] {
-        nodes.push(folder(name, 0o755));
+        nodes.push(directory(name, 0o755));
     }
-    nodes.push(folder("tmp", 0o1777));
+    nodes.push(directory("tmp", 0o1777));
     nodes.push(file("bin/busybox", 0o755, busybox()?));
     for name in APPLETS {
         let kind = Kind::Link("busybox".into());
@@ -129,7 +129,7 @@ pub fn unpack(nodes: &[Node], root: &Path) -> Result<()> {
 }
 
 /// A directory of root's.
-pub fn folder(path: &str, mode: u32) -> Node {
+pub fn directory(path: &str, mode: u32) -> Node {
     Node { path: path.into(), mode, kind: Kind::Directory }
 }
 

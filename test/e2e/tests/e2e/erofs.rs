@@ -5,7 +5,7 @@ use e2e::containerd::Containerd;
 use e2e::examples::Example;
 use e2e::image;
 use e2e::process::{LIMIT, poll, run};
-use e2e::rootfs::{file, folder};
+use e2e::rootfs::{directory, file};
 use e2e::runner::Scenario;
 use serde_json::json;
 
@@ -26,7 +26,7 @@ fn images(daemon: &Containerd) -> Result<String> {
     }
     for says in ["one", "two"] {
         let name = format!("localhost/erofs:{says}");
-        let nodes = vec![file("app.wat", 0o644, text(says)), folder("tmp", 0o1777)];
+        let nodes = vec![file("app.wat", 0o644, text(says)), directory("tmp", 0o1777)];
         let archive = daemon.scope.dir.join("erofs.tar");
         image::write_examples(&[Example { name: name.clone(), config: json!({}), nodes }], &archive)?;
         daemon.import(&archive)?;

@@ -305,8 +305,8 @@ fn mount_kinds(daemon: &Containerd) -> Result<()> {
     let file = dir.join("file");
     fs::write(&file, "")?;
     let volumes = [
-        (&file, "/bin", "is a file, and the image has a folder"),
-        (&dir, "/bin/busybox", "is a folder, and the image has a file"),
+        (&file, "/bin", "is a file, and the image has a directory"),
+        (&dir, "/bin/busybox", "is a directory, and the image has a file"),
     ];
     for (source, target, why) in volumes {
         let output = daemon.run("kinds").bind(source, target, false).args(Guest::Wasm.hello()).finish()?;

@@ -12,7 +12,7 @@ use e2e::examples::Example;
 use e2e::http::upstream::Upstream;
 use e2e::image;
 use e2e::process::run;
-use e2e::rootfs::{file, folder};
+use e2e::rootfs::{directory, file};
 use e2e::runner::Scenario;
 use serde_json::json;
 
@@ -103,11 +103,11 @@ fn truncated(daemon: &Containerd) -> Result<()> {
 /// An image of the guest with this library wherever libc would look for it.
 fn evil(library: &[u8]) -> Result<Example> {
     let wasm = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/http-all/http-all.wasm");
-    let mut nodes = vec![file("app.wasm", 0o644, fs::read(wasm)?), folder("etc", 0o755)];
+    let mut nodes = vec![file("app.wasm", 0o644, fs::read(wasm)?), directory("etc", 0o755)];
     nodes.push(file("etc/nsswitch.conf", 0o644, "hosts: evil\n"));
-    nodes.push(folder("usr", 0o755));
+    nodes.push(directory("usr", 0o755));
     for place in ["lib", "lib64", "lib/x86_64-linux-gnu", "usr/lib", "usr/lib/x86_64-linux-gnu"] {
-        nodes.extend([folder(place, 0o755), file(&format!("{place}/libnss_evil.so.2"), 0o755, library)]);
+        nodes.extend([directory(place, 0o755), file(&format!("{place}/libnss_evil.so.2"), 0o755, library)]);
     }
     Ok(Example { name: EVIL.into(), config: json!({}), nodes })
 }
