@@ -16,6 +16,7 @@ pub mod text;
 pub mod tokens;
 pub mod tree;
 pub mod unsafety;
+pub mod words;
 
 /// One finding: `file:line: sentence`.
 pub fn finding(path: &str, line: usize, sentence: impl std::fmt::Display) -> String {

@@ -4,7 +4,11 @@ use std::sync::LazyLock;
 
 use tidy::metadata::{self, Outside, Package};
 use tidy::tree::{self, File};
+<<<<<<< HEAD
 use tidy::{arrows, blocking, circles, docs, layout, names, once, supply, text, unsafety};
+=======
+use tidy::{arrows, circles, docs, layout, names, supply, text, unsafety, words};
+>>>>>>> words-rest
 
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| tree::files().expect("every file can be read"));
 static PACKAGES: LazyLock<Vec<Package>> =
@@ -85,6 +89,12 @@ fn nothing_is_left_for_later() {
 fn nothing_names_the_machine_it_was_made_on() {
     none(text::is_portable(&FILES));
     none(text::guests_are_portable(&FILES));
+}
+
+#[test]
+fn words_are_standard() {
+    none(words::are_standard(&FILES));
+    none(words::exceptions_are_needed(&FILES));
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn exec(daemon: &Containerd, guest: Guest) -> Result<()> {
     // Docker 26 reports 126 for anything that cannot be executed, with runc, too.
     let version = says(daemon, &["version", "--format", "{{.Server.Version}}"])?.stdout;
     let code = |code| if version.starts_with("26.") { 126 } else { code };
-    for (expected, program) in [(127, "none"), (127, "/bad/none"), (126, "/bad/folder.wasm")] {
+    for (expected, program) in [(127, "none"), (127, "/bad/none"), (126, "/bad/directory.wasm")] {
         exec(&[program])?.exits(code(expected)).context(program)?;
     }
     if guest == Guest::Wasm {
@@ -154,7 +154,7 @@ fn refusals(daemon: &Containerd) -> Result<()> {
     for (code, program, words) in [
         (127, "none.wasm", "executable file not found in $PATH"),
         (127, "/bad/none.wasm", "no such file or directory"),
-        (126, "/bad/folder.wasm", "permission denied"),
+        (126, "/bad/directory.wasm", "permission denied"),
         (125, "/etc/passwd", "exec format error"),
         (125, "/bad/truncated.wasm", "not a valid Wasm module"),
     ] {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::data::shared_dir;
 
 /// Creates directories in `/volume`; exits with 0 if that is allowed.
-const MKDIR: &[&str] = &["/cases/folders.wasm"];
+const MKDIR: &[&str] = &["/cases/directories.wasm"];
 /// 128 and SIGSYS.
 const KILLED: i32 = 159;
 

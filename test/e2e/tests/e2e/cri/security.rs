@@ -95,7 +95,7 @@ fn seccomp_profiles(cri: &Cri<'_>, guest: Guest) -> Result<()> {
         let plan = pod.container(name).mount(&volume, "/volume", |_| ());
         let plan = plan.security(|security| security.seccomp = Some(profile));
         let plan = match guest {
-            Guest::Wasm => plan.args(&["/cases/folders.wasm"]),
+            Guest::Wasm => plan.args(&["/cases/directories.wasm"]),
             Guest::Native => plan.script(&format!("mkdir /volume/{name}")),
         };
         plan.finish()?.exits(code).with_context(|| format!("under the profile {name}"))?;
