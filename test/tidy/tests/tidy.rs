@@ -4,11 +4,7 @@ use std::sync::LazyLock;
 
 use tidy::metadata::{self, Outside, Package};
 use tidy::tree::{self, File};
-<<<<<<< HEAD
-use tidy::{arrows, blocking, circles, docs, layout, names, once, supply, text, unsafety};
-=======
-use tidy::{arrows, circles, docs, layout, names, supply, text, unsafety, words};
->>>>>>> words-rest
+use tidy::{arrows, blocking, circles, docs, layout, names, once, supply, text, unsafety, words};
 
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| tree::files().expect("every file can be read"));
 static PACKAGES: LazyLock<Vec<Package>> =
