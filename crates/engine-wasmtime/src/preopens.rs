@@ -1,4 +1,4 @@
-//! The folders a guest may look into, opened with its user's rights while it is loaded.
+//! The guest's preopened directories, opened with its user's permissions while it is loaded.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -11,8 +11,7 @@ use crate::ending::sentence;
 
 /// Opens each of `preopens` for the guest under its own path.
 ///
-/// A path that is a file (a bind-mounted one) is left out: the guest reaches it through the folder
-/// that holds it.
+/// A path that is a file (a bind-mounted one) is left out: the guest reaches it through its parent directory.
 ///
 /// # Errors
 /// Names the first path that cannot be opened.
@@ -20,12 +19,14 @@ pub fn open(preopens: &[PathBuf], builder: &mut WasiCtxBuilder) -> anyhow::Resul
     for preopen in preopens {
         let shown = preopen.display();
         let name = preopen.to_str().with_context(|| format!("the path {shown} is not UTF-8"))?;
-        // The kernel knows what may be written to: its own refusals are those that programs know.
+        // Write access is left to the kernel, whose errnos programs expect.
         match builder.preopened_dir(preopen, name, FsPerms::ReadWrite) {
             Ok(_) => {}
             Err(error) if kind(&error) == Some(ErrorKind::NotADirectory) => {}
             Err(error) if kind(&error) == Some(ErrorKind::PermissionDenied) => {
-                return Err(anyhow!("cannot open {shown} for the guest: its user may not read that folder"));
+                return Err(anyhow!(
+                    "cannot open {shown} for the guest: its user may not read that directory"
+                ));
             }
             Err(error) => return Err(sentence(error).context(format!("cannot open {shown} for the guest"))),
         }
@@ -33,7 +34,7 @@ pub fn open(preopens: &[PathBuf], builder: &mut WasiCtxBuilder) -> anyhow::Resul
     Ok(())
 }
 
-/// Takes the first `count` descriptors of preview 1's table for what stands there instead: listening sockets.
+/// Reserves the first `count` descriptors of preview 1's table for listening sockets.
 ///
 /// # Errors
 /// When the root cannot be opened.
@@ -44,11 +45,11 @@ pub fn reserve(count: usize, builder: &mut WasiCtxBuilder) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Opens them once for all copies of a guest.
+/// Opens `preopens` once for all instances of a guest.
 ///
 /// # Errors
 /// See [`open`].
-pub fn folders(preopens: &[PathBuf]) -> anyhow::Result<WasiFilesystemCtx> {
+pub fn open_shared(preopens: &[PathBuf]) -> anyhow::Result<WasiFilesystemCtx> {
     let mut builder = WasiCtxBuilder::new();
     builder.allow_blocking_current_thread(true);
     open(preopens, &mut builder)?;

@@ -26,7 +26,12 @@ pub struct GuestBody {
 
 impl GuestBody {
     /// `body`, which `guest` may still be writing.
-    pub fn new(body: WasiBody, guest: Option<RunningGuest>, patience: Duration, ends_with_body: bool) -> Self {
+    pub fn new(
+        body: WasiBody,
+        guest: Option<RunningGuest>,
+        patience: Duration,
+        ends_with_body: bool,
+    ) -> Self {
         Self { body, guest, patience, ends_with_body }
     }
 

@@ -15,7 +15,7 @@ use crate::data::shared_folder;
 /// A path for each thing that is another matter in 0.3 than in 0.2.
 const P3: &[&str] = &["/guests/http-p3.wasm"];
 /// What a client is told of a guest that fails.
-const FAILED: &str = "the application failed; its log tells why";
+const FAILED: &str = "the application failed; see its log";
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
