@@ -1,4 +1,4 @@
-//! The folders a guest may look into, in the words in which WasmEdge is told to open them.
+//! The guest's preopened directories, in WasmEdge's notation.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -7,23 +7,23 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, ensure};
 
-/// One folder.
-pub struct Folder {
+/// A preopened directory.
+pub struct Preopen {
     /// Its path, for the guest.
     pub name: String,
     /// `GUEST:HOST`.
-    pub described: String,
+    pub mapping: String,
 }
 
-/// Those of `preopens` that are folders. One that is a file (a bind-mounted one) is left out: the guest reaches it
-/// through the folder that holds it.
+/// The directories of `preopens`. A file (a bind-mounted one) is left out: the guest reaches it through its parent
+/// directory.
 ///
-/// WasmEdge leaves out without a word what it cannot open. So each is opened here first, with the guest's user's rights.
+/// WasmEdge silently skips what it cannot open. So each is opened here first, with the permissions of the guest's user.
 ///
 /// # Errors
 /// Names the first path that cannot be opened.
-pub fn folders(preopens: &[PathBuf]) -> anyhow::Result<Vec<Folder>> {
-    let mut folders = Vec::new();
+pub fn directories(preopens: &[PathBuf]) -> anyhow::Result<Vec<Preopen>> {
+    let mut directories = Vec::new();
     for path in preopens {
         let shown = path.display();
         let name = path.to_str().with_context(|| format!("the path {shown} is not UTF-8"))?;
@@ -35,11 +35,13 @@ pub fn folders(preopens: &[PathBuf]) -> anyhow::Result<Vec<Folder>> {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotADirectory => continue,
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                return Err(anyhow!("cannot open {shown} for the guest: its user may not read that folder"));
+                return Err(anyhow!(
+                    "cannot open {shown} for the guest: its user may not read that directory"
+                ));
             }
             Err(error) => return Err(error).with_context(|| format!("cannot open {shown} for the guest")),
         }
-        folders.push(Folder { name: name.into(), described: format!("{name}:{name}") });
+        directories.push(Preopen { name: name.into(), mapping: format!("{name}:{name}") });
     }
-    Ok(folders)
+    Ok(directories)
 }
