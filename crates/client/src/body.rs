@@ -1,4 +1,4 @@
-//! A response's body, which may not stand still for too long.
+//! A response's body, with a time-out between its bytes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,12 +11,12 @@ use tokio::time::{Sleep, sleep};
 
 use crate::Error;
 
-/// What a server sends.
+/// The body of a response.
 #[derive(Debug)]
 pub struct ResponseBody {
     body: Incoming,
     between_bytes: Duration,
-    /// Runs while nothing comes.
+    /// Armed while no frame arrives.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 

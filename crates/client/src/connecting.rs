@@ -1,5 +1,7 @@
-//! How long a guest waits for a connection, TLS included, and from when on it waits for an answer: its requests share
-//! connections, and each has time-outs of its own.
+//! The time-outs of one request: connecting, TLS included, then the head of the response.
+//!
+//! Requests share pooled connections, but each has its own time-outs, and the time spent connecting does not count
+//! towards the response.
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -17,63 +19,64 @@ use tower_service::Service;
 use crate::BoxError;
 
 task_local! {
-    /// The request that a new connection is made for: the pool tells its connector only where to.
+    /// The request that a new connection is made for: the pool passes its connector only the URI.
     static REQUEST: Arc<Connecting>;
 }
 
-/// A request that may have to be connected first.
+/// The connect time-out of a request and how far its connection is.
 pub struct Connecting {
-    most: Duration,
-    stands: Mutex<Stands>,
+    max: Duration,
+    state: Mutex<ConnectState>,
 }
 
 #[derive(Clone, Copy)]
-enum Stands {
-    /// Nothing is connected for it; it may have found a connection.
+enum ConnectState {
+    /// No connection was started for it; it may use a pooled one.
     Idle,
-    Making,
-    Made(Instant),
+    Connecting,
+    /// Finished, successfully or not, at this time.
+    Finished(Instant),
 }
 
 impl Connecting {
-    /// A request whose connection may take as long as `most`.
-    pub fn new(most: Duration) -> Arc<Self> {
-        Arc::new(Self { most, stands: Mutex::new(Stands::Idle) })
+    /// A request whose connection may take up to `max`.
+    pub fn new(max: Duration) -> Arc<Self> {
+        Arc::new(Self { max, state: Mutex::new(ConnectState::Idle) })
     }
 
-    /// What `answered` comes to, unless it takes longer than `most` once there is a connection.
+    /// Awaits `response` for up to `max`, counted from when there is a connection.
     ///
     /// # Errors
-    /// When it does.
-    pub async fn answered<T>(
+    /// When it takes longer.
+    pub async fn response<T>(
         self: Arc<Self>,
-        most: Duration,
-        answered: impl Future<Output = T>,
+        max: Duration,
+        response: impl Future<Output = T>,
     ) -> Result<T, Elapsed> {
-        let mut answered = pin!(REQUEST.scope(Arc::clone(&self), answered));
+        let mut response = pin!(REQUEST.scope(Arc::clone(&self), response));
         let mut since = Instant::now();
         loop {
-            match timeout(most.saturating_sub(since.elapsed()), answered.as_mut()).await {
-                Ok(answered) => return Ok(answered),
-                Err(elapsed) => match self.stands() {
-                    Stands::Making => since = Instant::now(),
-                    Stands::Made(at) if at > since => since = at,
+            match timeout(max.saturating_sub(since.elapsed()), response.as_mut()).await {
+                Ok(response) => return Ok(response),
+                Err(elapsed) => match self.state() {
+                    ConnectState::Connecting => since = Instant::now(),
+                    ConnectState::Finished(at) if at > since => since = at,
                     _ => return Err(elapsed),
                 },
             }
         }
     }
 
-    fn stands(&self) -> Stands {
-        *self.stands.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> ConnectState {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, stands: Stands) {
-        *self.stands.lock().unwrap_or_else(PoisonError::into_inner) = stands;
+    fn set(&self, state: ConnectState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }
 
-/// A connector whose connections are made in the time that their requests give them.
+/// A connector that applies the connect time-out of the request it connects for.
 #[derive(Clone)]
 pub struct InTime<C>(pub C);
 
@@ -93,9 +96,9 @@ where
         let connected = self.0.call(to);
         let Ok(request) = REQUEST.try_with(Arc::clone) else { return Box::pin(connected) };
         Box::pin(async move {
-            request.set(Stands::Making);
-            let connected = timeout(request.most, connected).await;
-            request.set(Stands::Made(Instant::now()));
+            request.set(ConnectState::Connecting);
+            let connected = timeout(request.max, connected).await;
+            request.set(ConnectState::Finished(Instant::now()));
             connected.unwrap_or_else(|_| Err(io::Error::from(ErrorKind::TimedOut).into()))
         })
     }

@@ -1,4 +1,4 @@
-//! A guest's connections: to an address that its rules allow, found by the container's own name servers.
+//! Opens TCP connections to addresses that the egress rules allow, resolved by the container's own name servers.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ pub struct Connector(Arc<Egress>);
 /// Why there is no connection.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// The host has no address that may be reached.
+    /// The host has no allowed address.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// No address answers.
+    /// No address accepted the connection.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The URI names no host.
@@ -33,7 +33,7 @@ pub enum ConnectError {
 }
 
 impl Connector {
-    /// Bounded by `egress`.
+    /// Connects only where `egress` allows.
     pub fn new(egress: Arc<Egress>) -> Self {
         Self(egress)
     }
@@ -54,12 +54,12 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// The first address that answers, each given its time.
+/// Connects to the first address that accepts, trying each for ten seconds.
 async fn connect(egress: &Egress, to: &Uri) -> Result<TcpStream, ConnectError> {
     const EACH: Duration = Duration::from_secs(10);
     let host = to.host().ok_or(ConnectError::NoHost)?;
-    let usual = if to.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
-    let addresses = egress.resolve_allowed(host, to.port_u16().unwrap_or(usual)).await?;
+    let default = if to.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    let addresses = egress.resolve_allowed(host, to.port_u16().unwrap_or(default)).await?;
     let mut failed = io::Error::from(ErrorKind::HostUnreachable);
     for address in addresses {
         match timeout(EACH, TcpStream::connect(address)).await {

@@ -14,37 +14,37 @@ pub enum Error {
     /// The file of certificates that the guest names cannot be used.
     #[error("{0}")]
     NoTrust(String),
-    /// The URI names no host, or one that is no name.
+    /// The URI names no host, or an invalid one.
     #[error("the request's URI names no host")]
     InvalidUri,
     /// The host has no address.
     #[error("its host has no address")]
     NameNotFound,
-    /// No name server answers just now.
+    /// No name server answers at present.
     #[error("no name server answers for its host")]
     NameUnknown,
-    /// What the guest may reach leaves it out.
+    /// The egress rules do not allow the host.
     #[error("the guest may not reach its host")]
     Denied,
-    /// Nobody listens there.
+    /// The server refused the connection.
     #[error("the connection was refused")]
     ConnectionRefused,
-    /// No network leads there.
+    /// No route to the host.
     #[error("no route leads to its host")]
     Unroutable,
-    /// There was no connection in time.
+    /// Connecting timed out.
     #[error("there was no connection in time")]
     ConnectTimeout,
     /// The connection ended.
     #[error("the connection was closed")]
     ConnectionClosed,
-    /// Nobody who is trusted vouches for the server.
+    /// No trusted authority signed the server's certificate.
     #[error("the server's certificate is not trusted")]
     Certificate,
-    /// The server ended TLS by an alert: its number and name.
+    /// The server ended TLS with an alert: its number and name.
     #[error("the server ended TLS: {1}")]
     TlsAlert(u8, String),
-    /// What came was not TLS as it should be.
+    /// The server's TLS is invalid or unsupported.
     #[error("the server speaks no TLS that is understood here")]
     Tls,
     /// The response ended early.
@@ -53,16 +53,16 @@ pub enum Error {
     /// Its head is too large.
     #[error("the response's head is too large")]
     HeadTooLarge,
-    /// Its head did not come in time.
+    /// Its head did not arrive in time.
     #[error("there was no response in time")]
     ResponseTimeout,
-    /// A part of its body did not come in time.
+    /// A part of its body did not arrive in time.
     #[error("the response stood still")]
     ReadTimeout,
-    /// What came was not HTTP.
+    /// The response is not valid HTTP.
     #[error("the response is not HTTP")]
     Protocol,
-    /// What else hyper says of a body.
+    /// Any other error of hyper's on a body.
     #[error(transparent)]
     Body(hyper::Error),
 }
@@ -79,7 +79,7 @@ impl Error {
     }
 }
 
-/// The first cause that has a name here.
+/// The first error in the chain of causes that maps to a variant.
 fn first_known(error: &(dyn StdError + 'static)) -> Option<Error> {
     known(error).or_else(|| first_known(error.source()?))
 }
@@ -118,7 +118,7 @@ fn of_lookup(error: &LookupError) -> Error {
 }
 
 fn of_io(error: &io::Error) -> Option<Error> {
-    // TLS comes wrapped in it, and hyper-rustls wraps that once more; `source` passes over what is wrapped.
+    // TLS errors come wrapped in an io::Error, which hyper-rustls wraps once more; `source` skips wrapped errors.
     if let Some(inner) = error.get_ref() {
         if let Some(inner) = inner.downcast_ref::<rustls::Error>() {
             return Some(of_tls(inner));

@@ -1,9 +1,8 @@
-//! The HTTP client of a guest: HTTP/1.1 and HTTP/2, plain or in TLS, over connections that are used again, to where the
-//! guest may reach.
+//! The HTTP client of a guest: HTTP/1.1 and HTTP/2, plain or over TLS, with pooled connections and egress rules.
 //!
-//! Owns the pool of connections, whom TLS trusts, and the deadlines of a request. Addresses are found and judged by
-//! `network`, before each connection. Knows no engine and no ABI; runs in the guest's process, and opens nothing but the
-//! file of certificates that the guest names.
+//! Owns the connection pool, the TLS roots and the deadlines of a request. `network` resolves and checks addresses
+//! before each connection. Knows no engine and no ABI; runs in the guest's process, and opens no file except the
+//! certificates that the guest names.
 
 #![forbid(unsafe_code)]
 
@@ -34,27 +33,27 @@ use connector::Connector;
 /// Any error of a request's body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How the requests of a guest, and of all its instances, go out. `B` is the body of those requests.
-pub struct Client<B>(Arc<Shared<B>>);
+/// The client that all instances of a guest share. `B` is the body of their requests.
+pub struct Client<B>(Arc<ClientInner<B>>);
 
-struct Shared<B> {
+struct ClientInner<B> {
     egress: Arc<Egress>,
-    /// The file of certificates that vouch for servers, where the guest names one.
+    /// The file of certificate authorities, if the guest names one.
     authorities: Option<PathBuf>,
-    /// Made for the first request.
+    /// Created by the first request.
     pool: OnceLock<Result<Connections<B>, String>>,
 }
 
 type Connections<B> = Pool<InTime<HttpsConnector<Connector>>, B>;
 
-/// How long a request waits.
+/// The deadlines of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
-    /// For a connection, TLS included.
+    /// For connecting, TLS included.
     pub connect: Duration,
     /// For the head of the response, once there is a connection.
     pub first_byte: Duration,
-    /// For each further part of the response's body.
+    /// Between two parts of the response's body.
     pub between_bytes: Duration,
 }
 
@@ -75,11 +74,11 @@ impl<B> Client<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    /// To what `egress` allows; of the environment `SSL_CERT_FILE` counts.
+    /// Reaches what `egress` allows; honours `SSL_CERT_FILE` of `env` and no other variable.
     pub fn new(egress: Arc<Egress>, env: &[(String, String)]) -> Self {
         let named = env.iter().rev().find(|(name, _)| name == "SSL_CERT_FILE");
         let authorities = named.map(|(_, path)| path.into());
-        Self(Arc::new(Shared { egress, authorities, pool: OnceLock::new() }))
+        Self(Arc::new(ClientInner { egress, authorities, pool: OnceLock::new() }))
     }
 
     /// What the guest may reach.
@@ -87,7 +86,7 @@ where
         &self.0.egress
     }
 
-    /// Sends a request, whose URI is absolute. In a runtime that knows sockets and time.
+    /// Sends a request, whose URI is absolute. Needs a Tokio runtime with I/O and time enabled.
     ///
     /// # Errors
     /// Why there is no response.
@@ -97,7 +96,7 @@ where
         deadlines: Deadlines,
     ) -> Result<Response<ResponseBody>, Error> {
         let response = self.pool()?.request(request);
-        let response = Connecting::new(deadlines.connect).answered(deadlines.first_byte, response).await;
+        let response = Connecting::new(deadlines.connect).response(deadlines.first_byte, response).await;
         let response = response.map_err(|_| Error::ResponseTimeout)?.map_err(|error| Error::of(&error))?;
         Ok(response.map(|body| ResponseBody::new(body, deadlines.between_bytes)))
     }

@@ -1,4 +1,4 @@
-//! Whom a guest's requests trust: the web's authorities, or those of a file of the container's.
+//! The TLS roots of a guest's requests: the web's authorities, or those of a file in the container.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// How to speak TLS with servers that `authorities`, a file in PEM, vouch for; without a file the web's.
+/// A TLS configuration that trusts `authorities`, a PEM file; without one, the web's authorities.
 ///
 /// # Errors
 /// Names the file that cannot be read or holds no certificate.
@@ -22,7 +22,7 @@ pub fn client(authorities: Option<&Path>) -> anyhow::Result<ClientConfig> {
     Ok(builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// As other programs do, what is not a certificate that can be used is passed over as long as one is.
+/// Skips entries that are no usable certificate, as other programs do, if at least one is usable.
 fn read(file: &Path) -> anyhow::Result<RootCertStore> {
     let certificates = CertificateDer::pem_file_iter(file)
         .with_context(|| format!("cannot read SSL_CERT_FILE {}", file.display()))?;

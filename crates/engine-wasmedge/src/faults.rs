@@ -1,16 +1,16 @@
-//! A guest whose stack is used up traps, as every other that faults.
+//! Turns stack overflow of a guest into a trap, as for any other fault.
 //!
-//! WasmEdge makes traps of page faults by a signal handler that runs on the guest's own stack: one that is used up
-//! cannot hold it, and the kernel would end the process without a word. Its call of sigaction(2) finds the one here
-//! before libc's, because a program's own symbols come before those of its libraries. It puts WasmEdge's handler on the
-//! stack that Rust's standard library has laid aside, and notes which kind of fault it was.
+//! WasmEdge turns page faults into traps by a signal handler on the guest's own stack: on overflow it cannot run, and
+//! the kernel kills the process. WasmEdge's call of sigaction(2) resolves to the function here before libc's, because a
+//! program's own symbols precede those of its libraries. It moves WasmEdge's handler to the alternate stack that Rust's
+//! standard library sets up, and records the kind of fault.
 
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use libc::{c_int, c_void, sigaction as Action, siginfo_t, ucontext_t};
 
-/// How far from the stack's pointer a used-up stack is touched, in bytes: a frame's size.
+/// How far from the stack pointer an overflow faults, in bytes: the size of a frame.
 const FRAME: usize = 1 << 20;
 
 /// WasmEdge's handler.
@@ -18,11 +18,11 @@ static HANDLER: AtomicUsize = AtomicUsize::new(0);
 static STACK_USED_UP: AtomicBool = AtomicBool::new(false);
 
 unsafe extern "C" {
-    /// libc's own, by its other name.
+    /// libc's own, by its alias.
     fn __sigaction(signal: c_int, action: *const Action, old: *mut Action) -> c_int;
 }
 
-/// Whether the last fault was for want of stack.
+/// Whether the last fault was a stack overflow.
 pub fn stack_used_up() -> bool {
     STACK_USED_UP.load(Ordering::Relaxed)
 }
@@ -49,11 +49,11 @@ unsafe extern "C" fn sigaction(signal: c_int, action: *const Action, old: *mut A
 }
 
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel hands both, whole, until this returns.
+    // SAFETY: the kernel passes both, valid until this returns.
     let (touched, stack) = unsafe { ((*info).si_addr() as usize, stack_pointer(context.cast())) };
     STACK_USED_UP.store(touched.abs_diff(stack) < FRAME, Ordering::Relaxed);
     let handler = HANDLER.load(Ordering::Relaxed);
-    // SAFETY: only a handler of this type is installed with it, by WasmEdge, which leaves it by a jump.
+    // SAFETY: WasmEdge installs only a handler of this type, and leaves it by a jump.
     unsafe {
         let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = std::mem::transmute(handler);
         handler(signal, info, context);

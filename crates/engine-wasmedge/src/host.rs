@@ -1,20 +1,19 @@
-//! The host functions that stand in the place of WasmEdge's: where those would give a guest less than it is
-//! promised, or more than it may have.
+//! The host functions that replace WasmEdge's own, where those do less than guests are promised, or more than they may.
 //!
 //! | function | WasmEdge's own |
 //! |---|---|
-//! | `sock_getaddrinfo` | asks libc, which asks the image's files whom to load |
-//! | `sock_connect`, `sock_send_to` | judge no address |
-//! | `sock_bind` | takes unix sockets without a file, which lead out of the root |
-//! | `sock_getsockopt`, `sock_setsockopt`, `sock_shutdown` | hand the kernel what the ABI does not have |
-//! | `sock_recv_from` of eight parameters | tells the sender's port in network order |
+//! | `sock_getaddrinfo` | uses libc, which would load libraries that the image's files name |
+//! | `sock_connect`, `sock_send_to` | check no address |
+//! | `sock_bind` | accepts abstract unix names, which escape the root |
+//! | `sock_getsockopt`, `sock_setsockopt`, `sock_shutdown` | pass values to the kernel that the ABI does not have |
+//! | `sock_recv_from` of eight parameters | returns the sender's port in network order |
 //! | `poll_oneoff` | never returns when a descriptor cannot be polled |
 //! | all on paths | take every absolute link for an escape |
-//! | `fd_prestat_get`, `fd_prestat_dir_name` | leave out the first `/` of a folder's name |
-//! | `proc_exit` | is not to be told from a return; one in a start function is not even that |
+//! | `fd_prestat_get`, `fd_prestat_dir_name` | omit the first `/` of a directory's name |
+//! | `proc_exit` | looks like a return; in a start function, not even that |
 //!
-//! Descriptors and sockets stay WasmEdge's: it is asked which of the process's is meant, and the call itself is
-//! [`worlds::socket`]'s, as on every engine.
+//! Descriptors and sockets stay WasmEdge's: it maps the guest's number to the process's descriptor, and
+//! [`worlds::socket`] makes the call, as on every engine.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -33,43 +32,43 @@ use worlds::Memory;
 use worlds::paths::PathCall;
 use worlds::socket::{self, Errno, Others, Readiness, Sockets, getaddrinfo, named};
 
-use crate::paths::{Paths, QUESTIONS, Question};
+use crate::paths::{FUNCTIONS, PathFunction, Paths};
 
-/// Where the descriptors of preopened folders begin.
+/// The first descriptor of a preopened directory.
 const FIRST_PREOPENED: u32 = 3;
 
-/// What the functions work on, for as long as the process lives.
-pub struct Host {
+/// The state of the host functions, which lives as long as the process.
+pub struct HostState {
     wasi: *const ffi::WasmEdge_ModuleInstanceContext,
     egress: Arc<Egress>,
     runtime: Runtime,
-    /// The names of preopened folders, and which of the process's descriptors each is.
-    folders: Vec<(Result<RawFd, Errno>, String)>,
-    /// Empty but for the time of a call.
+    /// The preopened directories: the process's descriptor and the name of each.
+    directories: Vec<(Result<RawFd, Errno>, String)>,
+    /// Empty except during a call.
     sockets: RefCell<Sockets>,
     paths: Paths,
-    /// What the guest exited with.
+    /// The guest's exit code.
     exited: Cell<Option<u32>>,
 }
 
-type Call = fn(&Host, &mut Memory<'_>, &[u32]) -> Result<(), Errno>;
+type HostFn = fn(&HostState, &mut Memory<'_>, &[u32]) -> Result<(), Errno>;
 
-/// One function.
+/// A host function.
 struct Import {
-    host: &'static Host,
+    host: &'static HostState,
     work: Work,
 }
 
-/// Who does what a function is for.
+/// What implements a function.
 #[derive(Clone, Copy)]
 enum Work {
-    Ours(Call),
+    Ours(HostFn),
     Sockets(&'static socket::Call),
     Kernels(PathCall),
-    WasmEdges(&'static Question),
+    WasmEdges(&'static PathFunction),
 }
 
-/// The functions of the sockets that are not left to WasmEdge, each with its number of parameters.
+/// The socket functions that are replaced, each with its number of parameters.
 const SOCKETS: [(&str, usize); 13] = [
     ("sock_getaddrinfo", 8),
     ("sock_bind", 3),
@@ -86,52 +85,52 @@ const SOCKETS: [(&str, usize); 13] = [
     ("poll_oneoff", 4),
 ];
 
-/// Those of preopened folders.
-const FOLDERS: [(&str, usize, Call); 2] =
+/// The functions of preopened directories.
+const PRESTATS: [(&str, usize, HostFn); 2] =
     [("fd_prestat_get", 2, prestat), ("fd_prestat_dir_name", 3, prestat_name)];
 
-/// Puts this file's functions in the place of WasmEdge's. `folders` are the names of those that are preopened, in
-/// their order.
+/// Replaces WasmEdge's functions by this file's. `directories` are the names of the preopened ones, in their order.
 ///
 /// # Errors
 /// When there is no event loop for them, or no memory.
 pub fn replace(
     wasi: &mut WasiModule,
     egress: Arc<Egress>,
-    folders: Vec<String>,
-) -> anyhow::Result<&'static Host> {
+    directories: Vec<String>,
+) -> anyhow::Result<&'static HostState> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.context("cannot set up the guest's event loop")?;
     let sockets = RefCell::new(Sockets::within(Arc::clone(&egress)));
     let paths = Paths::of(wasi)?;
-    // SAFETY: WasmEdge's module lives until the guest has ended, and moves nowhere: only its handle does.
+    // SAFETY: WasmEdge's module lives until the guest has ended, and never moves: only its handle does.
     let wasi = unsafe { wasi.as_ref().as_ptr() };
     let mut host =
-        Host { wasi, egress, runtime, folders: Vec::new(), sockets, paths, exited: Cell::new(None) };
-    host.folders = (FIRST_PREOPENED..).zip(folders).map(|(fd, name)| (host.native(fd), name)).collect();
-    // As long as the process: they may be called until it ends.
-    let host: &'static Host = Box::leak(Box::new(host));
+        HostState { wasi, egress, runtime, directories: Vec::new(), sockets, paths, exited: Cell::new(None) };
+    host.directories =
+        (FIRST_PREOPENED..).zip(directories).map(|(fd, name)| (host.native(fd), name)).collect();
+    // Leaked: the functions may be called until the process ends.
+    let host: &'static HostState = Box::leak(Box::new(host));
     for (name, parameters) in SOCKETS {
         let import = named(name, parameters).with_context(|| format!("there is no {name}"))?;
-        put(host, name, &vec![ValType::I32; parameters], 1, answer, Work::Sockets(&import.call))?;
+        put(host, name, &vec![ValType::I32; parameters], 1, dispatch, Work::Sockets(&import.call))?;
     }
-    for (name, parameters, call) in FOLDERS {
-        put(host, name, &vec![ValType::I32; parameters], 1, answer, Work::Ours(call))?;
+    for (name, parameters, call) in PRESTATS {
+        put(host, name, &vec![ValType::I32; parameters], 1, dispatch, Work::Ours(call))?;
     }
     for call in PathCall::ALL {
         let (name, parameters, _) = call.import();
-        put(host, name, &vec![ValType::I32; parameters], 1, answer, Work::Kernels(call))?;
+        put(host, name, &vec![ValType::I32; parameters], 1, dispatch, Work::Kernels(call))?;
     }
-    for question in &QUESTIONS {
-        put(host, question.name, question.parameters, 1, answer, Work::WasmEdges(question))?;
+    for function in &FUNCTIONS {
+        put(host, function.name, function.parameters, 1, dispatch, Work::WasmEdges(function))?;
     }
     put(host, "proc_exit", &[ValType::I32], 0, exit, Work::Ours(|_, _, _| Ok(())))?;
     Ok(host)
 }
 
-/// Puts one into the module, with so many parameters and results.
+/// Adds a function to the module, with these parameters and this number of results.
 fn put(
-    host: &'static Host,
+    host: &'static HostState,
     name: &str,
     parameters: &[ValType],
     results: usize,
@@ -143,7 +142,7 @@ fn put(
     // SAFETY: `import` lives as long as the process.
     let function = unsafe { Function::create_sync_func(&ty, function, import, 0) }
         .with_context(|| format!("cannot make the host function {name}"))?;
-    // SAFETY: all three live; the name is copied, and the function is the module's own from here.
+    // SAFETY: all three live; the name is copied, and the module owns the function from here.
     unsafe {
         let name = ffi::WasmEdge_StringWrap(name.as_ptr().cast(), name.len() as u32);
         ffi::WasmEdge_ModuleInstanceAddFunction(host.wasi.cast_mut(), name, function.as_ptr());
@@ -152,7 +151,7 @@ fn put(
     Ok(())
 }
 
-/// `proc_exit`: notes the code, and ends the guest.
+/// `proc_exit`: records the code, and ends the guest.
 fn exit(
     import: &mut Import,
     _: &mut Instance,
@@ -163,8 +162,8 @@ fn exit(
     Err(CoreError::Common(CoreCommonError::Terminated))
 }
 
-/// A call, with the guest's memory around it.
-fn answer(
+/// Makes a call of the guest's, and returns its errno.
+fn dispatch(
     import: &mut Import,
     _: &mut Instance,
     frame: &mut CallingFrame,
@@ -179,13 +178,13 @@ fn answer(
         .collect();
     let narrow: Vec<u32> = wide.iter().map(|argument| *argument as u32).collect();
     let host = import.host;
-    let answered = in_memory(frame, |memory| match import.work {
+    let outcome = in_memory(frame, |memory| match import.work {
         Work::Ours(call) => call(host, memory, &narrow).map(|()| 0),
         Work::Sockets(call) => host.on_socket(call, memory, &narrow).map(|()| 0),
         Work::Kernels(call) => host.on_path(call, memory, &narrow).map(|()| 0),
-        Work::WasmEdges(question) => host.on_file(question, memory, &wide),
+        Work::WasmEdges(function) => host.on_file(function, memory, &wide),
     });
-    let errno = answered.unwrap_or_else(|errno| i32::from(errno.number()));
+    let errno = outcome.unwrap_or_else(|errno| i32::from(errno.number()));
     Ok(vec![WasmValue::from_i32(errno)])
 }
 
@@ -195,7 +194,7 @@ fn in_memory<R>(
 ) -> Result<R, Errno> {
     let mut memory = frame.memory_mut(0).ok_or(Errno::Fault)?;
     let length = u32::try_from(u64::from(memory.size()) << 16).unwrap_or(u32::MAX);
-    // SAFETY: the range is the memory's own, which neither grows nor goes while the guest waits for this call.
+    // SAFETY: the range is within the memory, which neither grows nor is freed while the guest waits for this call.
     let bytes = unsafe {
         let start = memory.data_pointer_mut(0, length).map_err(|_| Errno::Fault)?;
         std::slice::from_raw_parts_mut(start, length as usize)
@@ -203,19 +202,19 @@ fn in_memory<R>(
     call(&mut Memory::new(bytes))
 }
 
-/// Whether the preopened folders have the numbers they should have: WasmEdge opens them in their order, and numbers
-/// them by where in memory it happens to keep them.
-pub fn is_in_order(wasi: &WasiModule, folders: usize) -> bool {
+/// Whether the preopened directories are numbered in their order: WasmEdge opens them in order, but numbers them by
+/// their addresses in its memory.
+pub fn is_in_order(wasi: &WasiModule, directories: usize) -> bool {
     // SAFETY: the module outlives this function.
     let wasi = unsafe { wasi.as_ref().as_ptr() };
-    let natives = (FIRST_PREOPENED..).take(folders).map(|fd| native(wasi, fd));
+    let natives = (FIRST_PREOPENED..).take(directories).map(|fd| native(wasi, fd));
     natives.collect::<Result<Vec<_>, _>>().is_ok_and(|natives| natives.is_sorted())
 }
 
-/// Which of the process's descriptors the guest means.
+/// The process's descriptor for the guest's `fd`.
 fn native(wasi: *const ffi::WasmEdge_ModuleInstanceContext, fd: u32) -> Result<RawFd, Errno> {
     let mut native = 0;
-    // SAFETY: `wasi` is a module that lives; a number is written.
+    // SAFETY: `wasi` is a live module; the call writes one number.
     let failed =
         unsafe { ffi::WasmEdge_ModuleInstanceWASIGetNativeHandler(wasi, fd.cast_signed(), &raw mut native) };
     match RawFd::try_from(native) {
@@ -224,8 +223,8 @@ fn native(wasi: *const ffi::WasmEdge_ModuleInstanceContext, fd: u32) -> Result<R
     }
 }
 
-impl Host {
-    /// What the guest exited with, if it did.
+impl HostState {
+    /// The guest's exit code, if it has exited.
     pub fn exited(&self) -> Option<u32> {
         self.exited.get()
     }
@@ -245,14 +244,19 @@ impl Host {
         call.perform(memory, &directories.collect::<Result<Vec<_>, _>>()?, arguments)
     }
 
-    fn on_file(&self, question: &Question, memory: &mut Memory<'_>, arguments: &[u64]) -> Result<i32, Errno> {
+    fn on_file(
+        &self,
+        function: &PathFunction,
+        memory: &mut Memory<'_>,
+        arguments: &[u64],
+    ) -> Result<i32, Errno> {
         let native = self.native(arguments[0] as u32)?;
-        // SAFETY: as in `file`; it is not closed here.
+        // SAFETY: as in `file`; ManuallyDrop never closes it.
         let mut directory = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(native) });
-        self.paths.ask(question, memory, &mut directory, arguments)
+        self.paths.call(function, memory, &mut directory, arguments)
     }
 
-    /// A call of the sockets; a socket is taken in under the guest's number for the time of it.
+    /// Makes a socket call; during the call, the socket is in the table under the guest's number.
     fn on_socket(
         &self,
         call: &socket::Call,
@@ -261,12 +265,12 @@ impl Host {
     ) -> Result<(), Errno> {
         let mut sockets = self.sockets.borrow_mut();
         match call {
-            socket::Call::Open(answer) => answer(&mut sockets, memory, arguments),
-            socket::Call::OnSocket(answer) => {
+            socket::Call::Open(function) => function(&mut sockets, memory, arguments),
+            socket::Call::OnSocket(function) => {
                 let fd = arguments[0];
                 let socket = self.file(fd)?.try_clone_to_owned().map_err(|_| Errno::MFile)?;
                 sockets.adopt(fd, socket);
-                let done = answer(&mut sockets, memory, arguments);
+                let done = function(&mut sockets, memory, arguments);
                 let _ = sockets.fd_close(fd);
                 done
             }
@@ -276,23 +280,23 @@ impl Host {
             }
             socket::Call::Poll { edge } => {
                 let &[input, output, count, events] = arguments else { return Err(Errno::Inval) };
-                sockets.poll_oneoff(memory, input, output, count, events, *edge, &mut Files(self))
+                sockets.poll_oneoff(memory, input, output, count, events, *edge, &mut WasmEdgeFiles(self))
             }
         }
     }
 
-    /// The name of a preopened folder, as long as the guest has it open where it was.
-    fn folder(&self, fd: u32) -> Result<&str, Errno> {
+    /// The name of a preopened directory, as long as the guest has it open under its first number.
+    fn directory(&self, fd: u32) -> Result<&str, Errno> {
         let index = fd.checked_sub(FIRST_PREOPENED).ok_or(Errno::BadF)? as usize;
-        let (native, name) = self.folders.get(index).ok_or(Errno::BadF)?;
+        let (native, name) = self.directories.get(index).ok_or(Errno::BadF)?;
         if self.native(fd)? == (*native)? { Ok(name) } else { Err(Errno::BadF) }
     }
 }
 
-/// WasmEdge's descriptors, for a poll.
-struct Files<'a>(&'a Host);
+/// WasmEdge's own descriptors.
+struct WasmEdgeFiles<'a>(&'a HostState);
 
-impl Others for Files<'_> {
+impl Others for WasmEdgeFiles<'_> {
     fn kind(&mut self, fd: u32, _write: bool) -> Result<Readiness, Errno> {
         self.0.file(fd).map(Readiness::Watch)
     }
@@ -303,18 +307,18 @@ impl Others for Files<'_> {
     }
 }
 
-/// A prestat: a folder (0), and the length of its name.
-fn prestat(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    let &[fd, place] = arguments else { return Err(Errno::Inval) };
-    let length = host.folder(fd)?.len() as u64;
-    memory.bytes_mut(place, 8)?.copy_from_slice(&(length << 32).to_le_bytes());
+/// Writes a prestat: the tag of a directory (0), and the length of its name.
+fn prestat(host: &HostState, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[fd, at] = arguments else { return Err(Errno::Inval) };
+    let length = host.directory(fd)?.len() as u64;
+    memory.bytes_mut(at, 8)?.copy_from_slice(&(length << 32).to_le_bytes());
     Ok(())
 }
 
-fn prestat_name(host: &Host, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
-    let &[fd, place, room] = arguments else { return Err(Errno::Inval) };
-    let name = host.folder(fd)?.as_bytes();
+fn prestat_name(host: &HostState, memory: &mut Memory<'_>, arguments: &[u32]) -> Result<(), Errno> {
+    let &[fd, at, room] = arguments else { return Err(Errno::Inval) };
+    let name = host.directory(fd)?.as_bytes();
     let name = name.get(..name.len().min(room as usize)).unwrap_or_default();
-    memory.bytes_mut(place, name.len() as u32)?.copy_from_slice(name);
+    memory.bytes_mut(at, name.len() as u32)?.copy_from_slice(name);
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! What WasmEdge logs, kept for the sentence that a failure is told in. By itself WasmEdge would write it
-//! to the guest's standard output.
+//! Collects WasmEdge's log for error messages. By default WasmEdge would write it to the guest's standard output.
 
 use std::error::Error;
 use std::slice;
@@ -7,26 +6,26 @@ use std::sync::{Mutex, PoisonError};
 
 use wasmedge_sys::ffi;
 
-/// What was logged since [`clear`], a line each.
+/// The lines logged since [`clear`].
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-/// More than this says nothing new.
-const MOST_LINES: usize = 16;
+/// Further lines are dropped.
+const MAX_LINES: usize = 16;
 
-/// Has WasmEdge log errors here and nowhere else.
+/// Makes WasmEdge log errors here and nowhere else.
 pub fn open() {
-    // SAFETY: both only set what WasmEdge logs and to whom; `note` lives as long as the program.
+    // SAFETY: both only set WasmEdge's log level and callback; `note` lives as long as the program.
     unsafe {
         ffi::WasmEdge_LogSetErrorLevel();
         ffi::WasmEdge_LogSetCallback(Some(note));
     }
 }
 
-/// Forgets what was logged.
+/// Discards the log.
 pub fn clear() {
     lines().clear();
 }
 
-/// What was logged, on one line, or else the error's own words, which say less.
+/// The log on one line or, if it is empty, the error itself, which has less detail.
 pub fn explained(error: &dyn Error) -> String {
     let lines = lines();
     if lines.is_empty() { error.to_string() } else { lines.join("; ") }
@@ -37,7 +36,7 @@ fn lines() -> std::sync::MutexGuard<'static, Vec<String>> {
 }
 
 unsafe extern "C" fn note(message: *const ffi::WasmEdge_LogMessage) {
-    // SAFETY: WasmEdge hands a message that is whole until this returns.
+    // SAFETY: WasmEdge passes a message that is valid until this returns.
     let (level, text) = unsafe {
         let text = (*message).Message;
         ((*message).Level, slice::from_raw_parts(text.Buf.cast::<u8>(), text.Length as usize))
@@ -47,7 +46,7 @@ unsafe extern "C" fn note(message: *const ffi::WasmEdge_LogMessage) {
     }
     let text = String::from_utf8_lossy(text).split_whitespace().collect::<Vec<_>>().join(" ");
     let mut lines = lines();
-    if !text.is_empty() && lines.len() < MOST_LINES && !lines.contains(&text) {
+    if !text.is_empty() && lines.len() < MAX_LINES && !lines.contains(&text) {
         lines.push(text);
     }
 }

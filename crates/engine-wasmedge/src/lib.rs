@@ -1,9 +1,9 @@
-//! WasmEdge as an engine: core modules on WASI preview 1, with the sockets that WasmEdge itself has.
+//! WasmEdge as an engine: core modules on WASI preview 1, with WasmEdge's sockets.
 //!
-//! Code is a shared library that WasmEdge's own compiler made, opened before the box is built, so that the
-//! pages of a module are shared by all who run it. WasmEdge's WASI does what the guest asks; what it does not do as a
-//! guest here is promised (it asks libc for names, and judges no connection) is replaced or refused. Never
-//! starts a thread, except to compile.
+//! Code is a shared library from WasmEdge's compiler, opened before the container's box is built, so that all guests
+//! that run a module share its pages. Calls go to WasmEdge's WASI; functions that do less than guests are promised, or
+//! more than they may (it looks up names through libc, and checks no connection), are replaced or refused. Starts no
+//! thread, except to compile, and while a host function of `hosted` waits.
 //!
 //! The crate is empty without the feature `wasmedge`: it needs libwasmedge, a dynamic library.
 //!
@@ -11,13 +11,13 @@
 #![cfg(feature = "wasmedge")]
 
 mod compile;
-#[expect(unsafe_code, reason = "a signal handler is put around WasmEdge's own")]
+#[expect(unsafe_code, reason = "wraps WasmEdge's signal handler")]
 mod faults;
-#[expect(unsafe_code, reason = "functions of a library in C are replaced, and lent the guest's memory")]
+#[expect(unsafe_code, reason = "replaces functions of a C library, and lends them the guest's memory")]
 mod host;
-#[expect(unsafe_code, reason = "WasmEdge calls the host, which calls it, by pointers")]
+#[expect(unsafe_code, reason = "WasmEdge and the host call each other through pointers")]
 mod hosted;
-#[expect(unsafe_code, reason = "WasmEdge's log is read by a callback in C")]
+#[expect(unsafe_code, reason = "reads WasmEdge's log by a C callback")]
 mod journal;
 mod module;
 mod paths;
@@ -37,7 +37,7 @@ use crate::hosted::MappedHosted;
 use crate::module::MappedModule;
 use crate::plugins::Plugins;
 
-/// Why it runs no component.
+/// Why it cannot run components.
 const COMPONENTS: &str = "runs core modules only";
 
 /// WasmEdge, ready to be forked.
@@ -47,29 +47,34 @@ pub struct WasmEdge {
 }
 
 impl WasmEdge {
-    /// Sets up what every guest shares.
+    /// Sets up what all guests share.
     ///
     /// # Errors
-    /// When the processor cannot be told, or a plug-in not be loaded.
+    /// When the processor cannot be detected, or a plug-in cannot be loaded.
     pub fn new() -> anyhow::Result<Self> {
         journal::open();
         let mut hash = DefaultHasher::new();
         CoreVersion::version_string().hash(&mut hash);
         settings::VERSION.hash(&mut hash);
         processor()?.hash(&mut hash);
-        // What is refused without them is not refused with them, and a refusal is remembered.
+        // Plug-ins decide which modules are refused, and refusals are cached.
         let plugins = Plugins::load()?;
         plugins.names().for_each(|name| name.hash(&mut hash));
         Ok(Self { fingerprint: format!("{:016x}", hash.finish()), plugins })
     }
 }
 
-/// What the processor is and can do: code is compiled for it and no other.
+/// The processor's model and features: code is compiled for exactly these.
 fn processor() -> anyhow::Result<Vec<String>> {
-    const SAYS: [&str; 5] = ["model name", "flags", "Features", "CPU implementer", "CPU part"];
-    let text = fs::read_to_string("/proc/cpuinfo").context("cannot tell the processor from /proc/cpuinfo")?;
+    const FIELDS: [&str; 5] = ["model name", "flags", "Features", "CPU implementer", "CPU part"];
+    let text =
+        fs::read_to_string("/proc/cpuinfo").context("cannot detect the processor from /proc/cpuinfo")?;
     let first = text.split("\n\n").next().unwrap_or_default();
-    Ok(first.lines().filter(|line| SAYS.iter().any(|word| line.starts_with(word))).map(Into::into).collect())
+    Ok(first
+        .lines()
+        .filter(|line| FIELDS.iter().any(|field| line.starts_with(field)))
+        .map(Into::into)
+        .collect())
 }
 
 impl Engine for WasmEdge {

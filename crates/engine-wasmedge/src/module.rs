@@ -1,4 +1,4 @@
-//! A module from its code to its end.
+//! Modules of preview 1: mapped, linked and run.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,24 +16,24 @@ use wasmedge_sdk::{AsInstance, ExternalInstanceType, Instance, Module, Store, Vm
 use wasmedge_sys::instance::function::AsFunc as _;
 use workload::{Guest, OnceSettings, Preview1, Start};
 
-use crate::host::Host;
+use crate::host::HostState;
 use crate::plugins::Plugins;
-use crate::preopens::Folder;
+use crate::preopens::Preopen;
 use crate::{faults, host, journal, preopens, settings};
 
-/// The module of WASI preview 1, and of WasmEdge's sockets.
+/// The import module of WASI preview 1 and of WasmEdge's sockets.
 const WASI: &str = "wasi_snapshot_preview1";
 
-/// How often to have WasmEdge number a guest's folders: it needs one try, and a few where memory was used before.
+/// How often to let WasmEdge number a guest's directories: one try is enough, or a few after memory was freed.
 const TRIES: usize = 64;
 
-/// How WasmEdge tells that it has no room for a memory; it goes on without, and traps.
+/// What WasmEdge logs when it has no address space for a memory; it continues without it, and traps.
 const NO_ADDRESSES: &str = "usable memory address";
 
-/// How WasmEdge tells of a growth that it refused.
+/// What WasmEdge logs when it refuses a growth.
 const NO_MEMORY: &str = "exceeded limited";
 
-/// A module in memory.
+/// A mapped module.
 pub struct MappedModule<'a> {
     code: Code,
     world: Preview1,
@@ -42,26 +42,26 @@ pub struct MappedModule<'a> {
 
 struct Code {
     module: Module,
-    /// It is mapped from here.
+    /// The file that it is mapped from.
     _file: File,
 }
 
-/// A module at its gate.
-struct Waiting {
+/// A module that is ready to run.
+struct LoadedModule {
     code: Code,
     wasi: WasiModule,
-    /// Modules of plug-ins, under the names that are imported.
+    /// Modules of plug-ins, by the names that are imported.
     plugins: Vec<(String, Instance)>,
-    host: &'static Host,
+    host: &'static HostState,
     config: Config,
     start: Start,
 }
 
 impl<'a> MappedModule<'a> {
-    /// Maps compiled code. WasmEdge opens it only by a path, so /proc must be in sight.
+    /// Maps compiled code. WasmEdge opens it only by a path, so /proc must be mounted.
     ///
     /// # Errors
-    /// When the code cannot be used; when the guest is to be given what WasmEdge has not.
+    /// When the code cannot be used; when the guest needs what WasmEdge lacks.
     pub fn open(
         code: Compiled,
         world: &Preview1,
@@ -73,7 +73,7 @@ impl<'a> MappedModule<'a> {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         ensure!(Path::new(&path).exists(), "cannot map the compiled code: /proc is out of sight");
         journal::clear();
-        // The bound is of no meaning here.
+        // Mapping ignores the bound.
         let config = settings::running(u64::MAX)?;
         let module = Module::from_file(Some(&config), path)
             .map_err(|error| anyhow!("cannot map the compiled code: {}", journal::explained(&error)))?;
@@ -86,21 +86,21 @@ impl Mapped for MappedModule<'_> {
         let Self { code, world, plugins } = *self;
         let bound = equipment.bound.max();
         check_memory(&code.module, bound)?;
-        let folders = preopens::folders(&guest.preopens)?;
-        let mut wasi = wasi(&guest, &folders)?;
-        let names = folders.into_iter().map(|folder| folder.name).collect();
+        let preopens = preopens::directories(&guest.preopens)?;
+        let mut wasi = wasi(&guest, &preopens)?;
+        let names = preopens.into_iter().map(|preopen| preopen.name).collect();
         let host = host::replace(&mut wasi, Egress::of(&guest), names)?;
         let plugins = plugins.needed(&world)?;
         check_imports(&code.module, &wasi, &plugins).context("cannot link the module")?;
         let config = settings::running(bound)?;
-        Ok(Box::new(Waiting { code, wasi, plugins, host, config, start: world.start }))
+        Ok(Box::new(LoadedModule { code, wasi, plugins, host, config, start: world.start }))
     }
 }
 
-/// WasmEdge's WASI with the guest's arguments, environment and folders; standard streams are the process's.
-fn wasi(guest: &Guest, folders: &[Folder]) -> anyhow::Result<WasiModule> {
+/// WasmEdge's WASI with the guest's arguments, environment and directories; standard streams are the process's.
+fn wasi(guest: &Guest, preopens: &[Preopen]) -> anyhow::Result<WasiModule> {
     let env: Vec<_> = guest.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let folders: Vec<_> = folders.iter().map(|folder| folder.described.clone()).collect();
+    let preopens: Vec<_> = preopens.iter().map(|preopen| preopen.mapping.clone()).collect();
     let ends_early = |text: &String| text.contains('\0');
     ensure!(
         !guest.args.iter().chain(&env).any(ends_early),
@@ -109,20 +109,20 @@ fn wasi(guest: &Guest, folders: &[Folder]) -> anyhow::Result<WasiModule> {
     fn all(texts: &[String]) -> Option<Vec<&str>> {
         Some(texts.iter().map(String::as_str).collect())
     }
-    // Kept, so that the next one finds other places.
+    // Kept, so that the next one gets other addresses.
     let mut out_of_order = Vec::new();
     for _ in 0..TRIES {
-        let wasi = WasiModule::create(all(&guest.args), all(&env), all(&folders));
+        let wasi = WasiModule::create(all(&guest.args), all(&env), all(&preopens));
         let wasi = wasi.context("cannot set up WasmEdge's WASI")?;
-        if host::is_in_order(&wasi, folders.len()) {
+        if host::is_in_order(&wasi, preopens.len()) {
             return Ok(wasi);
         }
         out_of_order.push(wasi);
     }
-    bail!("WasmEdge does not number the guest's folders in their order, tried {TRIES} times")
+    bail!("WasmEdge does not number the guest's directories in their order, tried {TRIES} times")
 }
 
-/// A memory that begins larger than it may be.
+/// Refuses a memory that is initially larger than the bound.
 fn check_memory(module: &Module, bound: u64) -> anyhow::Result<()> {
     for export in module.exports() {
         if let Ok(ExternalInstanceType::Memory(memory)) = export.ty() {
@@ -133,7 +133,7 @@ fn check_memory(module: &Module, bound: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each import has a function of its type, under its name or, as WasmEdge links them, its second version's.
+/// Checks that each import has a function of its type, under its name or, as WasmEdge links it, as `NAME_v2`.
 fn check_imports(module: &Module, wasi: &WasiModule, plugins: &[(String, Instance)]) -> anyhow::Result<()> {
     for import in module.imports() {
         let (from, name) = (import.module_name(), import.name());
@@ -153,7 +153,7 @@ fn check_imports(module: &Module, wasi: &WasiModule, plugins: &[(String, Instanc
     Ok(())
 }
 
-impl Loaded for Waiting {
+impl Loaded for LoadedModule {
     fn run(self: Box<Self>) -> Exit {
         let Self { code, mut wasi, mut plugins, host, config, start } = *self;
         journal::clear();
@@ -162,7 +162,7 @@ impl Loaded for Waiting {
         imports.extend(plugins.iter_mut().map(|(name, plugin)| (name.clone(), plugin as &mut dyn SyncInst)));
         let ended = begin(&code.module, imports, host, &config, &start);
         match (host.exited(), ended) {
-            // As the kernel does: the low eight bits.
+            // The low eight bits, as in the kernel.
             (Some(code), _) => Exit::Code(code.to_le_bytes()[0]),
             (None, Ok(())) => Exit::Code(0),
             (None, Err(error)) if journal::explained(&error).contains(NO_MEMORY) => {
@@ -178,11 +178,11 @@ impl Loaded for Waiting {
     }
 }
 
-/// Instantiates the module, which runs its start function, and calls what it begins with.
+/// Instantiates the module, which runs its start function, and calls the entrypoint.
 fn begin(
     module: &Module,
     imports: HashMap<String, &mut dyn SyncInst>,
-    host: &Host,
+    host: &HostState,
     config: &Config,
     start: &Start,
 ) -> WasmEdgeResult<()> {
@@ -194,7 +194,7 @@ fn begin(
     };
     let has = |name: &&str| module.get_export(name).is_some();
     for name in reactor.filter(has).into_iter().chain([name]) {
-        // Leaving by exit is no error to WasmEdge, and no end.
+        // After proc_exit, WasmEdge returns without an error.
         if host.exited().is_none() {
             vm.run_func(None, name, [])?;
         }

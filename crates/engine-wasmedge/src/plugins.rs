@@ -1,7 +1,7 @@
-//! WasmEdge's plug-ins: libraries of whoever runs the node, with functions that guests import.
+//! WasmEdge's plug-ins: libraries of the node's operator, with functions that guests import.
 //!
-//! They are native code, and run in the guests' processes, in the box and behind the filter. So none is loaded unless
-//! the environment says so, which the shim has emptied of it unless the runtime's options allow it.
+//! They are native code, and run in the guests' processes, in the box and under the seccomp filter. So none is loaded
+//! unless the environment names it; the shim removes that variable unless the runtime's options allow plug-ins.
 
 use std::env;
 
@@ -10,10 +10,10 @@ use wasmedge_sdk::plugin::{Plugin, PluginManager};
 use wasmedge_sdk::{AsInstance as _, Instance};
 use workload::Preview1;
 
-/// Files, or folders of files, with colons between.
+/// Files, or directories of files, separated by colons.
 const PATH: &str = "WASMEDGE_PLUGIN_PATH";
 
-/// Those that were loaded.
+/// The modules of the loaded plug-ins.
 pub struct Plugins(Vec<Offer>);
 
 /// A module that guests may import from.
@@ -25,7 +25,7 @@ struct Offer {
 }
 
 impl Plugins {
-    /// Loads what the environment names, for the process and all that are forked from it.
+    /// Loads the plug-ins that the environment names, for this process and all that are forked from it.
     ///
     /// # Errors
     /// Names the path, or the plug-in.
@@ -38,7 +38,7 @@ impl Plugins {
             PluginManager::load(Some(path))
                 .with_context(|| format!("cannot load the plug-ins in {shown}"))?;
         }
-        // WasmEdge has some built in, which are no less plug-ins.
+        // Without paths, none: WasmEdge's built-in plug-ins are not offered either.
         let names = if paths.is_empty() { Vec::new() } else { PluginManager::names() };
         let offers = names.iter().map(|name| offers(name)).collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Self(offers.into_iter().flatten().collect()))
@@ -54,7 +54,7 @@ impl Plugins {
         self.names().any(|name| name == module)
     }
 
-    /// What a guest of `world` imports from, by its names.
+    /// The modules that a guest of `world` imports from, by name.
     ///
     /// # Errors
     /// Names the plug-in.

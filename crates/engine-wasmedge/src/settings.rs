@@ -8,14 +8,14 @@ use wasmedge_sdk::{CompilerOptimizationLevel, CompilerOutputFormat, RunMode, Was
 
 /// The size of a page of linear memory, in bytes.
 const PAGE: u64 = 64 << 10;
-/// How many of them 32 bits can address.
-const MOST_PAGES: u32 = 1 << 16;
+/// The maximum number of pages of a 32-bit memory.
+const MAX_PAGES: u32 = 1 << 16;
 
-/// The text of this file: what was compiled under another may be of no use.
+/// The text of this file: any change of it invalidates cached code.
 pub const VERSION: &str = include_str!("settings.rs");
 
-/// For compiling: a shared library, which is mapped and not copied. No checks for interruption, since a signal
-/// ends the process.
+/// For compiling: to a shared library, which is mapped and not copied. No interruption checks, since a signal ends the
+/// process.
 ///
 /// # Errors
 /// When WasmEdge is out of memory.
@@ -39,7 +39,7 @@ pub fn running(bytes: u64) -> anyhow::Result<Config> {
     )
 }
 
-/// The same for instances that are made one by one.
+/// The same for instances that are created one by one.
 ///
 /// # Errors
 /// When WasmEdge is out of memory.
@@ -50,9 +50,9 @@ pub fn instances(bytes: u64) -> WasmEdgeResult<wasmedge_sys::Config> {
     Ok(config)
 }
 
-/// Whole pages in so many bytes.
+/// The number of whole pages in `bytes`.
 pub fn pages(bytes: u64) -> u32 {
-    u32::try_from(bytes / PAGE).map_or(MOST_PAGES, |pages| pages.min(MOST_PAGES))
+    u32::try_from(bytes / PAGE).map_or(MAX_PAGES, |pages| pages.min(MAX_PAGES))
 }
 
 fn build(builder: ConfigBuilder) -> anyhow::Result<Config> {

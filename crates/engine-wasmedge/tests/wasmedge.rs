@@ -1,4 +1,4 @@
-//! The contract that every engine passes, on WasmEdge.
+//! Runs the conformance cases on WasmEdge.
 
 use std::process::ExitCode;
 

@@ -1,15 +1,14 @@
-//! The kernel's monotonic clock, so that what a guest reads and what it waits for by a poll are the same.
+//! The kernel's monotonic clock: one clock for what a guest reads and for the timeouts it polls.
 
 use std::time::Duration;
 
-// By libc, which asks the kernel's page instead of the kernel.
+// Through libc, which uses the vDSO instead of a system call.
 use nix::time::{ClockId, clock_getres, clock_gettime};
 use wasmtime_wasi::HostMonotonicClock;
 
-/// `CLOCK_MONOTONIC`.
 const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
 
-/// The clock that guests are given.
+/// `CLOCK_MONOTONIC` as the guest's clock.
 pub struct Monotonic;
 
 impl HostMonotonicClock for Monotonic {
@@ -22,7 +21,7 @@ impl HostMonotonicClock for Monotonic {
     }
 }
 
-/// Nanoseconds since the kernel's own beginning.
+/// Nanoseconds since boot, without time suspended.
 pub fn now() -> u64 {
     // Every kernel has this clock.
     clock_gettime(CLOCK).map_or(0, |time| nanoseconds(time.into()))

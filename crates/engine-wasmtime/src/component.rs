@@ -1,4 +1,4 @@
-//! What components share, however they begin: the linker and what its functions work on.
+//! What all components share: the linker and the state of its host functions.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::limits::{Bounded, MemoryBound};
 use crate::outgoing::{self, Outgoing};
 use crate::{files, lookup, paths};
 
-/// What the host functions of one component work on.
-pub struct Host {
+/// The state of a component's host functions.
+pub struct ComponentState {
     wasi: WasiCtx,
     table: ResourceTable,
     http: WasiHttpCtx,
@@ -28,8 +28,8 @@ pub struct Host {
     memory: MemoryBound,
 }
 
-impl Host {
-    /// Around what a guest is given.
+impl ComponentState {
+    /// A state with an empty table of handles, limited by `memory`.
     pub fn new(
         wasi: WasiCtx,
         memory: MemoryBound,
@@ -42,35 +42,35 @@ impl Host {
     }
 }
 
-impl Bounded for Host {
+impl Bounded for ComponentState {
     fn memory(&mut self) -> &mut MemoryBound {
         &mut self.memory
     }
 }
 
-impl WasiView for Host {
+impl WasiView for ComponentState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
-impl lookup::Host for Host {
+impl lookup::EgressView for ComponentState {
     fn egress(&self) -> Arc<Egress> {
         Arc::clone(self.outgoing.egress())
     }
 }
 
-impl WasiHttpView for Host {
+impl WasiHttpView for ComponentState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.outgoing, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
-/// Links what every component of `wasi` may import; what few do comes with [`link`].
+/// Links what every component of `wasi` may import; [`link`] adds what only few import.
 ///
 /// # Errors
 /// When Wasmtime defines a function twice.
-pub fn linker(engine: &Engine, wasi: Wasi) -> wasmtime::Result<Linker<Host>> {
+pub fn linker(engine: &Engine, wasi: Wasi) -> wasmtime::Result<Linker<ComponentState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     files::link(&mut linker)?;
@@ -83,7 +83,7 @@ pub fn linker(engine: &Engine, wasi: Wasi) -> wasmtime::Result<Linker<Host>> {
 }
 
 #[cfg(feature = "p3")]
-fn link_03(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+fn link_03(linker: &mut Linker<ComponentState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)?;
     wasmtime_wasi_http::p3::add_to_linker(linker)?;
     paths::link_03(linker)?;
@@ -91,15 +91,18 @@ fn link_03(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 }
 
 #[cfg(not(feature = "p3"))]
-fn link_03(_linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+fn link_03(_linker: &mut Linker<ComponentState>) -> wasmtime::Result<()> {
     Err(wasmtime::format_err!("this build knows no WASI 0.3"))
 }
 
 /// Links `component`, with HTTP and configuration if it imports them.
 ///
 /// # Errors
-/// Names the import that nobody offers.
-pub fn link(linker: &Linker<Host>, component: &Component) -> anyhow::Result<InstancePre<Host>> {
+/// Names the import that the host does not offer.
+pub fn link(
+    linker: &Linker<ComponentState>,
+    component: &Component,
+) -> anyhow::Result<InstancePre<ComponentState>> {
     let mut linker = Cow::Borrowed(linker);
     let imports = |package: &str| {
         component.component_type().imports(component.engine()).any(|(name, _)| name.starts_with(package))
@@ -110,7 +113,7 @@ pub fn link(linker: &Linker<Host>, component: &Component) -> anyhow::Result<Inst
             outgoing::link(linker.to_mut())?;
         }
         if imports("wasi:config/") {
-            wasmtime_wasi_config::add_to_linker(linker.to_mut(), |host: &mut Host| {
+            wasmtime_wasi_config::add_to_linker(linker.to_mut(), |host: &mut ComponentState| {
                 WasiConfig::from(&*host.config)
             })?;
         }
@@ -119,11 +122,11 @@ pub fn link(linker: &Linker<Host>, component: &Component) -> anyhow::Result<Inst
     linked.map_err(sentence).context("cannot link the component")
 }
 
-/// Checks the function that a host calls, `name` of an interface whose name begins with `interface`, to be of the type that
-/// WASI gives it.
+/// Checks the type of the exported function that the host calls: `name` of the interface whose name begins with
+/// `interface`.
 ///
 /// # Errors
-/// Names both, and the type.
+/// Names the interface, the function and the type `wanted`.
 pub fn check_start(
     component: &Component,
     interface: &str,
@@ -133,7 +136,7 @@ pub fn check_start(
 ) -> anyhow::Result<()> {
     let (engine, ty) = (component.engine(), component.component_type());
     let mut exports = ty.exports(engine).filter(|(export, _)| export.starts_with(interface));
-    // What is not there is missed where it is linked.
+    // Linking reports a missing export.
     let Some((export, found)) = exports.next() else { return Ok(()) };
     let ComponentItem::ComponentInstance(instance) = found.ty else {
         bail!("its export {export} is no interface")

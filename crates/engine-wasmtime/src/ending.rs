@@ -1,4 +1,4 @@
-//! How a run begins and ends: the event loop around it, and what Wasmtime's errors mean for the task.
+//! Runs a guest to its end: the event loop around it, and the exit for each of Wasmtime's errors.
 
 use std::io::ErrorKind;
 
@@ -11,16 +11,16 @@ use wasmtime_wasi::I32Exit;
 
 use crate::limits::Bounded;
 
-/// An event loop on the calling thread and no other.
+/// An event loop on the calling thread.
 ///
 /// # Errors
-/// When the kernel gives no epoll.
+/// When epoll cannot be set up.
 pub fn event_loop() -> anyhow::Result<Runtime> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build();
     runtime.context("cannot set up the guest's event loop")
 }
 
-/// Runs a guest to its end; what it answers is its exit code unless it called exit or trapped.
+/// Runs a guest to its end; `guest` returns the exit code, unless it calls exit or traps.
 pub fn run<T: Bounded>(
     runtime: &Runtime,
     mut store: Store<T>,
@@ -29,7 +29,7 @@ pub fn run<T: Bounded>(
     match runtime.block_on(guest(&mut store)) {
         Ok(code) => Exit::Code(code),
         Err(error) => match (error.downcast_ref::<I32Exit>(), store.data_mut().memory().refused()) {
-            // As the kernel does: the low eight bits.
+            // The low eight bits, as in the kernel.
             (Some(I32Exit(code)), _) => Exit::Code(code.to_le_bytes()[0]),
             (None, None) if has_no_room(&error) => Exit::Trap(format!("{}{NO_ROOM}", story(&error))),
             (None, None) => Exit::Trap(story(&error)),
@@ -38,16 +38,16 @@ pub fn run<T: Bounded>(
     }
 }
 
-/// What the kernel's refusal means: what a guest itself asks for too much of, it is told no.
+/// For ENOMEM of the kernel's before the guest ran: a growth by the guest itself just fails.
 const NO_ROOM: &str =
     ": the guest's memories and stack have no room within its RLIMIT_DATA or RLIMIT_AS, or on the node";
 
 fn has_no_room(error: &Error) -> bool {
-    let says = |cause: &(dyn std::error::Error + 'static)| {
+    let is_enomem = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::OutOfMemory)
             || cause.downcast_ref::<Errno>() == Some(&Errno::NOMEM)
     };
-    error.downcast_ref::<WasmBacktrace>().is_none() && error.chain().any(says)
+    error.downcast_ref::<WasmBacktrace>().is_none() && error.chain().any(is_enomem)
 }
 
 /// The reason, then the Wasm frames on lines of their own.
@@ -58,7 +58,7 @@ pub fn story(error: &Error) -> String {
     format!("{}\n{frames}", reasons.join(": ")).trim_end().to_owned()
 }
 
-/// An error of Wasmtime's with its causes, on one line.
+/// An error of Wasmtime's and its causes, on one line.
 pub fn sentence(error: Error) -> anyhow::Error {
     let words = format!("{error:#}");
     anyhow!(words.split_whitespace().collect::<Vec<_>>().join(" "))

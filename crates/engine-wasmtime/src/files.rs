@@ -1,7 +1,7 @@
 //! File streams of WASI 0.2 without threads.
 //!
-//! Wasmtime's own do their non-blocking reads and writes, and their polls, on a thread of a pool.
-//! Files are always ready, so here the blocking twin does the work in place.
+//! Wasmtime's own run non-blocking reads, writes and polls on a thread pool. Files are always ready, so here the
+//! blocking variant does the work on the calling thread.
 
 use std::pin::pin;
 
@@ -19,10 +19,10 @@ use wasmtime_wasi::runtime::poll_noop;
 /// The interface as wasmtime-wasi 48 names it.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
 
-/// A file stream that does its work at once.
+/// A file stream that works on the calling thread.
 struct InPlace<S>(S);
 
-/// Puts the streams of this file in the place of Wasmtime's.
+/// Replaces Wasmtime's file streams by this file's.
 ///
 /// # Errors
 /// When the linker does not take them.
@@ -33,21 +33,21 @@ pub fn link<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
         "[method]descriptor.read-via-stream",
         |mut store: StoreContextMut<'_, T>, (file, offset): (Resource<Descriptor>, u64)| {
             let stream = store.data_mut().filesystem().read_via_stream(file, offset);
-            answer(stream.and_then(|stream| in_place_input(store.data_mut(), stream)))
+            results(stream.and_then(|stream| in_place_input(store.data_mut(), stream)))
         },
     )?;
     types.func_wrap(
         "[method]descriptor.write-via-stream",
         |mut store: StoreContextMut<'_, T>, (file, offset): (Resource<Descriptor>, u64)| {
             let stream = store.data_mut().filesystem().write_via_stream(file, offset);
-            answer(stream.and_then(|stream| in_place_output(store.data_mut(), stream)))
+            results(stream.and_then(|stream| in_place_output(store.data_mut(), stream)))
         },
     )?;
     types.func_wrap(
         "[method]descriptor.append-via-stream",
         |mut store: StoreContextMut<'_, T>, (file,): (Resource<Descriptor>,)| {
             let stream = store.data_mut().filesystem().append_via_stream(file);
-            answer(stream.and_then(|stream| in_place_output(store.data_mut(), stream)))
+            results(stream.and_then(|stream| in_place_output(store.data_mut(), stream)))
         },
     )?;
     linker.allow_shadowing(false);
@@ -74,8 +74,8 @@ fn in_place_output<T: WasiView>(
     Ok(table.push(stream)?)
 }
 
-/// An error code is the guest's to see; anything else traps.
-fn answer<R>(result: FsResult<R>) -> wasmtime::Result<(Result<R, ErrorCode>,)> {
+/// Passes error codes to the guest; any other error traps.
+fn results<R>(result: FsResult<R>) -> wasmtime::Result<(Result<R, ErrorCode>,)> {
     match result {
         Ok(stream) => Ok((Ok(stream),)),
         Err(error) => Ok((Err(error.downcast()?),)),
@@ -112,9 +112,9 @@ impl OutputStream for InPlace<DynOutputStream> {
     }
 }
 
-/// The blocking twins are futures that never wait, since this thread may block.
-fn at_once<R>(twin: impl Future<Output = StreamResult<R>>) -> StreamResult<R> {
-    poll_noop(pin!(twin)).unwrap_or_else(|| Err(StreamError::trap("a file stream waited for another thread")))
+/// Completes the future of a blocking variant, which is never pending, since this thread may block.
+fn at_once<R>(call: impl Future<Output = StreamResult<R>>) -> StreamResult<R> {
+    poll_noop(pin!(call)).unwrap_or_else(|| Err(StreamError::trap("a file stream waited for another thread")))
 }
 
 #[cfg(test)]
@@ -123,25 +123,25 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use wasmtime::component::ResourceTable;
-    use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
+    use wasmtime_wasi::p2::bindings::filesystem::preopens::TestView as _;
     use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
     use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView};
 
     use super::*;
 
-    struct Host(WasiCtx, ResourceTable);
+    struct TestView(WasiCtx, ResourceTable);
 
-    impl WasiView for Host {
+    impl WasiView for TestView {
         fn ctx(&mut self) -> WasiCtxView<'_> {
             WasiCtxView { ctx: &mut self.0, table: &mut self.1 }
         }
     }
 
     #[test]
-    fn they_take_the_place_of_functions_that_are_there() {
+    fn they_replace_functions_that_exist() {
         let engine = wasmtime::Engine::default();
         for name in ["read-via-stream", "write-via-stream", "append-via-stream"] {
-            let mut linker = Linker::<Host>::new(&engine);
+            let mut linker = Linker::<TestView>::new(&engine);
             wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
             let mut types = linker.instance(TYPES).unwrap();
             let twice = types.func_wrap(&format!("[method]descriptor.{name}"), |_, (): ()| Ok(()));
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn reading_writing_and_polling_start_no_thread() {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let started = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&started);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -160,14 +160,14 @@ mod tests {
             })
             .build()
             .unwrap();
-        runtime.block_on(write_then_read(folder.path()));
+        runtime.block_on(write_then_read(dir.path()));
         assert_eq!(started.load(Ordering::Relaxed), 0);
     }
 
-    async fn write_then_read(folder: &std::path::Path) {
+    async fn write_then_read(dir: &std::path::Path) {
         let mut wasi = WasiCtx::builder();
-        wasi.allow_blocking_current_thread(true).preopened_dir(folder, "/", FsPerms::ReadWrite).unwrap();
-        let mut host = Host(wasi.build(), ResourceTable::new());
+        wasi.allow_blocking_current_thread(true).preopened_dir(dir, "/", FsPerms::ReadWrite).unwrap();
+        let mut host = TestView(wasi.build(), ResourceTable::new());
         let (root, _) = host.filesystem().get_directories().unwrap().remove(0);
         let flags = DescriptorFlags::READ | DescriptorFlags::WRITE;
         let open = (PathFlags::empty(), "a".to_owned(), OpenFlags::CREATE, flags);

@@ -1,26 +1,26 @@
-//! Wasmtime as an engine: core modules on WASI preview 1, components on WASI 0.2, and with the feature `p3` those
-//! that answer requests on WASI 0.3.
+//! Wasmtime as an engine: core modules on WASI preview 1, components on WASI 0.2, and, with the feature `p3`, on
+//! WASI 0.3.
 //!
-//! Owns the one configuration that compiles and runs, the worlds' linkers, and everything a guest
-//! reaches through them. Never starts a thread, except to compile and to answer requests: [`Wasmtime::new`]
-//! runs in a process that is forked for each guest, and the process of one that runs once has one thread.
+//! Owns the configuration that both compiles and runs, the worlds' linkers, and everything a guest reaches through
+//! them. Starts no thread, except to compile and to answer requests: [`Wasmtime::new`] runs in a process that is forked
+//! for each guest, and a guest that runs once has one thread.
 //!
 //! Unsafe code: `code`, `heaps` and `polled` only.
 
 mod clock;
-#[expect(unsafe_code, reason = "bytes that the engine vouches for become code")]
+#[expect(unsafe_code, reason = "maps compiled bytes as code")]
 mod code;
 mod component;
 mod ending;
 mod files;
-#[expect(unsafe_code, reason = "malloc is told something by mallopt")]
+#[expect(unsafe_code, reason = "calls mallopt")]
 mod heaps;
 mod http;
 mod limits;
 mod lookup;
 mod outgoing;
 mod paths;
-#[expect(unsafe_code, reason = "a descriptor is watched that nobody owns")]
+#[expect(unsafe_code, reason = "watches a descriptor that it does not own")]
 mod polled;
 mod preopens;
 mod settings;
@@ -46,38 +46,38 @@ pub struct Wasmtime {
 }
 
 impl Wasmtime {
-    /// Sets up what every guest shares.
+    /// Sets up what all guests share.
     ///
     /// # Errors
     /// When Wasmtime cannot run on this processor.
     pub fn new() -> anyhow::Result<Self> {
-        Self::of(settings::DEEPEST)
+        Self::with_stack(settings::MAX_STACK)
     }
 
-    /// The same for guests that may go `deep` bytes deep.
-    fn of(deep: usize) -> anyhow::Result<Self> {
-        let engine = wasmtime::Engine::new(&settings::config(deep)).map_err(sentence)?;
+    /// For guests with a stack of `stack` bytes.
+    fn with_stack(stack: usize) -> anyhow::Result<Self> {
+        let engine = wasmtime::Engine::new(&settings::config(stack)).map_err(sentence)?;
         let preview1 = Preview1::link(&engine).map_err(sentence)?;
         let once = Once::link(&engine).map_err(sentence)?;
         Ok(Self { engine, preview1, once })
     }
 
-    /// The one for a guest that runs once: most may go as deep as any.
+    /// `self`, or one of its own for a guest with a smaller stack.
     fn for_stack(&self, once: &workload::OnceSettings) -> anyhow::Result<&Self> {
-        match less_deep(once) {
-            // There is one such guest in a process, and it lives as long.
-            Some(stack) => Self::of(stack).map(|own| &*Box::leak(Box::new(own))),
+        match smaller_stack(once) {
+            // Leaked: a process has one such guest, which lives as long.
+            Some(stack) => Self::with_stack(stack).map(|own| &*Box::leak(Box::new(own))),
             None => Ok(self),
         }
     }
 }
 
-/// How deep a guest may go that may go less deep than others.
-fn less_deep(once: &workload::OnceSettings) -> Option<usize> {
-    once.stack.filter(|stack| *stack < settings::DEEPEST)
+/// The stack size of `once`, if it is below the default.
+fn smaller_stack(once: &workload::OnceSettings) -> Option<usize> {
+    once.stack.filter(|stack| *stack < settings::MAX_STACK)
 }
 
-/// What compilers are to be told, beside what is wrong.
+/// Adds advice on how to compile the module instead.
 fn with_advice(error: anyhow::Error) -> anyhow::Error {
     const OLD: &str = "legacy_exceptions feature required";
     if !error.to_string().contains(OLD) {
@@ -118,7 +118,7 @@ impl Engine for Wasmtime {
         let compiled = match world {
             World::Preview1(_) => self.engine.precompile_module(wasm),
             World::Command(component) if component.concurrent => {
-                wasmtime::Engine::new(&settings::concurrent(settings::DEEPEST))
+                wasmtime::Engine::new(&settings::concurrent(settings::MAX_STACK))
                     .and_then(|engine| engine.precompile_component(wasm))
             }
             World::Command(_) => self.engine.precompile_component(wasm),
@@ -135,7 +135,7 @@ impl Engine for Wasmtime {
                 Box::new(own.preview1.of(code::module(&own.engine, code)?, world, once))
             }
             Job::Command(world, once) if world.concurrent => {
-                let engine = settings::concurrent(less_deep(once).unwrap_or(settings::DEEPEST));
+                let engine = settings::concurrent(smaller_stack(once).unwrap_or(settings::MAX_STACK));
                 let engine = wasmtime::Engine::new(&engine).map_err(sentence)?;
                 Box::new(Once::of_its_own(code::component(&engine, code)?, world)?)
             }
@@ -155,8 +155,8 @@ mod tests {
     use workload::{Preview1, Start};
 
     #[test]
-    fn older_exceptions_are_told_how_to_be_newer() {
-        // `_start` is (try (do) (catch_all)), which no text says any more.
+    fn legacy_exceptions_are_refused_with_advice() {
+        // `_start` is (try (do) (catch_all)), which the text format no longer has.
         let wasm = [
             b"\0asm\x01\0\0\0".as_slice(),
             b"\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0",

@@ -1,5 +1,5 @@
-//! A bound on what a guest makes grow: its linear memories, its tables and its heap of collected objects, all together,
-//! and those of all its copies; and on what the host holds for it beside those.
+//! Limits what a guest can grow: linear memories, tables and GC heaps, together and over all its instances; and what
+//! the host holds for it besides.
 
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use anyhow::bail;
 use engine::{Bound, too_large};
 use wasmtime::{ResourceLimiter, ResourcesRequired, Store};
 
-/// The bytes that an element of a table takes at most: a function's has 8; one that refers to a collected object has 4,
-/// and each collection lists it by 16 more. Wasmtime does not tell which it asks for.
+/// The maximum bytes per table element: a function reference has 8; a reference to a GC object has 4, and each
+/// collection lists it with 16 more. Wasmtime does not report which of them a table holds.
 const ELEMENT: u64 = 20;
-/// The bytes that one call may bring to the host: as many as a stream takes at once, and some names.
+/// The bytes that one call may pass to the host: as many as a stream takes at once, and some names.
 const PER_CALL: usize = (1 << 20) + (128 << 10);
-/// How many of the host's things a component may hold whatever the bound, and the bytes of the bound that each one more
-/// takes, of which it really takes some hundreds; Wasmtime's own most.
+/// The handles of a component: how many it may hold whatever the bound; the bytes of the bound per further handle,
+/// which really takes some hundreds; and Wasmtime's own maximum.
 const HANDLES: (u64, u64, usize) = (1024, 2 << 10, 100_000);
 
-/// How much memory a guest may hold, and holds; shared by its copies.
+/// The memory that a guest may hold and holds; its instances share it.
 #[derive(Clone)]
-pub struct Memory(Arc<Shared>);
+pub struct Memory(Arc<MemoryUse>);
 
-struct Shared {
+struct MemoryUse {
     bound: Bound,
-    /// The bound when it was last read.
-    most: AtomicU64,
+    /// The bound as last read.
+    max: AtomicU64,
     held: AtomicU64,
 }
 
-/// What one copy of a guest holds of it, given back when the copy is gone.
+/// What one instance of a guest holds; released when it is dropped.
 pub struct MemoryBound {
     memory: Memory,
     held: u64,
@@ -41,20 +41,20 @@ pub struct MemoryBound {
 pub struct Refusal {
     asked: u64,
     held: u64,
-    most: u64,
+    max: u64,
 }
 
 impl Display for Refusal {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let Self { asked, held, most } = self;
+        let Self { asked, held, max } = self;
         write!(
             out,
-            "the container's limit leaves its guest {most} bytes of memory: it held {held} and was refused {asked} more"
+            "the container's limit leaves its guest {max} bytes of memory: it held {held} and was refused {asked} more"
         )
     }
 }
 
-/// What a guest's host functions work on, with the bound on the guest's memory.
+/// The state of a guest's host functions, which carries the bound on the guest's memory.
 pub trait Bounded {
     /// What the guest holds.
     fn memory(&mut self) -> &mut MemoryBound;
@@ -63,39 +63,39 @@ pub trait Bounded {
 impl Memory {
     /// Nothing held yet.
     pub fn new(bound: Bound) -> Self {
-        let most = bound.max().into();
-        Self(Arc::new(Shared { bound, most, held: AtomicU64::new(0) }))
+        let max = bound.max().into();
+        Self(Arc::new(MemoryUse { bound, max, held: AtomicU64::new(0) }))
     }
 
-    /// For a copy that holds nothing yet.
+    /// For a new instance, which holds nothing yet.
     pub fn share(&self) -> MemoryBound {
         MemoryBound { memory: self.clone(), held: 0, refused: None }
     }
 
-    /// Reads the bound once more, for copies yet to be made.
+    /// Rereads the bound, for instances yet to be created.
     pub fn refresh(&self) {
-        self.0.most.store(self.0.bound.max(), Ordering::Relaxed);
+        self.0.max.store(self.0.bound.max(), Ordering::Relaxed);
     }
 
-    /// Takes what a copy begins with: by the bound as it was last read, since a copy may be made for each request;
-    /// but none is refused by what may have changed.
+    /// Takes the initial memory of an instance, within the bound as last read, since there may be an instance per
+    /// request. Rereads the bound before it refuses one.
     fn begin(&self, more: u64) -> bool {
-        self.take_within(self.0.most.load(Ordering::Relaxed), more) || self.take(more)
+        self.take_within(self.0.max.load(Ordering::Relaxed), more) || self.take(more)
     }
 
-    /// Takes more, by the bound of this moment.
+    /// Takes more, within the current bound.
     fn take(&self, more: u64) -> bool {
         self.refresh();
-        self.take_within(self.0.most.load(Ordering::Relaxed), more)
+        self.take_within(self.0.max.load(Ordering::Relaxed), more)
     }
 
     fn refusal(&self, asked: u64) -> Refusal {
-        let [held, most] = [&self.0.held, &self.0.most].map(|bytes| bytes.load(Ordering::Relaxed));
-        Refusal { asked, held, most }
+        let [held, max] = [&self.0.held, &self.0.max].map(|bytes| bytes.load(Ordering::Relaxed));
+        Refusal { asked, held, max }
     }
 
-    fn take_within(&self, most: u64, more: u64) -> bool {
-        let taken = |held: u64| held.checked_add(more).filter(|held| *held <= most);
+    fn take_within(&self, max: u64, more: u64) -> bool {
+        let taken = |held: u64| held.checked_add(more).filter(|held| *held <= max);
         self.0.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
     }
 }
@@ -107,24 +107,24 @@ impl Drop for MemoryBound {
 }
 
 impl Memory {
-    /// Refuses, before it runs, a guest whose largest memory and table alone are too large from their start.
+    /// Refuses, before it runs, a guest whose largest memory and table are initially larger than the bound.
     ///
     /// # Errors
-    /// Tells all sizes.
+    /// Names all sizes.
     pub fn admit(&self, needs: Option<&ResourcesRequired>) -> anyhow::Result<()> {
         const PAGE: u64 = 65_536;
         let of = |size: fn(&ResourcesRequired) -> Option<u64>| needs.and_then(size).unwrap_or(0);
         let bytes = of(|needs| needs.max_initial_memory_size).saturating_mul(PAGE);
         let elements = of(|needs| needs.max_initial_table_size);
-        let most = self.0.bound.max();
-        if bytes.saturating_add(elements.saturating_mul(ELEMENT)) <= most {
+        let max = self.0.bound.max();
+        if bytes.saturating_add(elements.saturating_mul(ELEMENT)) <= max {
             return Ok(());
         }
-        bail!(too_large(bytes, elements, most))
+        bail!(too_large(bytes, elements, max))
     }
 }
 
-/// Bounds the guest of `store`: what it makes grow, what one call brings to the host, and its handles.
+/// Limits the guest of `store`: what it grows, what one call passes to the host, and its handles.
 pub fn bind<T: Bounded + 'static>(store: &mut Store<T>) {
     let handles = store.data_mut().memory().handles();
     store.limiter(|host| host.memory());
@@ -137,21 +137,20 @@ pub fn bind<T: Bounded + 'static>(store: &mut Store<T>) {
 }
 
 impl MemoryBound {
-    /// How many of the host's things this copy may hold.
+    /// How many handles this instance may hold.
     pub fn handles(&self) -> usize {
-        let (least, each, most) = HANDLES;
-        let handles = (self.memory.0.most.load(Ordering::Relaxed) / each).max(least);
-        usize::try_from(handles).map_or(most, |handles| handles.min(most))
+        let (min, each, max) = HANDLES;
+        let handles = (self.memory.0.max.load(Ordering::Relaxed) / each).max(min);
+        usize::try_from(handles).map_or(max, |handles| handles.min(max))
     }
 
-    /// The last growth it asked for, if the bound refused that: a guest that then traps does so for want of memory.
+    /// The last growth, if the bound refused it: a guest that then traps does so for want of memory.
     pub fn refused(&self) -> Option<Refusal> {
         self.refused
     }
 
-    /// Counts what is granted. A growth that fails later for want of memory stays counted: Wasmtime
-    /// reports that failure in the same way as one that was never granted, and a guest could
-    /// provoke those to be counted down.
+    /// Counts what is granted. A growth that fails later stays counted: Wasmtime reports that failure like one that was
+    /// never granted, which a guest could provoke to lower the count.
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: u64) -> bool {
         let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX).saturating_mul(unit);
         let take = if current == 0 { Memory::begin } else { Memory::take };
@@ -167,7 +166,7 @@ impl MemoryBound {
     }
 }
 
-/// Heaps of collected objects are memories to Wasmtime.
+/// GC heaps are memories to Wasmtime.
 impl ResourceLimiter for MemoryBound {
     fn memory_growing(
         &mut self,
@@ -194,9 +193,9 @@ mod tests {
 
     use super::*;
 
-    fn bound(most: Option<u64>) -> (MemoryBound, File) {
+    fn bound(max: Option<u64>) -> (MemoryBound, File) {
         let file = tempfile::tempfile().unwrap();
-        Bound::write(&file, most).unwrap();
+        Bound::write(&file, max).unwrap();
         (Memory::new(Bound::in_file(file.try_clone().unwrap())).share(), file)
     }
 
@@ -227,14 +226,17 @@ mod tests {
         let (mut bound, _file) = bound(Some(100));
         assert!(bound.memory_growing(0, 60, None).unwrap() && bound.refused().is_none());
         assert!(!bound.memory_growing(60, 160, None).unwrap());
-        assert_eq!(bound.refused(), Some(Refusal { asked: 100, held: 60, most: 100 }));
+        assert_eq!(bound.refused(), Some(Refusal { asked: 100, held: 60, max: 100 }));
         assert!(!bound.memory_growing(60, 90, Some(80)).unwrap());
-        assert!(bound.refused().is_some(), "the guest's own maximum says nothing of the bound");
-        assert!(bound.memory_growing(60, 70, None).unwrap() && bound.refused().is_none(), "it found a way");
+        assert!(bound.refused().is_some(), "the guest's own maximum does not count");
+        assert!(
+            bound.memory_growing(60, 70, None).unwrap() && bound.refused().is_none(),
+            "a growth succeeded"
+        );
     }
 
     #[test]
-    fn copies_share_it_and_give_it_back() {
+    fn instances_share_it_and_release_it() {
         let (mut first, _file) = bound(Some(100));
         let mut second = first.memory.share();
         assert!(first.memory_growing(0, 60, None).unwrap());
@@ -244,15 +246,15 @@ mod tests {
     }
 
     #[test]
-    fn copies_begin_within_the_bound_that_was_last_read() {
+    fn instances_begin_within_the_bound_that_was_last_read() {
         let (mut first, file) = bound(Some(100));
         Bound::write(&file, Some(10)).unwrap();
-        assert!(first.memory_growing(0, 60, None).unwrap(), "not read again for a copy");
-        assert!(!first.memory_growing(60, 61, None).unwrap(), "but for growth");
+        assert!(first.memory_growing(0, 60, None).unwrap(), "not read again for an instance");
+        assert!(!first.memory_growing(60, 61, None).unwrap(), "read again for growth");
         let mut second = first.memory.share();
-        assert!(!second.memory_growing(0, 1, None).unwrap(), "growth has read it");
+        assert!(!second.memory_growing(0, 1, None).unwrap(), "the growth has read it");
         Bound::write(&file, Some(100)).unwrap();
-        assert!(second.memory_growing(0, 40, None).unwrap(), "read before a copy is refused");
+        assert!(second.memory_growing(0, 40, None).unwrap(), "read before an instance is refused");
         Bound::write(&file, Some(60)).unwrap();
         second.memory.refresh();
         assert!(!second.memory.share().memory_growing(0, 1, None).unwrap());
@@ -270,11 +272,11 @@ mod tests {
         assert!(!bound.memory_growing(40, 41, None).unwrap());
         let mut other = bound.memory.share();
         drop(bound);
-        assert!(other.table_growing(0, 5, None).unwrap(), "a copy that is gone gives back its tables");
+        assert!(other.table_growing(0, 5, None).unwrap(), "a dropped instance releases its tables");
     }
 
     #[test]
-    fn what_is_too_large_from_its_start_is_told() {
+    fn an_initial_size_above_the_bound_is_refused() {
         let (bound, _file) = bound(Some(2 << 16));
         let admit = |pages, elements| {
             let (max_initial_memory_size, max_initial_table_size) = (Some(pages), Some(elements));

@@ -1,4 +1,4 @@
-//! `wasi:sockets/ip-name-lookup` without libc's resolver, which would ask the image's files whom to load.
+//! `wasi:sockets/ip-name-lookup` without libc's resolver, which would load libraries that the image's files name.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -20,63 +20,67 @@ const INTERFACE: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 #[cfg(feature = "p3")]
 const INTERFACE_03: &str = "wasi:sockets/ip-name-lookup@0.3.0";
 
-/// A guest's state, as this interface sees it.
-pub trait Host: WasiView + 'static {
-    /// Who judges and answers.
+/// The state that this interface needs.
+pub trait EgressView: WasiView + 'static {
+    /// Resolves and checks addresses.
     fn egress(&self) -> Arc<Egress>;
 }
 
-/// The resource `resolve-address-stream`: one question and what is left of its answer.
-enum Answer {
-    Awaited(AbortOnDropJoinHandle<Result<Vec<IpAddr>, LookupError>>),
-    Known(Result<vec::IntoIter<IpAddr>, ErrorCode>),
+/// The resource `resolve-address-stream`: a query, then the addresses left to return.
+enum AddressStream {
+    Pending(AbortOnDropJoinHandle<Result<Vec<IpAddr>, LookupError>>),
+    Resolved(Result<vec::IntoIter<IpAddr>, ErrorCode>),
 }
 
-/// Puts this file's functions in the place of Wasmtime's.
+/// Replaces Wasmtime's functions by this file's.
 ///
 /// # Errors
 /// When the linker does not take them.
-pub fn link<T: Host>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub fn link<T: EgressView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut interface = linker.instance(INTERFACE)?;
-    interface.resource("resolve-address-stream", ResourceType::host::<Answer>(), |mut store, number| {
-        store.data_mut().ctx().table.delete(Resource::<Answer>::new_own(number))?;
-        Ok(())
-    })?;
+    interface.resource(
+        "resolve-address-stream",
+        ResourceType::host::<AddressStream>(),
+        |mut store, number| {
+            store.data_mut().ctx().table.delete(Resource::<AddressStream>::new_own(number))?;
+            Ok(())
+        },
+    )?;
     interface.func_wrap(
         "resolve-addresses",
         |mut store: StoreContextMut<'_, T>, (network, name): (Resource<Network>, String)| {
             let egress = store.data().egress();
             let table = store.data_mut().ctx().table;
-            // Whoever holds the network may ask.
+            // Traps unless the guest holds the network resource.
             table.get(&network)?;
-            let asked = spawn(async move { egress.lookup(&name).await });
-            Ok((Ok::<_, ErrorCode>(table.push(Answer::Awaited(asked))?),))
+            let query = spawn(async move { egress.lookup(&name).await });
+            Ok((Ok::<_, ErrorCode>(table.push(AddressStream::Pending(query))?),))
         },
     )?;
     interface.func_wrap(
         "[method]resolve-address-stream.resolve-next-address",
-        |mut store: StoreContextMut<'_, T>, (answer,): (Resource<Answer>,)| {
-            let answer = store.data_mut().ctx().table.get_mut(&answer)?;
-            Ok((answer.next(),))
+        |mut store: StoreContextMut<'_, T>, (stream,): (Resource<AddressStream>,)| {
+            let stream = store.data_mut().ctx().table.get_mut(&stream)?;
+            Ok((stream.next(),))
         },
     )?;
     interface.func_wrap(
         "[method]resolve-address-stream.subscribe",
-        |mut store: StoreContextMut<'_, T>, (answer,): (Resource<Answer>,)| {
-            Ok((pollable(store.data_mut().ctx().table, answer)?,))
+        |mut store: StoreContextMut<'_, T>, (stream,): (Resource<AddressStream>,)| {
+            Ok((pollable(store.data_mut().ctx().table, stream)?,))
         },
     )?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-/// Puts this file's function in the place of Wasmtime's for WASI 0.3.
+/// Replaces Wasmtime's function by this file's, for WASI 0.3.
 ///
 /// # Errors
 /// When the linker does not take it.
 #[cfg(feature = "p3")]
-pub fn link_03<T: Host>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub fn link_03<T: EgressView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup::ErrorCode;
     use wasmtime_wasi::p3::bindings::sockets::types::IpAddress;
     linker.allow_shadowing(true);
@@ -98,15 +102,18 @@ pub fn link_03<T: Host>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn pollable(table: &mut ResourceTable, answer: Resource<Answer>) -> wasmtime::Result<Resource<DynPollable>> {
-    subscribe(table, answer)
+fn pollable(
+    table: &mut ResourceTable,
+    stream: Resource<AddressStream>,
+) -> wasmtime::Result<Resource<DynPollable>> {
+    subscribe(table, stream)
 }
 
-impl Answer {
+impl AddressStream {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
-        if let Self::Awaited(asked) = self {
-            let Poll::Ready(found) = Pin::new(asked).poll(task) else { return Poll::Pending };
-            *self = Self::Known(found.map(Vec::into_iter).map_err(|error| match error {
+        if let Self::Pending(query) = self {
+            let Poll::Ready(found) = Pin::new(query).poll(task) else { return Poll::Pending };
+            *self = Self::Resolved(found.map(Vec::into_iter).map_err(|error| match error {
                 LookupError::NotFound(_) => ErrorCode::NameUnresolvable,
                 LookupError::Temporary { .. } => ErrorCode::TemporaryResolverFailure,
                 LookupError::Refused(_) => ErrorCode::AccessDenied,
@@ -119,8 +126,8 @@ impl Answer {
     fn next(&mut self) -> Result<Option<IpAddress>, ErrorCode> {
         let _ = self.poll(&mut Context::from_waker(Waker::noop()));
         match self {
-            Self::Awaited(_) => Err(ErrorCode::WouldBlock),
-            Self::Known(found) => {
+            Self::Pending(_) => Err(ErrorCode::WouldBlock),
+            Self::Resolved(found) => {
                 found.as_mut().map(|found| found.next().map(Into::into)).map_err(|code| *code)
             }
         }
@@ -128,7 +135,7 @@ impl Answer {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Answer {
+impl Pollable for AddressStream {
     async fn ready(&mut self) {
         poll_fn(|task| self.poll(task)).await;
     }

@@ -1,4 +1,4 @@
-//! The folders a guest may look into, opened with its user's rights while it is loaded.
+//! The guest's preopened directories, opened with its user's permissions while it is loaded.
 
 use std::io;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub fn open(preopens: &[PathBuf], builder: &mut WasiCtxBuilder) -> anyhow::Resul
     })
 }
 
-/// Takes the first `count` descriptors of preview 1's table for what stands there instead: listening sockets.
+/// Reserves the first `count` descriptors of preview 1's table for listening sockets.
 ///
 /// # Errors
 /// When the root cannot be opened.
@@ -34,11 +34,11 @@ pub fn reserve(count: usize, builder: &mut WasiCtxBuilder) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Opens them once for all copies of a guest.
+/// Opens `preopens` once for all instances of a guest.
 ///
 /// # Errors
 /// See [`open`].
-pub fn folders(preopens: &[PathBuf]) -> anyhow::Result<WasiFilesystemCtx> {
+pub fn open_shared(preopens: &[PathBuf]) -> anyhow::Result<WasiFilesystemCtx> {
     let mut builder = WasiCtxBuilder::new();
     builder.allow_blocking_current_thread(true);
     open(preopens, &mut builder)?;

@@ -1,7 +1,6 @@
-//! WasmEdge's socket ABI as imports of a core module, and preview 1's functions that know of its sockets.
+//! WasmEdge's socket ABI as imports of a core module, and the preview 1 functions that take sockets, too.
 //!
-//! The calls themselves are [`worlds::socket`]'s; here they are linked: each under the version that the module's
-//! imports ask for, with the guest's memory around them.
+//! [`worlds::socket`] implements the calls; this file links them, each in the version that the module imports.
 
 use std::future::Future;
 use std::os::fd::OwnedFd;
@@ -15,22 +14,22 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
 use wiggle::GuestMemory;
 use worlds::Memory;
-use worlds::socket::{Answer, Call, Errno, Import, MODULE, Others, Readiness, Sockets, getaddrinfo, named};
+use worlds::socket::{Call, Errno, HostFn, Import, MODULE, Others, Readiness, Sockets, getaddrinfo, named};
 
 use crate::clock;
 
-/// Where preview 1's own descriptors for preopened things begin.
+/// Preview 1's first preopened descriptor.
 const FIRST_PREOPENED: u32 = 3;
 
-/// What these functions work on, beside preview 1's own state.
+/// The state of these functions, besides preview 1's own.
 pub struct Network {
     sockets: Sockets,
     egress: Arc<Egress>,
 }
 
-/// A guest's state, as these functions see it.
-pub trait Host: Send + 'static {
-    /// Preview 1's part and ours.
+/// The state that these functions need.
+pub trait SocketHost: Send + 'static {
+    /// Preview 1's state and that of the sockets.
     fn parts(&mut self) -> (&mut WasiP1Ctx, &mut Network);
 }
 
@@ -49,19 +48,21 @@ impl Network {
 ///
 /// # Errors
 /// When it exports none.
-pub fn split<'a, H: Host>(caller: &'a mut Caller<'_, H>) -> wasmtime::Result<(&'a mut [u8], &'a mut H)> {
+pub fn split<'a, H: SocketHost>(
+    caller: &'a mut Caller<'_, H>,
+) -> wasmtime::Result<(&'a mut [u8], &'a mut H)> {
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => Ok(memory.data_and_store_mut(caller)),
         _ => bail!("the module exports no memory"),
     }
 }
 
-/// As the guest sees an outcome.
+/// The errno for the guest; 0 for success.
 pub fn number(outcome: Result<(), Errno>) -> u32 {
     outcome.map_or_else(|errno| u32::from(errno.number()), |()| 0)
 }
 
-/// Links a function of preview 1 that is ours where the descriptor is, and preview 1's otherwise, which may wait.
+/// Links a function of preview 1: for a socket ours, for any other descriptor preview 1's own, which may be async.
 macro_rules! shared {
     ($linker:ident, $function:ident($fd:ident $(, $argument:ident)*) [$($wait:tt)*], $own:expr) => {
         $linker.func_wrap_async(
@@ -80,8 +81,8 @@ macro_rules! shared {
                     wasi.set_hostcall_fuel(fuel);
                     let mut memory = GuestMemory::Unshared(memory);
                     let (fd, memory) = ($fd.cast_signed(), &mut memory);
-                    let answer = preview1::$function(wasi, memory, fd $(, $argument.cast_signed())*)$($wait)*?;
-                    Ok(answer.cast_unsigned())
+                    let errno = preview1::$function(wasi, memory, fd $(, $argument.cast_signed())*)$($wait)*?;
+                    Ok(errno.cast_unsigned())
                 })
             },
         )?;
@@ -89,25 +90,25 @@ macro_rules! shared {
     (@u32 $argument:ident) => { u32 };
 }
 
-/// Links `poll_oneoff`, which waits for clocks, sockets and standard input without a second thread.
+/// Links `poll_oneoff`, which polls clocks, sockets and standard input without a second thread.
 ///
 /// # Errors
 /// When the linker does not take it.
-pub fn link_poll<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+pub fn link_poll<H: SocketHost>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     poll(linker, "poll_oneoff", false)
 }
 
-/// Links the sockets that `module` imports, and what of preview 1 knows of sockets.
+/// Links the socket functions that `module` imports, and the preview 1 functions that take sockets.
 ///
 /// # Errors
 /// When the linker does not take them.
-pub fn link<H: Host>(linker: &mut Linker<H>, module: &Module) -> wasmtime::Result<()> {
+pub fn link<H: SocketHost>(linker: &mut Linker<H>, module: &Module) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     for import in module.imports().filter(|import| import.module() == MODULE) {
         let ExternType::Func(ty) = import.ty() else { continue };
         let Some(import) = named(import.name(), ty.params().len()) else { continue };
         match import.call {
-            Call::Open(answer) | Call::OnSocket(answer) => own(linker, import, answer)?,
+            Call::Open(function) | Call::OnSocket(function) => own(linker, import, function)?,
             Call::LookUp => look_up(linker, import.name)?,
             Call::Poll { edge } => poll(linker, import.name, edge)?,
         }
@@ -118,18 +119,22 @@ pub fn link<H: Host>(linker: &mut Linker<H>, module: &Module) -> wasmtime::Resul
     Ok(())
 }
 
-/// Links a function that is ours alone. What it is about may be none of ours.
-fn own<H: Host>(linker: &mut Linker<H>, import: &'static Import, answer: Answer) -> wasmtime::Result<()> {
+/// Links a socket function. Its descriptor may be preview 1's.
+fn own<H: SocketHost>(
+    linker: &mut Linker<H>,
+    import: &'static Import,
+    function: HostFn,
+) -> wasmtime::Result<()> {
     let on_socket = matches!(import.call, Call::OnSocket(_));
     let call = move |caller: &mut Caller<'_, H>, arguments: &[u32]| {
         let (memory, host) = split(caller)?;
         let (wasi, Network { sockets, .. }) = host.parts();
-        if on_socket && !sockets.contains(arguments[0]) && Files(wasi).has(arguments[0]) {
+        if on_socket && !sockets.contains(arguments[0]) && Preview1Files(wasi).has(arguments[0]) {
             return Ok(number(Err(Errno::NotSock)));
         }
-        wasmtime::Result::Ok(number(answer(sockets, &mut Memory::new(memory), arguments)))
+        wasmtime::Result::Ok(number(function(sockets, &mut Memory::new(memory), arguments)))
     };
-    /// With so many parameters.
+    /// Links it with these parameters.
     macro_rules! of {
         ($($argument:ident)*) => {
             linker.func_wrap(MODULE, import.name, move |mut caller: Caller<'_, H>, $($argument: u32),*| {
@@ -150,7 +155,7 @@ fn own<H: Host>(linker: &mut Linker<H>, import: &'static Import, answer: Answer)
     .map(|_| ())
 }
 
-fn link_shared<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+fn link_shared<H: SocketHost>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     shared!(linker, fd_fdstat_get(fd, stat)[.await], Sockets::fd_fdstat_get);
     shared!(linker, fd_fdstat_set_flags(fd, flags)[], |sockets, _, fd, flags| {
         sockets.fd_fdstat_set_flags(fd, flags)
@@ -162,14 +167,14 @@ fn link_shared<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The calls that take sockets and files out of their numbers. A number that a socket has and that was a file's stays
-/// taken in preview 1's table, which would give it to the next file otherwise.
-fn link_numbers<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+/// Links the calls that close or renumber descriptors. A socket's number that was a file's stays taken in preview 1's
+/// table, which would give it to the next file otherwise.
+fn link_numbers<H: SocketHost>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     linker.func_wrap_async(MODULE, "fd_close", |mut caller: Caller<'_, H>, (fd,): (u32,)| {
         Box::new(async move {
             let (memory, host) = split(&mut caller)?;
             let (wasi, Network { sockets, .. }) = host.parts();
-            if sockets.fd_close(fd).is_ok() && !Files(wasi).has(fd) {
+            if sockets.fd_close(fd).is_ok() && !Preview1Files(wasi).has(fd) {
                 return Ok(0);
             }
             let mut memory = GuestMemory::Unshared(memory);
@@ -183,16 +188,16 @@ fn link_numbers<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
                 let (wasi, Network { sockets, .. }) = host.parts();
                 let mut memory = GuestMemory::Unshared(memory);
                 if sockets.contains(from) {
-                    let hides = Files(wasi).has(to);
+                    let hides = Preview1Files(wasi).has(to);
                     let outcome = sockets.fd_renumber(from, to, hides);
-                    if !sockets.contains(from) && Files(wasi).has(from) {
+                    if !sockets.contains(from) && Preview1Files(wasi).has(from) {
                         preview1::fd_close(wasi, &mut memory, from.cast_signed()).await?;
                     }
                     return Ok(number(outcome));
                 }
-                if sockets.contains(to) && Files(wasi).has(from) {
-                    // Preview 1 knows no numbers but its own.
-                    if !Files(wasi).has(to) {
+                if sockets.contains(to) && Preview1Files(wasi).has(from) {
+                    // Preview 1 only accepts a number of its own.
+                    if !Preview1Files(wasi).has(to) {
                         return Ok(number(Err(Errno::NotSup)));
                     }
                     let _ = sockets.fd_close(to);
@@ -204,7 +209,7 @@ fn link_numbers<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
         .map(|_| ())
 }
 
-fn look_up<H: Host>(linker: &mut Linker<H>, name: &str) -> wasmtime::Result<()> {
+fn look_up<H: SocketHost>(linker: &mut Linker<H>, name: &str) -> wasmtime::Result<()> {
     type Arguments = (u32, u32, u32, u32, u32, u32, u32, u32);
     linker.func_wrap_async(MODULE, name, |mut caller: Caller<'_, H>, arguments: Arguments| {
         Box::new(async move {
@@ -219,7 +224,7 @@ fn look_up<H: Host>(linker: &mut Linker<H>, name: &str) -> wasmtime::Result<()> 
     Ok(())
 }
 
-fn poll<H: Host>(linker: &mut Linker<H>, name: &str, edge: bool) -> wasmtime::Result<()> {
+fn poll<H: SocketHost>(linker: &mut Linker<H>, name: &str, edge: bool) -> wasmtime::Result<()> {
     linker.func_wrap(
         MODULE,
         name,
@@ -227,32 +232,39 @@ fn poll<H: Host>(linker: &mut Linker<H>, name: &str, edge: bool) -> wasmtime::Re
             let (memory, host) = split(&mut caller)?;
             let (wasi, Network { sockets, .. }) = host.parts();
             let mut memory = Memory::new(memory);
-            let outcome =
-                sockets.poll_oneoff(&mut memory, input, output, count, events, edge, &mut Files(wasi));
+            let outcome = sockets.poll_oneoff(
+                &mut memory,
+                input,
+                output,
+                count,
+                events,
+                edge,
+                &mut Preview1Files(wasi),
+            );
             wasmtime::Result::Ok(number(outcome))
         },
     )?;
     Ok(())
 }
 
-/// Preview 1's descriptors, for a poll.
-struct Files<'a>(&'a mut WasiP1Ctx);
+/// Preview 1's own descriptors.
+struct Preview1Files<'a>(&'a mut WasiP1Ctx);
 
-impl Files<'_> {
+impl Preview1Files<'_> {
     /// Whether preview 1 has something open under this number.
     fn has(&mut self, fd: u32) -> bool {
         let mut nothing = GuestMemory::Unshared(&mut []);
         let known = pin!(WasiSnapshotPreview1::fd_fdstat_get(self.0, &mut nothing, fd.into()));
-        // Files are looked at in place, so it answers at once.
+        // Completes in one poll: files are read on this thread.
         !matches!(known.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)))
     }
 }
 
-impl Others for Files<'_> {
+impl Others for Preview1Files<'_> {
     fn kind(&mut self, fd: u32, write: bool) -> Result<Readiness, Errno> {
         match self.has(fd) {
             false => Err(Errno::BadF),
-            // Output waits in its write; files are always ready.
+            // Writes to standard output block; files are always ready.
             true if fd == 0 && !write => Ok(Readiness::Watch(rustix::stdio::stdin())),
             true => Ok(Readiness::Ready),
         }

@@ -1,4 +1,4 @@
-//! The clock by which guests are interrupted: it ticks while requests are answered and stands still otherwise.
+//! The epoch clock that interrupts guests: it ticks while requests are handled, and is parked otherwise.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use wasmtime::Engine;
 
 use crate::limits::Memory;
 
-/// How long a guest computes before others have their turn.
+/// How long a guest computes before it yields to others.
 const TICK: Duration = Duration::from_millis(10);
-/// Ticks without a guest before the clock stands still: waking it costs more than a few ticks.
+/// Ticks without a working guest before the clock is parked: waking it costs more than a few ticks.
 const LINGER: u32 = 100;
 
-/// A thread of its own: guests may keep all others busy.
+/// The clock, on a thread of its own: guests may keep all others busy.
 pub struct Ticks {
     clock: Thread,
-    shared: Arc<Shared>,
+    state: Arc<ClockState>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct ClockState {
     /// Guests at work.
     working: AtomicUsize,
-    still: AtomicBool,
+    parked: AtomicBool,
 }
 
-/// A guest at work, while this is held.
-pub struct AtWork<'a>(&'a Shared);
+/// Keeps the clock ticking, until dropped.
+pub struct AtWork<'a>(&'a ClockState);
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
@@ -39,31 +39,31 @@ impl Drop for AtWork<'_> {
 }
 
 impl Ticks {
-    /// Starts the clock of `engine`, which looks after the bound on `memory`, too.
+    /// Starts the clock of `engine`, which also rereads the limit on `memory` at each tick.
     ///
     /// # Errors
-    /// When there can be no further thread.
+    /// When the thread cannot be started.
     pub fn start(engine: Engine, memory: Memory) -> anyhow::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let ticking = Arc::clone(&shared);
+        let state = Arc::new(ClockState::default());
+        let ticking = Arc::clone(&state);
         let thread =
             thread::Builder::new().stack_size(64 << 10).spawn(move || tick(&engine, &memory, &ticking));
         let clock = thread.map_err(|error| no_thread("the guest's clock", &error))?.thread().clone();
-        Ok(Self { clock, shared })
+        Ok(Self { clock, state })
     }
 
-    /// Has the clock tick while a guest works.
+    /// Keeps the clock ticking while a guest works.
     pub fn at_work(&self) -> AtWork<'_> {
-        self.shared.working.fetch_add(1, Ordering::SeqCst);
-        // The clock says that it stands still before it looks a last time whether somebody works.
-        if self.shared.still.load(Ordering::SeqCst) {
+        self.state.working.fetch_add(1, Ordering::SeqCst);
+        // The clock sets `parked` before it checks `working` a last time, so no wake-up is lost.
+        if self.state.parked.load(Ordering::SeqCst) {
             self.clock.unpark();
         }
-        AtWork(&self.shared)
+        AtWork(&self.state)
     }
 }
 
-/// Why there is no thread for `what`, by the limits that are in the way.
+/// Names the limits that prevent the thread of `what`.
 fn no_thread(what: &str, error: &io::Error) -> anyhow::Error {
     let why = match error.kind() {
         ErrorKind::WouldBlock => {
@@ -76,19 +76,19 @@ fn no_thread(what: &str, error: &io::Error) -> anyhow::Error {
     anyhow!("cannot start {what}: {why}: {error}")
 }
 
-fn tick(engine: &Engine, memory: &Memory, shared: &Shared) {
+fn tick(engine: &Engine, memory: &Memory, state: &ClockState) {
     let mut quiet = 0;
     loop {
         thread::sleep(TICK);
         engine.increment_epoch();
         memory.refresh();
-        quiet = if shared.working.load(Ordering::SeqCst) > 0 { 0 } else { quiet + 1 };
+        quiet = if state.working.load(Ordering::SeqCst) > 0 { 0 } else { quiet + 1 };
         if quiet > LINGER {
-            shared.still.store(true, Ordering::SeqCst);
-            while shared.working.load(Ordering::SeqCst) == 0 {
+            state.parked.store(true, Ordering::SeqCst);
+            while state.working.load(Ordering::SeqCst) == 0 {
                 thread::park();
             }
-            shared.still.store(false, Ordering::SeqCst);
+            state.parked.store(false, Ordering::SeqCst);
             quiet = 0;
         }
     }

@@ -1,5 +1,5 @@
-//! What every WASI guest is given, whatever its version of WASI: arguments, environment, folders,
-//! standard streams, clocks, chance and the box's network.
+//! The WASI context of a guest, of any version of WASI: arguments, environment, preopens, standard streams, clocks,
+//! random numbers and the container's network.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use workload::Guest;
 
 use crate::{clock, preopens, stdio};
 
-/// Gathers it, with the first `reserved` descriptors of preview 1 taken for sockets. Called in the guest's own process: random numbers are seeded here, and must not be
-/// in a process that is forked afterwards.
+/// The context, with the first `reserved` descriptors of preview 1 reserved for sockets. Must be called in the guest's
+/// own process: it seeds the random numbers, which a process forked later would share.
 ///
 /// # Errors
 /// Names the preopen that cannot be opened.
@@ -24,10 +24,10 @@ pub fn provide(guest: &Guest, reserved: usize, egress: &Arc<Egress>) -> anyhow::
     Ok(builder)
 }
 
-/// The same without folders and with nothing to read: for the copies of a guest, which share the one and have
-/// no use for the other.
+/// The same without preopens and with empty standard input: for the instances of a guest that answers requests, which
+/// share the preopens and read no input.
 pub fn provide_plain(guest: &Guest, egress: &Arc<Egress>) -> WasiCtxBuilder {
-    let judge = Arc::clone(egress);
+    let rules = Arc::clone(egress);
     let mut builder = WasiCtxBuilder::new();
     builder
         .args(&guest.args)
@@ -35,27 +35,27 @@ pub fn provide_plain(guest: &Guest, egress: &Arc<Egress>) -> WasiCtxBuilder {
         .initial_cwd(&guest.cwd)
         .stdout(stdio::Output::stdout())
         .stderr(stdio::Output::stderr())
-        // Files are read and written in place: a guest's process has no other thread to do it.
-        // Preopens remember it, so it comes before them.
+        // Reads and writes files on this thread: a guest's process has no other.
+        // Set before the preopens, which copy the setting.
         .allow_blocking_current_thread(true)
         .monotonic_clock(clock::Monotonic)
         .socket_addr_check(move |address, used| {
-            let may = used_by_others(used) || judge.may_reach(address);
+            let may = is_incoming(used) || rules.may_reach(address);
             Box::pin(async move { may })
         })
         .allow_tcp(true)
         .allow_udp(true)
-        // It would ask the image's glibc and nsswitch.
+        // Wasmtime's would use the image's glibc and nsswitch; `lookup` replaces it.
         .allow_ip_name_lookup(false);
     builder
 }
 
-/// Whether it is the others who reach the guest.
-fn used_by_others(used: SocketAddrUse) -> bool {
+/// Whether the address is used for peers that reach the guest, not to reach a peer.
+fn is_incoming(used: SocketAddrUse) -> bool {
     !matches!(used, SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend)
 }
 
-/// The guest's environment as `wasi:config` shows it.
+/// The guest's environment, for `wasi:config`.
 pub fn config(guest: &Guest) -> Arc<WasiConfigVariables> {
     Arc::new(guest.env.iter().cloned().collect())
 }

@@ -1,4 +1,4 @@
-//! Wasmtime passes the contract of engines, and stands in no row of its table.
+//! Runs the conformance cases on Wasmtime, which has no row in their table of differences.
 
 use std::process::ExitCode;
 

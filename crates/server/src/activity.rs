@@ -1,8 +1,7 @@
-//! What goes on on a connection: whether anything is being answered, and since when nothing is.
+//! Tracks the requests in flight on a connection, and since when there are none.
 //!
-//! hyper gives a connection of HTTP/1 its time for each head, the first and those behind an answer. On one of HTTP/2 a
-//! client that answers pings may ask for nothing for ever: that one is looked after here, and whoever has not said yet
-//! which it speaks.
+//! hyper's header time-out covers HTTP/1: the first head, and each head after a response. An HTTP/2 client that answers
+//! pings could stay idle for ever; this module bounds that, and the time until a client has sent its first request.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -15,59 +14,59 @@ use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep};
 
-/// One connection's.
+/// The activity of one connection.
 #[derive(Clone, Debug)]
-pub struct Activity(Arc<State>);
+pub struct Activity(Arc<Counters>);
 
 #[derive(Debug)]
-struct State {
+struct Counters {
     begin: Instant,
-    /// Requests whose answers are not whole yet.
+    /// Requests whose response is not complete.
     running: AtomicUsize,
-    /// Milliseconds from the beginning until the last of them was.
+    /// When the last response was complete, in milliseconds since `begin`.
     ended: AtomicU64,
-    spoken: AtomicU8,
+    version: AtomicU8,
 }
 
-/// What a client was heard to speak.
-const NOTHING: u8 = 0;
+// The client's HTTP version, as far as known.
+const UNKNOWN: u8 = 0;
 const HTTP_1: u8 = 1;
 const HTTP_2: u8 = 2;
 
-/// One request that is being answered, until this is dropped.
+/// A request in flight, until dropped.
 #[derive(Debug)]
-pub struct Running(Arc<State>);
+pub struct Running(Arc<Counters>);
 
-/// Why a connection has had its time.
+/// Why a connection counts as idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
-    /// No request has come.
-    Silent,
-    /// The last one was answered long ago.
+    /// No request arrived.
+    NoRequest,
+    /// The last response was complete too long ago.
     Done,
 }
 
 impl Activity {
-    /// Nothing was heard yet.
+    /// A new connection, without requests.
     pub fn new() -> Self {
-        let (running, ended, spoken) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU8::new(NOTHING));
-        Self(Arc::new(State { begin: Instant::now(), running, ended, spoken }))
+        let (running, ended, version) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU8::new(UNKNOWN));
+        Self(Arc::new(Counters { begin: Instant::now(), running, ended, version }))
     }
 
-    /// A request's head has come.
+    /// Counts a request whose head has arrived.
     pub fn request(&self, version: Version) -> Running {
         self.0.running.fetch_add(1, Ordering::AcqRel);
-        self.0.spoken.store(if version == Version::HTTP_2 { HTTP_2 } else { HTTP_1 }, Ordering::Relaxed);
+        self.0.version.store(if version == Version::HTTP_2 { HTTP_2 } else { HTTP_1 }, Ordering::Relaxed);
         Running(Arc::clone(&self.0))
     }
 
-    /// Waits until nothing was asked for `patience`. In a runtime that knows time.
+    /// Waits until no request was in flight for `patience`; for ever on HTTP/1. Needs a runtime with time enabled.
     pub async fn idle(&self, patience: Duration) -> Idle {
         let mut left = patience;
         loop {
             sleep(left).await;
-            let spoken = self.0.spoken.load(Ordering::Relaxed);
-            if spoken == HTTP_1 {
+            let version = self.0.version.load(Ordering::Relaxed);
+            if version == HTTP_1 {
                 return pending().await;
             }
             if self.0.running.load(Ordering::Acquire) > 0 {
@@ -77,7 +76,7 @@ impl Activity {
             let ended = Duration::from_millis(self.0.ended.load(Ordering::Relaxed));
             left = patience.saturating_sub(self.0.begin.elapsed().saturating_sub(ended));
             if left.is_zero() {
-                return if spoken == NOTHING { Idle::Silent } else { Idle::Done };
+                return if version == UNKNOWN { Idle::NoRequest } else { Idle::Done };
             }
         }
     }
@@ -91,19 +90,19 @@ impl Drop for Running {
     }
 }
 
-/// An answer's body, with the request that is being answered until it was passed on.
-pub struct Answering<B> {
+/// A response's body, which keeps its request counted as in flight.
+pub struct TrackedBody<B> {
     body: B,
     _running: Running,
 }
 
-impl<B> Answering<B> {
+impl<B> TrackedBody<B> {
     pub fn new(body: B, running: Running) -> Self {
         Self { body, _running: running }
     }
 }
 
-impl<B: Body + Unpin> Body for Answering<B> {
+impl<B: Body + Unpin> Body for TrackedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -132,7 +131,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn the_time_counts_from_the_last_answer() {
+    async fn idle_time_counts_from_the_last_response() {
         let activity = Activity::new();
         let begin = Instant::now();
         let first = activity.request(Version::HTTP_2);
@@ -148,11 +147,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_says_nothing_is_told_from_who_speaks_the_other_version() {
+    async fn a_silent_client_is_idle_and_one_of_http_1_is_left_to_hyper() {
         let begin = Instant::now();
-        assert_eq!((Activity::new().idle(PATIENCE).await, begin.elapsed()), (Idle::Silent, PATIENCE));
+        assert_eq!((Activity::new().idle(PATIENCE).await, begin.elapsed()), (Idle::NoRequest, PATIENCE));
         let activity = Activity::new();
         drop(activity.request(Version::HTTP_11));
-        assert!(timeout(9 * PATIENCE, activity.idle(PATIENCE)).await.is_err(), "hyper looks after it");
+        assert!(timeout(9 * PATIENCE, activity.idle(PATIENCE)).await.is_err(), "hyper bounds it");
     }
 }

@@ -1,68 +1,67 @@
-//! How many requests are answered at once, and how many may wait.
+//! Limits how many requests run at once, and how many wait in the queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The bounds, and who is within them.
+/// The limits, and the requests that count against them.
 pub struct Admission {
     running: Arc<Semaphore>,
-    most_running: usize,
-    waiting: AtomicUsize,
-    most_waiting: usize,
+    max_running: usize,
+    queued: AtomicUsize,
+    max_queued: usize,
 }
 
-/// One request's place; it is free again when this and all its clones are dropped.
+/// One running request; released when this and all its clones are dropped.
 #[derive(Clone, Debug)]
 pub struct Permit {
-    _place: Arc<OwnedSemaphorePermit>,
+    _running: Arc<OwnedSemaphorePermit>,
     began: Arc<AtomicBool>,
 }
 
 impl Permit {
-    /// Says that the application is at work: until then the request waits for its turn as in the queue, and one that
-    /// waited too long is answered with 503.
+    /// Reports that the application is at work. Until then the request counts as queued, and a time-out is answered
+    /// with 503 instead of 504.
     pub fn begin(&self) {
         self.began.store(true, Ordering::Relaxed);
     }
 }
 
-/// Counts one who waits, for as long as it does.
-struct Waiting<'a>(&'a AtomicUsize);
+/// Counts one queued request, until dropped.
+struct Queued<'a>(&'a AtomicUsize);
 
-impl Drop for Waiting<'_> {
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Admission {
-    /// Nobody is in.
-    pub fn new(most_running: usize, most_waiting: usize) -> Self {
-        let running = Arc::new(Semaphore::new(most_running));
-        Self { running, most_running, waiting: AtomicUsize::new(0), most_waiting }
+    /// No request runs or waits yet.
+    pub fn new(max_running: usize, max_queued: usize) -> Self {
+        let running = Arc::new(Semaphore::new(max_running));
+        Self { running, max_running, queued: AtomicUsize::new(0), max_queued }
     }
 
-    /// A place, at once or after waiting for it; `None` when too many wait already. `began` is told of
-    /// [`Permit::begin`].
+    /// A permit, at once or after queueing; `None` when the queue is full. [`Permit::begin`] sets `began`.
     pub async fn enter(&self, began: &Arc<AtomicBool>) -> Option<Permit> {
-        let permit = |place| Permit { _place: Arc::new(place), began: Arc::clone(began) };
-        let place = Arc::clone(&self.running);
-        if let Ok(place) = Arc::clone(&place).try_acquire_owned() {
-            return Some(permit(place));
+        let permit = |running| Permit { _running: Arc::new(running), began: Arc::clone(began) };
+        let running = Arc::clone(&self.running);
+        if let Ok(running) = Arc::clone(&running).try_acquire_owned() {
+            return Some(permit(running));
         }
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
-        if before >= self.most_waiting {
+        let before = self.queued.fetch_add(1, Ordering::Relaxed);
+        let _queued = Queued(&self.queued);
+        if before >= self.max_queued {
             return None;
         }
-        place.acquire_owned().await.ok().map(permit)
+        running.acquire_owned().await.ok().map(permit)
     }
 
-    /// Waits until nobody is in.
+    /// Waits until no request runs.
     pub async fn idle(&self) {
-        let all = u32::try_from(self.most_running).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.max_running).unwrap_or(u32::MAX);
         // Nothing closes the semaphore.
         let _ = self.running.acquire_many(all).await;
     }
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn places_then_the_queue_then_no_more() {
+    async fn permits_then_the_queue_then_no_more() {
         let (admission, began) = (Admission::new(1, 1), Arc::default());
         let first = admission.enter(&began).await.unwrap();
         let mut second = pin!(admission.enter(&began));

@@ -1,4 +1,4 @@
-//! A request's body: as long as it may be, and not slower than it may be.
+//! A request's body, with its maximum length and its time-out between bytes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,33 +10,33 @@ use hyper::body::Incoming;
 
 use crate::patience::Patience;
 
-/// What a client sends.
+/// The body of a request.
 #[derive(Debug)]
 pub struct RequestBody {
-    /// `None` for an empty one that nobody sends.
+    /// `None` for an empty body that no client sends.
     body: Option<Incoming>,
     left: u64,
     patience: Patience,
 }
 
-/// Why a body ends before its end.
+/// Why a body ends early.
 #[derive(Debug)]
 pub enum BodyError {
-    /// It is longer than the server's bound.
+    /// It is longer than the server's limit.
     TooLong,
     /// The client stopped sending.
     Stalled,
-    /// The connection broke, or what came was not HTTP.
+    /// The connection broke, or the client did not send valid HTTP.
     Broken(hyper::Error),
 }
 
 impl RequestBody {
-    /// `body`, of which no more than `most` bytes are passed on.
-    pub(crate) fn new(body: Incoming, most: u64, patience: Duration) -> Self {
-        Self { body: Some(body), left: most, patience: Patience::new(patience) }
+    /// Passes on at most `max` bytes of `body`.
+    pub(crate) fn new(body: Incoming, max: u64, patience: Duration) -> Self {
+        Self { body: Some(body), left: max, patience: Patience::new(patience) }
     }
 
-    /// Of a request that has none.
+    /// The body of a request without one.
     pub fn empty() -> Self {
         Self { body: None, left: 0, patience: Patience::new(Duration::ZERO) }
     }

@@ -1,17 +1,17 @@
-//! Heads of HTTP/1 that tell the length of their body twice, by `Content-Length` and by `Transfer-Encoding`.
+//! Rejects HTTP/1 requests that have both `Content-Length` and `Transfer-Encoding`, against request smuggling.
 //!
-//! Who passes such a request on may take the one length where we take the other, and then a body's rest is somebody's
-//! next request. hyper minds the one, drops the other from the head and closes the connection behind its answer, as
-//! RFC 9112, 6.3 lets it; so only the bytes tell. They are looked at on their way to hyper, and in the place of such a
-//! head's last line end hyper is shown a byte that no head may have: that it answers with 400, like any other bad head.
+//! A proxy in front may use the one length where we use the other, and then takes the rest of a body for the next
+//! request. hyper accepts such a head: it uses `Transfer-Encoding`, removes `Content-Length`, and closes the connection
+//! after the response, as RFC 9112, 6.3 allows. So the head is only visible in the raw bytes. This module scans them on
+//! their way to hyper, and replaces the newline that ends such a head by a NUL byte, which hyper answers with 400.
 
 use std::mem;
 
-/// Where in its client's bytes a connection is.
+/// The position of a connection in its client's bytes.
 #[derive(Debug, Default)]
 pub struct Framing {
     at: At,
-    /// What has come of a line whose end has not.
+    /// The beginning of an incomplete line.
     line: Vec<u8>,
 }
 
@@ -19,21 +19,21 @@ pub struct Framing {
 enum At {
     /// In a head.
     Head(Head),
-    /// So much is left of a body.
+    /// Bytes left of a body.
     Body(u64),
-    /// At the line of a chunk's length.
+    /// At the line with a chunk's size.
     Size,
-    /// So much is left of a chunk.
+    /// Bytes left of a chunk.
     Chunk(u64),
-    /// At the line end behind a chunk.
+    /// At the line end after a chunk.
     ChunkEnd,
-    /// In what follows the last chunk.
+    /// After the last chunk.
     Trailers,
-    /// Not HTTP/1, or not as it should be: hyper knows what to say.
+    /// Not HTTP/1, or not valid: left to hyper.
     Unknown,
 }
 
-/// What was seen of a head.
+/// The part of a head that was scanned.
 #[derive(Clone, Copy, Debug, Default)]
 struct Head {
     begun: bool,
@@ -41,7 +41,7 @@ struct Head {
     encoded: bool,
 }
 
-/// A longer line is too long for any head.
+/// Scanning stops at a longer line: no head may have one.
 const LONGEST: usize = 1 << 20;
 
 impl Default for At {
@@ -51,7 +51,7 @@ impl Default for At {
 }
 
 impl Framing {
-    /// Looks at what has come, and spoils a head that tells two lengths.
+    /// Scans `bytes`, which arrived next, and invalidates a head with two lengths.
     pub fn read(&mut self, bytes: &mut [u8]) {
         let mut next = 0;
         while next < bytes.len() {
@@ -88,7 +88,7 @@ impl Framing {
         }
     }
 
-    /// One line with its end, of which the last part is here. Whether a head ends with it that may not be.
+    /// Takes the `rest` of a line. Returns whether it ends a head with two lengths.
     fn whole_line(&mut self, rest: &[u8]) -> bool {
         if self.line.is_empty() {
             return self.line_is(rest);
@@ -123,10 +123,10 @@ impl Framing {
 }
 
 impl Head {
-    /// With one line more.
+    /// Adds one line.
     fn with(mut self, line: &[u8]) -> At {
         if !self.begun {
-            // Empty lines before a request are nothing.
+            // Empty lines before a request are skipped.
             self.begun = !line.is_empty();
             return if line.starts_with(b"PRI * HTTP/2") { At::Unknown } else { At::Head(self) };
         }
@@ -135,13 +135,13 @@ impl Head {
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.encoded = true;
         } else if name.eq_ignore_ascii_case(b"content-length") {
-            // What is no number hyper refuses.
+            // hyper rejects what is no number.
             self.length = Some(number(value.trim_ascii(), 10).unwrap_or(u64::MAX));
         }
         At::Head(self)
     }
 
-    /// What comes behind it.
+    /// What follows the head.
     fn body(self) -> At {
         match self.length {
             _ if self.encoded => At::Size,
@@ -151,7 +151,7 @@ impl Head {
     }
 }
 
-/// The length of a chunk, before what else its line may say.
+/// The size of a chunk, without chunk extensions.
 fn size(line: &[u8]) -> Option<u64> {
     let end = line.iter().position(|byte| b"; \t".contains(byte)).unwrap_or(line.len());
     number(&line[..end], 16)
@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// What is passed on of `bytes` that come in pieces of this length.
+    /// What is passed on of `bytes` that arrive in pieces of this length.
     fn passed(bytes: &[u8], piece: usize) -> Vec<u8> {
         let mut framing = Framing::default();
         let mut bytes = bytes.to_vec();
@@ -190,7 +190,7 @@ mod tests {
         ];
         for piece in [1, 2, 7, 64, 4096] {
             let all = fine.concat();
-            // The second one's body is the third one and some of the fourth, which is no request then.
+            // In `all`, the body of the second is the third and a part of the fourth, whose rest is no request.
             for text in fine.iter().copied().chain([all.as_str()]) {
                 assert_eq!(passed(text.as_bytes(), piece), text.as_bytes(), "{text:?} by {piece}");
             }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_and_another_protocol_may_say_what_they_like() {
+    fn bodies_and_other_protocols_are_not_scanned() {
         let body = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{BOTH}", BOTH.len());
         let chunk = format!(
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{BOTH}\r\n0\r\n\r\n",
@@ -219,7 +219,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_are_too_odd_and_their_pieces_change_nothing(
+        fn any_bytes_are_scanned_alike_whole_and_in_pieces(
             parts in prop::collection::vec(prop_oneof![
                 Just(BOTH.as_bytes().to_vec()),
                 Just(b"POST / HTTP/1.1\r\n".to_vec()),

@@ -1,23 +1,23 @@
-//! The HTTP server in front of a guest: accepts, bounds, answers for the guest when it cannot, and drains.
+//! The HTTP server in front of a guest: accepts, limits, answers for the guest when it cannot, and drains.
 //!
-//! HTTP/1.1 and HTTP/2, plain or in TLS. Whoever answers a request is behind [`Answer`]; no engine is known
-//! here. Runs in the guest's process, as the guest's user, and opens nothing but the files of its certificate.
+//! HTTP/1.1 and HTTP/2, plain or over TLS. Requests go to a [`Handler`]; no engine is known here. Runs in the guest's
+//! process, as the guest's user, and opens no files except its certificate and key.
 //!
 //! Unsafe code: `process` only.
 
 mod activity;
 mod admission;
 mod body;
+mod canned;
 mod connection;
 mod framing;
+mod http2_body;
 mod patience;
 mod pool;
 #[expect(unsafe_code, reason = "a descriptor is watched")]
 mod process;
-mod reply;
 mod respond;
 mod room;
-mod sent;
 mod stream;
 mod tls;
 mod turns;
@@ -39,9 +39,9 @@ use workload::Http;
 
 pub use admission::Permit;
 pub use body::{BodyError, RequestBody};
+pub use canned::Failure;
 pub use pool::{Pool, Pooled};
 pub use process::{Process, threads};
-pub use reply::Failure;
 
 use admission::Admission;
 use connection::Connections;
@@ -50,39 +50,38 @@ use tls::Tls;
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Who answers requests.
-pub trait Answer: Send + Sync + 'static {
-    /// The body of an answer, which may come bit by bit.
+/// Handles requests.
+pub trait Handler: Send + Sync + 'static {
+    /// The body of a response; it may be streamed.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
-    /// Answers one request, which begins when there is room for it ([`Permit::begin`]). The permit is held for as long
-    /// as answering takes anything of the machine, which may be longer than until the answer begins. Dropped before it
-    /// answers, it stops.
-    fn answer(
+    /// Handles one request. Calls [`Permit::begin`] when it starts to work, and holds the permit for as long as the
+    /// request takes resources, which may outlast the returned future. Dropping the future cancels the request.
+    fn handle(
         self: Arc<Self>,
         request: Request<RequestBody>,
         permit: Permit,
     ) -> impl Future<Output = Result<Response<Self::Body>, Failure>> + Send;
 }
 
-/// A server at its gate.
+/// A server that is ready to run.
 pub struct Server {
     settings: Http,
     socket: OwnedFd,
     tls: Option<Tls>,
 }
 
-/// How a server ended that was told to.
+/// How a stopped server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drained {
     /// Every request was answered.
     Whole,
-    /// Some were still being answered when the time was over.
+    /// Some requests were still in flight when the grace period ended.
     Cut,
 }
 
 impl Server {
-    /// Prepares to serve `socket`, which listens when the server runs and does not wait for acknowledgements.
+    /// Prepares to serve `socket`, which must be listening when the server runs and have `TCP_NODELAY` set.
     ///
     /// # Errors
     /// Names the file of the certificate that cannot be read or used.
@@ -91,14 +90,14 @@ impl Server {
         Ok(Self { settings, socket, tls })
     }
 
-    /// Serves until `stop` has come, then until what runs is finished or the grace is over. In a runtime that
-    /// knows sockets and time.
+    /// Serves until `stop` completes, then drains: until all requests are complete or the grace period ends. Needs a
+    /// Tokio runtime with I/O and time enabled.
     ///
     /// # Errors
     /// When the socket cannot be watched.
-    pub async fn run<A: Answer>(
+    pub async fn run<H: Handler>(
         self,
-        answer: Arc<A>,
+        handler: Arc<H>,
         stop: impl Future<Output = ()>,
     ) -> anyhow::Result<Drained> {
         let listener = TcpListener::from(self.socket);
@@ -107,8 +106,9 @@ impl Server {
             tokio::net::TcpListener::from_std(listener).context("cannot watch the listening socket")?;
         let grace = self.settings.grace;
         let admission = Arc::new(Admission::new(self.settings.concurrency, self.settings.queue));
-        let (draining, told) = watch::channel(false);
-        let mut connections = Connections::new(answer, self.settings, Arc::clone(&admission), self.tls, told);
+        let (draining, drained) = watch::channel(false);
+        let mut connections =
+            Connections::new(handler, self.settings, Arc::clone(&admission), self.tls, drained);
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
@@ -126,7 +126,7 @@ impl Server {
     }
 }
 
-/// Too many files are open, by this guest or on the whole node: connections wait in the kernel's queue meanwhile.
+/// Pauses when too many files are open, in this process or on the node: connections wait in the backlog meanwhile.
 async fn pause_if_full(accepted: io::Result<()>) {
     const PAUSE: Duration = Duration::from_millis(20);
     if accepted.is_err() {

@@ -1,4 +1,4 @@
-//! A bound on how long something may stand still.
+//! A time-out that restarts with each sign of progress.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-/// How long is waited for the next sign of life.
+/// How long to wait for the next sign of progress.
 #[derive(Debug)]
 pub struct Patience {
-    most: Duration,
-    /// Runs while there is none.
+    max: Duration,
+    /// Armed while there is none.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-/// It was too long.
+/// The time-out expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stalled;
 
 impl Patience {
-    /// Bounded by `most`.
-    pub fn new(most: Duration) -> Self {
-        Self { most, waiting: None }
+    /// Waits up to `max`.
+    pub fn new(max: Duration) -> Self {
+        Self { max, waiting: None }
     }
 
-    /// Passes on what `outcome` has come to, or [`Stalled`] when nothing has come for too long.
+    /// Passes on `outcome`, or [`Stalled`] when it has been pending for too long.
     pub fn poll<T>(&mut self, task: &mut Context<'_>, outcome: Poll<T>) -> Poll<Result<T, Stalled>> {
         match outcome {
             Poll::Ready(outcome) => {
@@ -32,8 +32,8 @@ impl Patience {
                 Poll::Ready(Ok(outcome))
             }
             Poll::Pending => {
-                let most = self.most;
-                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(most)));
+                let max = self.max;
+                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(max)));
                 waiting.as_mut().poll(task).map(|()| Err(Stalled))
             }
         }
@@ -47,9 +47,9 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn each_sign_of_life_begins_it_anew() {
-        const MOST: Duration = Duration::from_secs(10);
-        let mut patience = Patience::new(MOST);
+    async fn progress_restarts_the_timeout() {
+        const MAX: Duration = Duration::from_secs(10);
+        let mut patience = Patience::new(MAX);
         let mut waits = async |signs: &mut Vec<Duration>| {
             let mut next = signs.pop().map(|after| Box::pin(sleep(after)));
             poll_fn(|task| {

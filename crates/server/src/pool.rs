@@ -1,25 +1,25 @@
-//! The instances that answer requests, of whatever engine: made when they are needed, used again as often as the settings
-//! say, and one after the other where there is no memory for one more.
+//! A pool of instances that answer requests, of any engine: created on demand, reused as often as the settings allow,
+//! and created one after the other when memory is short.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::Failure;
-use crate::turns::{There, Turns};
+use crate::turns::{LiveInstance, Turns};
 
 /// Instances of one guest, each of which answers one request at a time.
 pub struct Pool<I> {
     reuse: u64,
-    /// Those that may answer more.
+    /// Those that may answer another request.
     idle: Mutex<Vec<Pooled<I>>>,
     turns: Arc<Turns>,
 }
 
-/// An instance, out of the pool for as long as it works.
+/// An instance, taken out of the pool while it works.
 pub struct Pooled<I> {
-    /// Goes before its place does.
+    /// Dropped before `_live`.
     pub instance: I,
     answered: u64,
-    _there: There,
+    _live: LiveInstance,
 }
 
 impl<I> Pooled<I> {
@@ -30,31 +30,31 @@ impl<I> Pooled<I> {
 }
 
 impl<I> Pool<I> {
-    /// None yet; each will answer as many requests as `reuse` says.
+    /// An empty pool, whose instances will answer `reuse` requests each.
     pub fn new(reuse: u64) -> Self {
         let (idle, turns) = Default::default();
         Self { reuse, idle, turns }
     }
 
-    /// One that may answer more, or a fresh one that `make` makes when there is room for it.
+    /// An idle instance, or a fresh one that `make` creates when there is memory for it.
     ///
     /// # Errors
-    /// [`Failure::NoRoom`] when there is none and nobody will give any back; what else `make` says.
+    /// [`Failure::NoRoom`] when there is none and no live instance could free any; any other error of `make`.
     pub async fn take<M>(&self, make: impl Fn() -> M) -> Result<Pooled<I>, Failure>
     where
         M: Future<Output = Result<I, Failure>>,
     {
         let make = &make;
-        let idle_or_fresh = |there| async move {
+        let idle_or_fresh = |live| async move {
             match self.pop() {
                 Some(idle) => Ok(idle),
-                None => fresh(make, there).await,
+                None => fresh(make, live).await,
             }
         };
         self.turns.take(idle_or_fresh).await
     }
 
-    /// A fresh one.
+    /// A fresh instance.
     ///
     /// # Errors
     /// See [`take`](Self::take).
@@ -62,10 +62,10 @@ impl<I> Pool<I> {
     where
         M: Future<Output = Result<I, Failure>>,
     {
-        self.turns.take(|there| fresh(&make, there)).await
+        self.turns.take(|live| fresh(&make, live)).await
     }
 
-    /// Takes one back that has answered, unless it was its last time.
+    /// Returns an instance that has answered to the pool, or drops it when it has answered `reuse` requests.
     pub fn give_back(&self, mut pooled: Pooled<I>) {
         pooled.answered += 1;
         if pooled.answered < self.reuse {
@@ -83,11 +83,11 @@ impl<I> Pool<I> {
     }
 }
 
-async fn fresh<I, M>(make: &impl Fn() -> M, there: There) -> Result<Pooled<I>, Failure>
+async fn fresh<I, M>(make: &impl Fn() -> M, live: LiveInstance) -> Result<Pooled<I>, Failure>
 where
     M: Future<Output = Result<I, Failure>>,
 {
-    Ok(Pooled { instance: make().await?, answered: 0, _there: there })
+    Ok(Pooled { instance: make().await?, answered: 0, _live: live })
 }
 
 #[cfg(test)]

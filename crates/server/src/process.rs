@@ -1,4 +1,4 @@
-//! The process of a guest that answers requests: its threads, its server, and where it is told to end.
+//! The process of a guest that answers requests: its threads, its server, and its stop signal.
 
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
@@ -11,9 +11,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 use workload::Http;
 
-use crate::{Answer, Drained, Server};
+use crate::{Drained, Handler, Server};
 
-/// A server at its gate, with the threads that it runs on.
+/// A server that is ready to run, with its threads.
 pub struct Process {
     server: Server,
     runtime: Runtime,
@@ -24,30 +24,30 @@ impl Process {
     /// Starts as many threads as `settings` allow. Serves `socket` until `stop` is readable.
     ///
     /// # Errors
-    /// When there can be no further thread; names the file of the certificate that cannot be read or used.
+    /// When a thread cannot be started; names the certificate or key file that cannot be read or used.
     pub fn new(settings: Http, socket: OwnedFd, stop: Option<OwnedFd>) -> anyhow::Result<Self> {
         let runtime = runtime(threads(&settings))?;
         let stop = stop.map(|stop| watched(&runtime, stop)).transpose()?;
         Ok(Self { server: Server::new(settings, socket)?, runtime, stop })
     }
 
-    /// Serves until it is told to end. Returns the exit code: 0, or, where requests were cut off, that of a program which
-    /// SIGTERM ended.
+    /// Serves until `stop` is readable. Returns the exit code: 0, or, if requests were cut off, 143, as of a program
+    /// that SIGTERM ended.
     ///
     /// # Errors
     /// See [`Server::run`].
-    pub fn run<A: Answer>(self, answer: A) -> anyhow::Result<u8> {
+    pub fn run<H: Handler>(self, handler: H) -> anyhow::Result<u8> {
         const CUT: u8 = 143;
         let Self { server, runtime, stop } = self;
         let stopped = async {
             match &stop {
-                // What cannot be waited for is as good as there: nobody must wait for ever.
+                // An error counts as readable, so that the server never runs for ever.
                 Some(stop) => drop(stop.readable().await),
                 None => std::future::pending().await,
             }
         };
-        let served = runtime.block_on(server.run(Arc::new(answer), stopped));
-        // What still runs is not waited for.
+        let served = runtime.block_on(server.run(Arc::new(handler), stopped));
+        // Does not wait for tasks that still run.
         runtime.shutdown_background();
         Ok(match served? {
             Drained::Whole => 0,
@@ -56,7 +56,7 @@ impl Process {
     }
 }
 
-/// As many as the container may use cores.
+/// The number of worker threads: one per core that the container may use.
 pub fn threads(settings: &Http) -> NonZeroUsize {
     let all = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     settings.cores.map_or(all, |cores| cores.min(all))
@@ -71,7 +71,7 @@ fn runtime(threads: NonZeroUsize) -> anyhow::Result<Runtime> {
 
 fn watched(runtime: &Runtime, stop: OwnedFd) -> anyhow::Result<AsyncFd<OwnedFd>> {
     let _inside = runtime.enter();
-    // SAFETY: the descriptor is owned by what watches it, and nobody else knows its number.
+    // SAFETY: the AsyncFd owns the descriptor, and nothing else uses its number.
     let watched = unsafe { AsyncFd::register_with_interest(stop, Interest::READABLE) };
     watched.map_err(std::io::Error::from).context("cannot watch for the end")
 }

@@ -1,4 +1,4 @@
-//! One request: within its bounds to the guest, and its answer or the reason why there is none.
+//! One request: checked and limited on its way to the guest, and answered for the guest when that fails.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -14,85 +14,88 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 use workload::Http;
 
-use crate::Answer;
+use crate::Handler;
 use crate::admission::Admission;
 use crate::body::RequestBody;
-use crate::reply::Reply;
-use crate::sent::Sent;
+use crate::canned::CannedResponse;
+use crate::http2_body::Http2Body;
 
 /// What all requests share.
-pub struct Responder<A> {
-    pub(crate) answer: Arc<A>,
+pub struct Responder<H> {
+    pub(crate) handler: Arc<H>,
     pub(crate) settings: Http,
     pub(crate) admission: Arc<Admission>,
 }
 
-/// The guest's own, to a client of HTTP/1 or 2, or ours.
-type AnyBody<B> = Either<Either<B, Sent<B>>, Full<Bytes>>;
-type Answered<A> = Response<AnyBody<<A as Answer>::Body>>;
+/// The guest's body, over HTTP/1 or HTTP/2, or the server's own.
+type AnyBody<B> = Either<Either<B, Http2Body<B>>, Full<Bytes>>;
+type AnyResponse<H> = Response<AnyBody<<H as Handler>::Body>>;
 
-impl<A: Answer> Responder<A> {
-    /// Answers `request`; somebody always does.
-    pub(crate) async fn respond(&self, mut request: Request<Incoming>) -> Answered<A> {
+impl<H: Handler> Responder<H> {
+    /// Answers `request`, by the guest or for it.
+    pub(crate) async fn respond(&self, mut request: Request<Incoming>) -> AnyResponse<H> {
         if self.settings.health.as_deref() == Some(request.uri().path()) {
-            return Reply::Healthy.response().map(Either::Right);
+            return CannedResponse::Healthy.response().map(Either::Right);
         }
-        if let Some(reply) = self.refusal(&request) {
-            return reply.response().map(Either::Right);
+        if let Some(refusal) = self.refusal(&request) {
+            return refusal.response().map(Either::Right);
         }
         if request.uri().authority().is_none() && !request.headers().contains_key(HOST) {
-            // HTTP/1.0; a guest is always told of one.
+            // HTTP/1.0 requires no Host; guests expect one.
             let address = HeaderValue::try_from(self.settings.address.to_string());
             address.into_iter().for_each(|address| drop(request.headers_mut().insert(HOST, address)));
         }
-        let asked = (request.method().clone(), request.uri().clone());
-        self.ask(request).await.unwrap_or_else(|(reply, reason)| {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        self.handle(request).await.unwrap_or_else(|(response, reason)| {
             if let Some(reason) = reason {
-                log(&format!("{} {}: {}: {reason}", asked.0, asked.1.path(), reply.status().as_u16()));
+                log(&format!("{method} {}: {}: {reason}", uri.path(), response.status().as_u16()));
             }
-            reply.response().map(Either::Right)
+            response.response().map(Either::Right)
         })
     }
 
-    /// What is refused before the guest hears of it.
-    fn refusal(&self, request: &Request<Incoming>) -> Option<Reply> {
+    /// The response to a request that is rejected before it reaches the guest.
+    fn refusal(&self, request: &Request<Incoming>) -> Option<CannedResponse> {
         if !names_one_host(request) || !names_a_path(request) {
-            return Some(Reply::Bad);
+            return Some(CannedResponse::Bad);
         }
-        // Of one that tells its length; others are cut when they are there.
-        (request.body().size_hint().lower() > self.settings.max_body).then_some(Reply::TooLong)
+        // Only with Content-Length; `RequestBody` cuts off others.
+        (request.body().size_hint().lower() > self.settings.max_body).then_some(CannedResponse::TooLong)
     }
 
-    async fn ask(&self, request: Request<Incoming>) -> Result<Answered<A>, (Reply, Option<String>)> {
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<AnyResponse<H>, (CannedResponse, Option<String>)> {
         let Http { max_body, header_timeout, .. } = self.settings;
         let shares_connection = request.version() == Version::HTTP_2;
         let body = |body| {
             Either::Left(match shares_connection {
-                true => Either::Right(Sent::new(body, header_timeout)),
+                true => Either::Right(Http2Body::new(body, header_timeout)),
                 false => Either::Left(body),
             })
         };
         let began = Arc::default();
-        let answered = timeout(self.settings.timeout, async {
-            let permit = self.admission.enter(&began).await.ok_or((Reply::Busy, None))?;
+        let handled = timeout(self.settings.timeout, async {
+            let permit = self.admission.enter(&began).await.ok_or((CannedResponse::Busy, None))?;
             let request = request.map(|body| RequestBody::new(body, max_body, header_timeout));
-            Arc::clone(&self.answer).answer(request, permit).await.map_err(|failure| {
-                let (reply, reason) = failure.into_reply();
-                (reply, Some(reason))
+            Arc::clone(&self.handler).handle(request, permit).await.map_err(|failure| {
+                let (response, reason) = failure.into_response();
+                (response, Some(reason))
             })
         });
-        match answered.await {
-            Ok(answered) => answered.map(|response| response.map(body)),
+        match handled.await {
+            Ok(handled) => handled.map(|response| response.map(body)),
             Err(_) if began.load(Ordering::Relaxed) => {
                 let reason = format!("the guest did not answer within {:?}", self.settings.timeout);
-                Err((Reply::Late, Some(reason)))
+                Err((CannedResponse::Late, Some(reason)))
             }
-            Err(_) => Err((Reply::Busy, None)),
+            Err(_) => Err((CannedResponse::Busy, None)),
         }
     }
 }
 
-/// RFC 9112, 3.2: whoever is asked for must be the same for all who read the request.
+/// RFC 9112, 3.2: every recipient must take the request for the same host.
 fn names_one_host(request: &Request<Incoming>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -105,15 +108,15 @@ fn names_one_host(request: &Request<Incoming>) -> bool {
     }
 }
 
-/// Neither a tunnel nor a word without a slash.
+/// Excludes CONNECT and targets without a leading slash, except `OPTIONS *`.
 fn names_a_path(request: &Request<Incoming>) -> bool {
     let path = request.uri().path();
     request.method() != Method::CONNECT
         && (path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS))
 }
 
-/// One line or more for the container's log.
+/// Writes one or more lines to the container's log.
 pub fn log(text: &str) {
-    // Nobody is left to tell when this fails.
+    // A failure has nowhere left to be reported.
     let _ = std::io::stderr().write_all(format!("lighter: {}\n", text.trim_end()).as_bytes());
 }

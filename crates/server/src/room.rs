@@ -1,4 +1,4 @@
-//! How many connections there may be: as many as the settings say and as descriptors are left, of all clients and of one.
+//! Limits the connections, of all clients and of each: by the settings and by the descriptors that are left.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,74 +11,74 @@ use workload::Http;
 
 use crate::respond::log;
 
-/// Of the process's descriptors at least so many, and a quarter, are never a client's: the guest's copies open files
-/// and connections of their own, by default up to 256 at once, and the process has some thirty.
+/// At least so many of the process's descriptors, and at least a quarter, are never used for connections: the guest's
+/// instances open files and connections of their own, by default up to 256 at once, and the process has some thirty.
 const LEAST_RESERVED: u64 = 64;
 
-/// The places for connections.
+/// The limits on connections.
 pub struct Room {
-    places: Arc<Semaphore>,
-    most: usize,
+    slots: Arc<Semaphore>,
+    max: usize,
     peers: Option<Arc<Peers>>,
 }
 
-/// One connection's place; it is free again when this is dropped.
-pub struct Place {
-    _among_all: OwnedSemaphorePermit,
-    _of_peer: Option<OfPeer>,
+/// One connection, counted until this is dropped.
+pub struct ConnectionSlot {
+    _slot: OwnedSemaphorePermit,
+    _peer: Option<PeerSlot>,
 }
 
 /// How many connections each client has.
 struct Peers {
-    most: usize,
+    max: usize,
     counts: Mutex<HashMap<IpAddr, usize>>,
-    told: AtomicBool,
+    logged: AtomicBool,
 }
 
-struct OfPeer(Arc<Peers>, IpAddr);
+struct PeerSlot(Arc<Peers>, IpAddr);
 
 impl Room {
-    /// As `settings` say, within the process's own limit.
+    /// The limits of `settings`, within the process's `RLIMIT_NOFILE`.
     pub fn new(settings: &Http) -> Self {
-        let most = within(settings.connections, getrlimit(Resource::Nofile).current);
-        let peers = |most| Peers { most, counts: Mutex::default(), told: AtomicBool::new(false) };
-        let peers = settings.connections_per_peer.map(|most| Arc::new(peers(most)));
-        Self { places: Arc::new(Semaphore::new(most)), most, peers }
+        let max = within(settings.connections, getrlimit(Resource::Nofile).current);
+        let peers = |max| Peers { max, counts: Mutex::default(), logged: AtomicBool::new(false) };
+        let peers = settings.connections_per_peer.map(|max| Arc::new(peers(max)));
+        Self { slots: Arc::new(Semaphore::new(max)), max, peers }
     }
 
-    /// Waits until there is a place among all.
+    /// Waits for a free slot.
     pub async fn free(&self) -> Option<OwnedSemaphorePermit> {
         // Nothing closes the semaphore.
-        Arc::clone(&self.places).acquire_owned().await.ok()
+        Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 
-    /// The place of one that has come from `peer`; `None` if that has enough.
-    pub fn take(&self, free: OwnedSemaphorePermit, peer: IpAddr) -> Option<Place> {
+    /// Counts a connection from `peer`; `None` if that has as many as it may.
+    pub fn take(&self, free: OwnedSemaphorePermit, peer: IpAddr) -> Option<ConnectionSlot> {
         let of_peer = match &self.peers {
             None => None,
-            Some(peers) => Some(OfPeer::admit(peers, peer.to_canonical())?),
+            Some(peers) => Some(PeerSlot::admit(peers, peer.to_canonical())?),
         };
-        Some(Place { _among_all: free, _of_peer: of_peer })
+        Some(ConnectionSlot { _slot: free, _peer: of_peer })
     }
 
-    /// Waits until there is none left.
+    /// Waits until all connections have ended.
     pub async fn empty(&self) {
-        let all = u32::try_from(self.most).unwrap_or(u32::MAX);
-        let _ = self.places.acquire_many(all).await;
+        let all = u32::try_from(self.max).unwrap_or(u32::MAX);
+        let _ = self.slots.acquire_many(all).await;
     }
 }
 
-impl OfPeer {
+impl PeerSlot {
     fn admit(peers: &Arc<Peers>, peer: IpAddr) -> Option<Self> {
         let mut counts = peers.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(peer).or_default();
-        if *count >= peers.most {
+        if *count >= peers.max {
             drop(counts);
-            if !peers.told.swap(true, Ordering::Relaxed) {
+            if !peers.logged.swap(true, Ordering::Relaxed) {
                 log(&format!(
                     "{peer} has {} connections, as many as lighter.wasm/http.connections-per-peer allows; its next are \
-                     closed, and this is told once",
-                    peers.most
+                     closed, and this is logged once",
+                    peers.max
                 ));
             }
             return None;
@@ -88,7 +88,7 @@ impl OfPeer {
     }
 }
 
-impl Drop for OfPeer {
+impl Drop for PeerSlot {
     fn drop(&mut self) {
         let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.1) {
@@ -100,7 +100,7 @@ impl Drop for OfPeer {
     }
 }
 
-/// Of `asked` connections those for which there are descriptors; at least one.
+/// `asked` connections, or as many as there are descriptors for; at least one.
 fn within(asked: usize, descriptors: Option<u64>) -> usize {
     let Some(all) = descriptors else { return asked };
     let left = all.saturating_sub(LEAST_RESERVED.max(all / 4));
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_quarter_of_the_descriptors_stays() {
-        let check = |asked, all, most| assert_eq!(within(asked, all), most, "{asked} {all:?}");
+        let check = |asked, all, max| assert_eq!(within(asked, all), max, "{asked} {all:?}");
         check(4096, None, 4096);
         check(4096, Some(1 << 20), 4096);
         check(4096, Some(1024), 768);
@@ -123,17 +123,20 @@ mod tests {
     }
 
     #[test]
-    fn each_client_has_its_own() {
-        let told = AtomicBool::new(true);
-        let peers = Arc::new(Peers { most: 2, counts: Mutex::default(), told });
+    fn each_client_has_its_own_limit() {
+        let logged = AtomicBool::new(true);
+        let peers = Arc::new(Peers { max: 2, counts: Mutex::default(), logged });
         let [one, other] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
-        let first = OfPeer::admit(&peers, one);
-        let second = OfPeer::admit(&peers, one);
-        assert!(first.is_some() && second.is_some() && OfPeer::admit(&peers, one).is_none());
-        let others = OfPeer::admit(&peers, other);
+        let first = PeerSlot::admit(&peers, one);
+        let second = PeerSlot::admit(&peers, one);
+        assert!(first.is_some() && second.is_some() && PeerSlot::admit(&peers, one).is_none());
+        let others = PeerSlot::admit(&peers, other);
         drop(first);
-        assert!(others.is_some() && OfPeer::admit(&peers, one).is_some());
+        assert!(others.is_some() && PeerSlot::admit(&peers, one).is_some());
         drop((second, others));
-        assert!(peers.counts.lock().unwrap().is_empty(), "nothing is kept of who is gone");
+        assert!(
+            peers.counts.lock().unwrap().is_empty(),
+            "the count of a client without connections is removed"
+        );
     }
 }

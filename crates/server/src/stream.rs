@@ -1,4 +1,4 @@
-//! A connection's bytes on their way: from a client that may not tell two lengths, to one that must read them.
+//! The byte stream of a connection: scans what is read for heads with two lengths, and times out stalled writes.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -10,22 +10,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::framing::Framing;
 use crate::patience::Patience;
 
-/// A stream with a bound on how long it stands still when it is written to.
+/// A stream whose writes time out.
 pub struct Patient<S> {
     stream: S,
     framing: Framing,
-    /// While the client takes nothing.
-    taking: Patience,
+    /// Runs while the client reads nothing.
+    writing: Patience,
 }
 
 impl<S> Patient<S> {
-    /// `stream`, which has `patience` at each standstill of what is written.
+    /// `stream`, whose writes fail when they block for longer than `patience`.
     pub fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, framing: Framing::default(), taking: Patience::new(patience) }
+        Self { stream, framing: Framing::default(), writing: Patience::new(patience) }
     }
 
     fn written<T>(&mut self, task: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        self.taking.poll(task, result).map(|result| result.unwrap_or(Err(ErrorKind::TimedOut.into())))
+        self.writing.poll(task, result).map(|result| result.unwrap_or(Err(ErrorKind::TimedOut.into())))
     }
 }
 

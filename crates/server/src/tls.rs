@@ -1,4 +1,4 @@
-//! The server's certificate, read again when its files change: a mounted secret is renewed while the server runs.
+//! The server's certificate, reloaded when its files change: a mounted secret is renewed while the server runs.
 
 use std::fmt;
 use std::fs;
@@ -30,68 +30,68 @@ impl Tls {
     /// # Errors
     /// Names the file that cannot be read or used.
     pub fn read(files: &workload::Tls) -> anyhow::Result<Self> {
-        let renewed = Arc::new(Renewed::read(files.clone())?);
+        let reloading = Arc::new(ReloadingCert::read(files.clone())?);
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_cert_resolver(renewed);
+            .with_cert_resolver(reloading);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
-    /// Shakes hands with a client.
+    /// Runs the TLS handshake with a client.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.0.accept(stream).await
     }
 }
 
-/// What the files held when they were read last.
-struct Renewed {
+/// The certificate and key as last read.
+struct ReloadingCert {
     files: workload::Tls,
-    held: Mutex<Held>,
+    loaded: Mutex<LoadedCert>,
 }
 
-struct Held {
+struct LoadedCert {
     key: Arc<CertifiedKey>,
     stamp: Stamp,
-    looked: Instant,
+    checked: Instant,
 }
 
-/// What tells one state of both files from another.
+/// Device, inode and mtime of both files: changes when either does.
 type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
-impl Renewed {
+impl ReloadingCert {
     fn read(files: workload::Tls) -> anyhow::Result<Self> {
-        // Before they are read: a change in between is found at the next look.
+        // Taken before reading: a change in between is found by the next check.
         let stamp = stamp(&files);
-        let held = Held { key: Arc::new(read(&files)?), stamp, looked: Instant::now() };
-        Ok(Self { files, held: Mutex::new(held) })
+        let loaded = LoadedCert { key: Arc::new(read(&files)?), stamp, checked: Instant::now() };
+        Ok(Self { files, loaded: Mutex::new(loaded) })
     }
 }
 
-impl ResolvesServerCert for Renewed {
+impl ResolvesServerCert for ReloadingCert {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.looked.elapsed() >= BETWEEN_LOOKS {
-            held.looked = Instant::now();
+        const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.checked.elapsed() >= BETWEEN_CHECKS {
+            loaded.checked = Instant::now();
             let stamp = stamp(&self.files);
-            if stamp != held.stamp {
-                held.stamp = stamp;
+            if stamp != loaded.stamp {
+                loaded.stamp = stamp;
                 match read(&self.files) {
-                    Ok(key) => held.key = Arc::new(key),
+                    Ok(key) => loaded.key = Arc::new(key),
                     Err(error) => log(&format!("the certificate stays as it was: {error:#}")),
                 }
             }
         }
-        Some(Arc::clone(&held.key))
+        Some(Arc::clone(&loaded.key))
     }
 }
 
-impl fmt::Debug for Renewed {
+impl fmt::Debug for ReloadingCert {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the key.
-        out.debug_struct("Renewed").field("files", &self.files).finish_non_exhaustive()
+        out.debug_struct("ReloadingCert").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -108,9 +108,9 @@ fn read(workload::Tls { certificate, key }: &workload::Tls) -> anyhow::Result<Ce
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("cannot read the certificate {}", certificate.display()))?;
     ensure!(!chain.is_empty(), "{} holds no certificate", certificate.display());
-    let told = || format!("cannot read the private key {}", key.display());
-    let private = PrivateKeyDer::from_pem_file(key).with_context(told)?;
-    let private = ring::sign::any_supported_type(&private).with_context(told)?;
+    let unreadable = || format!("cannot read the private key {}", key.display());
+    let private = PrivateKeyDer::from_pem_file(key).with_context(unreadable)?;
+    let private = ring::sign::any_supported_type(&private).with_context(unreadable)?;
     let pair = CertifiedKey::new(chain, private);
     pair.keys_match().with_context(|| {
         format!("the private key {} is not that of {}", key.display(), certificate.display())

@@ -1,5 +1,4 @@
-//! Whose turn it is to make an instance of the guest where there is no memory for one more: instances that are there give
-//! theirs back.
+//! Queues requests for a new instance while there is no memory for one: live instances will free theirs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,83 +7,84 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::Failure;
 
-/// The instances that are there, and who waits for one of them to go.
+/// The live instances, and the requests that wait for one of them to end.
 #[derive(Default)]
 pub struct Turns {
-    there: AtomicUsize,
-    waiting: AtomicUsize,
-    line: Mutex<()>,
-    /// How often something was given back.
+    live: AtomicUsize,
+    waiters: AtomicUsize,
+    /// Held by the first in the queue.
+    queue: Mutex<()>,
+    /// How often memory was released.
     given_back: AtomicUsize,
-    news: Notify,
+    released: Notify,
 }
 
-/// One instance that is there or is being made, while this is held: to be dropped after the instance.
-pub struct There(Arc<Turns>);
+/// Counts an instance that is live or being created. Must be dropped after the instance.
+pub struct LiveInstance(Arc<Turns>);
 
-impl There {
-    /// One more.
+impl LiveInstance {
+    /// Counts one more.
     pub fn new(turns: &Arc<Turns>) -> Self {
-        turns.there.fetch_add(1, Ordering::SeqCst);
+        turns.live.fetch_add(1, Ordering::SeqCst);
         Self(Arc::clone(turns))
     }
 }
 
-impl Drop for There {
+impl Drop for LiveInstance {
     fn drop(&mut self) {
-        self.0.there.fetch_sub(1, Ordering::SeqCst);
+        self.0.live.fetch_sub(1, Ordering::SeqCst);
         self.0.give_back();
     }
 }
 
-/// Counts one who waits, for as long as it does.
-struct Waiting<'a>(&'a Turns);
+/// Counts one waiting request, until dropped.
+struct Waiter<'a>(&'a Turns);
 
-impl<'a> Waiting<'a> {
+impl<'a> Waiter<'a> {
     fn new(turns: &'a Turns) -> Self {
-        turns.waiting.fetch_add(1, Ordering::SeqCst);
+        turns.waiters.fetch_add(1, Ordering::SeqCst);
         Self(turns)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.0.waiters.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Turns {
-    /// Says that what an instance held is there for others.
+    /// Reports that an instance is idle or has ended: wakes the first in the queue.
     pub fn give_back(&self) {
         self.given_back.fetch_add(1, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.news.notify_one();
+        if self.waiters.load(Ordering::SeqCst) > 0 {
+            self.released.notify_one();
         }
     }
 
-    /// What `make` makes, at once or, in the order of asking, when others have given back enough for it.
+    /// Calls `make` until it succeeds: at once, then, first come first served, whenever an instance was given back.
     ///
     /// # Errors
-    /// [`Failure::NoRoom`] when nobody is there who could; what else `make` says.
-    pub async fn take<T, M>(self: &Arc<Self>, make: impl Fn(There) -> M) -> Result<T, Failure>
+    /// [`Failure::NoRoom`] when no live instance could release memory; any other error of `make`.
+    pub async fn take<T, M>(self: &Arc<Self>, make: impl Fn(LiveInstance) -> M) -> Result<T, Failure>
     where
         M: Future<Output = Result<T, Failure>>,
     {
-        if self.waiting.load(Ordering::SeqCst) == 0 {
-            match make(There::new(self)).await {
+        if self.waiters.load(Ordering::SeqCst) == 0 {
+            match make(LiveInstance::new(self)).await {
                 Err(Failure::NoRoom(_)) => {}
                 made => return made,
             }
         }
-        let _waiting = Waiting::new(self);
-        let _first = self.line.lock().await;
+        let _waiter = Waiter::new(self);
+        let _first = self.queue.lock().await;
         loop {
             let before = self.given_back.load(Ordering::SeqCst);
-            match make(There::new(self)).await {
-                Err(Failure::NoRoom(_)) if self.there.load(Ordering::SeqCst) > 0 => {
+            match make(LiveInstance::new(self)).await {
+                Err(Failure::NoRoom(_)) if self.live.load(Ordering::SeqCst) > 0 => {
                     // The attempt itself has given back once.
                     while self.given_back.load(Ordering::SeqCst) == before + 1 {
-                        self.news.notified().await;
+                        self.released.notified().await;
                     }
                 }
                 made => return made,
@@ -105,11 +105,11 @@ mod tests {
     /// Makes something while one of `room` is left.
     async fn make(
         room: &Arc<Semaphore>,
-        there: There,
-    ) -> Result<(There, tokio::sync::OwnedSemaphorePermit), Failure> {
+        live: LiveInstance,
+    ) -> Result<(LiveInstance, tokio::sync::OwnedSemaphorePermit), Failure> {
         tokio::task::yield_now().await;
         let one = Arc::clone(room).try_acquire_owned();
-        one.map(|one| (there, one)).map_err(|_| Failure::NoRoom("full".into()))
+        one.map(|one| (live, one)).map_err(|_| Failure::NoRoom("full".into()))
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,38 +118,38 @@ mod tests {
         let all = (0..200).map(|_| {
             let (turns, room) = (Arc::clone(&turns), Arc::clone(&room));
             tokio::spawn(async move {
-                let (there, one) = turns.take(|there| make(&room, there)).await.unwrap();
+                let (live, one) = turns.take(|live| make(&room, live)).await.unwrap();
                 sleep(Duration::from_millis(1)).await;
                 drop(one);
-                drop(there);
+                drop(live);
             })
         });
         let all: Vec<_> = all.collect();
         for one in all {
-            timeout(Duration::from_secs(20), one).await.expect("nobody waits for ever").unwrap();
+            timeout(Duration::from_secs(20), one).await.expect("none waits for ever").unwrap();
         }
-        assert_eq!((turns.there.load(Ordering::SeqCst), turns.waiting.load(Ordering::SeqCst)), (0, 0));
+        assert_eq!((turns.live.load(Ordering::SeqCst), turns.waiters.load(Ordering::SeqCst)), (0, 0));
     }
 
     #[tokio::test]
-    async fn nobody_waits_for_nobody() {
+    async fn without_a_live_instance_it_fails_at_once() {
         let (turns, room) = (Arc::new(Turns::default()), Arc::new(Semaphore::new(0)));
-        let made = turns.take(|there| make(&room, there)).await;
+        let made = turns.take(|live| make(&room, live)).await;
         assert!(matches!(made, Err(Failure::NoRoom(_))));
     }
 
     #[tokio::test]
-    async fn who_waits_spins_not() {
+    async fn waiting_does_not_spin() {
         let (turns, room) = (Arc::new(Turns::default()), Arc::new(Semaphore::new(1)));
-        let held = turns.take(|there| make(&room, there)).await.unwrap();
+        let held = turns.take(|live| make(&room, live)).await.unwrap();
         let tries = AtomicUsize::new(0);
-        let waits = turns.take(|there| {
+        let waits = turns.take(|live| {
             tries.fetch_add(1, Ordering::SeqCst);
-            make(&room, there)
+            make(&room, live)
         });
         assert!(timeout(Duration::from_millis(50), waits).await.is_err());
-        assert_eq!(tries.load(Ordering::SeqCst), 2, "at once and in the line");
+        assert_eq!(tries.load(Ordering::SeqCst), 2, "at once and in the queue");
         drop(held);
-        assert!(turns.take(|there| make(&room, there)).await.is_ok(), "who left is not waited for");
+        assert!(turns.take(|live| make(&room, live)).await.is_ok(), "a waiter that gave up holds no place");
     }
 }

@@ -1,4 +1,4 @@
-//! Requests as they come over a connection, and what a server says to them when its guest answers everything.
+//! Raw requests over a connection, and how the server answers them when its handler accepts everything.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -16,17 +16,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
-use server::{Answer, BoxError, Failure, Permit, RequestBody};
+use server::{BoxError, Failure, Handler, Permit, RequestBody};
 
 use serving::{Repeats, serve_with, settings};
 
-/// Answers with a body that never ends, and counts how much of it was asked for.
+/// Answers with an endless body, and counts how much of it was polled.
 struct Endless(Arc<AtomicUsize>);
 
-impl Answer for Endless {
+impl Handler for Endless {
     type Body = Self;
 
-    async fn answer(
+    async fn handle(
         self: Arc<Self>,
         _request: Request<RequestBody>,
         _permit: Permit,
@@ -45,45 +45,45 @@ impl Body for Endless {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         const CHUNK: usize = 64 << 10;
         const ALL: usize = 256 << 20;
-        // So that a server that holds all of it does not take all of the machine.
+        // Bounded, so that a server that buffers all of it does not exhaust the machine.
         let left = self.0.fetch_add(CHUNK, Ordering::Relaxed) < ALL;
         Poll::Ready(left.then(|| Ok(Frame::data(Bytes::from_static(&[b'x'; CHUNK])))))
     }
 }
 
-fn serve(answer: impl Answer) -> SocketAddr {
-    serve_with(settings(), answer)
+fn serve(handler: impl Handler) -> SocketAddr {
+    serve_with(settings(), handler)
 }
 
-/// What comes for `bytes`, after which nothing more is sent: the status of the last answer and all texts.
+/// Sends `bytes` and shuts down; expects the `status` of the last response, and `text` anywhere in what was received.
 #[track_caller]
 fn check(server: SocketAddr, bytes: &str, status: &str, text: &str) {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.write_all(bytes.as_bytes()).unwrap();
-    // One that is refused early may be closed already.
+    // A connection that is refused early may be closed already.
     let _ = stream.shutdown(Shutdown::Write);
-    let mut said = String::new();
+    let mut got = String::new();
     // A server that did not read everything may end with a reset.
-    let _ = stream.read_to_string(&mut said);
-    let (_, last) = said.rsplit_once("HTTP/1.").unwrap_or_else(|| panic!("no answer to {bytes:?}: {said:?}"));
-    assert_eq!(last.get(2..5), Some(status), "{bytes:?}: {said:?}");
-    assert!(said.contains(text), "{bytes:?}: {said:?}");
+    let _ = stream.read_to_string(&mut got);
+    let (_, last) = got.rsplit_once("HTTP/1.").unwrap_or_else(|| panic!("no answer to {bytes:?}: {got:?}"));
+    assert_eq!(last.get(2..5), Some(status), "{bytes:?}: {got:?}");
+    assert!(got.contains(text), "{bytes:?}: {got:?}");
 }
 
 #[test]
-fn what_is_a_request_is_answered() {
+fn valid_requests_are_answered() {
     let server = serve(Repeats);
     check(server, "GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n", "200", "[GET /a?b of h]");
     check(server, "GET / HTTP/1.1\r\nHost:\r\n\r\n", "200", "[GET / of ]");
     check(server, "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "200", "[GET / of [::1]:80]");
     check(server, "GET http://o/ HTTP/1.1\r\nHost: h\r\n\r\n", "200", "[GET http://o/ of h]");
     check(server, "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "200", "[OPTIONS * of h]");
-    // Before 1.1 nobody had to name a host; the guest is told one all the same.
+    // HTTP/1.0 requires no Host; the handler gets one all the same.
     check(server, "GET / HTTP/1.0\r\n\r\n", "200", "[GET / of 0.0.0.0:8080]");
 }
 
 #[test]
-fn what_is_none_is_refused_in_words() {
+fn invalid_requests_are_refused() {
     let server = serve(Repeats);
     for bytes in [
         "GET / HTTP/1.1\r\n\r\n",
@@ -103,7 +103,7 @@ fn what_is_none_is_refused_in_words() {
     check(server, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123456789", "413", "");
 }
 
-/// Whoever passes it on could take the other length for the body's, and what is behind it for a request.
+/// Against request smuggling: a proxy could use the other length, and take the rest of the body for a request.
 #[test]
 fn a_body_has_one_length() {
     let server = serve(Repeats);
@@ -119,7 +119,7 @@ fn a_body_has_one_length() {
     check(server, &format!("{fine}GET /2 HTTP/1.1\r\nHost: h\r\n\r\n"), "200", "[GET /2 of h]");
 }
 
-/// The answer before it is not held back.
+/// The response before it is not held back.
 #[test]
 fn a_bad_request_behind_a_good_one_is_refused() {
     let server = serve(Repeats);
@@ -136,7 +136,7 @@ fn half_a_request_does_not_hold_back_the_answer_before_it() {
     assert!(block[..length].starts_with(b"HTTP/1.1 200 OK"));
 }
 
-/// Nobody's memory holds what its client has not read.
+/// Back-pressure: the server does not buffer what its client has not read.
 #[test]
 fn an_answer_is_made_as_fast_as_it_is_read() {
     let made = Arc::new(AtomicUsize::new(0));

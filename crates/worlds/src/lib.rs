@@ -1,13 +1,13 @@
 //! What guests import beyond the standard worlds, written once for every engine.
 //!
 //! - [`opa`]: compiled policies. A world of its own: its imports as a table, the host's state, and how an instance is
-//!   driven, by the interface that [`engine::Core`] is. [`load`] lists such worlds.
-//! - [`socket`]: the sockets of WasmEdge's ABI as sockets of the kernel, for modules of preview 1: a table that an engine
-//!   links beside its own preview 1.
-//! - [`paths`]: links and read-only mounts as Linux has them, for an engine's own calls on paths.
-//! - [`preopens`]: which directories a guest sees.
+//!   run, through [`engine::Core`]. [`load`] lists such worlds.
+//! - [`socket`]: the sockets of WasmEdge's ABI, for modules of preview 1: a table that an engine links beside its own
+//!   preview 1.
+//! - [`paths`]: symbolic links and read-only mounts as on Linux, for an engine's own path functions.
+//! - [`preopens`]: the directories that a guest sees.
 //!
-//! [`Memory`] is the one place where addresses and lengths that a guest names are checked. Nothing here knows an engine.
+//! [`Memory`] checks all addresses and lengths that guests pass. Nothing here knows an engine.
 //!
 //! Unsafe code: `raw` only.
 
@@ -15,7 +15,7 @@ mod memory;
 pub mod opa;
 pub mod paths;
 pub mod preopens;
-#[expect(unsafe_code, reason = "socket options as bytes, which no safe wrapper passes on")]
+#[expect(unsafe_code, reason = "socket options as bytes, for which there is no safe wrapper")]
 mod raw;
 pub mod socket;
 
@@ -26,8 +26,8 @@ use std::os::fd::OwnedFd;
 use engine::{Core, Loaded};
 use workload::{Guest, HostedJob};
 
-/// Links a module to its world and brings it to its gate. `sockets` are bound to the addresses that the job listens on;
-/// `stop` is readable once the container was asked to end.
+/// Links a module to its world and makes it ready to run. `sockets` are bound to the addresses that the job listens on;
+/// `stop` becomes readable when the container is asked to end.
 ///
 /// # Errors
 /// A sentence that names what could not be linked or opened.

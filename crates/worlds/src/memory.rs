@@ -1,4 +1,4 @@
-//! A guest's memory, and nothing outside it: every address and length that a guest names is checked here.
+//! A guest's memory: checks every address and length that a guest passes.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem;
@@ -6,15 +6,15 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-/// The most buffers of one call, as WasmEdge and Linux have it.
+/// The maximum number of buffers per call, as in WasmEdge and Linux.
 const MAX_PARTS: u32 = 1024;
-/// Bytes of an iovec: where the buffer is and how long.
+/// The size of an iovec: the buffer's address and length.
 const IOVEC: u32 = 8;
 
-/// Why the guest's memory has not what was asked for.
+/// Why an access to the guest's memory is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum MemoryError {
-    /// It ends before that.
+    /// It is outside of the memory.
     #[error("an address is outside of the guest's memory")]
     Outside,
     /// A number's address is no multiple of its size.
@@ -23,13 +23,12 @@ pub enum MemoryError {
     /// More buffers than one call may name.
     #[error("a call names more than {MAX_PARTS} buffers")]
     TooMany,
-    /// Two buffers that are to be written overlap: there is no telling which the guest means.
+    /// Two buffers to be written overlap: the result would be ambiguous.
     #[error("two buffers overlap")]
     Overlapping,
 }
 
 /// The linear memory of a guest. Addresses and lengths are in bytes, numbers little-endian.
-///
 #[derive(Debug)]
 pub struct Memory<'a>(&'a mut [u8]);
 
@@ -56,7 +55,7 @@ impl<'a> Memory<'a> {
         Ok(&mut self.0[range])
     }
 
-    /// That a number of `N` bytes has its place at `at`: asked before something happens whose outcome is put there.
+    /// Checks that a number of `N` bytes can be written at `at`; for use before the call that produces it.
     ///
     /// # Errors
     /// `Unaligned`, `Outside`.
@@ -80,7 +79,7 @@ impl<'a> Memory<'a> {
         self.number(at).map(u32::from_le_bytes)
     }
 
-    /// Writes a number, as its bytes.
+    /// Writes the bytes of a number.
     ///
     /// # Errors
     /// `Unaligned`, `Outside`.
@@ -90,7 +89,7 @@ impl<'a> Memory<'a> {
         Ok(())
     }
 
-    /// The buffers that `count` iovecs from `at` name.
+    /// The buffers of the `count` iovecs at `at`.
     ///
     /// # Errors
     /// `TooMany` when they are more than 1024, `Unaligned`, `Outside`.
@@ -117,7 +116,7 @@ impl<'a> Memory<'a> {
     /// `Overlapping`.
     pub(crate) fn scatter(&mut self, parts: &[Range<usize>]) -> Result<Vec<IoSliceMut<'_>>, MemoryError> {
         let mut order: Vec<usize> = (0..parts.len()).collect();
-        // An empty one lies before what begins where it does.
+        // Empty buffers sort before others with the same start.
         order.sort_unstable_by_key(|nth| (parts[*nth].start, parts[*nth].end));
         let mut found: Vec<_> = parts.iter().map(|_| IoSliceMut::new(&mut [])).collect();
         let (mut rest, mut at) = (&mut *self.0, 0);
@@ -135,10 +134,10 @@ impl<'a> Memory<'a> {
         Ok(found)
     }
 
-    /// The text from `at` up to its zero byte, which is left out.
+    /// The text from `at` up to its zero byte, exclusive.
     ///
     /// # Errors
-    /// `Outside` where the memory ends before that.
+    /// `Outside` if the memory ends before a zero byte.
     pub fn terminated(&self, at: u32) -> Result<&[u8], MemoryError> {
         let rest = self.0.get(at as usize..).ok_or(MemoryError::Outside)?;
         let length = rest.iter().position(|byte| *byte == 0).ok_or(MemoryError::Outside)?;
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_outside_is_touched() {
+    fn accesses_outside_are_refused() {
         let mut bytes = [0; 16];
         let mut memory = Memory::new(&mut bytes);
         assert_eq!(memory.bytes(16, 0), Ok(&[][..]));

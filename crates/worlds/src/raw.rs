@@ -1,14 +1,14 @@
-//! Options of the level SOL_SOCKET as bytes, as getsockopt(2) and setsockopt(2) take them. Nothing else.
+//! getsockopt(2) and setsockopt(2) for options of the level SOL_SOCKET, with their values as bytes.
 
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::{Errno, Result};
 
-/// Reads an option into `value`, cut off where `value` ends; how many bytes there are of it.
+/// Reads an option into `value`, truncated to its length. Returns how many bytes were written.
 ///
 /// # Errors
-/// What the kernel says.
+/// Those of getsockopt(2).
 pub(crate) fn get(socket: BorrowedFd<'_>, name: c_int, value: &mut [u8]) -> Result<usize> {
     let mut length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::INVAL)?;
     let into = value.as_mut_ptr().cast();
@@ -22,12 +22,12 @@ pub(crate) fn get(socket: BorrowedFd<'_>, name: c_int, value: &mut [u8]) -> Resu
 /// Sets an option.
 ///
 /// # Errors
-/// What the kernel says.
+/// Those of setsockopt(2).
 pub(crate) fn set(socket: BorrowedFd<'_>, name: c_int, value: &[u8]) -> Result<()> {
     let length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::INVAL)?;
     let from = value.as_ptr().cast();
-    // SAFETY: the kernel reads at most `length` bytes, all of them `value`'s. None of the names that are used
-    // here makes it keep the address, or read an address out of the bytes.
+    // SAFETY: the kernel reads at most `length` bytes, all of them `value`'s. With none of the options used here does
+    // it keep the address, or take the bytes for an address.
     match unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, from, length) } {
         0 => Ok(()),
         _ => Err(last()),

@@ -58,7 +58,8 @@ const DEVICES: [(&str, Device, u32, u32); 3] =
 /// When busybox is missing, a module does not parse or a guest was not built.
 pub fn nodes(cases: &[Case], guests_dir: &Path) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
-    for name in ["bin", "cases", "guests", "bad", "bad/directory.wasm", "nodes", "etc", "dev", "proc", "sys"] {
+    for name in ["bin", "cases", "guests", "bad", "bad/directory.wasm", "nodes", "etc", "dev", "proc", "sys"]
+    {
         nodes.push(directory(name, 0o755));
     }
     nodes.push(directory("tmp", 0o1777));

@@ -1,4 +1,4 @@
-//! The client: made like any other, and refused when it is to send.
+//! The client: built like any other, it fails when it is to send.
 
 use std::convert::Infallible;
 use std::io::{self, Read};
@@ -10,7 +10,7 @@ use crate::{Error, Proxy};
 #[derive(Clone, Copy, Debug)]
 pub struct Client;
 
-/// A client to be.
+/// A builder of clients.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientBuilder;
 
@@ -18,12 +18,12 @@ pub struct ClientBuilder;
 #[derive(Clone, Copy, Debug)]
 pub struct RequestBuilder;
 
-/// The answer that never comes.
+/// A response, of which there is none.
 #[derive(Clone, Copy, Debug)]
 pub struct Response(Infallible);
 
 impl Client {
-    /// A client to be.
+    /// A builder.
     pub fn builder() -> ClientBuilder {
         ClientBuilder
     }
@@ -35,7 +35,7 @@ impl Client {
 }
 
 impl ClientBuilder {
-    /// Takes any proxy.
+    /// Ignores the proxy.
     #[must_use]
     pub fn proxy(self, _proxy: Proxy) -> Self {
         self
@@ -44,14 +44,14 @@ impl ClientBuilder {
     /// The client.
     ///
     /// # Errors
-    /// None: the request is what fails.
+    /// None: sending fails.
     pub fn build(self) -> Result<Client, Error> {
         Ok(Client)
     }
 }
 
 impl RequestBuilder {
-    /// Takes any time.
+    /// Ignores the time-out.
     #[must_use]
     pub fn timeout(self, _time: Duration) -> Self {
         self

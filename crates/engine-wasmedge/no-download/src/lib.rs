@@ -1,8 +1,8 @@
-//! What WasmEdge's build script finds in the place of its HTTP client: it downloads nothing, and says so.
+//! Replaces the HTTP client of WasmEdge's build script: it fails with an error instead of downloading.
 //!
-//! `wasmedge-sys` can fetch WasmEdge itself when it is built with its feature `standalone`, which nobody here asks
-//! for; all the same it brings `reqwest` 0.11 into every build, and with it HTTP and TLS libraries of years ago that
-//! get no more repairs. This has as much of that crate's shape as the script names. No unsafe code.
+//! `wasmedge-sys` can download WasmEdge if it is built with its feature `standalone`, which is not used here; all the
+//! same it pulls `reqwest` 0.11 into every build, and with it HTTP and TLS libraries that are no longer maintained.
+//! This has the part of that crate's API that the script uses. No unsafe code.
 
 #![forbid(unsafe_code)]
 
@@ -10,27 +10,27 @@ pub mod blocking;
 
 use thiserror::Error;
 
-/// The one answer there is.
+/// The error of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "a build of Lighter downloads nothing: leave out the feature `standalone` of wasmedge-sys; `make wasmedge` finds WasmEdge"
 )]
 pub struct Error;
 
-/// A proxy, which is never asked.
+/// A proxy, which is never used.
 #[derive(Clone, Copy, Debug)]
 pub struct Proxy;
 
 impl Proxy {
-    /// Takes any address.
+    /// Ignores the address.
     ///
     /// # Errors
-    /// None: the request is what fails.
+    /// None: sending fails.
     pub fn all(_address: impl AsRef<std::ffi::OsStr>) -> Result<Self, Error> {
         Ok(Self)
     }
 
-    /// Takes any name and password.
+    /// Ignores the name and password.
     #[must_use]
     pub fn basic_auth(self, _user: &str, _password: &str) -> Self {
         self

@@ -1,8 +1,7 @@
-//! Core modules of the worlds that `worlds` has for every engine: linked to the host's functions by their table, and
-//! driven from there.
+//! Core modules of the engine-neutral worlds in `worlds`: links the host functions of their tables; `worlds` runs them.
 //!
-//! WasmEdge's calls do not wait, so what a function of the host's waits for is waited for in place: see `within`. Neither
-//! can they be interrupted: an instance that computes too long ends with its process.
+//! WasmEdge's calls are not async, so a host function that waits blocks the call: see `within`. Nor can they be
+//! interrupted: an instance that computes too long ends with its process.
 
 mod within;
 
@@ -27,7 +26,7 @@ use crate::{journal, settings};
 
 use within::enter;
 
-/// A module in memory.
+/// A mapped module.
 pub struct MappedHosted {
     code: Code,
     job: HostedJob,
@@ -35,7 +34,7 @@ pub struct MappedHosted {
 
 struct Code {
     module: Arc<wasmedge_sys::Module>,
-    /// It is mapped from here.
+    /// The file that it is mapped from.
     _file: File,
 }
 
@@ -50,7 +49,7 @@ impl MappedHosted {
         ensure!(Path::new(&path).exists(), "cannot map the compiled code: /proc is out of sight");
         journal::clear();
         let mapped = || {
-            // The bound is of no meaning here.
+            // Mapping ignores the bound.
             let config = settings::instances(u64::MAX)?;
             let module = Loader::create(Some(&config))?.from_file(&path)?;
             Validator::create(Some(&config))?.validate(&module)?;
@@ -70,17 +69,17 @@ impl Mapped for MappedHosted {
     }
 }
 
-/// A module that is to be linked; each of its memories may have so many bytes.
+/// A module to be linked; each of its memories may have `bound` bytes.
 struct Unlinked {
     code: Code,
     bound: u64,
 }
 
-/// A module whose imports are all there.
+/// A linked module.
 struct Linked<S: 'static> {
     code: Code,
     config: Config,
-    /// The one module that it imports from.
+    /// The module that it imports from.
     from: String,
     imports: &'static [Import<S>],
     memory: Option<(String, MemoryType)>,
@@ -118,7 +117,7 @@ impl Core for Unlinked {
     }
 }
 
-/// The memory that is made for it.
+/// The type of the memory that is created for it.
 fn bounded(ty: &MemoryType, min_pages: u32, bound: u64) -> anyhow::Result<MemoryType> {
     let max = ty.maximum().unwrap_or(u32::MAX).min(settings::pages(bound));
     let min = ty.minimum().max(min_pages);
@@ -147,11 +146,11 @@ impl<S: Send + 'static> Linked<S> {
         if let Some((name, ty)) = &self.memory {
             import.add_memory(name, Memory::create(ty)?);
         }
-        let shared = Box::into_raw(Box::new(Shared { state, memory: ptr::null_mut(), failed: None }));
+        let shared = Box::into_raw(Box::new(SharedState { state, memory: ptr::null_mut(), failed: None }));
         let shared = Own(shared);
         let mut calls = Vec::new();
         for offered in self.imports {
-            let call = Own(Box::into_raw(Box::new(Call { import: offered, shared: shared.0 })));
+            let call = Own(Box::into_raw(Box::new(BoundImport { import: offered, shared: shared.0 })));
             // SAFETY: `call` lives as long as the instance: `Live` drops it last.
             let function = unsafe {
                 Function::create_with_custom_wrapper(
@@ -174,52 +173,52 @@ impl<S: Send + 'static> Linked<S> {
     }
 }
 
-/// Something that others know by its address, until this is dropped.
+/// A box to which others hold pointers, until this is dropped.
 struct Own<T>(*mut T);
 
 impl<T> Drop for Own<T> {
     fn drop(&mut self) {
-        // SAFETY: it came out of a box, and whoever knew the address is gone before its owner is.
+        // SAFETY: it came from a box, and everything that holds the pointer is dropped before its owner.
         drop(unsafe { Box::from_raw(self.0) });
     }
 }
 
-// SAFETY: it is a box's contents, of which there is one owner.
+// SAFETY: it is the contents of a box, with one owner.
 unsafe impl<T: Send> Send for Own<T> {}
 
-/// What an instance and the functions that it calls share.
-struct Shared<S> {
+/// The state that an instance and its host functions share.
+struct SharedState<S> {
     state: S,
     memory: *mut ffi::WasmEdge_MemoryInstanceContext,
-    /// Why a function of the host's ended the instance.
+    /// The error of the host function that ended the instance.
     failed: Option<String>,
 }
 
-// SAFETY: the memory is the instance's, which goes where this goes.
-unsafe impl<S: Send> Send for Shared<S> {}
+// SAFETY: the memory is the instance's, which moves between threads together with this.
+unsafe impl<S: Send> Send for SharedState<S> {}
 
-/// A function of the host's as one instance has it.
-struct Call<S: 'static> {
+/// A host function, bound to one instance.
+struct BoundImport<S: 'static> {
     import: &'static Import<S>,
-    shared: *mut Shared<S>,
+    shared: *mut SharedState<S>,
 }
 
-// SAFETY: what it points to goes where it goes.
-unsafe impl<S: Send> Send for Call<S> {}
+// SAFETY: what it points to moves between threads together with it.
+unsafe impl<S: Send> Send for BoundImport<S> {}
 
-/// An instance between calls. Dropped in this order.
+/// An instance between calls. Fields are dropped in this order.
 struct Live<S: 'static> {
     instance: wasmedge_sdk::Instance,
     #[expect(dead_code, reason = "the instance is registered in it")]
     store: Store,
     executor: Executor,
     import: ImportModule<()>,
-    _calls: Vec<Own<Call<S>>>,
-    shared: Own<Shared<S>>,
+    _calls: Vec<Own<BoundImport<S>>>,
+    shared: Own<SharedState<S>>,
 }
 
 impl<S: Send + 'static> Live<S> {
-    /// Notes where the memory is: what was made for the module, or its own.
+    /// Finds the memory, the one created for the module or its own, and stores its address.
     fn find_memory(&self, imported: Option<&str>) -> anyhow::Result<()> {
         let (holder, name) = match imported {
             // SAFETY: both live; only their addresses are taken.
@@ -227,10 +226,10 @@ impl<S: Send + 'static> Live<S> {
             // SAFETY: the same.
             None => (unsafe { self.instance.as_ptr() }, "memory"),
         };
-        // SAFETY: the instance lives, and the name is read until this returns.
+        // SAFETY: the instance lives, and the name is only read until this returns.
         let memory = unsafe { ffi::WasmEdge_ModuleInstanceFindMemory(holder, wrapped(name)) };
         ensure!(!memory.is_null(), "the module has no memory");
-        // SAFETY: `shared` lives, and nobody else looks at it meanwhile.
+        // SAFETY: `shared` lives, and nothing else accesses it now.
         unsafe { (*self.shared.0).memory = memory };
         Ok(())
     }
@@ -250,7 +249,7 @@ impl<S: Send + 'static> Instance<S> for Live<S> {
             }
             Err(_) => return Box::pin(async { Ok(None) }),
         };
-        // SAFETY: `shared` lives, and no function of the host's is at work any more.
+        // SAFETY: `shared` lives, and no host function is running any more.
         let failed = unsafe { (*self.shared.0).failed.take() };
         let outcome = match (called, failed) {
             (_, Some(failed)) => Err(Stopped::Trap(failed)),
@@ -265,17 +264,17 @@ impl<S: Send + 'static> Instance<S> for Live<S> {
     }
 
     fn parts(&mut self) -> (&mut [u8], &mut S) {
-        // SAFETY: the instance is at rest while it is borrowed.
+        // SAFETY: the instance does not run while it is borrowed.
         unsafe { parts(self.shared.0) }
     }
 }
 
 /// # Safety
-/// `shared` lives as long as `'a`, and for that time nobody else has a part of it, nor does the instance run.
-unsafe fn parts<'a, S>(shared: *mut Shared<S>) -> (&'a mut [u8], &'a mut S) {
-    // SAFETY: the caller's promise; the range is the memory's own.
+/// `shared` lives as long as `'a`, and for that time nothing else borrows from it, nor does the instance run.
+unsafe fn parts<'a, S>(shared: *mut SharedState<S>) -> (&'a mut [u8], &'a mut S) {
+    // SAFETY: the caller's promise; the range is the whole memory.
     unsafe {
-        let Shared { state, memory, .. } = &mut *shared;
+        let SharedState { state, memory, .. } = &mut *shared;
         let length = ffi::WasmEdge_MemoryInstanceGetPageSize(*memory) << 16;
         let start = ffi::WasmEdge_MemoryInstanceGetPointer(*memory, 0, length);
         let bytes: &mut [u8] =
@@ -284,8 +283,8 @@ unsafe fn parts<'a, S>(shared: *mut Shared<S>) -> (&'a mut [u8], &'a mut S) {
     }
 }
 
-/// A name as WasmEdge reads it, for as long as the text lives.
+/// A name as WasmEdge's string, valid as long as the text.
 fn wrapped(name: &str) -> ffi::WasmEdge_String {
-    // SAFETY: it is as long as the text, and lives no longer.
+    // SAFETY: it has the text's length, and does not outlive it.
     unsafe { ffi::WasmEdge_StringWrap(name.as_ptr().cast(), name.len() as u32) }
 }

@@ -1,6 +1,6 @@
-//! An instance that has called the host: how WasmEdge calls a function of the host's, and what that may do meanwhile.
+//! Host functions: how WasmEdge calls them, and the instance as they see it.
 
-#![expect(unsafe_code, reason = "WasmEdge calls the host, which calls it, by pointers")]
+#![expect(unsafe_code, reason = "WasmEdge and the host call each other through pointers")]
 
 use std::os::raw::c_void;
 use std::sync::OnceLock;
@@ -11,16 +11,16 @@ use engine::{HostCall, Instance, Pending, Stopped};
 use tokio::runtime::{Builder, Runtime};
 use wasmedge_sys::ffi;
 
-use super::{Call, Shared, parts, wrapped};
+use super::{BoundImport, SharedState, parts, wrapped};
 
-/// An instance that has called the host.
+/// An instance, seen from a host function that it has called.
 struct Within<S> {
     executor: *mut ffi::WasmEdge_ExecutorContext,
     instance: *const ffi::WasmEdge_ModuleInstanceContext,
-    shared: *mut Shared<S>,
+    shared: *mut SharedState<S>,
 }
 
-// SAFETY: the instance waits until this is gone, on whichever thread that is.
+// SAFETY: the instance waits until this is dropped, on any thread.
 unsafe impl<S: Send> Send for Within<S> {}
 
 impl<S: Send + 'static> Instance<S> for Within<S> {
@@ -30,7 +30,7 @@ impl<S: Send + 'static> Instance<S> for Within<S> {
         arguments: &'a [u32],
     ) -> Pending<'a, Result<Option<u32>, Stopped>> {
         let outcome = match self.function(export) {
-            // SAFETY: the function is the instance's, which has called the host and may be called by it.
+            // SAFETY: the function is the instance's, which waits for the host and may be called by it.
             Some(function) => unsafe { self.invoke(function, arguments) },
             None => Ok(None),
         };
@@ -49,7 +49,7 @@ impl<S: Send + 'static> Instance<S> for Within<S> {
 
 impl<S> Within<S> {
     fn function(&self, export: &str) -> Option<*mut ffi::WasmEdge_FunctionInstanceContext> {
-        // SAFETY: the instance lives, and the name is read until this returns.
+        // SAFETY: the instance lives, and the name is only read until this returns.
         let function = unsafe { ffi::WasmEdge_ModuleInstanceFindFunction(self.instance, wrapped(export)) };
         (!function.is_null()).then_some(function)
     }
@@ -61,7 +61,7 @@ impl<S> Within<S> {
         function: *mut ffi::WasmEdge_FunctionInstanceContext,
         arguments: &[u32],
     ) -> Result<Option<u32>, Stopped> {
-        // SAFETY: the caller's promise; there is room for as many results as the type says, and each is written.
+        // SAFETY: the caller's promise; `results` has room for as many results as the type has, and each is written.
         unsafe {
             let ty = ffi::WasmEdge_FunctionInstanceGetFunctionType(function);
             let count = ffi::WasmEdge_FunctionTypeGetReturnsLength(ty);
@@ -84,10 +84,11 @@ impl<S> Within<S> {
     }
 }
 
-/// A function of the host's, as WasmEdge calls it.
+/// Calls a host function; WasmEdge calls this.
 ///
 /// # Safety
-/// `call` is the [`Call`] that the function was made with, and the rest is what WasmEdge hands to such functions.
+/// `call` is the [`BoundImport`] that the function was created with, and the rest is what WasmEdge passes to such
+/// functions.
 pub unsafe extern "C" fn enter<S: Send + 'static>(
     _key: *mut c_void,
     call: *mut c_void,
@@ -99,20 +100,20 @@ pub unsafe extern "C" fn enter<S: Send + 'static>(
 ) -> ffi::WasmEdge_Result {
     const DONE: ffi::WasmEdge_Result = ffi::WasmEdge_Result { Code: 0 };
     const FAILED: ffi::WasmEdge_Result = ffi::WasmEdge_Result { Code: 2 };
-    // SAFETY: it is the call that the function was made with, which lives as long as the instance.
-    let Call { import, shared } = unsafe { &*call.cast::<Call<S>>() };
+    // SAFETY: the function was created with it, and it lives as long as the instance.
+    let BoundImport { import, shared } = unsafe { &*call.cast::<BoundImport<S>>() };
     let arguments: Vec<u32> = (0..count as usize)
-        // SAFETY: WasmEdge hands so many values, each of 32 bits by the function's type.
+        // SAFETY: WasmEdge passes `count` values, each an i32 by the function's type.
         .map(|nth| unsafe { ffi::WasmEdge_ValueGetI32(*given.add(nth)) }.cast_unsigned())
         .collect();
-    let answer = match import.call {
+    let outcome = match import.call {
         HostCall::Plain(function) => {
             // SAFETY: the instance waits for the host.
             let (memory, state) = unsafe { parts(*shared) };
             function(memory, state, &arguments)
         }
         HostCall::Within(function) => {
-            // SAFETY: the frame is whole until this returns.
+            // SAFETY: the frame is valid until this returns.
             let (executor, instance) = unsafe {
                 (
                     ffi::WasmEdge_CallingFrameGetExecutor(frame),
@@ -120,10 +121,10 @@ pub unsafe extern "C" fn enter<S: Send + 'static>(
                 )
             };
             let mut within = Within { executor, instance, shared: *shared };
-            wait(function(&mut within, &arguments)).and_then(|answer| answer)
+            wait(function(&mut within, &arguments)).and_then(|outcome| outcome)
         }
     };
-    match answer {
+    match outcome {
         Ok(number) => {
             if result_count == 1 {
                 // SAFETY: WasmEdge has room for as many results as the function's type has, which is one.
@@ -139,14 +140,14 @@ pub unsafe extern "C" fn enter<S: Send + 'static>(
     }
 }
 
-/// What `future` comes to. The thread that is here runs the guest's event loop, which must not wait in itself: another one
-/// does, on a loop of its own.
+/// Completes `future`. This thread runs the guest's event loop, on which blocking is not allowed: if the future is
+/// pending, another thread runs it, on a loop of its own.
 ///
 /// # Errors
-/// When there can be no further thread.
+/// When there is no event loop, or the future panics.
 fn wait<T: Send>(mut future: Pending<'_, T>) -> anyhow::Result<T> {
     static LOOP: OnceLock<Option<Runtime>> = OnceLock::new();
-    // Without a thread of its own: most wait for nothing.
+    // Starts no thread: most futures complete at once.
     let set_up = || Builder::new_current_thread().enable_io().enable_time().build().ok();
     let runtime = LOOP.get_or_init(set_up).as_ref().context("there is no event loop to wait on")?;
     let inside = runtime.enter();

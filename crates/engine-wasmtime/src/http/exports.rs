@@ -1,4 +1,4 @@
-//! How a guest is asked, in the version of `wasi:http` that it exports.
+//! Calls a guest's handler, in the version of `wasi:http` that it exports.
 
 use http::Request;
 use server::{Failure, RequestBody};
@@ -16,34 +16,34 @@ use workload::Wasi;
 use super::received::{Received, received};
 #[cfg(feature = "p3")]
 use super::wasi03;
-use crate::component::Host;
+use crate::component::ComponentState;
 use crate::ending::{sentence, story};
 
-/// A component that was linked.
+/// A linked component.
 pub enum Component {
     /// With `wasi:http/incoming-handler`.
-    Wasi02(ProxyPre<Host>),
+    Wasi02(ProxyPre<ComponentState>),
     /// With `wasi:http/handler`.
     #[cfg(feature = "p3")]
-    Wasi03(ServicePre<Host>),
+    Wasi03(ServicePre<ComponentState>),
 }
 
-/// What a copy of it exports.
+/// The exports of an instance.
 pub enum Exports {
     Wasi02(Proxy),
     #[cfg(feature = "p3")]
     Wasi03(Service),
 }
 
-/// What a guest says: an answer, or that it has none.
-pub type Said = Result<http::Response<wasmtime_wasi_http::WasiBody>, ErrorCode>;
+/// The response of a guest, or its error code.
+pub type GuestResponse = Result<http::Response<wasmtime_wasi_http::WasiBody>, ErrorCode>;
 
 impl Component {
-    /// What `linked` exports on `wasi`.
+    /// Looks up the handler of `wasi` in `linked`.
     ///
     /// # Errors
-    /// When it has no such export.
-    pub fn of(linked: InstancePre<Host>, wasi: Wasi) -> anyhow::Result<Self> {
+    /// When it does not export one.
+    pub fn of(linked: InstancePre<ComponentState>, wasi: Wasi) -> anyhow::Result<Self> {
         match wasi {
             #[cfg(feature = "p3")]
             Wasi::P3 => ServicePre::new(linked).map(Self::Wasi03).map_err(sentence),
@@ -53,7 +53,7 @@ impl Component {
         }
     }
 
-    /// What it was compiled by.
+    /// The engine that it was compiled by.
     pub fn engine(&self) -> &Engine {
         match self {
             Self::Wasi02(component) => component.engine(),
@@ -62,14 +62,14 @@ impl Component {
         }
     }
 
-    /// Whether a guest has nothing left to do, as a rule, once its answer is whole. One of 0.2 has returned
-    /// before that.
-    pub fn ends_with_answer(&self) -> bool {
+    /// Whether a guest that still runs mostly has nothing left to do once its body is complete. On 0.2 it has: most
+    /// guests return before that.
+    pub fn ends_with_body(&self) -> bool {
         !matches!(self, Self::Wasi02(_))
     }
 
-    /// A copy, in `store`.
-    pub async fn copy(&self, store: &mut Store<Host>) -> wasmtime::Result<Exports> {
+    /// Creates an instance in `store`.
+    pub async fn instantiate(&self, store: &mut Store<ComponentState>) -> wasmtime::Result<Exports> {
         match self {
             Self::Wasi02(component) => component.instantiate_async(store).await.map(Exports::Wasi02),
             #[cfg(feature = "p3")]
@@ -79,42 +79,43 @@ impl Component {
 }
 
 impl Exports {
-    /// Has the copy in `store` work on `request` until it has nothing left to do; what it says comes by `said`.
+    /// Calls the handler of the instance in `store` with `request`, and runs it until it has nothing left to do. Its
+    /// response is sent to `response`.
     ///
     /// # Errors
-    /// When it trapped, or has no answer.
+    /// When it traps, or has no response.
     pub async fn call(
         &self,
-        store: &mut Store<Host>,
+        store: &mut Store<ComponentState>,
         request: Request<RequestBody>,
         secure: bool,
-        said: oneshot::Sender<Said>,
+        response: oneshot::Sender<GuestResponse>,
     ) -> Result<(), Failure> {
         let request = request.map(received);
         match self {
-            Self::Wasi02(proxy) => call_02(proxy, store, request, secure, said).await.map_err(trapped),
-            // In a box of its own: it is larger than what all others pay for.
+            Self::Wasi02(proxy) => call_02(proxy, store, request, secure, response).await.map_err(trapped),
+            // Boxed: this future is large, and would make every other as large.
             #[cfg(feature = "p3")]
-            Self::Wasi03(service) => Box::pin(wasi03::call(service, store, request, secure, said)).await,
+            Self::Wasi03(service) => Box::pin(wasi03::call(service, store, request, secure, response)).await,
         }
     }
 }
 
 async fn call_02(
     proxy: &Proxy,
-    store: &mut Store<Host>,
+    store: &mut Store<ComponentState>,
     request: Request<Received>,
     secure: bool,
-    said: oneshot::Sender<Said>,
+    response: oneshot::Sender<GuestResponse>,
 ) -> wasmtime::Result<()> {
     let mut http = store.data_mut().http();
     let scheme = if secure { Scheme::Https } else { Scheme::Http };
     let request = http.new_incoming_request(scheme, request)?;
-    let said = http.new_response_outparam(said)?;
-    proxy.wasi_http_incoming_handler().call_handle(store, request, said).await
+    let response = http.new_response_outparam(response)?;
+    proxy.wasi_http_incoming_handler().call_handle(store, request, response).await
 }
 
-/// What became of a guest that did not return.
+/// The failure of a guest that trapped or called exit.
 pub fn trapped(error: wasmtime::Error) -> Failure {
     match error.downcast_ref::<I32Exit>() {
         Some(I32Exit(code)) => Failure::Trapped(format!("it called exit({code})")),

@@ -1,4 +1,4 @@
-//! The instances of a guest that answer its requests.
+//! Handles requests with instances of a guest.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::Body as _;
 use network::Egress;
-use server::{Answer, Failure, Permit, Pool, Pooled, RequestBody};
+use server::{Failure, Handler, Permit, Pool, Pooled, RequestBody};
 use tokio::sync::oneshot;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
@@ -17,20 +17,20 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi_config::WasiConfigVariables;
 use workload::{Guest, Http};
 
-use super::answer::{Answered, Working};
-use super::exports::{Component, Exports, Said, trapped};
-use crate::component::Host;
+use super::body::{GuestBody, RunningGuest};
+use super::exports::{Component, Exports, GuestResponse, trapped};
+use crate::component::ComponentState;
 use crate::ending::story;
 use crate::limits::{self, Bounded as _, Memory};
 use crate::outgoing::Outgoing;
 use crate::ticks::Ticks;
 use crate::wasi;
 
-/// What copies are made of.
-pub struct Guests {
+/// A guest that answers requests: what its instances are created from, and their pool.
+pub struct HttpGuest {
     component: Component,
     guest: Guest,
-    folders: WasiFilesystemCtx,
+    preopens: WasiFilesystemCtx,
     config: Arc<WasiConfigVariables>,
     memory: Memory,
     outgoing: Outgoing,
@@ -41,36 +41,36 @@ pub struct Guests {
     ticks: Ticks,
 }
 
-/// One instance.
 struct Instance {
-    store: Store<Host>,
+    store: Store<ComponentState>,
     exports: Exports,
 }
 
-/// Where an answer comes, and whether one was taken from there.
-struct Ear(Mutex<(oneshot::Receiver<Said>, bool)>);
+/// Receives the response of an instance, and remembers whether it was taken.
+struct ResponseReceiver(Mutex<(oneshot::Receiver<GuestResponse>, bool)>);
 
-impl Ear {
-    fn poll(&self, task: &mut Context<'_>) -> Poll<Result<Said, Failure>> {
-        let (said, taken) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = Pin::new(said).poll(task).map_err(|_| Failure::Silent);
-        *taken |= matches!(said, Poll::Ready(Ok(_)));
-        said
+impl ResponseReceiver {
+    fn poll(&self, task: &mut Context<'_>) -> Poll<Result<GuestResponse, Failure>> {
+        let (receiver, taken) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let response = Pin::new(receiver).poll(task).map_err(|_| Failure::Silent);
+        *taken |= matches!(response, Poll::Ready(Ok(_)));
+        response
     }
 
-    fn has_heard(&self) -> bool {
-        let (said, taken) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *taken || !said.is_empty()
+    /// Whether the instance has sent its response.
+    fn has_received(&self) -> bool {
+        let (receiver, taken) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *taken || !receiver.is_empty()
     }
 }
 
-impl Guests {
-    /// Of `component`, each given what `guest` says, and served as `http` says.
+impl HttpGuest {
+    /// Instances of `component`, with the arguments and environment of `guest` and the settings of `http`.
     pub fn new(
         component: Component,
         guest: Guest,
         http: &Http,
-        folders: WasiFilesystemCtx,
+        preopens: WasiFilesystemCtx,
         memory: Memory,
         ticks: Ticks,
     ) -> Self {
@@ -79,7 +79,7 @@ impl Guests {
         Self {
             component,
             guest,
-            folders,
+            preopens,
             config,
             memory,
             outgoing,
@@ -92,113 +92,117 @@ impl Guests {
 
     async fn make(&self) -> Result<Instance, Failure> {
         let mut wasi = wasi::provide_plain(&self.guest, self.outgoing.egress()).build();
-        *wasi.filesystem() = self.folders.clone();
-        let host = Host::new(wasi, self.memory.share(), self.outgoing.clone(), Arc::clone(&self.config));
+        *wasi.filesystem() = self.preopens.clone();
+        let host =
+            ComponentState::new(wasi, self.memory.share(), self.outgoing.clone(), Arc::clone(&self.config));
         let mut store = Store::new(self.component.engine(), host);
         limits::bind(&mut store);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        match self.component.copy(&mut store).await {
+        match self.component.instantiate(&mut store).await {
             Ok(exports) => Ok(Instance { store, exports }),
             Err(error) => Err(not_made(&mut store, error)),
         }
     }
 
-    /// Has an instance work on `request`; what it says comes to `ear`.
-    async fn work(
+    /// Runs an instance on `request`, sends its response, and returns the instance to the pool.
+    async fn run(
         self: Arc<Self>,
         mut pooled: Pooled<Instance>,
         request: Request<RequestBody>,
-        (said, ear): (oneshot::Sender<Said>, Arc<Ear>),
+        (sender, receiver): (oneshot::Sender<GuestResponse>, Arc<ResponseReceiver>),
         _permit: Permit,
     ) -> Result<(), Failure> {
         let _at_work = self.ticks.at_work();
         let Instance { store, exports } = &mut pooled.instance;
         store.set_epoch_deadline(1);
-        exports.call(store, request, self.secure, said).await.map_err(|failure| explained(store, failure))?;
-        // Some keep what they should have answered by, and would be waited for.
-        if !ear.has_heard() {
+        exports
+            .call(store, request, self.secure, sender)
+            .await
+            .map_err(|failure| explained(store, failure))?;
+        // An instance may keep its response-outparam without using it: its response would never arrive.
+        if !receiver.has_received() {
             return Err(Failure::Silent);
         }
         self.pool.give_back(pooled);
         Ok(())
     }
 
-    /// What an instance answers to `request`.
-    async fn ask(
+    /// The response of an instance to `request`.
+    async fn respond(
         self: &Arc<Self>,
         pooled: Pooled<Instance>,
         request: Request<RequestBody>,
         permit: Permit,
-    ) -> Result<Response<Answered>, Failure> {
-        let (sender, said) = oneshot::channel();
-        let ear = Arc::new(Ear(Mutex::new((said, false))));
+    ) -> Result<Response<GuestBody>, Failure> {
+        let (sender, receiver) = oneshot::channel();
+        let receiver = Arc::new(ResponseReceiver(Mutex::new((receiver, false))));
         let patience = self.timeout;
-        let ends_with_answer = self.component.ends_with_answer();
-        let mut guest: Option<Working> =
-            Some(Box::pin(Arc::clone(self).work(pooled, request, (sender, Arc::clone(&ear)), permit)));
-        // The guest works here, in the task of its request: nothing is handed between threads.
-        let said = poll_fn(|task| {
-            if let Some(working) = &mut guest
-                && let Poll::Ready(done) = working.as_mut().poll(task)
+        let ends_with_body = self.component.ends_with_body();
+        let mut guest: Option<RunningGuest> =
+            Some(Box::pin(Arc::clone(self).run(pooled, request, (sender, Arc::clone(&receiver)), permit)));
+        // The guest runs in the task of its request: nothing moves between threads.
+        let response = poll_fn(|task| {
+            if let Some(running) = &mut guest
+                && let Poll::Ready(done) = running.as_mut().poll(task)
             {
                 guest = None;
                 if let Err(failure) = done {
                     return Poll::Ready(Err(failure));
                 }
             }
-            ear.poll(task)
+            receiver.poll(task)
         });
-        let said = said.await?.map_err(|code| Failure::Declined(format!("{code:?}")))?;
-        Ok(said.map(|body| Answered::new(body, guest, patience, ends_with_answer)))
+        let response = response.await?.map_err(|code| Failure::Declined(format!("{code:?}")))?;
+        Ok(response.map(|body| GuestBody::new(body, guest, patience, ends_with_body)))
     }
 }
 
-impl Answer for Guests {
-    type Body = Answered;
+impl Handler for HttpGuest {
+    type Body = GuestBody;
 
-    async fn answer(
+    async fn handle(
         self: Arc<Self>,
         request: Request<RequestBody>,
         permit: Permit,
-    ) -> Result<Response<Answered>, Failure> {
+    ) -> Result<Response<GuestBody>, Failure> {
         let pooled = {
             let _at_work = self.ticks.at_work();
             self.pool.take(|| self.make()).await?
         };
         permit.begin();
         if pooled.is_fresh() {
-            return self.ask(pooled, request, permit).await;
+            return self.respond(pooled, request, permit).await;
         }
-        // Some guests are made for one request. What is safe to ask twice is asked of a fresh copy.
+        // Some guests can only handle one request per instance. A safe request is retried on a fresh one.
         let (head, body) = request.into_parts();
         let again = (head.method.is_safe() && body.is_end_stream()).then(|| head.clone());
-        let answered = self.ask(pooled, Request::from_parts(head, body), permit.clone()).await;
-        match (answered, again) {
+        let response = self.respond(pooled, Request::from_parts(head, body), permit.clone()).await;
+        match (response, again) {
             (Err(failure @ (Failure::Trapped(_) | Failure::Silent)), Some(head)) => {
-                failure.log("a copy that had answered before failed, and a fresh one is asked");
+                failure.log("an instance that had answered before failed, and a fresh one is asked");
                 let fresh = self.pool.make(|| self.make()).await?;
-                self.ask(fresh, Request::from_parts(head, RequestBody::empty()), permit).await
+                self.respond(fresh, Request::from_parts(head, RequestBody::empty()), permit).await
             }
-            (answered, _) => answered,
+            (response, _) => response,
         }
     }
 }
 
-/// A copy that could not be made did not run, unless its start did.
-fn not_made(store: &mut Store<Host>, error: wasmtime::Error) -> Failure {
+/// Why there is no instance: no room, unless its start function trapped or called exit.
+fn not_made(store: &mut Store<ComponentState>, error: wasmtime::Error) -> Failure {
     if let Some(refusal) = store.data_mut().memory().refused() {
-        return Failure::NoRoom(format!("cannot make a copy of the guest: {refusal}"));
+        return Failure::NoRoom(format!("cannot make an instance of the guest: {refusal}"));
     }
     if error.is::<PoolConcurrencyLimitError>() || !(error.is::<Trap>() || error.is::<I32Exit>()) {
-        Failure::NoRoom(format!("cannot make a copy of the guest: {}", story(&error)))
+        Failure::NoRoom(format!("cannot make an instance of the guest: {}", story(&error)))
     } else {
         trapped(error)
     }
 }
 
-/// A trap for want of memory says so.
-fn explained(store: &mut Store<Host>, failure: Failure) -> Failure {
+/// Adds the refused growth to a trap for want of memory.
+fn explained(store: &mut Store<ComponentState>, failure: Failure) -> Failure {
     match (failure, store.data_mut().memory().refused()) {
         (Failure::Trapped(story), Some(refusal)) => Failure::Trapped(format!("{refusal}\n{story}")),
         (failure, _) => failure,

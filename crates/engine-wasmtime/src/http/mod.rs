@@ -1,6 +1,6 @@
-//! Requests that come to a guest, each to an instance of its own.
+//! Incoming requests, each handled by one instance of the guest.
 
-mod answer;
+mod body;
 mod exports;
 mod guests;
 mod received;
@@ -8,4 +8,4 @@ mod received;
 mod wasi03;
 
 pub use exports::Component;
-pub use guests::Guests;
+pub use guests::HttpGuest;

@@ -1,4 +1,4 @@
-//! How a guest is asked in WASI 0.3: it answers with a body that it writes afterwards, as a task of its own.
+//! Calls a handler of WASI 0.3: it returns a response whose body it writes afterwards, in a task of its own.
 
 use std::future::poll_fn;
 use std::mem;
@@ -18,36 +18,38 @@ use wasmtime_wasi_http::p3::bindings::Service;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, FieldMap, WasiBody, WasiHttpView};
 
-use super::exports::{Said, trapped};
+use super::exports::{GuestResponse, trapped};
 use super::received::Received;
-use crate::component::Host;
+use crate::component::ComponentState;
 
-/// Has the copy of a guest in `store` work on `request`. What it says comes by `said`; then its tasks go on
-/// until the answer is sent, or given up, and they have returned.
+/// Calls the handler of the instance in `store` with `request`. Its response is sent to `response`; then its tasks run
+/// until the body is sent or cancelled, and they have returned.
 ///
 /// # Errors
-/// When it trapped, or has no answer.
+/// When it traps, or has no response.
 pub async fn call(
     service: &Service,
-    store: &mut Store<Host>,
+    store: &mut Store<ComponentState>,
     request: http::Request<Received>,
     secure: bool,
-    said: oneshot::Sender<Said>,
+    response: oneshot::Sender<GuestResponse>,
 ) -> Result<(), Failure> {
     let worked = store.run_concurrent(async |guest| -> wasmtime::Result<Result<(), ErrorCode>> {
-        let request = guest.with(|mut store| taken(request, secure, store.data_mut()));
-        let answer = match service.handle(guest, request).await? {
-            Ok(answer) => answer,
+        let request = guest.with(|mut store| guest_request(request, secure, store.data_mut()));
+        let handled = match service.handle(guest, request).await? {
+            Ok(handled) => handled,
             Err(code) => return Ok(Err(code)),
         };
         let (sent, is_sent) = oneshot::channel();
         let (ended, end) = oneshot::channel();
-        // The guest may ask how the sending ended.
-        let told = async { end.await.unwrap_or(Err(Error::ConnectionTerminated)) };
-        let answer = guest.with(|store| answer.into_http(store, told))?;
-        // Whoever asked may have gone.
-        let _ = said.send(Ok(answer.map(|body| Sent { body, sent: Some(sent) }.boxed_unsync())));
-        // What a guest passes on without looking at it comes through its store even when it has returned.
+        // The guest may await how sending ended.
+        let outcome = async { end.await.unwrap_or(Err(Error::ConnectionTerminated)) };
+        let handled = guest.with(|store| handled.into_http(store, outcome))?;
+        // The client may be gone.
+        let _ =
+            response.send(Ok(handled.map(|body| NotifyingBody { body, sent: Some(sent) }.boxed_unsync())));
+        // The store must run until the body is sent: a body that the guest only forwards comes through it even after
+        // the guest has returned.
         let outcome = is_sent.await.unwrap_or(Err(Error::ConnectionTerminated));
         let _ = ended.send(outcome);
         poll_fn(|task| guest.poll_no_interesting_tasks(task)).await;
@@ -59,32 +61,32 @@ pub async fn call(
     }
 }
 
-/// The request as the guest sees it.
-fn taken(request: http::Request<Received>, secure: bool, host: &mut Host) -> Request {
+/// The request for the guest.
+fn guest_request(request: http::Request<Received>, secure: bool, host: &mut ComponentState) -> Request {
     let (head, body) = request.into_parts();
     let by_header = || head.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let authority = head.uri.authority().cloned().or_else(by_header);
     let scheme = if secure { Scheme::HTTPS } else { Scheme::HTTP };
     let path = head.uri.path_and_query().cloned();
     let headers = FieldMap::new_immutable(host.http().hooks, head.headers);
-    // How the guest came to an end with the body is nobody's to know.
+    // How the guest finished with the body is ignored.
     Request::new(head.method, Some(scheme), authority, path, headers, None, body).0
 }
 
-/// The body of an answer, which tells how its sending ended.
-struct Sent {
+/// The body of a response, which reports how sending it ended.
+struct NotifyingBody {
     body: WasiBody,
     sent: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
-impl Sent {
+impl NotifyingBody {
     fn ends(&mut self, outcome: Result<(), Error>) {
-        // Nobody waits for it where the guest failed.
+        // The receiver is gone if the guest failed.
         let _ = self.sent.take().map(|sent| sent.send(outcome));
     }
 }
 
-impl Body for Sent {
+impl Body for NotifyingBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -108,7 +110,7 @@ impl Body for Sent {
     }
 }
 
-impl Drop for Sent {
+impl Drop for NotifyingBody {
     fn drop(&mut self) {
         let whole = mem::take(&mut self.body).is_end_stream();
         self.ends(if whole { Ok(()) } else { Err(Error::ConnectionTerminated) });

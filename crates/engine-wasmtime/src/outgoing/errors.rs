@@ -1,4 +1,4 @@
-//! What went wrong with a guest's request, in the words of `wasi:http`.
+//! Maps the errors of a guest's request to those of `wasi:http`.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
@@ -6,7 +6,7 @@ use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
-/// Links what tells a guest why it cannot read on: Wasmtime's own looks for another type than its bodies fail with.
+/// Links `http-error-code`: Wasmtime's own expects another error type than its bodies fail with.
 ///
 /// # Errors
 /// When the linker does not take it.
@@ -26,7 +26,7 @@ pub fn link<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
 fn of_body(error: &Error) -> ErrorCode {
     match error {
         Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
-        Error::HttpRequestBodySize(most) => ErrorCode::HttpRequestBodySize(*most),
+        Error::HttpRequestBodySize(max) => ErrorCode::HttpRequestBodySize(*max),
         Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
         Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
         Error::Hyper(error) if error.is_incomplete_message() => ErrorCode::ConnectionTerminated,
@@ -34,7 +34,7 @@ fn of_body(error: &Error) -> ErrorCode {
     }
 }
 
-/// Why there is no response, or no more of it.
+/// Why there is no response, or why it ends early.
 pub fn of_client(error: client::Error) -> Error {
     use client::Error as Client;
     match error {

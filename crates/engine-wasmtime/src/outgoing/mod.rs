@@ -12,7 +12,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub use errors::link;
 
-/// How the requests of a guest, and of all its instances, go out.
+/// The HTTP client that all instances of a guest share.
 #[derive(Clone)]
 pub struct Outgoing(Client<WasiBody>);
 
@@ -20,7 +20,7 @@ type Outcome = Result<(Response<WasiBody>, Rest), Error>;
 type Rest = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 impl Outgoing {
-    /// To what `egress` allows; of the environment the file of authorities counts.
+    /// Reaches what `egress` allows; honours `SSL_CERT_FILE` of `env` and no other variable.
     pub fn new(egress: Arc<Egress>, env: &[(String, String)]) -> Self {
         Self(Client::new(egress, env))
     }
@@ -42,13 +42,13 @@ impl WasiHttpHooks for Outgoing {
         Box::new(async move {
             let response = client.send(request, deadlines(options)).await.map_err(errors::of_client)?;
             let response = response.map(|body| body.map_err(errors::of_client).boxed_unsync());
-            // The pool minds the connection.
+            // The pool drives the connection.
             Ok((response, Box::new(async { Ok(()) }) as Rest))
         })
     }
 }
 
-/// What the guest says, and the default for what it does not say.
+/// The deadlines that the guest sets, and the defaults for the others.
 fn deadlines(options: Option<RequestOptions>) -> Deadlines {
     let default = Deadlines::default();
     options.map_or(default, |options| Deadlines {

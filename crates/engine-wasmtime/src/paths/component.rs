@@ -1,35 +1,35 @@
-//! The same for components: Wasmtime is asked again with the directory in which a path ends.
+//! Path functions of components: repeats a call with the directory to which the path resolves.
 
 use std::error::Error;
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::{ResourceTable, TrappableError};
-use worlds::paths::Place;
+use worlds::paths::ResolvedPath;
 use worlds::socket::Errno;
 
-use super::{Doubt, descriptor, place};
+use super::{Doubt, descriptor, resolved};
 
 /// A directory, and a path that is relative to it.
 pub(super) type Path = (Resource<Descriptor>, String);
 
-/// A guest's state, as these functions see it.
-pub(super) trait Host {
-    /// Its table of descriptors.
+/// The state that these functions need.
+pub(super) trait DescriptorTable {
+    /// The guest's table of descriptors.
     fn table<R>(&mut self, look: impl FnOnce(&mut ResourceTable) -> R) -> R;
 }
 
-/// An error code of one version of WASI.
+/// The error codes of one version of WASI.
 pub(super) trait Code: Sized + Error + Send + Sync + 'static {
     const READ_ONLY: Self;
 
     fn doubt(&self) -> Option<Doubt>;
 
-    /// Of an error on the way to where a path leads.
+    /// The code for an errno from resolving a path.
     fn of(errno: Errno) -> Option<Self>;
 }
 
-/// They have the same names in each.
+/// Implements [`Code`]: the names are the same in each version.
 macro_rules! code {
     ($Code:ident) => {
         impl Code for $Code {
@@ -38,7 +38,7 @@ macro_rules! code {
             fn doubt(&self) -> Option<Doubt> {
                 match self {
                     Self::NotPermitted => Some(Doubt::Outside),
-                    Self::Io => Some(Doubt::Broken),
+                    Self::Io => Some(Doubt::ReadOnly),
                     _ => None,
                 }
             }
@@ -62,54 +62,58 @@ macro_rules! code {
     };
 }
 
-/// What the kernel does itself of what Wasmtime refuses wherever it is: to read a link that is absolute.
-pub(super) type Kernel<'a, R> = &'a dyn Fn(&Place) -> Result<R, Errno>;
+/// Calls the kernel for what Wasmtime always refuses: to read an absolute link.
+pub(super) type Kernel<'a, R> = &'a dyn Fn(&ResolvedPath) -> Result<R, Errno>;
 
-/// Where a call is made again.
+/// The resolved paths for a repeated call, their directories in the guest's table.
 struct Detour<const PATHS: usize> {
-    entered: [Path; PATHS],
+    paths: [Path; PATHS],
     is_read_only: bool,
 }
 
 impl<const PATHS: usize> Detour<PATHS> {
-    fn enter(table: &mut ResourceTable, places: Vec<Place>) -> wasmtime::Result<Self> {
-        let is_read_only = places.iter().any(Place::is_read_only);
-        let mut entered = Vec::with_capacity(PATHS);
-        for Place { directory, name } in places {
-            entered.push((table.push(descriptor(directory.into()))?, name));
+    fn enter(table: &mut ResourceTable, resolved: Vec<ResolvedPath>) -> wasmtime::Result<Self> {
+        let is_read_only = resolved.iter().any(ResolvedPath::is_read_only);
+        let mut paths = Vec::with_capacity(PATHS);
+        for ResolvedPath { directory, name } in resolved {
+            paths.push((table.push(descriptor(directory.into()))?, name));
         }
-        let entered = entered.try_into().map_err(|_| wasmtime::format_err!("a path was lost"))?;
-        Ok(Self { entered, is_read_only })
+        let paths = paths.try_into().map_err(|_| wasmtime::format_err!("a path was lost"))?;
+        Ok(Self { paths, is_read_only })
     }
 
     fn leave(self, table: &mut ResourceTable) -> wasmtime::Result<()> {
-        for (directory, _) in self.entered {
+        for (directory, _) in self.paths {
             table.delete(directory)?;
         }
         Ok(())
     }
 }
 
-/// Where `paths` lead. `None` where WASI itself refuses one of them.
+/// Resolves `paths`. `None` if WASI itself refuses one of them.
 ///
 /// # Errors
-/// Why one of them leads nowhere.
-fn ends(table: &ResourceTable, paths: &[Path], follow: bool) -> Result<Option<Vec<Place>>, Errno> {
-    let end = |(directory, path): &Path| match table.get(directory) {
-        Ok(Descriptor::Dir(directory)) => place(&directory.dir, path, follow),
+/// Why one of them cannot be resolved.
+fn resolve_all(
+    table: &ResourceTable,
+    paths: &[Path],
+    follow: bool,
+) -> Result<Option<Vec<ResolvedPath>>, Errno> {
+    let resolve = |(directory, path): &Path| match table.get(directory) {
+        Ok(Descriptor::Dir(directory)) => resolved(&directory.dir, path, follow),
         _ => Ok(None),
     };
-    paths.iter().map(end).collect()
+    paths.iter().map(resolve).collect()
 }
 
-/// Further handles to the directories.
-fn lent<const PATHS: usize>(paths: &[Path; PATHS]) -> [Path; PATHS] {
+/// The paths with borrowed handles of their directories.
+fn borrowed<const PATHS: usize>(paths: &[Path; PATHS]) -> [Path; PATHS] {
     paths.each_ref().map(|(directory, path)| (Resource::new_borrow(directory.rep()), path.clone()))
 }
 
-/// Asks with the guest's own paths, and where the answer is in doubt with those that they lead to. `call` is made with
-/// either, if the `kernel` does not do it. An error code is the guest's to see; anything else traps.
-pub(super) fn ask<H: Host, R, C: Code, const PATHS: usize>(
+/// Makes `call` with the guest's own paths and, when its result is in doubt, again with the resolved ones, or asks the
+/// `kernel` instead. Error codes go to the guest; any other error traps.
+pub(super) fn call<H: DescriptorTable, R, C: Code, const PATHS: usize>(
     host: &mut H,
     paths: [Path; PATHS],
     (follow, writes): (bool, bool),
@@ -117,35 +121,35 @@ pub(super) fn ask<H: Host, R, C: Code, const PATHS: usize>(
     call: impl Fn(&mut H, [Path; PATHS]) -> Option<Result<R, TrappableError<C>>>,
 ) -> wasmtime::Result<(Result<R, C>,)> {
     let call = |host: &mut H, paths: &[Path; PATHS]| {
-        let answer = call(host, lent(paths));
-        let answer = answer.ok_or_else(|| wasmtime::format_err!("a file waited for another thread"))?;
-        answer.map_or_else(|error| error.downcast().map(Err), |found| Ok(Ok(found)))
+        let result = call(host, borrowed(paths));
+        let result = result.ok_or_else(|| wasmtime::format_err!("a file waited for another thread"))?;
+        result.map_or_else(|error| error.downcast().map(Err), |found| Ok(Ok(found)))
     };
-    let doubt = |answer: &Result<R, C>| answer.as_ref().err().and_then(Code::doubt);
-    let mut answer = call(host, &paths)?;
-    let Some(first) = doubt(&answer) else { return Ok((answer,)) };
-    match (host.table(|table| ends(table, &paths, follow)), kernel, first) {
-        (Ok(Some(places)), Some(kernel), Doubt::Outside) => {
-            answer = kernel(&places[0]).or_else(|errno| C::of(errno).map_or(answer, Err));
+    let doubt = |result: &Result<R, C>| result.as_ref().err().and_then(Code::doubt);
+    let mut result = call(host, &paths)?;
+    let Some(first) = doubt(&result) else { return Ok((result,)) };
+    match (host.table(|table| resolve_all(table, &paths, follow)), kernel, first) {
+        (Ok(Some(resolved)), Some(kernel), Doubt::Outside) => {
+            result = kernel(&resolved[0]).or_else(|errno| C::of(errno).map_or(result, Err));
         }
-        (Ok(Some(places)), ..) => {
-            let detour = host.table(|table| Detour::enter(table, places))?;
+        (Ok(Some(resolved)), ..) => {
+            let detour = host.table(|table| Detour::enter(table, resolved))?;
             if first == Doubt::Outside {
-                answer = call(host, &detour.entered)?;
+                result = call(host, &detour.paths)?;
             }
-            if writes && detour.is_read_only && doubt(&answer) == Some(Doubt::Broken) {
-                answer = Err(C::READ_ONLY);
+            if writes && detour.is_read_only && doubt(&result) == Some(Doubt::ReadOnly) {
+                result = Err(C::READ_ONLY);
             }
             host.table(|table| detour.leave(table))?;
         }
-        (Err(errno), _, Doubt::Outside) => answer = C::of(errno).map_or(answer, Err),
+        (Err(errno), _, Doubt::Outside) => result = C::of(errno).map_or(result, Err),
         (Ok(None) | Err(_), ..) => {}
     }
-    Ok((answer,))
+    Ok((result,))
 }
 
-/// Links all functions on paths by `$one`, or `$two` where there are two: each by its name in Rust and in WASI, with what
-/// it takes before its path and behind it, whether it follows the path's last link and writes, and what the kernel does.
+/// Links each path function by `$one`, or by `$two` if it takes two paths. The arguments: its names in Rust and in
+/// WASI; its parameters before and after the path; whether it follows a last link and whether it writes; its `Kernel`.
 macro_rules! functions {
     ($one:ident, $two:ident) => {
         $one!(create_directory_at, "create-directory-at", (), (), (false, true));
@@ -167,12 +171,12 @@ macro_rules! functions {
                 open.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE) || mode.contains(DescriptorFlags::WRITE)
             )
         );
-        $one!(readlink_at, "readlink-at", (), (), (false, false), &Place::target);
+        $one!(readlink_at, "readlink-at", (), (), (false, false), &ResolvedPath::target);
         $one!(remove_directory_at, "remove-directory-at", (), (), (false, true));
         $one!(symlink_at, "symlink-at", (target: String), (), (false, true));
         $one!(unlink_file_at, "unlink-file-at", (), (), (false, true));
         $one!(metadata_hash_at, "metadata-hash-at", (flags: PathFlags), (), (follows(flags), false));
-        // The new name of a link is never followed, and Wasmtime refuses to follow the old one.
+        // Neither path is followed: WASI never follows the new one, and Wasmtime refuses to follow the old one.
         $two!(link_at, "link-at", (flags: PathFlags));
         $two!(rename_at, "rename-at", ());
     };

@@ -1,8 +1,7 @@
-//! Wasmtime's functions on paths, and behind each the kernel's answer where Wasmtime's is not Linux's: a link that
-//! leads out of the directory a path is relative to (`EPERM`), and what is mounted read-only, which it takes for an
-//! input/output error. See [`worlds::paths`].
+//! Wasmtime's path functions, corrected where their result differs from Linux's: for a symbolic link that leads out of
+//! the directory a path is relative to (`EPERM`), and for a read-only mount (`EIO`). See [`worlds::paths`].
 //!
-//! What Wasmtime answers else stands: a path that needs no more costs no more.
+//! Any other result of Wasmtime's stands, so other paths cost no more.
 
 mod component;
 mod preview1;
@@ -22,36 +21,36 @@ pub use wasi03::link as link_03;
 use wasmtime_wasi::filesystem::{Descriptor, Dir};
 use wasmtime_wasi::runtime::poll_noop;
 use wasmtime_wasi::{FsPerms, OpenMode};
-use worlds::paths::{Place, resolve};
+use worlds::paths::{ResolvedPath, resolve};
 use worlds::socket::Errno;
 
-/// What is amiss with a first answer.
+/// Why the result of Wasmtime's function may be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
-    /// The path may have led outside.
+    /// EPERM: the path may lead outside.
     Outside,
-    /// The place may be mounted read-only.
-    Broken,
+    /// EIO: the mount may be read-only.
+    ReadOnly,
 }
 
-/// Where a path leads from `directory`; `None` for one that WASI itself refuses.
+/// Resolves `path` from `directory`; `None` for a path that WASI itself refuses.
 ///
 /// # Errors
-/// Why it leads nowhere.
-fn place(directory: &Arc<File>, path: &str, follow: bool) -> Result<Option<Place>, Errno> {
+/// Why it cannot be resolved.
+fn resolved(directory: &Arc<File>, path: &str, follow: bool) -> Result<Option<ResolvedPath>, Errno> {
     match resolve(directory.as_fd(), path, follow) {
         Err(Errno::Perm) => Ok(None),
         found => found.map(Some),
     }
 }
 
-/// A directory as Wasmtime keeps it.
+/// A directory as a descriptor of Wasmtime's.
 fn descriptor(directory: File) -> Descriptor {
     let mode = OpenMode::READ | OpenMode::WRITE;
     Descriptor::Dir(Dir::new(directory, FsPerms::ReadWrite, mode, true))
 }
 
-/// Calls on files never wait, since this thread may block.
+/// Completes a file call, which is never pending, since this thread may block.
 fn at_once<R>(call: impl Future<Output = R>) -> Option<R> {
     poll_noop(pin!(call))
 }

@@ -1,4 +1,5 @@
-//! Of preview 1: what the kernel can do alone it does; for a file, or what is known of one, Wasmtime is asked again.
+//! Path functions of preview 1: those that need no descriptor of Wasmtime's are repeated by the kernel; opening, stat
+//! and setting times call Wasmtime again.
 
 use std::fs::File;
 use std::mem;
@@ -17,53 +18,53 @@ use worlds::Memory;
 use worlds::paths::{FOLLOW, PathCall, text};
 use worlds::socket::{Errno, MODULE};
 
-use super::{Doubt, at_once, descriptor, place};
-use crate::sockets::{Host, number, split};
+use super::{Doubt, at_once, descriptor, resolved};
+use crate::sockets::{SocketHost, number, split};
 
-/// Of `oflags` and `rights`.
+// Bits of `oflags` and `rights`.
 const CREATE: u32 = 1;
 const EXCLUSIVE: u32 = 4;
 const TRUNCATE: u32 = 8;
 const FD_WRITE: u64 = 64;
-/// The sizes of a descriptor and of a `filestat`.
+// The sizes of a descriptor and of a `filestat`.
 const DESCRIPTOR: u32 = 4;
 const FILESTAT: u32 = 64;
 
-/// What Wasmtime is asked again.
-struct Question {
+/// A call of Wasmtime's that may be repeated.
+struct WasmtimeCall {
     fd: u32,
-    /// Where the path is in the guest's memory, and how long.
+    /// The path's address in the guest's memory and its length.
     path: (u32, u32),
     follow: bool,
     writes: bool,
-    /// Where the guest wants the answer, and how long it is.
-    answer: (u32, u32),
+    /// The address of the output and its length.
+    output: (u32, u32),
 }
 
-/// Asks Wasmtime, with a memory, where in it the path is and how long, and where the answer goes.
-type Ask<'a> = dyn Fn(&mut WasiP1Ctx, &mut [u8], u32, u32, u32) -> wasmtime::Result<u32> + 'a;
+/// Calls Wasmtime with a memory, the path's address in it and length, and the address of the output.
+type Repeat<'a> = dyn Fn(&mut WasiP1Ctx, &mut [u8], u32, u32, u32) -> wasmtime::Result<u32> + 'a;
 
-/// A directory of a guest's.
+/// An open directory of the guest's.
 struct Directory {
     file: Arc<File>,
-    /// By which number Wasmtime keeps it.
-    kept: u32,
+    /// Its index in Wasmtime's resource table.
+    index: u32,
 }
 
-/// Puts this file's functions in the place of Wasmtime's.
+/// Replaces Wasmtime's functions by this file's.
 ///
 /// # Errors
 /// When the linker does not take them.
-pub fn link<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+pub fn link<H: SocketHost>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    link_kernels(linker)?;
-    link_wasmtimes(linker)?;
+    link_kernel_calls(linker)?;
+    link_wasmtime_calls(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-/// Links the functions that the kernel can do alone.
-fn link_kernels<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+/// Links the functions that the kernel repeats.
+fn link_kernel_calls<H: SocketHost>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     macro_rules! kernel {
         ($call:ident = $function:ident($($argument:ident),*)) => {
             linker.func_wrap(MODULE, stringify!($function), |mut caller: Caller<'_, H>, $($argument: u32),*| {
@@ -72,9 +73,9 @@ fn link_kernels<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
                 let wasi = host.parts().0;
                 wasi.set_hostcall_fuel(fuel);
                 let mut guest = GuestMemory::Unshared(&mut *memory);
-                let answer = finished(preview1::$function(wasi, &mut guest, $($argument.cast_signed()),*))?;
-                Ok(match doubt(answer) {
-                    None => answer,
+                let result = finished(preview1::$function(wasi, &mut guest, $($argument.cast_signed()),*))?;
+                Ok(match doubt(result) {
+                    None => result,
                     Some(_) => number(perform(PathCall::$call, wasi, memory, &[$($argument),*])),
                 })
             })?;
@@ -90,75 +91,75 @@ fn link_kernels<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Links the functions that are Wasmtime's alone.
-fn link_wasmtimes<H: Host>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
-    /// By its arguments, and which of them are the path and where the answer goes.
+/// Links the functions that only Wasmtime can repeat.
+fn link_wasmtime_calls<H: SocketHost>(linker: &mut Linker<H>) -> wasmtime::Result<()> {
+    /// Takes a function's parameters, and which of them are the path and the output.
     macro_rules! wasmtime {
-        ($function:ident($($argument:ident: $kind:ty),*) |$path:ident, $length:ident, $at:ident| $question:expr) => {
+        ($function:ident($($argument:ident: $kind:ty),*) |$path:ident, $length:ident, $at:ident| $wasmtime_call:expr) => {
             linker.func_wrap(MODULE, stringify!($function), |mut caller: Caller<'_, H>, $($argument: $kind),*| {
                 let fuel = caller.as_context_mut().hostcall_fuel();
                 let (memory, host) = split(&mut caller)?;
                 let wasi = host.parts().0;
                 wasi.set_hostcall_fuel(fuel);
-                let question: Question = $question;
-                let ask = |wasi: &mut WasiP1Ctx, memory: &mut [u8], $path: u32, $length: u32, $at: u32| {
+                let first: WasmtimeCall = $wasmtime_call;
+                let repeat = |wasi: &mut WasiP1Ctx, memory: &mut [u8], $path: u32, $length: u32, $at: u32| {
                     let mut memory = GuestMemory::Unshared(memory);
                     finished(preview1::$function(wasi, &mut memory, $($argument.cast_signed()),*))
                 };
-                let answer = ask(wasi, memory, question.path.0, question.path.1, question.answer.0)?;
-                match doubt(answer) {
-                    None => wasmtime::Result::Ok(answer),
-                    Some(doubt) => Ok(again(&question, doubt, wasi, memory, &ask)?.unwrap_or(answer)),
+                let result = repeat(wasi, memory, first.path.0, first.path.1, first.output.0)?;
+                match doubt(result) {
+                    None => wasmtime::Result::Ok(result),
+                    Some(doubt) => Ok(again(&first, doubt, wasi, memory, &repeat)?.unwrap_or(result)),
                 }
             })?;
         };
     }
     wasmtime!(path_open(
             fd: u32, flags: u32, path: u32, length: u32, open: u32, rights: u64, inherited: u64, fdflags: u32, at: u32
-        ) |path, length, at| Question {
+        ) |path, length, at| WasmtimeCall {
             fd,
             path: (path, length),
             follow: flags & FOLLOW != 0 && open & EXCLUSIVE == 0,
             writes: open & (CREATE | TRUNCATE) != 0 || rights & FD_WRITE != 0,
-            answer: (at, DESCRIPTOR),
+            output: (at, DESCRIPTOR),
         }
     );
     wasmtime!(path_filestat_get(fd: u32, flags: u32, path: u32, length: u32, at: u32)
-        |path, length, at| Question {
+        |path, length, at| WasmtimeCall {
             fd,
             path: (path, length),
             follow: flags & FOLLOW != 0,
             writes: false,
-            answer: (at, FILESTAT),
+            output: (at, FILESTAT),
         }
     );
     wasmtime!(path_filestat_set_times(
             fd: u32, flags: u32, path: u32, length: u32, access: u64, modification: u64, which: u32
-        ) |path, length, _at| Question {
+        ) |path, length, _at| WasmtimeCall {
             fd,
             path: (path, length),
             follow: flags & FOLLOW != 0,
             writes: true,
-            answer: (0, 0),
+            output: (0, 0),
         }
     );
     Ok(())
 }
 
 fn finished(call: impl Future<Output = wasmtime::Result<i32>>) -> wasmtime::Result<u32> {
-    let answer = at_once(call).ok_or_else(|| format_err!("a file waited for another thread"))?;
-    answer.map(i32::cast_unsigned)
+    let result = at_once(call).ok_or_else(|| format_err!("a file waited for another thread"))?;
+    result.map(i32::cast_unsigned)
 }
 
-fn doubt(answer: u32) -> Option<Doubt> {
-    match answer {
-        _ if answer == number(Err(Errno::Perm)) => Some(Doubt::Outside),
-        _ if answer == number(Err(Errno::Io)) => Some(Doubt::Broken),
+fn doubt(result: u32) -> Option<Doubt> {
+    match result {
+        _ if result == number(Err(Errno::Perm)) => Some(Doubt::Outside),
+        _ if result == number(Err(Errno::Io)) => Some(Doubt::ReadOnly),
         _ => None,
     }
 }
 
-/// Has the kernel do it.
+/// Repeats `call` by the kernel.
 fn perform(call: PathCall, wasi: &mut WasiP1Ctx, memory: &mut [u8], arguments: &[u32]) -> Result<(), Errno> {
     let (_, _, directories) = call.import();
     let opened = directories.iter().map(|nth| Ok(Directory::find(wasi, arguments[*nth])?.file));
@@ -167,72 +168,72 @@ fn perform(call: PathCall, wasi: &mut WasiP1Ctx, memory: &mut [u8], arguments: &
     call.perform(&mut Memory::new(memory), &files, arguments)
 }
 
-/// Asks Wasmtime with the directory in which the path ends in the place of the guest's own. `None` where its first answer
-/// stands.
+/// Repeats `first` with the directory to which the path resolves in place of the guest's own. `None` if the first
+/// result stands.
 ///
 /// # Errors
-/// As Wasmtime's: what ends the guest.
+/// Those of Wasmtime's that end the guest.
 fn again(
-    question: &Question,
+    first: &WasmtimeCall,
     doubt: Doubt,
     wasi: &mut WasiP1Ctx,
     memory: &mut [u8],
-    ask: &Ask<'_>,
+    repeat: &Repeat<'_>,
 ) -> wasmtime::Result<Option<u32>> {
     let mut memory = Memory::new(memory);
-    let mut end = || {
-        let directory = Directory::find(wasi, question.fd)?;
-        let place = place(&directory.file, text(&memory, question.path)?, question.follow)?;
-        Ok(place.map(|place| (directory, place)))
+    let mut resolve = || {
+        let directory = Directory::find(wasi, first.fd)?;
+        let path = resolved(&directory.file, text(&memory, first.path)?, first.follow)?;
+        Ok(path.map(|path| (directory, path)))
     };
-    let (directory, place) = match (end(), doubt) {
-        (Ok(Some(end)), _) => end,
+    let (directory, path) = match (resolve(), doubt) {
+        (Ok(Some(resolved)), _) => resolved,
         (Err(errno), Doubt::Outside) => return Ok(Some(number(Err(errno)))),
         (Ok(None) | Err(_), _) => return Ok(None),
     };
-    let is_read_only = question.writes && place.is_read_only();
+    let is_read_only = first.writes && path.is_read_only();
     let refused = is_read_only.then(|| number(Err(Errno::RoFs)));
-    if doubt == Doubt::Broken {
+    if doubt == Doubt::ReadOnly {
         return Ok(refused);
     }
-    let (at, length) = question.answer;
-    // The answer, then the name.
+    let (at, length) = first.output;
+    // A memory for the call: the output, then the name.
     let mut own = vec![0; length as usize];
-    own.extend(place.name.as_bytes());
-    let name_length = place.name.len() as u32;
-    let mut other = descriptor(place.directory.into());
+    own.extend(path.name.as_bytes());
+    let name_length = path.name.len() as u32;
+    let mut other = descriptor(path.directory.into());
     let mut swap = |wasi: &mut WasiP1Ctx| {
         directory.swap(wasi, &mut other).map_err(|errno| format_err!("a directory was lost: {errno:?}"))
     };
     swap(wasi)?;
-    let answer = ask(wasi, &mut own, length, name_length, 0);
+    let result = repeat(wasi, &mut own, length, name_length, 0);
     swap(wasi)?;
-    let answer = answer?;
-    if answer == 0 {
-        // Wasmtime would have ended the guest as well.
-        let place = memory.bytes_mut(at, length).map_err(|_| format_err!("pointer out of bounds"))?;
-        place.copy_from_slice(&own[..length as usize]);
+    let result = result?;
+    if result == 0 {
+        // Traps, as Wasmtime does.
+        let output = memory.bytes_mut(at, length).map_err(|_| format_err!("pointer out of bounds"))?;
+        output.copy_from_slice(&own[..length as usize]);
     }
-    Ok(Some(refused.filter(|_| answer == number(Err(Errno::Io))).unwrap_or(answer)))
+    Ok(Some(refused.filter(|_| result == number(Err(Errno::Io))).unwrap_or(result)))
 }
 
 impl Directory {
-    /// That of the guest's descriptor. Wasmtime has no way from the one to the other, so each of its directories is
-    /// exchanged for a moment for what the guest cannot have, until the guest's descriptor is something else by that.
+    /// The directory of the guest's descriptor `fd`. Wasmtime does not expose that mapping, so this swaps a pipe for
+    /// each directory of its table in turn, until the inode of `fd` changes.
     ///
     /// # Errors
-    /// `BadF` where it is no directory's; when there can be no further descriptor.
+    /// `BadF` if `fd` is no directory; when no pipe can be opened.
     fn find(wasi: &mut WasiP1Ctx, fd: u32) -> Result<Self, Errno> {
         let inode = inode(wasi, fd).ok_or(Errno::BadF)?;
         let (pipe, _) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let mut other = descriptor(pipe.into());
         let mut unseen = wasi.ctx().table.iter_mut().count();
-        let mut kept = 0;
+        let mut index = 0;
         while unseen > 0 {
-            if let Ok(entry) = wasi.ctx().table.get_any_mut(kept) {
+            if let Ok(entry) = wasi.ctx().table.get_any_mut(index) {
                 unseen -= 1;
                 if let Some(Descriptor::Dir(directory)) = entry.downcast_ref() {
-                    let found = Self { file: Arc::clone(&directory.dir), kept };
+                    let found = Self { file: Arc::clone(&directory.dir), index };
                     found.swap(wasi, &mut other)?;
                     let seen = self::inode(wasi, fd);
                     found.swap(wasi, &mut other)?;
@@ -241,22 +242,22 @@ impl Directory {
                     }
                 }
             }
-            kept += 1;
+            index += 1;
         }
         Err(Errno::BadF)
     }
 
-    /// Exchanges what is kept for `other`.
+    /// Swaps the entry of the table with `other`.
     fn swap(&self, wasi: &mut WasiP1Ctx, other: &mut Descriptor) -> Result<(), Errno> {
-        let kept = wasi.ctx().table.get_mut(&Resource::new_borrow(self.kept));
-        mem::swap(kept.map_err(|_| Errno::BadF)?, other);
+        let entry = wasi.ctx().table.get_mut(&Resource::new_borrow(self.index));
+        mem::swap(entry.map_err(|_| Errno::BadF)?, other);
         Ok(())
     }
 }
 
-/// What Wasmtime knows the file by that is open under the guest's number.
+/// The inode of the guest's descriptor `fd`, as Wasmtime reports it.
 fn inode(wasi: &mut WasiP1Ctx, fd: u32) -> Option<u64> {
     let mut nothing = GuestMemory::Unshared(&mut []);
-    let asked = at_once(WasiSnapshotPreview1::fd_filestat_get(wasi, &mut nothing, fd.into()))?;
-    asked.ok().map(|found| found.ino)
+    let stat = at_once(WasiSnapshotPreview1::fd_filestat_get(wasi, &mut nothing, fd.into()))?;
+    stat.ok().map(|stat| stat.ino)
 }

@@ -7,19 +7,19 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, ErrorCode, HostDescriptor as _, NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::{ResourceTable, WasiView};
-use worlds::paths::Place;
+use worlds::paths::ResolvedPath;
 use worlds::socket::Errno;
 
-use super::component::{Code, Host, Kernel, ask, code, functions};
+use super::component::{Code, DescriptorTable, Kernel, call, code, functions};
 use super::{Doubt, at_once};
 
 /// The interface as wasmtime-wasi 48 names it.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
 
-/// A guest on WASI 0.2.
-struct Guest<'a, T>(&'a mut T);
+/// The state of a guest on WASI 0.2.
+struct Wasi02<'a, T>(&'a mut T);
 
-impl<T: WasiView> Host for Guest<'_, T> {
+impl<T: WasiView> DescriptorTable for Wasi02<'_, T> {
     fn table<R>(&mut self, look: impl FnOnce(&mut ResourceTable) -> R) -> R {
         look(self.0.ctx().table)
     }
@@ -31,7 +31,7 @@ fn follows(flags: PathFlags) -> bool {
     flags.contains(PathFlags::SYMLINK_FOLLOW)
 }
 
-/// Puts this file's functions in the place of Wasmtime's.
+/// Replaces Wasmtime's functions by this file's.
 ///
 /// # Errors
 /// When the linker does not take them.
@@ -44,7 +44,7 @@ pub fn link<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
                 concat!("[method]descriptor.", $name),
                 |mut store: StoreContextMut<'_, T>,
                  (directory, $($before,)? path, $($after,)*): (Resource<Descriptor>, $($B,)? String, $($A,)*)| {
-                    ask(&mut Guest(store.data_mut()), [(directory, path)], $how, None::<Kernel<'_, _>>$(.or(Some($kernel)))?, |guest, [(directory, path)]| {
+                    call(&mut Wasi02(store.data_mut()), [(directory, path)], $how, None::<Kernel<'_, _>>$(.or(Some($kernel)))?, |guest, [(directory, path)]| {
                         let mut files = guest.0.filesystem();
                         at_once(files.$function(directory, $(Clone::clone(&$before),)? path, $($after),*))
                     })
@@ -61,7 +61,7 @@ pub fn link<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
                     Resource<Descriptor>, $($B,)? String, Resource<Descriptor>, String,
                 )| {
                     let paths = [(old, old_path), (new, new_path)];
-                    ask(&mut Guest(store.data_mut()), paths, (false, true), None, |guest, [old, new]| {
+                    call(&mut Wasi02(store.data_mut()), paths, (false, true), None, |guest, [old, new]| {
                         let mut files = guest.0.filesystem();
                         at_once(files.$function(old.0, $($before,)? old.1, new.0, new.1))
                     })

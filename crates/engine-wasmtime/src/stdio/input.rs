@@ -1,4 +1,4 @@
-//! Standard input: read when there is something, watched by the event loop when there is not.
+//! Standard input: read when it is ready, watched by the event loop otherwise.
 
 use std::future;
 use std::io::{self, ErrorKind, IsTerminal};
@@ -17,25 +17,24 @@ use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 use super::{CHUNK, failed};
 use crate::polled;
 
-/// Standard input, for any number of readers that share it.
+/// Standard input; clones share it.
 #[derive(Clone, Default)]
 pub struct Stdin(Arc<OnceLock<Source>>);
 
-/// Where input comes from.
 enum Source {
-    /// A pipe, a terminal or a socket: epoll tells when to read.
+    /// A pipe, a terminal or a socket, watched by epoll.
     Polled(AsyncFd<BorrowedFd<'static>>),
     /// A regular file or /dev/null, which epoll refuses: always ready.
     Ready,
 }
 
 impl Stdin {
-    /// Looked at on first use, which is inside the event loop.
+    /// Set up on first use, which is inside the event loop.
     fn source(&self) -> &Source {
         self.0.get_or_init(|| polled::stdin().map_or(Source::Ready, Source::Polled))
     }
 
-    /// Whether a read would return at once: with bytes, the end or an error.
+    /// Whether a read would not block: it returns bytes, EOF or an error.
     fn would_return(&self) -> bool {
         match self.source() {
             Source::Ready => true,
@@ -47,7 +46,7 @@ impl Stdin {
         while !self.would_return() {
             let Source::Polled(polled) = self.source() else { break };
             match ready!(polled.poll_read_ready(task)) {
-                // What epoll remembers is older than what poll just said.
+                // `poll` contradicts epoll's older state.
                 Ok(mut guard) if !self.would_return() => guard.clear_ready(),
                 Ok(_) | Err(_) => break,
             }
@@ -56,7 +55,7 @@ impl Stdin {
     }
 }
 
-/// Reads once; retried only when a signal came first.
+/// Reads once; retries only on EINTR.
 fn read_once(buffer: &mut [u8]) -> io::Result<usize> {
     rustix::io::retry_on_intr(|| rustix::io::read(rustix::stdio::stdin(), &mut *buffer)).map_err(Into::into)
 }
@@ -112,7 +111,7 @@ impl AsyncRead for Stdin {
     }
 }
 
-/// Whether a read has something to say; one that cannot be asked has an error to tell.
+/// Whether `descriptor` is readable; true when `poll` fails, so that the read reports the error.
 fn is_ready(descriptor: BorrowedFd<'_>) -> bool {
     let mut descriptors = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
     poll(&mut descriptors, Some(&Timespec::default())) != Ok(0)

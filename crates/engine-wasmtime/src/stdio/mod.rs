@@ -1,7 +1,7 @@
-//! The process's own standard streams, given to the guest without a buffer and without a thread.
+//! The process's own standard streams as the guest's, without a buffer and without a thread.
 //!
-//! The descriptors may share their open file description with others (a terminal is one for all
-//! three), so nothing here changes their flags: input is asked for readiness before each read.
+//! The descriptors may share their open file description with other processes (a terminal is one for all three), so
+//! nothing here sets O_NONBLOCK: input is polled before each read instead.
 
 mod input;
 mod output;
@@ -12,10 +12,10 @@ pub use input::Stdin;
 pub use output::Output;
 use wasmtime_wasi::p2::StreamError;
 
-/// The most that one read or write is asked to carry.
+/// The largest read or write, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// Guests get the errno back from the `io::Error`.
+/// Wasmtime gives guests the errno of the `io::Error`.
 fn failed(error: io::Error) -> StreamError {
     StreamError::LastOperationFailed(error.into())
 }

@@ -1,4 +1,4 @@
-//! Standard output and error: each write of the guest is a write of the process.
+//! Standard output and error: each write of the guest is a write(2) of the process.
 
 use std::io::{self, ErrorKind, IsTerminal};
 use std::os::fd::BorrowedFd;
@@ -29,14 +29,14 @@ impl Output {
         Self(rustix::stdio::stderr())
     }
 
-    /// Writes all of it, waiting as a native program would where the reader is slow.
+    /// Writes all of it; blocks for a slow reader, as a native program does.
     fn put(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match rustix::io::write(self.0, bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(length) => bytes = &bytes[length..],
                 Err(Errno::INTR) => {}
-                // Somebody else with the same description made it non-blocking.
+                // Another process with the same open file description set O_NONBLOCK.
                 Err(Errno::AGAIN) => wait(self.0),
                 Err(error) => return Err(error.into()),
             }
@@ -94,7 +94,7 @@ impl AsyncWrite for Output {
     }
 }
 
-/// Waits for the reader; where that fails, the next write tells why.
+/// Waits until it is writable; if `poll` fails, the next write reports the error.
 fn wait(descriptor: BorrowedFd<'_>) {
     let _ = poll(&mut [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)], None);
 }

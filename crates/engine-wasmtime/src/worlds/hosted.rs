@@ -1,5 +1,4 @@
-//! Core modules of the worlds that `worlds` has for every engine: linked to the host's functions by their table, and
-//! driven from there.
+//! Core modules of the engine-neutral worlds in `worlds`: links the host functions of their tables; `worlds` runs them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,29 +19,29 @@ use crate::settings::Calls;
 use crate::ticks::Ticks;
 use crate::{code, heaps, limits as bounds, settings};
 
-/// A module in memory, with an engine of its own: each of its instances can be interrupted.
+/// A mapped module, with an engine of its own, whose instances can be interrupted.
 pub struct Hosted {
     module: wasmtime::Module,
     job: HostedJob,
 }
 
 impl Hosted {
-    /// Compiles a module as it will be run.
+    /// Compiles a module with the configuration that will run it.
     ///
     /// # Errors
-    /// A sentence that tells what of it is not valid.
+    /// A sentence that names what is not valid.
     pub fn compile(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
-        engine(1, settings::DEEPEST)?.precompile_module(wasm).map_err(sentence)
+        engine(1, settings::MAX_STACK)?.precompile_module(wasm).map_err(sentence)
     }
 
-    /// Makes the code of a guest executable that has this job.
+    /// Maps the code of a guest with this job.
     ///
     /// # Errors
-    /// When the code is another configuration's, or there are too few addresses for the instances.
+    /// When the code was compiled for another configuration, or the address space is too small for the instances.
     pub fn map(code: Compiled, job: &HostedJob) -> anyhow::Result<Self> {
         let engine = match job.shape() {
             Shape::RunsOnce(once) => {
-                engine(1, once.stack.unwrap_or(settings::DEEPEST).min(settings::DEEPEST))
+                engine(1, once.stack.unwrap_or(settings::MAX_STACK).min(settings::MAX_STACK))
             }
             Shape::AnswersRequests(http) => engine(http.concurrency, http.stack),
         }?;
@@ -50,8 +49,8 @@ impl Hosted {
     }
 }
 
-fn engine(max: usize, deep: usize) -> anyhow::Result<Engine> {
-    Engine::new(&settings::serving(Calls::Nested, max, deep)).map_err(sentence)
+fn engine(max: usize, stack: usize) -> anyhow::Result<Engine> {
+    Engine::new(&settings::serving(Calls::Nested, max, stack)).map_err(sentence)
 }
 
 impl Mapped for Hosted {
@@ -73,17 +72,17 @@ impl Mapped for Hosted {
     }
 }
 
-/// A module that is to be linked.
+/// A module to be linked.
 struct Unlinked {
     module: wasmtime::Module,
     memory: bounds::Memory,
     ticks: Option<Arc<Ticks>>,
 }
 
-/// A module that is linked, but for the memory that it imports.
+/// A module that is linked, except for the memory that it may import.
 struct Linked<S: 'static> {
     module: wasmtime::Module,
-    linker: Linker<State<S>>,
+    linker: Linker<InstanceState<S>>,
     imported: Option<ImportedMemory>,
     bound: bounds::Memory,
     ticks: Option<Arc<Ticks>>,
@@ -95,14 +94,14 @@ struct ImportedMemory {
     ty: MemoryType,
 }
 
-/// What the host functions of one instance work on.
-struct State<S> {
+/// The state of one instance's host functions.
+struct InstanceState<S> {
     world: S,
     bound: MemoryBound,
     memory: Option<Memory>,
 }
 
-impl<S> Bounded for State<S> {
+impl<S> Bounded for InstanceState<S> {
     fn memory(&mut self) -> &mut MemoryBound {
         &mut self.bound
     }
@@ -141,7 +140,7 @@ impl Core for Unlinked {
     }
 }
 
-/// The type of a memory that begins with so many pages.
+/// `ty` with at least `min_pages` from the start, within its maximum.
 fn at_least(ty: &MemoryType, min_pages: u32) -> MemoryType {
     let max = ty.maximum().and_then(|max| u32::try_from(max).ok());
     let min = u32::try_from(ty.minimum()).unwrap_or(u32::MAX).max(min_pages);
@@ -154,7 +153,7 @@ fn is_of<S>(ty: &FuncType, import: &Import<S>) -> bool {
 }
 
 fn define<S: Send + 'static>(
-    linker: &mut Linker<State<S>>,
+    linker: &mut Linker<InstanceState<S>>,
     import: &'static Import<S>,
     ty: FuncType,
 ) -> wasmtime::Result<()> {
@@ -163,13 +162,13 @@ fn define<S: Send + 'static>(
         HostCall::Plain(call) => linker.func_new(module, name, ty, move |mut caller, arguments, results| {
             let memory = memory(caller.data())?;
             let (memory, state) = parts(memory, &mut caller);
-            answer(results, call(memory, state, &numbers(arguments)))
+            set_result(results, call(memory, state, &numbers(arguments)))
         }),
         HostCall::Within(call) => {
             linker.func_new_async(module, name, ty, move |caller, arguments, results| {
                 Box::new(async move {
                     let mut within = Within { memory: memory(caller.data())?, caller };
-                    answer(results, call(&mut within, &numbers(arguments)).await)
+                    set_result(results, call(&mut within, &numbers(arguments)).await)
                 })
             })
         }
@@ -181,30 +180,30 @@ fn numbers(values: &[Val]) -> Vec<u32> {
     values.iter().filter_map(Val::i32).map(i32::cast_unsigned).collect()
 }
 
-fn answer(results: &mut [Val], answer: anyhow::Result<u32>) -> wasmtime::Result<()> {
-    let number = answer.map_err(|error| Error::msg(format!("{error:#}")))?;
+fn set_result(results: &mut [Val], returned: anyhow::Result<u32>) -> wasmtime::Result<()> {
+    let number = returned.map_err(|error| Error::msg(format!("{error:#}")))?;
     if let [result] = results {
         *result = Val::I32(number.cast_signed());
     }
     Ok(())
 }
 
-/// The guest's memory, and the world's state.
+/// The guest's memory and the world's state.
 fn parts<'a, S: 'static>(
     memory: Memory,
-    store: impl Into<StoreContextMut<'a, State<S>>>,
+    store: impl Into<StoreContextMut<'a, InstanceState<S>>>,
 ) -> (&'a mut [u8], &'a mut S) {
     let (bytes, state) = memory.data_and_store_mut(store);
     (bytes, &mut state.world)
 }
 
-/// The memory of an instance that is whole: a function that it starts with has none of its own.
-fn memory<S>(state: &State<S>) -> wasmtime::Result<Memory> {
+/// The memory of a complete instance: while its start function runs, its own memory is not known yet.
+fn memory<S>(state: &InstanceState<S>) -> wasmtime::Result<Memory> {
     state.memory.ok_or_else(|| Error::msg("the module has no memory"))
 }
 
 async fn call<S: Send + 'static>(
-    mut store: impl AsContextMut<Data = State<S>>,
+    mut store: impl AsContextMut<Data = InstanceState<S>>,
     function: Func,
     arguments: &[u32],
 ) -> wasmtime::Result<Option<u32>> {
@@ -218,12 +217,12 @@ impl<S: Send + 'static> Module<S> for Linked<S> {
     fn instantiate(&self, world: S) -> Pending<'_, Result<Box<dyn Instance<S>>, Stopped>> {
         Box::pin(async move {
             let _at_work = self.ticks.as_deref().map(Ticks::at_work);
-            let state = State { world, bound: self.bound.share(), memory: None };
+            let state = InstanceState { world, bound: self.bound.share(), memory: None };
             let mut store = Store::new(self.module.engine(), state);
             limits::bind(&mut store);
             store.set_epoch_deadline(1);
             store.epoch_deadline_async_yield_and_update(1);
-            match self.made(&mut store).await {
+            match self.instance(&mut store).await {
                 Ok((instance, memory)) => {
                     let ticks = self.ticks.clone();
                     Ok(Box::new(Live { store, instance, memory, ticks }) as Box<dyn Instance<S>>)
@@ -235,7 +234,10 @@ impl<S: Send + 'static> Module<S> for Linked<S> {
 }
 
 impl<S: Send + 'static> Linked<S> {
-    async fn made(&self, store: &mut Store<State<S>>) -> wasmtime::Result<(wasmtime::Instance, Memory)> {
+    async fn instance(
+        &self,
+        store: &mut Store<InstanceState<S>>,
+    ) -> wasmtime::Result<(wasmtime::Instance, Memory)> {
         let mut linker = Cow::Borrowed(&self.linker);
         if let Some(ImportedMemory { module, name, ty }) = &self.imported {
             let memory = Memory::new_async(&mut *store, ty.clone()).await?;
@@ -252,7 +254,7 @@ impl<S: Send + 'static> Linked<S> {
 
 /// An instance between calls.
 struct Live<S: 'static> {
-    store: Store<State<S>>,
+    store: Store<InstanceState<S>>,
     instance: wasmtime::Instance,
     memory: Memory,
     ticks: Option<Arc<Ticks>>,
@@ -282,9 +284,9 @@ impl<S: Send + 'static> Instance<S> for Live<S> {
     }
 }
 
-/// An instance that has called the host.
+/// An instance, seen from a host function that it has called.
 struct Within<'a, S: 'static> {
-    caller: Caller<'a, State<S>>,
+    caller: Caller<'a, InstanceState<S>>,
     memory: Memory,
 }
 
@@ -310,8 +312,8 @@ impl<S: Send + 'static> Instance<S> for Within<'_, S> {
     }
 }
 
-/// An instance that could not be made did not run, unless its start did.
-fn not_made<S>(state: &mut State<S>, error: &Error) -> Stopped {
+/// Why there is no instance: no room, unless its start function trapped.
+fn not_made<S>(state: &mut InstanceState<S>, error: &Error) -> Stopped {
     if let Some(refusal) = state.bound.refused() {
         return Stopped::NoRoom(format!("cannot make an instance of the guest: {refusal}"));
     }
@@ -321,7 +323,7 @@ fn not_made<S>(state: &mut State<S>, error: &Error) -> Stopped {
     stopped(state, error)
 }
 
-fn stopped<S>(state: &mut State<S>, error: &Error) -> Stopped {
+fn stopped<S>(state: &mut InstanceState<S>, error: &Error) -> Stopped {
     match state.bound.refused() {
         Some(refusal) => Stopped::OutOfMemory(format!("{refusal}\n{}", story(error))),
         None => Stopped::Trap(story(error)),

@@ -1,4 +1,4 @@
-//! Components that answer HTTP requests: `wasi:http/incoming-handler`, or `wasi:http/handler` on WASI 0.3.
+//! Components that handle HTTP requests: `wasi:http/incoming-handler`, or `wasi:http/handler` on WASI 0.3.
 
 use anyhow::Context;
 use engine::{Compiled, Equipment, Exit, Loaded, Mapped};
@@ -9,38 +9,38 @@ use workload::{Guest, Http, HttpHandler, Wasi};
 
 use crate::component::{check_start, link, linker};
 use crate::ending::sentence;
-use crate::http::{Component, Guests};
+use crate::http::{Component, HttpGuest};
 use crate::limits::Memory;
 use crate::settings::Calls;
 use crate::ticks::Ticks;
 use crate::{code, heaps, preopens, settings};
 
-/// A component in memory, with an engine of its own: only few guests need it.
+/// A mapped component, with an engine of its own: only few guests need it.
 pub struct Incoming {
     component: component::Component,
     wasi: Wasi,
     settings: Http,
 }
 
-/// A server at its gate.
-struct Waiting {
+/// A server that is ready to run, and its guest.
+struct LoadedServer {
     process: Process,
-    guests: Guests,
+    guest: HttpGuest,
 }
 
 impl Incoming {
-    /// Compiles a component as it will be run.
+    /// Compiles a component with the configuration that will run it.
     ///
     /// # Errors
-    /// A sentence that tells what of it is not valid.
+    /// A sentence that names what is not valid.
     pub fn compile(wasm: &[u8], world: &HttpHandler) -> anyhow::Result<Vec<u8>> {
-        engine(world, 1, settings::DEEPEST)?.precompile_component(wasm).map_err(sentence)
+        engine(world, 1, settings::MAX_STACK)?.precompile_component(wasm).map_err(sentence)
     }
 
-    /// Makes the code of a guest executable that is served by `settings`.
+    /// Maps the code of a guest that is served by `settings`.
     ///
     /// # Errors
-    /// When the code is another configuration's, or there are too few addresses for the copies.
+    /// When the code was compiled for another configuration, or the address space is too small for the instances.
     pub fn map(code: Compiled, world: &HttpHandler, settings: &Http) -> anyhow::Result<Self> {
         let engine = engine(world, settings.concurrency, settings.stack)?;
         let component = code::component(&engine, code)?;
@@ -48,9 +48,9 @@ impl Incoming {
     }
 }
 
-fn engine(world: &HttpHandler, most: usize, deep: usize) -> anyhow::Result<Engine> {
+fn engine(world: &HttpHandler, max: usize, stack: usize) -> anyhow::Result<Engine> {
     let calls = if world.concurrent { Calls::Concurrent } else { Calls::One };
-    Engine::new(&settings::serving(calls, most, deep)).map_err(sentence)
+    Engine::new(&settings::serving(calls, max, stack)).map_err(sentence)
 }
 
 impl Mapped for Incoming {
@@ -68,16 +68,16 @@ impl Mapped for Incoming {
         let linked = Component::of(link(&linker(engine, wasi).map_err(sentence)?, &component)?, wasi)?;
         heaps::for_each_of(server::threads(&settings));
         let ticks = Ticks::start(engine.clone(), memory.clone())?;
-        let folders = preopens::folders(&guest.preopens)?;
-        let guests = Guests::new(linked, guest, &settings, folders, memory, ticks);
+        let preopens = preopens::open_shared(&guest.preopens)?;
+        let guest = HttpGuest::new(linked, guest, &settings, preopens, memory, ticks);
         let process = Process::new(settings, socket, stop)?;
-        Ok(Box::new(Waiting { process, guests }))
+        Ok(Box::new(LoadedServer { process, guest }))
     }
 }
 
-impl Loaded for Waiting {
+impl Loaded for LoadedServer {
     fn run(self: Box<Self>) -> Exit {
-        let Self { process, guests } = *self;
-        process.run(guests).map_or_else(|error| Exit::Trap(format!("{error:#}")), Exit::Code)
+        let Self { process, guest } = *self;
+        process.run(guest).map_or_else(|error| Exit::Trap(format!("{error:#}")), Exit::Code)
     }
 }

@@ -1,4 +1,4 @@
-//! One file per world: what it links, how a guest of it begins.
+//! One file per world: what it links, and how its guests are run.
 
 mod hosted;
 mod incoming;
@@ -10,7 +10,7 @@ pub use incoming::Incoming;
 pub use once::Once;
 pub use preview1::Preview1;
 
-/// What an entrypoint cannot be: `World::detect` said no before, so this is for callers that did not ask it.
+/// The error for an invalid entrypoint. `World::detect` rejects those first; this is for callers that did not use it.
 fn takes_parameters(name: &str, parameters: usize) -> anyhow::Error {
     anyhow::anyhow!(
         "its function {name:?} takes {parameters} parameters; only functions without any can be an entrypoint"

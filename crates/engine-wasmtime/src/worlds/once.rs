@@ -14,40 +14,40 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p3::bindings::Command as Command03;
 use workload::{Command, Guest, Start as Begin, Wasi};
 
-use crate::component::{self, Host};
+use crate::component::{self, ComponentState};
 use crate::ending::{self, sentence};
 use crate::limits::{self, Memory};
 use crate::outgoing::Outgoing;
 use crate::wasi;
 use crate::worlds::takes_parameters;
 
-/// The host functions of WASI 0.2, linked once.
+/// A linker with the host functions of WASI 0.2.
 pub struct Once {
-    linker: Linker<Host>,
+    linker: Linker<ComponentState>,
 }
 
-/// A component in memory, with the host functions of its world.
+/// A mapped component, with the linker of its world.
 pub struct MappedComponent<'a> {
     component: Component,
-    linker: Cow<'a, Linker<Host>>,
+    linker: Cow<'a, Linker<ComponentState>>,
     world: Command,
 }
 
-/// A component at its gate.
-struct Waiting {
+/// A component that is ready to run.
+struct LoadedComponent {
     start: Start,
-    store: Store<Host>,
+    store: Store<ComponentState>,
     runtime: Runtime,
 }
 
-/// Where it begins.
+/// The entrypoint.
 enum Start {
-    Command(CommandPre<Host>),
-    /// Of WASI 0.3.
+    Command(CommandPre<ComponentState>),
+    /// A command of WASI 0.3.
     #[cfg(feature = "p3")]
-    Concurrent(InstancePre<Host>),
+    Concurrent(InstancePre<ComponentState>),
     Function {
-        component: InstancePre<Host>,
+        component: InstancePre<ComponentState>,
         export: ComponentExportIndex,
         results: usize,
     },
@@ -62,7 +62,7 @@ impl Once {
         Ok(Self { linker: component::linker(engine, Wasi::P2)? })
     }
 
-    /// A component that was compiled by the engine that all share.
+    /// A component that was compiled by the shared engine.
     pub fn of(&self, component: Component, world: &Command) -> MappedComponent<'_> {
         MappedComponent { component, linker: Cow::Borrowed(&self.linker), world: world.clone() }
     }
@@ -99,14 +99,19 @@ impl Mapped for MappedComponent<'_> {
         };
         let egress = Egress::of(&guest);
         let wasi = wasi::provide(&guest, 0, &egress)?.build();
-        let host = Host::new(wasi, memory.share(), Outgoing::new(egress, &guest.env), wasi::config(&guest));
+        let host = ComponentState::new(
+            wasi,
+            memory.share(),
+            Outgoing::new(egress, &guest.env),
+            wasi::config(&guest),
+        );
         let mut store = Store::new(linker.engine(), host);
         limits::bind(&mut store);
-        Ok(Box::new(Waiting { start, store, runtime: ending::event_loop()? }))
+        Ok(Box::new(LoadedComponent { start, store, runtime: ending::event_loop()? }))
     }
 }
 
-/// Whether a command's start is what WASI says: Wasmtime would tell only when it runs.
+/// Checks the type of a command's `run`: Wasmtime would report it only when it runs.
 fn check_run(component: &Component, interface: &str, wanted: &str) -> anyhow::Result<()> {
     let is_result = |ty: Type| matches!(&ty, Type::Result(of) if of.ok().is_none() && of.err().is_none());
     component::check_start(component, interface, "run", wanted, |function| {
@@ -115,7 +120,7 @@ fn check_run(component: &Component, interface: &str, wanted: &str) -> anyhow::Re
     })
 }
 
-fn function(component: &Component, linked: InstancePre<Host>, name: &str) -> anyhow::Result<Start> {
+fn function(component: &Component, linked: InstancePre<ComponentState>, name: &str) -> anyhow::Result<Start> {
     let found = component.get_export(None, name);
     let Some((ComponentItem::ComponentFunc(ty), export)) = found else {
         bail!("it exports no function {name:?}");
@@ -126,7 +131,7 @@ fn function(component: &Component, linked: InstancePre<Host>, name: &str) -> any
     }
 }
 
-impl Loaded for Waiting {
+impl Loaded for LoadedComponent {
     fn run(self: Box<Self>) -> Exit {
         let Self { start, store, runtime } = *self;
         ending::run(&runtime, store, async |store| start.run(store).await)
@@ -134,8 +139,8 @@ impl Loaded for Waiting {
 }
 
 impl Start {
-    /// Runs it; a `result` that is an error makes exit code 1.
-    async fn run(self, store: &mut Store<Host>) -> wasmtime::Result<u8> {
+    /// Runs it; a `result` that is an error gives exit code 1.
+    async fn run(self, store: &mut Store<ComponentState>) -> wasmtime::Result<u8> {
         match self {
             Self::Command(command) => {
                 let command = command.instantiate_async(&mut *store).await?;
@@ -156,9 +161,9 @@ impl Start {
                 let function = component.get_func(&mut *store, export);
                 let function =
                     function.ok_or_else(|| wasmtime::format_err!("the export is not a function"))?;
-                let mut answers = vec![Val::Bool(false); results];
-                function.call_async(store, &[], &mut answers).await?;
-                Ok(u8::from(matches!(answers.first(), Some(Val::Result(Err(_))))))
+                let mut results = vec![Val::Bool(false); results];
+                function.call_async(store, &[], &mut results).await?;
+                Ok(u8::from(matches!(results.first(), Some(Val::Result(Err(_))))))
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Core modules on WASI preview 1: commands and reactors, with WasmEdge's sockets for those that import them or
-//! are listened for.
+//! Core modules on WASI preview 1: commands and reactors, with WasmEdge's sockets if they import them or have listening
+//! sockets.
 
 use anyhow::Context;
 use engine::{Equipment, Exit, Loaded, Mapped};
@@ -13,46 +13,46 @@ use workload::{Guest, OnceSettings, Start};
 
 use crate::ending::{self, sentence};
 use crate::limits::{self, Bounded, Memory, MemoryBound};
-use crate::sockets::{self, Network};
+use crate::sockets::{self, Network, SocketHost};
 use crate::worlds::takes_parameters;
 use crate::{paths, wasi};
 
-/// The world's host functions, linked once.
+/// A linker with the host functions of preview 1.
 pub struct Preview1 {
-    linker: Linker<Host>,
+    linker: Linker<Preview1State>,
 }
 
-/// What the host functions of one guest work on.
-struct Host {
+/// The state of a guest's host functions.
+struct Preview1State {
     wasi: WasiP1Ctx,
     network: Network,
     memory: MemoryBound,
 }
 
-impl sockets::Host for Host {
+impl SocketHost for Preview1State {
     fn parts(&mut self) -> (&mut WasiP1Ctx, &mut Network) {
         (&mut self.wasi, &mut self.network)
     }
 }
 
-impl Bounded for Host {
+impl Bounded for Preview1State {
     fn memory(&mut self) -> &mut MemoryBound {
         &mut self.memory
     }
 }
 
-/// A module in memory, with the world it is for.
+/// A mapped module, with its world.
 pub struct MappedModule<'a> {
     module: Module,
-    linker: &'a Linker<Host>,
+    linker: &'a Linker<Preview1State>,
     world: workload::Preview1,
     once: OnceSettings,
 }
 
-/// A module at its gate.
-struct Waiting {
-    module: InstancePre<Host>,
-    store: Store<Host>,
+/// A module that is ready to run.
+struct LoadedModule {
+    module: InstancePre<Preview1State>,
+    store: Store<Preview1State>,
     runtime: Runtime,
     start: Start,
 }
@@ -64,20 +64,20 @@ impl Preview1 {
     /// When Wasmtime defines one of them twice.
     pub fn link(engine: &Engine) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(engine);
-        p1::add_to_linker_async(&mut linker, |host: &mut Host| &mut host.wasi)?;
+        p1::add_to_linker_async(&mut linker, |host: &mut Preview1State| &mut host.wasi)?;
         linker.allow_shadowing(true);
-        // Wasmtime's own traps on codes from 126 on.
+        // Wasmtime's own traps on exit codes of 126 and above.
         linker.func_wrap("wasi_snapshot_preview1", "proc_exit", |code: i32| -> wasmtime::Result<()> {
             Err(I32Exit(code).into())
         })?;
-        // Wasmtime's own asks for a second thread to poll a file with.
+        // Wasmtime's own polls files on a second thread.
         sockets::link_poll(&mut linker)?;
         linker.allow_shadowing(false);
         paths::link_preview1(&mut linker)?;
         Ok(Self { linker })
     }
 
-    /// A module that was compiled for this world.
+    /// A module for this world.
     pub fn of(&self, module: Module, world: &workload::Preview1, once: &OnceSettings) -> MappedModule<'_> {
         MappedModule { module, linker: &self.linker, world: world.clone(), once: once.clone() }
     }
@@ -100,18 +100,18 @@ impl Mapped for MappedModule<'_> {
             all.try_for_each(|socket| ioctl_fionbio(socket, true)).context("cannot set up a socket")?;
         }
         let network = Network::new(egress, equipment.sockets);
-        let host = Host { wasi, network, memory: memory.share() };
+        let host = Preview1State { wasi, network, memory: memory.share() };
         let mut store = Store::new(linker.engine(), host);
         limits::bind(&mut store);
-        Ok(Box::new(Waiting { module, store, runtime: ending::event_loop()?, start }))
+        Ok(Box::new(LoadedModule { module, store, runtime: ending::event_loop()?, start }))
     }
 }
 
 fn instantiate_pre(
-    linker: &Linker<Host>,
+    linker: &Linker<Preview1State>,
     module: &Module,
     needs_sockets: bool,
-) -> wasmtime::Result<InstancePre<Host>> {
+) -> wasmtime::Result<InstancePre<Preview1State>> {
     if !needs_sockets {
         return linker.instantiate_pre(module);
     }
@@ -120,7 +120,7 @@ fn instantiate_pre(
     linker.instantiate_pre(module)
 }
 
-/// The export that a guest begins with.
+/// The name of the entrypoint.
 fn export(start: &Start) -> &str {
     match start {
         Start::Command => "_start",
@@ -135,7 +135,7 @@ fn check_start(module: &Module, start: &Start) -> anyhow::Result<()> {
     if parameters == 0 { Ok(()) } else { Err(takes_parameters(name, parameters)) }
 }
 
-impl Loaded for Waiting {
+impl Loaded for LoadedModule {
     fn run(self: Box<Self>) -> Exit {
         let Self { module, store, runtime, start } = *self;
         ending::run(&runtime, store, async |store| {

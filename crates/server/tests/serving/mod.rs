@@ -1,4 +1,4 @@
-//! A server on this machine's loopback.
+//! A server on the loopback interface.
 
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
@@ -10,16 +10,16 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::{Request, Response};
 use http_body_util::Full;
-use server::{Answer, Failure, Permit, RequestBody, Server};
+use server::{Failure, Handler, Permit, RequestBody, Server};
 use workload::Http;
 
-/// Answers with what it was asked.
+/// Answers with the method, URI and Host of the request.
 pub struct Repeats;
 
-impl Answer for Repeats {
+impl Handler for Repeats {
     type Body = Full<Bytes>;
 
-    async fn answer(
+    async fn handle(
         self: Arc<Self>,
         request: Request<RequestBody>,
         _permit: Permit,
@@ -30,7 +30,7 @@ impl Answer for Repeats {
     }
 }
 
-/// Small bounds and long times.
+/// Low limits and long time-outs.
 pub fn settings() -> Http {
     const SECOND: Duration = Duration::from_secs(1);
     Http {
@@ -53,13 +53,13 @@ pub fn settings() -> Http {
 }
 
 /// The server's address; it serves for as long as the process lives.
-pub fn serve_with(settings: Http, answer: impl Answer) -> SocketAddr {
+pub fn serve_with(settings: Http, handler: impl Handler) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let server = Server::new(settings, listener.into()).unwrap();
-        runtime.block_on(server.run(Arc::new(answer), pending())).unwrap();
+        runtime.block_on(server.run(Arc::new(handler), pending())).unwrap();
     });
     address
 }

@@ -111,8 +111,8 @@ fn println(memory: &mut [u8], _: &mut Host, arguments: &[u32]) -> anyhow::Result
     Ok(0)
 }
 
-/// Calls a built-in function: its number, the query's own context, then values of the policy's. A function that fails has
-/// no result, which is undefined in Rego.
+/// Calls a built-in function: its number, the query's own context, then values of the policy's. A function that fails
+/// has no result, which is undefined in Rego.
 fn builtin<'a>(
     instance: &'a mut (dyn Instance<Host> + 'a),
     arguments: &'a [u32],

@@ -1,13 +1,13 @@
 //! Policies that Open Policy Agent compiled (`opa build -t wasm`), as OPA itself answers: queries over its REST API, or
 //! one query on standard input.
 //!
-//! The ABI (1.2 and later) is OPA's: the host gives memory, an abort, a print and five ways into its built-in functions;
-//! values cross as JSON. `policy` drives an instance, `host` is what it imports, `builtins` are the functions that OPA's
-//! compiler leaves to the host, `term` are its values, `documents` is what `data.json` beside the policy holds, with the policy's entrypoints in
-//! it, and `rest` is the API.
+//! The ABI (1.2 and later) is OPA's: the host gives memory, an abort, a print and five ways into its built-in
+//! functions; values cross as JSON. `policy` drives an instance, `host` is what it imports, `builtins` are the
+//! functions that OPA's compiler leaves to the host, `term` are its values, `documents` is what `data.json` beside the
+//! policy holds, with the policy's entrypoints in it, and `rest` is the API.
 //!
-//! The crate `opa-wasm` has the same for Wasmtime alone: its policies and its built-in functions can be had only through
-//! Wasmtime's own types, and what a guest may reach and how much memory it may have is not its to ask.
+//! The crate `opa-wasm` has the same for Wasmtime alone: its policies and its built-in functions can be had only
+//! through Wasmtime's own types, and what a guest may reach and how much memory it may have is not its to ask.
 
 mod builtins;
 mod documents;

@@ -1,5 +1,5 @@
-//! OPA's REST API over a policy: `/v1/data`, `/v0/data`, `/health` and `/`. What changes policies or data, or asks what is
-//! not compiled, is answered with 501.
+//! OPA's REST API over a policy: `/v1/data`, `/v0/data`, `/health` and `/`. What changes policies or data, or asks what
+//! is not compiled, is answered with 501.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use server::{Answer, BodyError, Failure, Permit, Pool, Pooled, RequestBody};
+use server::{BodyError, Failure, Handler, Permit, Pool, Pooled, RequestBody};
 use tokio::runtime::Builder;
 
 use super::Source;
@@ -224,10 +224,10 @@ impl Said {
     }
 }
 
-impl Answer for Rest {
+impl Handler for Rest {
     type Body = Full<Bytes>;
 
-    async fn answer(
+    async fn handle(
         self: Arc<Self>,
         request: Request<RequestBody>,
         permit: Permit,

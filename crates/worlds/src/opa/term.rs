@@ -80,8 +80,8 @@ impl Term {
         }
     }
 
-    /// As JSON, as OPA writes it: fields in the order of their names, members in OPA's order, and `<`, `>` and `&` so that
-    /// HTML may hold it.
+    /// As JSON, as OPA writes it: fields in the order of their names, members in OPA's order, and `<`, `>` and `&` so
+    /// that HTML may hold it.
     pub fn json(&self) -> String {
         let mut out = String::new();
         self.write(&mut out);

@@ -1,4 +1,4 @@
-//! Addresses as a guest writes them: octets, or WasmEdge's storage of 128 bytes with a family in front.
+//! Addresses in a guest's memory: octets, or WasmEdge's storage of 128 bytes that begins with a family.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,19 +7,19 @@ use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 use super::Errno;
 use crate::Memory;
 
-/// Bytes of the storage: a family of 16 bits, and what belongs to it.
+/// The size of the storage: a family of 16 bits, and its address.
 const STORAGE: u32 = 128;
-/// Where a path ends in it.
+/// The end of a path in it.
 const PATH_END: usize = 110;
-/// The longest that the kernel says an address with a path is, of which rustix can read the path.
-const LONGEST_UNIX: u32 = 110;
+/// The longest unix address whose path rustix can read.
+const MAX_UNIX: u32 = 110;
 
-/// The families' numbers.
+// The numbers of the families.
 pub(super) const INET4: u32 = 1;
 pub(super) const INET6: u32 = 2;
 pub(super) const UNIX: u32 = 3;
 
-/// Whom a socket is bound to, or talks to.
+/// A socket's local or peer address.
 pub(super) enum Address {
     Inet(SocketAddr),
     /// A path, or nothing.
@@ -27,11 +27,11 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Reads one out of the buffer that `at` names; `port` is not used for a path.
+    /// Reads the address in the buffer that `at` names; `port` is ignored for a path.
     ///
     /// # Errors
-    /// `Inval` for a buffer of another size than 4, 16 or 128 bytes, a family that is none, a port that is none or
-    /// an empty path; `Acces` for a name that is no path; `NameTooLong`, `AddrNotAvail`, `Fault`.
+    /// `Inval` for a buffer of another size than 4, 16 or 128 bytes, an unknown family, an invalid port or an empty path;
+    /// `Acces` for an abstract name; `NameTooLong`, `AddrNotAvail`, `Fault`.
     pub(super) fn read(memory: &Memory<'_>, at: u32, port: u32) -> Result<Self, Errno> {
         let buffer = Buffer::at(memory, at)?;
         let bytes = memory.bytes(buffer.at, buffer.length)?;
@@ -49,13 +49,13 @@ impl Address {
         }
     }
 
-    /// What the kernel says; `None` for nobody, and for a path that cannot be told.
-    pub(super) fn known(told: Option<SocketAddrAny>) -> Option<Self> {
-        let told = told?;
-        match told.address_family() {
-            AddressFamily::UNIX if told.addr_len() > LONGEST_UNIX => None,
-            AddressFamily::UNIX => told.try_into().ok().map(Self::Unix),
-            _ => told.try_into().ok().map(Self::Inet),
+    /// An address from the kernel; `None` for none, and for a path that cannot be read.
+    pub(super) fn known(address: Option<SocketAddrAny>) -> Option<Self> {
+        let address = address?;
+        match address.address_family() {
+            AddressFamily::UNIX if address.addr_len() > MAX_UNIX => None,
+            AddressFamily::UNIX => address.try_into().ok().map(Self::Unix),
+            _ => address.try_into().ok().map(Self::Inet),
         }
     }
 
@@ -67,7 +67,7 @@ impl Address {
         }
     }
 
-    /// What V1 of the ABI calls the family: 4 or 6, which are not the family's numbers, and 3.
+    /// The family in V1 of the ABI: 4 or 6, unlike the family's numbers, or 3.
     pub(super) fn version(&self) -> u32 {
         match self {
             Self::Inet(SocketAddr::V4(_)) => 4,
@@ -81,8 +81,8 @@ fn first<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Errno> {
     bytes.first_chunk().copied().ok_or(Errno::Inval)
 }
 
-/// A path that ends where the first zero is. What begins with one would be a name without a file, of which the
-/// container's root does not keep the guest: it is the network namespace's.
+/// A path up to its first zero. A leading zero would make it an abstract name, which belongs to the network namespace
+/// and so escapes the container's root.
 fn path(bytes: &[u8]) -> Result<SocketAddrUnix, Errno> {
     let end = bytes.iter().position(|byte| *byte == 0).ok_or(Errno::NameTooLong)?;
     match (end, bytes.iter().all(|byte| *byte == 0)) {
@@ -92,7 +92,7 @@ fn path(bytes: &[u8]) -> Result<SocketAddrUnix, Errno> {
     }
 }
 
-/// Where a guest wants an address to be written: checked before anything is done.
+/// The guest's buffer for an address: checked before the call is made.
 #[derive(Clone, Copy)]
 pub(super) struct Buffer {
     at: u32,
@@ -111,7 +111,7 @@ impl Buffer {
         if matches!(buffer.length, 4 | 16 | STORAGE) { Ok(buffer) } else { Err(Errno::Inval) }
     }
 
-    /// Writes an address. Nobody's is no change, or a storage of zeroes.
+    /// Writes an address. `None` fills a storage with zeros, and leaves octets unchanged.
     ///
     /// # Errors
     /// `NoMem` when it does not fit.

@@ -1,20 +1,20 @@
-//! For tests: a guest that calls anything with anything. No call panics or writes outside of what it is given.
+//! Property tests: calls with arbitrary arguments neither panic nor write outside of the guest's memory.
 
 use std::net::{Ipv4Addr, TcpListener};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::guest::{DATA, DGRAM, Files, Guest, INET4, OUT, STREAM, UNIX};
+use super::guest::{DATA, DGRAM, INET4, OUT, OtherFiles, STREAM, TestGuest, UNIX};
 use super::{Errno, Query, Sockets};
 use crate::Memory;
 
-/// Bytes of the memory: few, so that addresses hit it.
+/// The size of the memory in bytes: small, so that addresses hit it.
 const SIZE: u32 = 512;
-/// The calls there are, by number.
+/// The number of calls.
 const CALLS: u8 = 29;
 
-/// One call with arguments.
+/// Makes call `number`.
 fn call(number: u8, sockets: &mut Sockets, memory: &mut Memory<'_>, a: [u32; 8]) -> Result<(), Errno> {
     match number {
         0 => sockets.open(memory, a[0], a[1], a[2]),
@@ -42,20 +42,20 @@ fn call(number: u8, sockets: &mut Sockets, memory: &mut Memory<'_>, a: [u32; 8])
         22 => sockets.fd_prestat_get(memory, a[0], a[1]),
         23 => sockets.fd_renumber(a[0], a[1], a[2] & 1 != 0),
         24 => sockets.fd_close(a[0]),
-        // They never wait.
+        // Always non-blocking.
         25 => sockets.fd_fdstat_set_flags(a[0], a[1] | 4),
         26 => {
             let query = Query::read(memory, a[0], a[1], a[2], a[3], a[4])?;
             let known = query.known()?.unwrap_or_default();
             query.answer(memory, &known, a[5], a[6], a[7])
         }
-        // Where it waits for nothing. What it waits for is told by the tests of rounds.
-        27 | 28 => sockets.poll_oneoff(memory, a[0], a[1], a[2], a[3], number == 28, &mut Files(None)),
+        // Used only where it does not block; `poll` tests the waiting.
+        27 | 28 => sockets.poll_oneoff(memory, a[0], a[1], a[2], a[3], number == 28, &mut OtherFiles(None)),
         _ => unreachable!("there are {CALLS} calls"),
     }
 }
 
-/// A number of any kind that a guest may give: small, an address inside, at the edge, or any.
+/// An argument of any kind: small, an address inside, at the end of the memory, or arbitrary.
 fn argument() -> impl Strategy<Value = u32> {
     prop_oneof![
         4 => 0..8_u32,
@@ -65,22 +65,22 @@ fn argument() -> impl Strategy<Value = u32> {
     ]
 }
 
-/// Memory with some sense in it: small numbers and addresses, as little-endian words, or anything.
+/// Plausible contents: small numbers and addresses, as little-endian words, or anything.
 fn contents() -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![3 => argument(), 1 => any::<u32>()];
     prop::collection::vec(word, SIZE as usize / 4)
         .prop_map(|words| words.into_iter().flat_map(u32::to_le_bytes).collect())
 }
 
-/// A guest with one socket of each kind, numbered from 0; none waits, and none may reach anybody. Those of paths have
-/// one already, in a folder of their own, so that none makes a file elsewhere.
-fn crowd() -> (Guest, TempDir) {
-    let (mut guest, folder) = (Guest::bounded(|_| false), tempfile::tempdir().unwrap());
+/// A guest with one non-blocking socket of each kind, numbered from 0, whose policy refuses everything. Unix sockets
+/// are bound already, in a directory of their own, so that none creates a file elsewhere.
+fn crowd() -> (TestGuest, TempDir) {
+    let (mut guest, dir) = (TestGuest::bounded(|_| false), tempfile::tempdir().unwrap());
     let (one, other) = connected(&mut guest);
     let (datagrams, _) = guest.bound(Ipv4Addr::LOCALHOST, DGRAM);
     let paths = [STREAM, DGRAM].map(|kind| {
         let fd = guest.open(UNIX, kind);
-        let named = guest.storage(UNIX, folder.path().join(kind.to_string()).as_os_str().as_encoded_bytes());
+        let named = guest.storage(UNIX, dir.path().join(kind.to_string()).as_os_str().as_encoded_bytes());
         guest.call(|sockets, memory| sockets.bind(memory, fd, named, 0)).unwrap();
         fd
     });
@@ -89,11 +89,11 @@ fn crowd() -> (Guest, TempDir) {
         guest.nonblocking(fd);
         guest.sockets.fd_renumber(fd, number, true).unwrap();
     }
-    (guest, folder)
+    (guest, dir)
 }
 
-/// Two connected streams, where the policy lets the guest connect to nobody.
-fn connected(guest: &mut Guest) -> (u32, u32) {
+/// Two connected streams, although the policy refuses everything.
+fn connected(guest: &mut TestGuest) -> (u32, u32) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (served, _) = listener.accept().unwrap();
@@ -110,41 +110,41 @@ proptest! {
         bytes in contents(),
         calls in prop::collection::vec((0..27_u8, prop::array::uniform8(argument())), 1..12),
     ) {
-        let (mut guest, _folder) = crowd();
-        // What lies around the memory.
+        let (mut guest, _dir) = crowd();
+        // Guard bytes around the memory.
         let mut all = [&[0x5a; 64][..], &bytes, &[0x5a; 64]].concat();
         for (number, arguments) in calls {
             let mut memory = Memory::new(&mut all[64..][..SIZE as usize]);
-            let told = call(number, &mut guest.sockets, &mut memory, arguments);
-            prop_assert!(!matches!(told, Err(Errno::Success)), "{number}");
+            let result = call(number, &mut guest.sockets, &mut memory, arguments);
+            prop_assert!(!matches!(result, Err(Errno::Success)), "{number}");
         }
         prop_assert!(all[..64].iter().chain(&all[64 + SIZE as usize..]).all(|byte| *byte == 0x5a));
     }
 
     #[test]
-    fn no_call_knows_a_descriptor_that_was_closed(
+    fn no_call_accepts_a_closed_descriptor(
         bytes in contents(),
         number in 1..26_u8,
         mut arguments in prop::array::uniform8(argument()),
     ) {
-        let mut guest = Guest::new();
+        let mut guest = TestGuest::new();
         let fd = guest.open(INET4, STREAM);
         guest.sockets.fd_close(fd).unwrap();
         arguments[0] = fd;
         let mut all = bytes;
-        let told = call(number, &mut guest.sockets, &mut Memory::new(&mut all), arguments);
-        prop_assert_eq!(told, Err(Errno::BadF));
+        let result = call(number, &mut guest.sockets, &mut Memory::new(&mut all), arguments);
+        prop_assert_eq!(result, Err(Errno::BadF));
     }
 
     #[test]
-    fn a_round_with_anything_in_it_ends(
+    fn a_poll_of_any_subscriptions_returns(
         subscriptions in prop::collection::vec((0..4_u8, argument(), any::<u64>(), 0..3_u8), 0..10),
         place in 0..12_usize,
         edge in any::<bool>(),
         rounds in 1..4,
     ) {
-        let (mut guest, _folder) = crowd();
-        // One of them comes at once, so that no round waits.
+        let (mut guest, _dir) = crowd();
+        // One is ready at once, so that no call blocks.
         let mut all = subscriptions;
         all.insert(place.min(all.len()), (0, 1, 0, 0));
         for (nth, (kind, id, timeout, flags)) in (0..).zip(&all) {
@@ -158,32 +158,32 @@ proptest! {
         let count = all.len() as u32;
         for _ in 0..rounds {
             let polled = guest.call(|sockets, memory| {
-                sockets.poll_oneoff(memory, DATA, 1 << 15, count, OUT, edge, &mut Files(None))
+                sockets.poll_oneoff(memory, DATA, 1 << 15, count, OUT, edge, &mut OtherFiles(None))
             });
             if all.iter().any(|(kind, ..)| *kind == 3) {
                 prop_assert_eq!(polled, Err(Errno::Inval));
             } else {
                 polled.unwrap();
-                let told = guest.u32(OUT);
-                prop_assert!((1..=count).contains(&told));
+                let result = guest.u32(OUT);
+                prop_assert!((1..=count).contains(&result));
             }
         }
     }
 
     #[test]
-    fn a_round_out_of_anywhere_does_not_panic(
+    fn a_poll_with_any_arguments_does_not_panic(
         bytes in contents(),
         arguments in prop::array::uniform8(argument()),
         edge in any::<bool>(),
     ) {
-        let (mut guest, _folder) = crowd();
+        let (mut guest, _dir) = crowd();
         let mut all = bytes;
-        // Kinds that are none keep it from waiting, where it reads any at all.
+        // Unknown kinds, if it reads any subscription, make it fail at once.
         for at in (0..all.len()).step_by(8) {
             all[at] |= 4;
         }
         let number = if edge { 28 } else { 27 };
-        let told = call(number, &mut guest.sockets, &mut Memory::new(&mut all), arguments);
-        prop_assert!(told.is_err());
+        let result = call(number, &mut guest.sockets, &mut Memory::new(&mut all), arguments);
+        prop_assert!(result.is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes in and out. The kernel reads and writes the guest's buffers themselves; nothing is copied in between.
+//! Sending and receiving. The kernel reads and writes the guest's buffers directly, without a copy.
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvFlags, RecvMsg, ReturnFlags, SendAncillaryBuffer, recvmsg, sendmsg, sendmsg_addr,
@@ -9,16 +9,16 @@ use super::errno::kernel;
 use super::{Errno, Sockets};
 use crate::Memory;
 
-/// A guest's iovecs: where they are and how many.
+/// A guest's iovecs: their address and number.
 pub(super) struct Iovs(pub(super) u32, pub(super) u32);
 
 impl Sockets {
-    /// `sock_recv`, preview1's own: `riflags` 1 leaves the bytes there, 2 waits until the buffers are full. How many
-    /// bytes came is written to `ro_datalen`, 1 to `ro_flags` (16 bits) when a datagram was longer.
+    /// `sock_recv`, preview1's own: `riflags` 1 peeks, 2 waits until the buffers are full. Writes the number of bytes to
+    /// `ro_datalen`, and 1 to `ro_flags` (16 bits) if a datagram was truncated.
     ///
     /// # Errors
-    /// `Again` when the socket does not block and nothing is there; `Inval` for other flags, more than 1024 buffers or
-    /// some that overlap; what recvmsg(2) says.
+    /// `Again` when the socket does not block and there is no data; `Inval` for other flags, more than 1024 buffers or
+    /// overlapping ones; those of recvmsg(2).
     #[expect(clippy::too_many_arguments, reason = "the import has them")]
     pub fn recv(
         &mut self,
@@ -33,8 +33,8 @@ impl Sockets {
         self.receive(memory, fd, &Iovs(iovs, iovs_len), riflags, [ro_datalen, ro_flags]).map(|_| ())
     }
 
-    /// `sock_recv_from` of seven parameters: as [`recv`](Self::recv), and who sent it is written to the buffer that
-    /// `address` names; its port, to nowhere. Who is nobody, on a stream, is family 0 in a storage.
+    /// `sock_recv_from` of seven parameters: as [`recv`](Self::recv), and writes the sender, without its port, to the
+    /// buffer that `address` names. A stream has no sender: family 0 in a storage.
     ///
     /// # Errors
     /// Those of [`recv`](Self::recv); `Inval` for a buffer of another size than 4, 16 or 128 bytes.
@@ -53,11 +53,11 @@ impl Sockets {
         self.at(fd)?;
         let buffer = Buffer::at(memory, address)?;
         let received = self.receive(memory, fd, &Iovs(iovs, iovs_len), riflags, [ro_datalen, ro_flags])?;
-        told(buffer.fill(memory, Address::known(received.address).as_ref()))
+        ignore_no_mem(buffer.fill(memory, Address::known(received.address).as_ref()))
     }
 
     /// `sock_recv_from` of eight parameters: as [`recv_from_v1`](Self::recv_from_v1), with the sender's port in host
-    /// order (32 bits), where WasmEdge has it in network order.
+    /// order (32 bits); WasmEdge writes it in network order.
     ///
     /// # Errors
     /// Those of [`recv_from_v1`](Self::recv_from_v1).
@@ -80,14 +80,14 @@ impl Sockets {
         let received = self.receive(memory, fd, &Iovs(iovs, iovs_len), riflags, [ro_datalen, ro_flags])?;
         let sender = Address::known(received.address);
         memory.put(port, sender.as_ref().map_or(0, Address::port).to_le_bytes())?;
-        told(buffer.fill(memory, sender.as_ref()))
+        ignore_no_mem(buffer.fill(memory, sender.as_ref()))
     }
 
-    /// `sock_send`, preview1's own: how many bytes went is written to `so_datalen`. It has no flags.
+    /// `sock_send`, preview1's own: writes the number of bytes sent to `so_datalen`. It has no flags.
     ///
     /// # Errors
-    /// `Pipe` when nobody reads any more, and no signal; `Again` when the socket does not block and there is no room;
-    /// `Inval` for more than 1024 buffers; what sendmsg(2) says.
+    /// `Pipe`, without a signal, when the peer has closed; `Again` when the socket does not block and its buffer is full;
+    /// `Inval` for more than 1024 buffers; those of sendmsg(2).
     pub fn send(
         &mut self,
         memory: &mut Memory<'_>,
@@ -103,7 +103,7 @@ impl Sockets {
     /// `sock_send_to`, V1 and V2: as [`send`](Self::send), to an address.
     ///
     /// # Errors
-    /// `Acces` where the policy refuses; those of an address and of [`send`](Self::send).
+    /// `Acces` if the policy refuses; those of an address and of [`send`](Self::send).
     #[expect(clippy::too_many_arguments, reason = "the import has them")]
     pub fn send_to(
         &mut self,
@@ -124,7 +124,7 @@ impl Sockets {
         self.transmit(memory, fd, &Iovs(iovs, iovs_len), Some(&address), so_datalen)
     }
 
-    /// Receives, and writes how much and how it ended to the two places of `out`.
+    /// Receives, and writes the number of bytes and whether it was truncated to the two addresses of `out`.
     fn receive(
         &mut self,
         memory: &mut Memory<'_>,
@@ -137,8 +137,8 @@ impl Sockets {
         memory.place::<2>(out[1])?;
         let flags = match riflags {
             0..4 => {
-                let wish = |bit, flag| if riflags & bit != 0 { flag } else { RecvFlags::empty() };
-                wish(1, RecvFlags::PEEK) | wish(2, RecvFlags::WAITALL)
+                let set = |bit, flag| if riflags & bit != 0 { flag } else { RecvFlags::empty() };
+                set(1, RecvFlags::PEEK) | set(2, RecvFlags::WAITALL)
             }
             _ => return Err(Errno::Inval),
         };
@@ -148,7 +148,7 @@ impl Sockets {
         Ok(received)
     }
 
-    /// Receives, and writes how much to `out`.
+    /// Receives, and writes the number of bytes to `out`.
     pub(super) fn take_in(
         &mut self,
         memory: &mut Memory<'_>,
@@ -162,14 +162,14 @@ impl Sockets {
         memory.place::<4>(out)?;
         let parts = memory.parts(iovs.0, iovs.1)?;
         let mut slices = memory.scatter(&parts)?;
-        // Descriptors that somebody sends along are closed by the kernel, since there is no room for them.
+        // Without an ancillary buffer, the kernel closes descriptors that are sent along.
         let receive = || recvmsg(socket, &mut slices, &mut RecvAncillaryBuffer::default(), flags);
         let received = kernel(receive)?;
         memory.put(out, (received.bytes as u32).to_le_bytes())?;
         Ok(received)
     }
 
-    /// Sends, and writes how much to `out`.
+    /// Sends, and writes the number of bytes to `out`.
     pub(super) fn transmit(
         &mut self,
         memory: &mut Memory<'_>,
@@ -194,8 +194,8 @@ impl Sockets {
     }
 }
 
-/// What was received is the guest's, even where the sender's address does not fit.
-fn told(filled: Result<(), Errno>) -> Result<(), Errno> {
+/// A sender's address that does not fit is no error: the data was received.
+fn ignore_no_mem(filled: Result<(), Errno>) -> Result<(), Errno> {
     match filled {
         Err(Errno::NoMem) => Ok(()),
         other => other,

@@ -1,4 +1,4 @@
-//! What went wrong, in the numbers that a guest knows: preview1's 0 to 76, then WasmEdge's for name lookups.
+//! The guest's error numbers: preview1's 0 to 76, then WasmEdge's for name lookups.
 
 use rustix::io::Errno as Kernel;
 
@@ -100,14 +100,14 @@ pub enum Errno {
 }
 
 impl Errno {
-    /// What the guest is given.
+    /// The number for the guest.
     pub fn number(self) -> u16 {
         self as u16
     }
 }
 
-/// The kernel's errors that sockets and paths can end with. Two that preview1 has no name for have the nearest;
-/// what is left is an input/output error.
+/// The kernel's errors for sockets and paths. Those that preview1 has no name for map to the nearest one; any other
+/// error is EIO.
 const KERNEL: [(Kernel, Errno); 70] = [
     (Kernel::TOOBIG, Errno::TooBig),
     (Kernel::ACCESS, Errno::Acces),
@@ -197,7 +197,7 @@ impl From<MemoryError> for Errno {
     }
 }
 
-/// A system call, repeated while signals interrupt it.
+/// Makes a system call, and repeats it after EINTR.
 pub(super) fn kernel<T>(call: impl FnMut() -> rustix::io::Result<T>) -> Result<T, Errno> {
     Ok(rustix::io::retry_on_intr(call)?)
 }

@@ -1,5 +1,5 @@
-//! What preview1 does with any descriptor, for those that are sockets. The caller asks
-//! [`contains`](Sockets::contains) first; preview1 is asked for all others.
+//! Preview1's functions on descriptors, for sockets. The caller checks [`contains`](Sockets::contains) first, and calls
+//! preview1 for any other descriptor.
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::net::{RecvFlags, SocketType, sockopt::socket_type};
@@ -9,16 +9,16 @@ use super::errno::kernel;
 use super::{Errno, NONBLOCK, Sockets};
 use crate::Memory;
 
-/// Preview1's types of files.
+// Preview1's types of files.
 const SOCKET_DGRAM: u8 = 5;
 const SOCKET_STREAM: u8 = 6;
-/// What is opened beforehand and is no folder. Preview1 has a name for folders only, 0.
-const NO_FOLDER: u32 = 1;
-/// All that a socket can do: read, set flags, write, tell its type, be polled, be shut down, accept.
+/// The prestat tag of a preopen that is no directory. Preview1 only defines 0, for directories.
+const NO_DIRECTORY: u32 = 1;
+/// All rights of a socket: read, set flags, write, get its type, be polled, be shut down, accept.
 const RIGHTS: u64 = 1 << 1 | 1 << 3 | 1 << 6 | 1 << 21 | 1 << 27 | 1 << 28 | 1 << 29;
 
 impl Sockets {
-    /// `fd_close`. No error of closing is told, as nothing can be done about it.
+    /// `fd_close`. Errors of close(2) are ignored, since the descriptor is closed anyway.
     ///
     /// # Errors
     /// `BadF`.
@@ -63,42 +63,42 @@ impl Sockets {
     pub fn fd_fdstat_get(&mut self, memory: &mut Memory<'_>, fd: u32, stat: u32) -> Result<(), Errno> {
         let socket = &self.at(fd)?.fd;
         memory.place::<8>(stat)?;
-        let waits = !kernel(|| fcntl_getfl(socket))?.contains(OFlags::NONBLOCK);
-        let mut told = [0; 24];
-        told[0] = self.file_type(fd)?;
-        told[2] = if waits { 0 } else { NONBLOCK as u8 };
-        told[8..16].copy_from_slice(&RIGHTS.to_le_bytes());
-        told[16..].copy_from_slice(&RIGHTS.to_le_bytes());
-        memory.bytes_mut(stat, 24)?.copy_from_slice(&told);
+        let blocks = !kernel(|| fcntl_getfl(socket))?.contains(OFlags::NONBLOCK);
+        let mut bytes = [0; 24];
+        bytes[0] = self.file_type(fd)?;
+        bytes[2] = if blocks { 0 } else { NONBLOCK as u8 };
+        bytes[8..16].copy_from_slice(&RIGHTS.to_le_bytes());
+        bytes[16..].copy_from_slice(&RIGHTS.to_le_bytes());
+        memory.bytes_mut(stat, 24)?.copy_from_slice(&bytes);
         Ok(())
     }
 
-    /// `fd_fdstat_set_flags`: 4 makes every call return `Again` instead of waiting. The other flags are files'.
+    /// `fd_fdstat_set_flags`: 4 makes the socket non-blocking. The other flags are for files, and ignored.
     ///
     /// # Errors
     /// `Inval` for flags that preview1 does not have, `BadF`.
     pub fn fd_fdstat_set_flags(&mut self, fd: u32, fdflags: u32) -> Result<(), Errno> {
         let socket = &self.at(fd)?.fd;
-        let waits = super::fdflags(fdflags)? & NONBLOCK == 0;
+        let nonblocking = super::fdflags(fdflags)? & NONBLOCK != 0;
         let mut flags = kernel(|| fcntl_getfl(socket))?;
-        flags.set(OFlags::NONBLOCK, !waits);
+        flags.set(OFlags::NONBLOCK, nonblocking);
         kernel(|| fcntl_setfl(socket, flags))
     }
 
-    /// `fd_filestat_get`: 64 bytes, zeroes but for the type.
+    /// `fd_filestat_get`: 64 bytes, zeros except the type.
     ///
     /// # Errors
     /// `BadF`, `AddrNotAvail`, `Fault`.
     pub fn fd_filestat_get(&mut self, memory: &mut Memory<'_>, fd: u32, stat: u32) -> Result<(), Errno> {
-        let mut told = [0; 64];
-        told[16] = self.file_type(fd)?;
+        let mut bytes = [0; 64];
+        bytes[16] = self.file_type(fd)?;
         memory.place::<8>(stat)?;
-        memory.bytes_mut(stat, 64)?.copy_from_slice(&told);
+        memory.bytes_mut(stat, 64)?.copy_from_slice(&bytes);
         Ok(())
     }
 
-    /// `fd_prestat_get`: says of a listener that was inserted that it is no folder, so that a guest that looks for its
-    /// folders goes on behind it. Preview1 is never to be asked for its path.
+    /// `fd_prestat_get`: reports an inserted listener as no directory, so that a guest that enumerates its preopens
+    /// continues after it. Preview1 must never be called for its path.
     ///
     /// # Errors
     /// `BadF` for a socket that the guest opened, `AddrNotAvail`, `Fault`.
@@ -108,15 +108,15 @@ impl Sockets {
         }
         memory.place::<4>(prestat)?;
         memory.bytes_mut(prestat, 8)?.fill(0);
-        Ok(memory.put(prestat, NO_FOLDER.to_le_bytes())?)
+        Ok(memory.put(prestat, NO_DIRECTORY.to_le_bytes())?)
     }
 
-    /// `fd_renumber`: the socket `from` is called `to` from now on; what was called so is closed.
+    /// `fd_renumber`: the socket `from` becomes `to`; what was `to` is closed.
     ///
-    /// Where `to` is a file of preview1's, the caller closes it there and then says `freed`. Preview1 may give the
-    /// number away again, to a file that nobody can reach while the socket has it, so that a caller that cannot keep
-    /// the number taken there rather refuses. A file `from` over a socket `to` is the caller's alone: it closes the
-    /// socket and asks preview1.
+    /// If `to` is a file of preview1's, the caller closes it there and then passes `freed`. Preview1 could give the
+    /// number to another file, which would be unreachable behind the socket; a caller that cannot keep the number taken
+    /// there refuses instead. The caller handles a file `from` over a socket `to` itself: it closes the socket and
+    /// calls preview1.
     ///
     /// # Errors
     /// `BadF` when `from` is no socket, or `to` is neither a socket nor `freed`: then nothing has changed.
@@ -142,17 +142,17 @@ impl Sockets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::guest::{DATA, DGRAM, Guest, INET4, STREAM};
+    use crate::socket::guest::{DATA, DGRAM, INET4, STREAM, TestGuest};
     use std::net::TcpListener;
 
-    fn stat(guest: &mut Guest, fd: u32) -> Vec<u8> {
+    fn stat(guest: &mut TestGuest, fd: u32) -> Vec<u8> {
         guest.call(|sockets, memory| sockets.fd_fdstat_get(memory, fd, DATA)).unwrap();
         guest.bytes[DATA as usize..][..24].to_vec()
     }
 
     #[test]
-    fn type_flags_and_rights_are_told() {
-        let mut guest = Guest::new();
+    fn type_flags_and_rights_are_reported() {
+        let mut guest = TestGuest::new();
         for (kind, expected) in [(DGRAM, SOCKET_DGRAM), (STREAM, SOCKET_STREAM)] {
             let fd = guest.open(INET4, kind);
             assert_eq!(stat(&mut guest, fd)[..4], [expected, 0, 0, 0]);
@@ -163,14 +163,14 @@ mod tests {
             assert_eq!(stat(&mut guest, fd)[..4], [expected, 0, 0, 0]);
             assert_eq!(guest.sockets.fd_fdstat_set_flags(fd, 32), Err(Errno::Inval));
             guest.call(|sockets, memory| sockets.fd_filestat_get(memory, fd, DATA)).unwrap();
-            let told: Vec<u8> = (0..64).map(|at| if at == 16 { expected } else { 0 }).collect();
-            assert_eq!(guest.bytes[DATA as usize..][..64], told);
+            let bytes: Vec<u8> = (0..64).map(|at| if at == 16 { expected } else { 0 }).collect();
+            assert_eq!(guest.bytes[DATA as usize..][..64], bytes);
         }
     }
 
     #[test]
-    fn a_preopened_listener_is_no_folder() {
-        let mut guest = Guest::new();
+    fn a_preopened_listener_is_no_directory() {
+        let mut guest = TestGuest::new();
         guest.sockets.insert_listener(3, TcpListener::bind("127.0.0.1:0").unwrap().into());
         let fd = guest.open(INET4, STREAM);
         let prestat = |fd| {
@@ -183,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_moves_and_what_was_there_closes() {
-        let mut guest = Guest::new();
+    fn a_renumbered_socket_closes_its_predecessor() {
+        let mut guest = TestGuest::new();
         let (one, other) = guest.pair();
         let third = guest.open(INET4, STREAM);
         assert_eq!(guest.sockets.fd_renumber(5, one, true), Err(Errno::BadF));

@@ -1,4 +1,4 @@
-//! For tests: a guest with a small memory and real sockets, and the calls that all tests make.
+//! For tests: a guest with a small memory and real sockets, and the calls that the tests share.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -8,32 +8,32 @@ pub(super) use super::{DGRAM, STREAM};
 use super::{Errno, Others, Policy, Readiness, Sockets};
 use crate::Memory;
 
-/// Where numbers are told.
+/// For numbers that a call writes.
 pub(super) const OUT: u32 = 8;
-/// Where an address is named, and where it lies.
+/// A pair of address and length, and the socket address that it names.
 const NAMED: u32 = 64;
 pub(super) const ADDRESS: u32 = 128;
-/// Where the one buffer is named, and where it lies.
+/// The one iovec, and the buffer that it names.
 const IOVEC: u32 = 96;
 pub(super) const DATA: u32 = 1024;
 
-pub(super) struct Guest {
+pub(super) struct TestGuest {
     pub(super) sockets: Sockets,
     pub(super) bytes: Vec<u8>,
 }
 
-struct Bound<F>(F);
+struct TestPolicy<F>(F);
 
-impl<F: Fn(SocketAddr) -> bool + Send> Policy for Bound<F> {
+impl<F: Fn(SocketAddr) -> bool + Send> Policy for TestPolicy<F> {
     fn may_reach(&self, address: SocketAddr) -> bool {
         self.0(address)
     }
 }
 
-/// Descriptors that are no sockets: none is open, or all are the one.
-pub(super) struct Files(pub(super) Option<BorrowedFd<'static>>);
+/// Descriptors that are no sockets: none is open, or all are this one.
+pub(super) struct OtherFiles(pub(super) Option<BorrowedFd<'static>>);
 
-impl Others for Files {
+impl Others for OtherFiles {
     fn kind(&mut self, _: u32, write: bool) -> Result<Readiness, Errno> {
         match self.0 {
             _ if write => Ok(Readiness::Ready),
@@ -47,16 +47,16 @@ impl Others for Files {
     }
 }
 
-impl Guest {
+impl TestGuest {
     pub(super) fn new() -> Self {
         Self::bounded(|_| true)
     }
 
     pub(super) fn bounded(policy: impl Fn(SocketAddr) -> bool + Send + 'static) -> Self {
-        Self { sockets: Sockets::new(Box::new(Bound(policy))), bytes: vec![0; 1 << 16] }
+        Self { sockets: Sockets::new(Box::new(TestPolicy(policy))), bytes: vec![0; 1 << 16] }
     }
 
-    /// Any call.
+    /// Makes any call.
     pub(super) fn call<T>(&mut self, call: impl FnOnce(&mut Sockets, &mut Memory<'_>) -> T) -> T {
         call(&mut self.sockets, &mut Memory::new(&mut self.bytes))
     }
@@ -74,14 +74,14 @@ impl Guest {
         self.u32(OUT)
     }
 
-    /// Names a buffer of `length` bytes for an address.
+    /// Passes a buffer of `length` bytes for an address.
     pub(super) fn address(&mut self, length: u32) -> u32 {
         self.put(NAMED, &ADDRESS.to_le_bytes());
         self.put(NAMED + 4, &length.to_le_bytes());
         NAMED
     }
 
-    /// Names an address, as octets.
+    /// Passes an address, as octets.
     pub(super) fn octets(&mut self, address: SocketAddr) -> u32 {
         let octets = match address {
             SocketAddr::V4(four) => four.ip().octets().to_vec(),
@@ -91,7 +91,7 @@ impl Guest {
         self.address(octets.len() as u32)
     }
 
-    /// Names an address in a storage.
+    /// Passes an address, as a storage.
     pub(super) fn storage(&mut self, family: u32, bytes: &[u8]) -> u32 {
         self.put(ADDRESS, &[0; 128]);
         self.put(ADDRESS, &[family as u8]);
@@ -99,7 +99,7 @@ impl Guest {
         self.address(128)
     }
 
-    /// Names a buffer for data.
+    /// Passes a buffer for data.
     pub(super) fn buffer(&mut self, length: u32) -> u32 {
         self.put(IOVEC, &DATA.to_le_bytes());
         self.put(IOVEC + 4, &length.to_le_bytes());
@@ -154,9 +154,9 @@ impl Guest {
         Ok(self.u32(OUT))
     }
 
-    /// Receives up to `most` bytes, with flags; whether there was more of it.
-    pub(super) fn recv(&mut self, fd: u32, most: u32, flags: u32) -> Result<(Vec<u8>, bool), Errno> {
-        let named = self.buffer(most);
+    /// Receives up to `max` bytes, with flags. Returns them, and whether the datagram was longer.
+    pub(super) fn recv(&mut self, fd: u32, max: u32, flags: u32) -> Result<(Vec<u8>, bool), Errno> {
+        let named = self.buffer(max);
         self.call(|sockets, memory| sockets.recv(memory, fd, named, 1, flags, OUT, OUT + 4))?;
         let length = self.u32(OUT) as usize;
         Ok((self.bytes[DATA as usize..][..length].to_vec(), self.bytes[OUT as usize + 4] == 1))

@@ -1,30 +1,30 @@
-//! The ABI as a table: each function by its name and its number of parameters, all of which are numbers of 32 bits.
+//! The ABI as a table: each function with its number of parameters, all of them i32.
 
 use super::{Errno, Sockets};
 use crate::Memory;
 
-/// The module that all of them are imported from.
+/// The module that they are all imported from.
 pub const MODULE: &str = "wasi_snapshot_preview1";
 
 /// A function of the ABI.
 #[derive(Debug)]
 pub struct Import {
-    /// As a module imports it.
+    /// The import's name.
     pub name: &'static str,
-    /// How many numbers of 32 bits it takes; it returns one, an [`Errno`].
+    /// How many i32 parameters it takes; it returns one i32, an [`Errno`].
     pub parameters: usize,
-    /// Who answers.
+    /// Its implementation.
     pub call: Call,
 }
 
-/// Who answers a call.
+/// The implementation of a function.
 #[derive(Clone, Copy, Debug)]
 pub enum Call {
-    /// It makes a socket.
-    Open(Answer),
-    /// It is about the socket that the first argument is the descriptor of.
-    OnSocket(Answer),
-    /// [`getaddrinfo`](super::getaddrinfo), which waits.
+    /// Opens a socket.
+    Open(HostFn),
+    /// Takes the descriptor of a socket as its first argument.
+    OnSocket(HostFn),
+    /// [`getaddrinfo`](super::getaddrinfo), which is async.
     LookUp,
     /// [`Sockets::poll_oneoff`], edge-triggered or not.
     Poll {
@@ -33,10 +33,10 @@ pub enum Call {
     },
 }
 
-/// Answers a call with the guest's memory and as many arguments as the import has parameters.
-pub type Answer = fn(&mut Sockets, &mut Memory<'_>, &[u32]) -> Result<(), Errno>;
+/// A host function: takes the guest's memory and as many arguments as the import has parameters.
+pub type HostFn = fn(&mut Sockets, &mut Memory<'_>, &[u32]) -> Result<(), Errno>;
 
-/// The import `name` of so many parameters, or the one of that name which the ABI had first.
+/// The import `name` with this number of parameters, or else the first one of that name in the table.
 pub fn named(name: &str, parameters: usize) -> Option<&'static Import> {
     let all = || IMPORTS.iter().filter(|import| import.name == name);
     all().find(|import| import.parameters == parameters).or_else(|| all().next())
@@ -48,15 +48,15 @@ const fn import(name: &'static str, parameters: usize, call: Call) -> Import {
 
 /// A row of the table: the function's name, and the method of [`Sockets`] with its arguments.
 macro_rules! row {
-    ($who:ident $name:literal $method:ident($($argument:ident),*)) => {
-        import($name, [$(stringify!($argument)),*].len(), Call::$who(|sockets, memory, arguments| match *arguments {
+    ($kind:ident $name:literal $method:ident($($argument:ident),*)) => {
+        import($name, [$(stringify!($argument)),*].len(), Call::$kind(|sockets, memory, arguments| match *arguments {
             [$($argument),*] => sockets.$method(memory, $($argument),*),
             _ => Err(Errno::Inval),
         }))
     };
 }
 
-/// All of them; of two versions under one name the first one's stands first.
+/// All functions; of two versions under one name, the default comes first.
 static IMPORTS: [Import; 32] = [
     row!(Open "sock_open" open(family, kind, fd)),
     row!(Open "sock_open_v2" open(family, kind, fd)),
@@ -96,9 +96,9 @@ static IMPORTS: [Import; 32] = [
 mod tests {
     use super::*;
 
-    /// What is detected is what is answered.
+    /// `workload` detects exactly these imports.
     #[test]
-    fn all_that_preview1_has_not_is_there() {
+    fn the_table_has_all_functions_beyond_preview1() {
         let preview1 = ["poll_oneoff", "sock_accept", "sock_recv", "sock_send", "sock_shutdown"];
         let mut names: Vec<_> =
             IMPORTS.iter().map(|import| import.name).filter(|name| !preview1.contains(name)).collect();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_parameters_tells_the_version() {
+    fn the_number_of_parameters_selects_the_version() {
         let check = |name: &str, parameters, found: Option<usize>| {
             assert_eq!(named(name, parameters).map(|import| import.parameters), found, "{name}");
         };

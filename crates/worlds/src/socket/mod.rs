@@ -1,12 +1,12 @@
-//! WasmEdge's socket ABI on sockets of the kernel: addresses in, numbers out, for any engine.
+//! WasmEdge's socket ABI on sockets of the kernel, for any engine.
 //!
-//! One method of [`Sockets`] per function of `wasi_snapshot_preview1`, with the guest's [`Memory`](crate::Memory) and the import's
-//! arguments in its order; [`getaddrinfo`] for name lookups, which `network` judges and answers. A guest's process has one
-//! thread and one guest, so a call waits in the kernel where the guest's socket blocks. Nothing here starts a thread
-//! or logs.
+//! [`Sockets`] has one method per function of `wasi_snapshot_preview1`, which takes the guest's
+//! [`Memory`](crate::Memory) and the import's arguments in their order; [`getaddrinfo`] looks up names through
+//! `network`. A guest's process has one thread and one guest, so a call on a blocking socket blocks in the kernel.
+//! Nothing here starts a thread or logs.
 //!
-//! WasmEdge has two versions of eleven functions. It registers V1 under the plain name and V2 as `NAME_v2`, and takes
-//! V2 for the plain name where the import's type says so; [`named`] does the same.
+//! WasmEdge has two versions of eleven functions. It registers V1 under the plain name and V2 as `NAME_v2`, and links
+//! V2 under the plain name if the import has its type; [`named`] does the same.
 //!
 //! | import | V1 | V2 | here |
 //! |---|---|---|---|
@@ -23,8 +23,8 @@
 //! | `sock_setsockopt` | `(fd, level, name, *value, size)` | | |
 //! | `sock_getlocaladdr`, `sock_getpeeraddr` | `(fd, *address, *type, *port)` | `(fd, *address, *port)` | the type is 4 or 6 |
 //! | `sock_getaddrinfo` | `(*node, len, *service, len, *hints, **res, max, *len)` | | [`getaddrinfo`] |
-//! | `poll_oneoff`, `epoll_oneoff` | `(*in, *out, n, *n)` | | level- and edge-triggered; fds of others through [`Others`] |
-//! | `fd_close`, `fd_read`, `fd_write`, `fd_fdstat_get`, `fd_fdstat_set_flags`, `fd_filestat_get`, `fd_prestat_get`, `fd_renumber` | preview1's | | where [`Sockets::contains`] the descriptor |
+//! | `poll_oneoff`, `epoll_oneoff` | `(*in, *out, n, *n)` | | level- and edge-triggered; other descriptors through [`Others`] |
+//! | `fd_close`, `fd_read`, `fd_write`, `fd_fdstat_get`, `fd_fdstat_set_flags`, `fd_filestat_get`, `fd_prestat_get`, `fd_renumber` | preview1's | | if [`Sockets::contains`] the descriptor |
 
 mod address;
 #[cfg(test)]
@@ -43,18 +43,18 @@ mod segments;
 mod table;
 
 pub use errno::Errno;
-pub use imports::{Answer, Call, Import, MODULE, named};
+pub use imports::{Call, HostFn, Import, MODULE, named};
 pub use lookup::{Family, Query, getaddrinfo};
 pub use poll::{Others, Readiness};
 pub use table::{Policy, Sockets};
 
-/// Types of sockets, in a guest's numbers.
+// Types of sockets, in a guest's numbers.
 const DGRAM: u32 = 1;
 const STREAM: u32 = 2;
-/// The flag of a descriptor whose calls do not wait.
+/// `fdflags::nonblock`.
 const NONBLOCK: u32 = 4;
 
-/// The flags of a descriptor that preview1 has, or `Inval`.
+/// Checks that `flags` are flags of preview1; `Inval` otherwise.
 fn fdflags(flags: u32) -> Result<u32, Errno> {
     if flags < 1 << 5 { Ok(flags) } else { Err(Errno::Inval) }
 }

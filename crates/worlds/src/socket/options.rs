@@ -1,4 +1,4 @@
-//! Options of a socket: a guest knows them by numbers of its own, their values are the kernel's bytes.
+//! Socket options: maps the ABI's numbers to the kernel's; the values are the kernel's bytes.
 
 use std::os::fd::AsFd;
 
@@ -11,12 +11,12 @@ use crate::raw;
 
 /// The longest value: a timeval.
 const LONGEST: usize = 16;
-/// The one that has its place in the table and is refused: which device serves is not the guest's to say.
+/// In the ABI, but refused: a guest may not choose its network device.
 const BIND_TO_DEVICE: u32 = 14;
 
-/// The kernel's name of an option, and how many bytes its value has: a number, a linger or a timeval.
+/// The kernel's number of an option, and the size of its value: an integer, a linger or a timeval.
 fn option(level: u32, name: u32) -> Result<(i32, usize), Errno> {
-    /// In the order of their numbers.
+    /// Indexed by the ABI's number.
     const NAMES: [(i32, usize); BIND_TO_DEVICE as usize] = [
         (libc::SO_REUSEADDR, 4),
         (libc::SO_TYPE, 4),
@@ -41,11 +41,11 @@ fn option(level: u32, name: u32) -> Result<(i32, usize), Errno> {
 }
 
 impl Sockets {
-    /// `sock_getsockopt`: writes an option's value to `flag`, as much as the `flag_size` bytes there have room for, and
-    /// how much that was to `flag_size`. The type is the guest's (1 datagrams, 2 stream), and an error too.
+    /// `sock_getsockopt`: writes an option's value to `flag`, truncated to the number of bytes at `flag_size`, and the
+    /// number of bytes written to `flag_size`. Types (1 datagrams, 2 stream) and errors are in the ABI's numbers.
     ///
     /// # Errors
-    /// `Inval` for a level other than 0 and an unknown name; `NotSup` for BINDTODEVICE; what getsockopt(2) says.
+    /// `Inval` for a level other than 0 and an unknown name; `NotSup` for BINDTODEVICE; those of getsockopt(2).
     pub fn getsockopt(
         &mut self,
         memory: &mut Memory<'_>,
@@ -64,12 +64,12 @@ impl Sockets {
         if let Some((number, _)) = value.split_first_chunk_mut::<4>().filter(|_| length == 4) {
             *number = translated(name, i32::from_ne_bytes(*number)).to_ne_bytes();
         }
-        let told = room.min(length as u32);
-        memory.bytes_mut(flag, told)?.copy_from_slice(&value[..told as usize]);
-        Ok(memory.put(flag_size, told.to_le_bytes())?)
+        let written = room.min(length as u32);
+        memory.bytes_mut(flag, written)?.copy_from_slice(&value[..written as usize]);
+        Ok(memory.put(flag_size, written.to_le_bytes())?)
     }
 
-    /// `sock_setsockopt`: 4 bytes of a number, 8 of a linger or 16 of a timeval; more are not looked at.
+    /// `sock_setsockopt`: 4 bytes of an integer, 8 of a linger or 16 of a timeval; more are ignored.
     ///
     /// # Errors
     /// `Inval` for fewer, and those of [`getsockopt`](Self::getsockopt).
@@ -89,7 +89,7 @@ impl Sockets {
     }
 }
 
-/// What the kernel says in numbers of its own, in the guest's.
+/// Maps the kernel's numbers for a type or an error to the guest's.
 fn translated(name: i32, value: i32) -> i32 {
     match (name, value) {
         (libc::SO_TYPE, libc::SOCK_DGRAM) => DGRAM.cast_signed(),
@@ -102,11 +102,11 @@ fn translated(name: i32, value: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::guest::{DATA, Guest, INET4, OUT};
+    use crate::socket::guest::{DATA, INET4, OUT, TestGuest};
     use std::net::Ipv4Addr;
 
     /// The value of an option, into `room` bytes.
-    fn get(guest: &mut Guest, fd: u32, name: u32, room: u32) -> Result<Vec<u8>, Errno> {
+    fn get(guest: &mut TestGuest, fd: u32, name: u32, room: u32) -> Result<Vec<u8>, Errno> {
         guest.put(OUT, &room.to_le_bytes());
         guest.bytes[DATA as usize..][..32].fill(0xaa);
         guest.call(|sockets, memory| sockets.getsockopt(memory, fd, 0, name, DATA, OUT))?;
@@ -115,15 +115,15 @@ mod tests {
         Ok(guest.bytes[DATA as usize..][..length].to_vec())
     }
 
-    fn set(guest: &mut Guest, fd: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
+    fn set(guest: &mut TestGuest, fd: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
         guest.put(DATA, value);
         let length = value.len() as u32;
         guest.call(|sockets, memory| sockets.setsockopt(memory, fd, 0, name, DATA, length))
     }
 
     #[test]
-    fn what_is_set_is_what_is_got() {
-        let mut guest = Guest::new();
+    fn options_are_set_and_read_back() {
+        let mut guest = TestGuest::new();
         let fd = guest.open(INET4, STREAM);
         let (one, linger) = (1_u32.to_le_bytes(), [[1, 0, 0, 0], [9, 0, 0, 0]].concat());
         let timeval = [2_u64.to_le_bytes(), 500_000_u64.to_le_bytes()].concat();
@@ -149,27 +149,27 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_the_kernel_are_told_in_the_guests() {
-        let mut guest = Guest::new();
+    fn types_and_errors_are_in_the_guests_numbers() {
+        let mut guest = TestGuest::new();
         for kind in [STREAM, DGRAM] {
             let fd = guest.open(INET4, kind);
             assert_eq!(get(&mut guest, fd, 1, 4).unwrap(), kind.to_le_bytes());
             assert_eq!(get(&mut guest, fd, 2, 4).unwrap(), [0; 4]);
             assert_eq!(get(&mut guest, fd, 13, 4).unwrap(), [0; 4]);
         }
-        // Bound, so that nobody else listens there.
+        // Bound, so that no other socket listens there.
         let (_bound, closed) = guest.bound(Ipv4Addr::LOCALHOST, STREAM);
         let fd = guest.open(INET4, STREAM);
         guest.nonblocking(fd);
         assert_eq!(guest.connect(fd, closed), Err(Errno::InProgress));
         let refused = u32::from(Errno::ConnRefused.number()).to_le_bytes();
         assert_eq!(get(&mut guest, fd, 2, 4).unwrap(), refused);
-        assert_eq!(get(&mut guest, fd, 2, 4).unwrap(), [0; 4], "told once");
+        assert_eq!(get(&mut guest, fd, 2, 4).unwrap(), [0; 4], "reported once");
     }
 
     #[test]
-    fn what_is_none_is_refused() {
-        let mut guest = Guest::new();
+    fn unknown_options_are_refused() {
+        let mut guest = TestGuest::new();
         let fd = guest.open(INET4, STREAM);
         assert_eq!(get(&mut guest, fd, BIND_TO_DEVICE, 16), Err(Errno::NotSup));
         assert_eq!(set(&mut guest, fd, BIND_TO_DEVICE, b"lo\0\0"), Err(Errno::NotSup));

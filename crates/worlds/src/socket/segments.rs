@@ -1,59 +1,59 @@
-//! What guests write in parts leaves in one segment.
+//! Coalesces a guest's consecutive sends into one segment.
 //!
-//! Guests of this ABI have no vectored write that works, so that their servers send an answer's head and body by two
-//! calls: two segments, and twice the work for both sides' kernels. A stream whose guest was seen to send twice in a
-//! row is taken at its habit: the kernel holds the first part back (`MSG_MORE`, for 200 ms at the most) until the second
-//! has come, or until the guest does anything else that may wait.
+//! Guests of this ABI have no working vectored write, so their servers send the head and body of a response by two
+//! calls: two segments, and twice the work for both kernels. Once a guest has sent to a stream twice in a row, the
+//! kernel holds the first part back (`MSG_MORE`, at most 200 ms) until the second, or until the guest makes any other
+//! call that may block.
 
 use rustix::net::{SendFlags, sockopt};
 
 use super::{Errno, Sockets};
 
-/// How a guest was last seen to send to a socket.
+/// How a guest last sent to a socket.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) enum Habit {
-    /// All that belongs together at once.
+pub(super) enum SendPattern {
+    /// Whole messages.
     #[default]
     Whole,
-    /// In parts.
+    /// Messages in parts.
     Parts,
-    /// Each send is a datagram, and none is ever held back.
+    /// Datagrams, which are never held back.
     Datagrams,
 }
 
-/// The sends since the guest last did anything else.
+/// The sends since the guest's last other call.
 #[derive(Default)]
 pub(super) struct Segments {
-    /// Where the last went.
+    /// The socket of the last send.
     last: Option<u32>,
-    /// Whether the kernel holds it back.
+    /// Whether the kernel holds data back.
     held: bool,
 }
 
 impl Sockets {
-    /// How the guest's next bytes to `fd` are to be sent.
+    /// The flags for the guest's next send to `fd`.
     pub(super) fn sending(&mut self, fd: u32) -> Result<SendFlags, Errno> {
         let again = self.segments.last == Some(fd);
         if !again {
             self.settle();
         }
         let socket = self.at_mut(fd)?;
-        if again && socket.habit == Habit::Whole {
-            socket.habit = Habit::Parts;
+        if again && socket.pattern == SendPattern::Whole {
+            socket.pattern = SendPattern::Parts;
         }
-        let held = !again && socket.habit == Habit::Parts;
+        let held = !again && socket.pattern == SendPattern::Parts;
         self.segments = Segments { last: Some(fd), held };
         Ok(if held { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL })
     }
 
-    /// Lets go of what is held back, before a call that may wait.
+    /// Flushes what is held back, before a call that may block.
     pub fn settle(&mut self) {
         let Segments { last, held } = std::mem::take(&mut self.segments);
         if let Some(fd) = last.filter(|_| held)
             && let Ok(socket) = self.at_mut(fd)
         {
-            socket.habit = Habit::Whole;
-            // Said once more, it sends what there is. A socket that fails here tells the guest at its next call.
+            socket.pattern = SendPattern::Whole;
+            // Setting it again flushes. A socket that fails here returns the error to the guest's next call.
             let _ = sockopt::set_tcp_nodelay(&socket.fd, true);
         }
     }
@@ -65,10 +65,10 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 
     use super::*;
-    use crate::socket::guest::{DGRAM, Guest, INET4, STREAM};
+    use crate::socket::guest::{DGRAM, INET4, STREAM, TestGuest};
 
     /// A stream of the guest's and its other end.
-    fn connected(guest: &mut Guest) -> (u32, TcpStream) {
+    fn connected(guest: &mut TestGuest) -> (u32, TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let fd = guest.open(INET4, STREAM);
         guest.connect(fd, listener.local_addr().unwrap()).unwrap();
@@ -88,8 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn a_head_waits_for_its_body_once_the_guest_has_the_habit() {
-        let mut guest = Guest::new();
+    fn a_head_waits_for_its_body_once_the_pattern_is_known() {
+        let mut guest = TestGuest::new();
         let (fd, mut peer) = connected(&mut guest);
         guest.send(fd, b"head").unwrap();
         expect(&mut peer, b"head");
@@ -107,12 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_while_the_guest_waits_and_the_habit_is_unlearned() {
-        let mut guest = Guest::new();
+    fn nothing_is_held_while_the_guest_blocks_and_the_pattern_is_reset() {
+        let mut guest = TestGuest::new();
         let (fd, mut peer) = connected(&mut guest);
         let (other, mut its_peer) = connected(&mut guest);
         guest.nonblocking(fd);
-        let wait = |guest: &mut Guest| assert_eq!(guest.recv(fd, 1, 0), Err(Errno::Again));
+        let wait = |guest: &mut TestGuest| assert_eq!(guest.recv(fd, 1, 0), Err(Errno::Again));
         for _ in 0..2 {
             guest.send(fd, b"one").unwrap();
             guest.send(fd, b"two").unwrap();
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn datagrams_stay_apart() {
-        let mut guest = Guest::new();
+        let mut guest = TestGuest::new();
         let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let fd = guest.open(INET4, DGRAM);
         guest.connect(fd, peer.local_addr().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Which of a guest's descriptors are sockets. They close when they go from here.
+//! The table of a guest's sockets, by descriptor. A socket closes when it is removed.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,43 +9,42 @@ use network::Egress;
 
 use super::Errno;
 use super::poll::Edges;
-use super::segments::{Habit, Segments};
+use super::segments::{Segments, SendPattern};
 use crate::Memory;
 
-/// The first number of those that are given to new sockets: far above what preview1 gives to files.
+/// The first number for new sockets: far above those that preview1 gives to files.
 const FIRST: u32 = 1 << 20;
-/// Above it a number would be negative to a guest written in C.
+/// Higher numbers would be negative to a guest written in C.
 const LAST: u32 = i32::MAX.cast_unsigned();
 
-/// Where a guest may go.
+/// What a guest may reach.
 pub trait Policy: Send {
-    /// Whether the guest may connect or send to `address`: asked of every connect and every datagram with an
-    /// address. It is the one the kernel would reach: an IPv4 address is never hidden in one of IPv6, and no
-    /// address is unspecified, which would be the guest's own host.
+    /// Whether the guest may connect or send to `address`: called for every connect and every datagram with an address.
+    /// It is the address that the kernel would reach: never an IPv4 address mapped to IPv6, and never the unspecified
+    /// address, which is replaced by the loopback address.
     fn may_reach(&self, address: SocketAddr) -> bool;
 }
 
-/// The sockets of one guest, and the functions that it imports for them.
+/// The sockets of one guest, and the functions that it imports.
 pub struct Sockets {
     policy: Box<dyn Policy>,
     open: BTreeMap<u32, Socket>,
-    /// The next number to be given, unless it is taken. None is given again soon, so that who uses a number
-    /// after closing it finds nothing.
+    /// The next number to be given, unless it is taken. Numbers are not reused soon, so that a use after close fails.
     next: u32,
     pub(super) edges: Edges,
     pub(super) segments: Segments,
 }
 
-/// A socket of the kernel's. Its type, addresses and whether it waits are known there.
+/// A socket of the kernel, which knows its type, addresses and flags.
 pub(super) struct Socket {
     pub(super) fd: OwnedFd,
-    /// Whether the guest was born with it.
+    /// Whether it was open when the guest started.
     pub(super) preopened: bool,
-    pub(super) habit: Habit,
+    pub(super) pattern: SendPattern,
 }
 
 impl Sockets {
-    /// No sockets yet.
+    /// An empty table.
     pub fn new(policy: Box<dyn Policy>) -> Self {
         Self {
             policy,
@@ -56,30 +55,30 @@ impl Sockets {
         }
     }
 
-    /// No sockets yet, of a guest that may go where `egress` says.
+    /// An empty table of a guest that may reach what `egress` allows.
     pub fn within(egress: Arc<Egress>) -> Self {
-        struct Judge(Arc<Egress>);
-        impl Policy for Judge {
+        struct EgressPolicy(Arc<Egress>);
+        impl Policy for EgressPolicy {
             fn may_reach(&self, address: SocketAddr) -> bool {
                 self.0.may_reach(address)
             }
         }
-        Self::new(Box::new(Judge(egress)))
+        Self::new(Box::new(EgressPolicy(egress)))
     }
 
-    /// Gives the guest a socket that listens already, under a number that preview1 will not give away. Whether it waits
-    /// and closes on exec is as the caller has it.
+    /// Adds a listening socket, under a number that preview1 will not give to a file. Its flags (non-blocking,
+    /// close-on-exec) stay as they are.
     pub fn insert_listener(&mut self, guest_fd: u32, listener: OwnedFd) {
-        self.put(guest_fd, Socket { fd: listener, preopened: true, habit: Habit::Whole });
+        self.put(guest_fd, Socket { fd: listener, preopened: true, pattern: SendPattern::Whole });
     }
 
-    /// Takes in a socket that somebody else has open for the guest, under the guest's number for it, until
-    /// [`fd_close`](Self::fd_close). What it sends is never held back.
+    /// Adds a socket that the engine has open for the guest, under the guest's number for it, until
+    /// [`fd_close`](Self::fd_close). Its data is never held back.
     pub fn adopt(&mut self, guest_fd: u32, socket: OwnedFd) {
-        self.put(guest_fd, Socket { fd: socket, preopened: false, habit: Habit::Datagrams });
+        self.put(guest_fd, Socket { fd: socket, preopened: false, pattern: SendPattern::Datagrams });
     }
 
-    /// Whether `fd` is a socket. Calls with any other descriptor are preview1's.
+    /// Whether `fd` is a socket. Calls with any other descriptor belong to preview1.
     pub fn contains(&self, fd: u32) -> bool {
         self.open.contains_key(&fd)
     }
@@ -93,38 +92,38 @@ impl Sockets {
         self.open.get_mut(&fd).ok_or(Errno::BadF)
     }
 
-    /// Takes a new socket in and tells its number at `place`, which has been checked.
-    pub(super) fn tell(
+    /// Adds a new socket and writes its number to `at`, which has been checked.
+    pub(super) fn add(
         &mut self,
         memory: &mut Memory<'_>,
-        place: u32,
+        at: u32,
         fd: OwnedFd,
-        habit: Habit,
+        pattern: SendPattern,
     ) -> Result<(), Errno> {
-        // The kernel's bound on open files is reached long before all numbers are taken.
+        // Terminates: the limit on open files is reached long before all numbers are taken.
         while self.contains(self.next) {
             self.next = following(self.next);
         }
-        memory.put(place, self.next.to_le_bytes())?;
-        self.put(self.next, Socket { fd, preopened: false, habit });
+        memory.put(at, self.next.to_le_bytes())?;
+        self.put(self.next, Socket { fd, preopened: false, pattern });
         self.next = following(self.next);
         Ok(())
     }
 
-    /// Puts a socket where another one may be, which closes.
+    /// Inserts a socket; one that has the number closes.
     pub(super) fn put(&mut self, fd: u32, socket: Socket) {
         let _ = self.take(fd);
         self.open.insert(fd, socket);
     }
 
-    /// Takes a socket out, which closes when it is dropped.
+    /// Removes a socket, which closes when it is dropped.
     pub(super) fn take(&mut self, fd: u32) -> Result<Socket, Errno> {
         let socket = self.open.remove(&fd).ok_or(Errno::BadF)?;
         self.edges.forget(fd, &socket.fd);
         Ok(socket)
     }
 
-    /// Asks the policy; a refusal is `Acces`.
+    /// Checks the policy; a refusal is `Acces`.
     pub(super) fn may_reach(&self, address: SocketAddr) -> Result<(), Errno> {
         let ip = match address.ip().to_canonical() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -143,17 +142,17 @@ fn following(number: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::guest::{Guest, INET4, STREAM};
+    use crate::socket::guest::{INET4, STREAM, TestGuest};
 
     #[test]
-    fn an_engine_may_keep_them_with_what_it_sends_between_threads() {
+    fn sockets_are_send() {
         fn check<T: Send>() {}
         check::<Sockets>();
     }
 
     #[test]
-    fn numbers_are_not_given_again_soon() {
-        let mut guest = Guest::new();
+    fn numbers_are_not_reused_soon() {
+        let mut guest = TestGuest::new();
         let (one, two) = (guest.open(INET4, STREAM), guest.open(INET4, STREAM));
         assert_eq!((one, two), (FIRST, FIRST + 1));
         guest.sockets.fd_close(one).unwrap();
@@ -166,8 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_is_asked_for_what_the_kernel_would_reach() {
-        let guest = Guest::bounded(|address| address != "127.0.0.1:80".parse().unwrap());
+    fn the_policy_checks_what_the_kernel_would_reach() {
+        let guest = TestGuest::bounded(|address| address != "127.0.0.1:80".parse().unwrap());
         let check = |address: &str, expected| {
             assert_eq!(guest.sockets.may_reach(address.parse().unwrap()), expected, "{address}");
         };

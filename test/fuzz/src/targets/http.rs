@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use server::{Answer, Failure, Permit, RequestBody, Server};
+use server::{Failure, Handler, Permit, RequestBody, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,10 +21,10 @@ use crate::Run;
 
 struct Repeats;
 
-impl Answer for Repeats {
+impl Handler for Repeats {
     type Body = Full<Bytes>;
 
-    async fn answer(
+    async fn handle(
         self: Arc<Self>,
         request: Request<RequestBody>,
         _permit: Permit,

@@ -108,8 +108,8 @@ fn escape(after: &str, within: bool) -> anyhow::Result<(usize, String)> {
     Ok((1, if within && !class.starts_with('^') { class.to_owned() } else { format!("[{class}]") }))
 }
 
-/// How long the repetition is that a pattern starts with; 0 without one. One in braces is `{2}`, `{2,}` or `{2,3}`, else
-/// the brace is a letter.
+/// How long the repetition is that a pattern starts with; 0 without one. One in braces is `{2}`, `{2,}` or `{2,3}`,
+/// else the brace is a letter.
 fn repetition(pattern: &str) -> anyhow::Result<usize> {
     const MOST: u64 = 1000;
     let length = if pattern.starts_with(['*', '+', '?']) {

@@ -1,13 +1,13 @@
-//! Sockets are opened, bound, connected and called by their names.
+//! Opening, binding and connecting sockets, and their addresses.
 
 use super::*;
-use crate::socket::guest::{ADDRESS, Guest, INET4, INET6, OUT, UNIX};
+use crate::socket::guest::{ADDRESS, INET4, INET6, OUT, TestGuest, UNIX};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 
 #[test]
 fn a_guest_serves_and_is_served() {
-    let mut guest = Guest::new();
+    let mut guest = TestGuest::new();
     for ip in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), (Ipv6Addr::LOCALHOST, 0).into()] {
         let (listener, address) = guest.bound(ip.ip(), STREAM);
         guest.call(|sockets, memory| sockets.listen(memory, listener, 1)).unwrap();
@@ -15,11 +15,11 @@ fn a_guest_serves_and_is_served() {
         let served = guest.accept(listener).unwrap();
         let version = if ip.is_ipv4() { 4 } else { 6 };
         let named = guest.address(16);
-        let told = |guest: &mut Guest| (guest.u32(OUT), guest.u32(OUT + 4));
+        let written = |guest: &mut TestGuest| (guest.u32(OUT), guest.u32(OUT + 4));
         guest.call(|sockets, memory| sockets.getpeeraddr_v1(memory, served, named, OUT, OUT + 4)).unwrap();
-        assert_eq!(told(&mut guest), (version, client.local_addr().unwrap().port().into()));
+        assert_eq!(written(&mut guest), (version, client.local_addr().unwrap().port().into()));
         guest.call(|sockets, memory| sockets.getlocaladdr_v1(memory, served, named, OUT, OUT + 4)).unwrap();
-        assert_eq!(told(&mut guest), (version, address.port().into()));
+        assert_eq!(written(&mut guest), (version, address.port().into()));
         let named = guest.address(128);
         guest.call(|sockets, memory| sockets.getpeeraddr_v2(memory, served, named, OUT)).unwrap();
         let family = if ip.is_ipv4() { INET4 } else { INET6 };
@@ -28,8 +28,8 @@ fn a_guest_serves_and_is_served() {
 }
 
 #[test]
-fn what_is_opened_closes_when_something_is_executed() {
-    let mut guest = Guest::new();
+fn sockets_are_close_on_exec() {
+    let mut guest = TestGuest::new();
     let (one, other) = guest.pair();
     for fd in [one, other] {
         let socket = &guest.sockets.at(fd).unwrap().fd;
@@ -39,15 +39,15 @@ fn what_is_opened_closes_when_something_is_executed() {
 }
 
 #[test]
-fn who_does_not_wait_is_told_so() {
-    let mut guest = Guest::new();
+fn nonblocking_calls_return_again() {
+    let mut guest = TestGuest::new();
     let (listener, address) = guest.listener();
     guest.nonblocking(listener);
     assert_eq!(guest.accept(listener), Err(Errno::Again));
     let client = guest.open(INET4, STREAM);
     guest.nonblocking(client);
     assert_eq!(guest.connect(client, address), Err(Errno::InProgress));
-    // The loopback connects at once.
+    // Loopback connects at once.
     let accept = |sockets: &mut Sockets, memory: &mut Memory<'_>| sockets.accept_v2(memory, listener, 4, OUT);
     guest.call(accept).unwrap();
     let served = guest.u32(OUT);
@@ -56,14 +56,14 @@ fn who_does_not_wait_is_told_so() {
 }
 
 #[test]
-fn nobody_listens_and_nobody_may_be_reached() {
-    let mut guest = Guest::new();
-    // Bound, so that nobody else listens there.
+fn refused_and_forbidden_connections() {
+    let mut guest = TestGuest::new();
+    // Bound, so that no other socket listens there.
     let (_bound, closed) = guest.bound(Ipv4Addr::LOCALHOST, STREAM);
     let fd = guest.open(INET4, STREAM);
     assert_eq!(guest.connect(fd, closed), Err(Errno::ConnRefused));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut guest = Guest::bounded(|_| false);
+    let mut guest = TestGuest::bounded(|_| false);
     let fd = guest.open(INET4, STREAM);
     assert_eq!(guest.connect(fd, listener.local_addr().unwrap()), Err(Errno::Acces));
     let named = guest.address(16);
@@ -75,7 +75,7 @@ fn nobody_listens_and_nobody_may_be_reached() {
 
 #[test]
 fn a_preopened_listener_accepts() {
-    let mut guest = Guest::new();
+    let mut guest = TestGuest::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     guest.sockets.insert_listener(3, listener.into());
@@ -85,8 +85,8 @@ fn a_preopened_listener_accepts() {
 
 #[test]
 fn unix_sockets_have_paths() {
-    let (folder, mut guest) = (tempfile::tempdir().unwrap(), Guest::new());
-    let path = folder.path().join("s");
+    let (dir, mut guest) = (tempfile::tempdir().unwrap(), TestGuest::new());
+    let path = dir.path().join("s");
     let listener = guest.open(UNIX, STREAM);
     let named = guest.storage(UNIX, path.as_os_str().as_encoded_bytes());
     guest.call(|sockets, memory| sockets.bind(memory, listener, named, 0)).unwrap();
@@ -96,9 +96,9 @@ fn unix_sockets_have_paths() {
     guest.accept(listener).unwrap();
     guest.bytes[ADDRESS as usize..][..128].fill(7);
     guest.call(|sockets, memory| sockets.getpeeraddr_v2(memory, client, named, OUT)).unwrap();
-    let told = &guest.bytes[ADDRESS as usize..][..128];
-    assert_eq!(told[..2], [UNIX as u8, 0]);
-    assert!(told[2..].starts_with(path.as_os_str().as_encoded_bytes()) && told[127] == 0);
+    let bytes = &guest.bytes[ADDRESS as usize..][..128];
+    assert_eq!(bytes[..2], [UNIX as u8, 0]);
+    assert!(bytes[2..].starts_with(path.as_os_str().as_encoded_bytes()) && bytes[127] == 0);
     let named = guest.address(16);
     let small = |sockets: &mut Sockets, memory: &mut Memory<'_>| {
         sockets.getpeeraddr_v1(memory, client, named, OUT, OUT + 4)
@@ -107,8 +107,8 @@ fn unix_sockets_have_paths() {
 }
 
 #[test]
-fn names_without_a_file_are_refused() {
-    let mut guest = Guest::bounded(|_| true);
+fn abstract_names_are_refused() {
+    let mut guest = TestGuest::bounded(|_| true);
     let fd = guest.open(UNIX, DGRAM);
     for (name, expected) in [
         (&b"\0hidden"[..], Errno::Acces),
@@ -124,7 +124,7 @@ fn names_without_a_file_are_refused() {
 
 #[test]
 fn addresses_of_other_shapes_are_refused() {
-    let mut guest = Guest::new();
+    let mut guest = TestGuest::new();
     let fd = guest.open(INET4, STREAM);
     for (length, port) in [(0, 0), (5, 0), (127, 0), (u32::MAX, 0), (4, 1 << 16)] {
         let named = guest.address(length);
@@ -140,8 +140,8 @@ fn addresses_of_other_shapes_are_refused() {
 }
 
 #[test]
-fn what_there_is_no_socket_of_is_refused() {
-    let mut guest = Guest::new();
+fn unknown_families_and_types_are_refused() {
+    let mut guest = TestGuest::new();
     for (family, kind) in [(0, STREAM), (4, STREAM), (INET4, 0), (INET4, 3), (u32::MAX, u32::MAX)] {
         let opened = guest.call(|sockets, memory| sockets.open(memory, family, kind, OUT));
         assert_eq!(opened, Err(Errno::Inval), "{family} {kind}");

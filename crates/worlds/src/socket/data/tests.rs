@@ -1,16 +1,16 @@
-//! Bytes and datagrams go out and come in.
+//! Sending and receiving of streams and datagrams.
 
 use super::*;
-use crate::socket::guest::{ADDRESS, DATA, DGRAM, Guest, INET4, OUT, UNIX};
+use crate::socket::guest::{ADDRESS, DATA, DGRAM, INET4, OUT, TestGuest, UNIX};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 
 #[test]
 fn a_stream_carries_bytes_until_it_is_shut_down() {
-    let mut guest = Guest::new();
+    let mut guest = TestGuest::new();
     let (one, other) = guest.pair();
     assert_eq!(guest.send(one, b"hello"), Ok(5));
-    assert_eq!(guest.recv(other, 2, 1), Ok((b"he".to_vec(), false)), "left there");
+    assert_eq!(guest.recv(other, 2, 1), Ok((b"he".to_vec(), false)), "peeked");
     assert_eq!(guest.recv(other, 2, 0), Ok((b"he".to_vec(), false)));
     assert_eq!(guest.recv(other, 3, 2), Ok((b"llo".to_vec(), false)), "all of it");
     assert_eq!(guest.recv(other, 1, 4), Err(Errno::Inval));
@@ -25,7 +25,7 @@ fn a_stream_carries_bytes_until_it_is_shut_down() {
 
 #[test]
 fn buffers_are_filled_in_their_order() {
-    let mut guest = Guest::new();
+    let mut guest = TestGuest::new();
     let (one, other) = guest.pair();
     guest.send(one, b"abcdef").unwrap();
     let iovecs: [u32; 6] = [DATA + 8, 4, DATA, 0, DATA, 4];
@@ -38,8 +38,8 @@ fn buffers_are_filled_in_their_order() {
 }
 
 #[test]
-fn datagrams_tell_who_sent_them() {
-    let mut guest = Guest::new();
+fn datagrams_have_a_sender() {
+    let mut guest = TestGuest::new();
     let (fd, own) = guest.bound(Ipv4Addr::LOCALHOST, DGRAM);
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     let theirs = peer.local_addr().unwrap();
@@ -72,10 +72,10 @@ fn datagrams_tell_who_sent_them() {
 }
 
 #[test]
-fn a_datagram_is_not_sent_where_it_may_not_go() {
+fn a_datagram_obeys_the_policy() {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     peer.set_nonblocking(true).unwrap();
-    let mut guest = Guest::bounded(|_| false);
+    let mut guest = TestGuest::bounded(|_| false);
     let fd = guest.open(INET4, DGRAM);
     let to: SocketAddr = peer.local_addr().unwrap();
     let (named, data) = (guest.octets(to), guest.buffer(1));
@@ -87,13 +87,13 @@ fn a_datagram_is_not_sent_where_it_may_not_go() {
 }
 
 #[test]
-fn unix_datagrams_come_from_a_path_or_from_nobody() {
-    let (folder, mut guest) = (tempfile::tempdir().unwrap(), Guest::new());
-    let [own, theirs] = ["own", "theirs"].map(|name| folder.path().join(name));
+fn unix_datagrams_have_a_path_or_no_sender() {
+    let (dir, mut guest) = (tempfile::tempdir().unwrap(), TestGuest::new());
+    let [own, theirs] = ["own", "theirs"].map(|name| dir.path().join(name));
     let fd = guest.open(UNIX, DGRAM);
     let named = guest.storage(UNIX, own.as_os_str().as_encoded_bytes());
     guest.call(|sockets, memory| sockets.bind(memory, fd, named, 0)).unwrap();
-    let check = |guest: &mut Guest, peer: &UnixDatagram, path: &[u8]| {
+    let check = |guest: &mut TestGuest, peer: &UnixDatagram, path: &[u8]| {
         peer.send_to(b"hello", &own).unwrap();
         let (named, data) = (guest.address(128), guest.buffer(10));
         let receive = |sockets: &mut Sockets, memory: &mut Memory<'_>| {
@@ -106,8 +106,8 @@ fn unix_datagrams_come_from_a_path_or_from_nobody() {
     let peer = UnixDatagram::bind(&theirs).unwrap();
     check(&mut guest, &peer, theirs.as_os_str().as_encoded_bytes());
     check(&mut guest, &UnixDatagram::unbound().unwrap(), &[0; 108]);
-    // A path as long as the kernel allows, without a zero behind it, is one that cannot be told.
-    let long = folder.path().join("x".repeat(107 - folder.path().as_os_str().len()));
+    // The longest path that the kernel allows, without a terminating zero, cannot be read.
+    let long = dir.path().join("x".repeat(107 - dir.path().as_os_str().len()));
     assert_eq!(long.as_os_str().len(), 108);
     let address = rustix::net::SocketAddrUnix::new(&long).unwrap();
     let peer = UnixDatagram::unbound().unwrap();
@@ -118,8 +118,8 @@ fn unix_datagrams_come_from_a_path_or_from_nobody() {
 }
 
 #[test]
-fn a_wrong_place_is_seen_before_anything_is_taken() {
-    let mut guest = Guest::new();
+fn an_invalid_address_is_refused_before_anything_is_received() {
+    let mut guest = TestGuest::new();
     let (one, other) = guest.pair();
     guest.send(one, b"x").unwrap();
     let (named, outside) = (guest.buffer(1), guest.bytes.len() as u32);
@@ -138,8 +138,8 @@ fn a_wrong_place_is_seen_before_anything_is_taken() {
 }
 
 #[test]
-fn buffers_that_overlap_are_refused_before_anything_is_taken() {
-    let mut guest = Guest::new();
+fn overlapping_buffers_are_refused_before_anything_is_received() {
+    let mut guest = TestGuest::new();
     let (one, other) = guest.pair();
     guest.send(one, b"abc").unwrap();
     let iovecs: [u32; 4] = [DATA, 4, DATA + 3, 4];
@@ -147,7 +147,7 @@ fn buffers_that_overlap_are_refused_before_anything_is_taken() {
     let read = |sockets: &mut Sockets, memory: &mut Memory<'_>| sockets.fd_read(memory, other, 32, 2, OUT);
     assert_eq!(guest.call(read), Err(Errno::Inval));
     assert_eq!(guest.recv(other, 9, 0), Ok((b"abc".to_vec(), false)));
-    // To be sent they may.
+    // Buffers to be sent may overlap.
     guest.put(DATA, b"0123456");
     guest.call(|sockets, memory| sockets.fd_write(memory, other, 32, 2, OUT)).unwrap();
     assert_eq!(guest.recv(one, 9, 0), Ok((b"01233456".to_vec(), false)));
@@ -155,7 +155,7 @@ fn buffers_that_overlap_are_refused_before_anything_is_taken() {
 
 #[test]
 fn a_stream_has_no_sender() {
-    let mut guest = Guest::new();
+    let mut guest = TestGuest::new();
     let (one, other) = guest.pair();
     guest.send(one, b"x").unwrap();
     guest.bytes[ADDRESS as usize..][..128].fill(7);
@@ -170,7 +170,7 @@ fn a_stream_has_no_sender() {
 
 #[test]
 fn a_blocking_call_waits_for_its_peer() {
-    let mut guest = Guest::new();
+    let mut guest = TestGuest::new();
     let (listener, address) = guest.listener();
     let peer = std::thread::spawn(move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();

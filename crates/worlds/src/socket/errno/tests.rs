@@ -1,4 +1,4 @@
-//! Numbers, one by one.
+//! The numbers of all errors.
 
 use super::*;
 use std::collections::BTreeSet;
@@ -110,7 +110,7 @@ fn every_error_of_the_kernel_has_its_number() {
     assert_eq!(
         (different.len(), NUMBERS.len()),
         (KERNEL.len(), KERNEL.len()),
-        "none twice, all of them here"
+        "no duplicates, and all of them here"
     );
 }
 

@@ -1,4 +1,4 @@
-//! The answer to a lookup, in the list of nodes that the guest has laid out.
+//! Writes the answer to a lookup into the guest's list of nodes.
 
 use std::net::IpAddr;
 
@@ -7,20 +7,19 @@ use crate::Memory;
 use crate::socket::Errno;
 use crate::socket::address::{INET4, INET6};
 
-/// Flags: the host's name is wanted too; IPv4 as IPv6 where there is no IPv6, or always.
+// `AI_CANONNAME`, `AI_V4MAPPED` and `AI_ALL`.
 const CANON_NAME: u16 = 2;
 const V4_MAPPED: u16 = 16;
 const ALL: u16 = 32;
 
 impl Query {
-    /// Writes as many of the `addresses` as the guest wants and has nodes for into its list of nodes, which begins where
-    /// `res` says, and how many nodes those are to `res_len`. Where both types of socket are wanted, an address has
-    /// two nodes. A node's data is the port in network order and what follows it in the kernel's address: 14 bytes, or 26
-    /// for IPv6, whatever length the guest's node says, since WasmEdge's crate says 14 and has 26.
+    /// Writes the `addresses` into the guest's list of nodes, whose first address is at `res`: up to `max_reslen`, and
+    /// as many as it has nodes for. Writes their number to `res_len`. If both types of socket are wanted, an address
+    /// takes two nodes. A node's data is the port in network order and the rest of the kernel's address: 14 bytes, or
+    /// 26 for IPv6, whatever the length in the guest's node, since WasmEdge's crate sets 14 and allocates 26.
     ///
     /// # Errors
-    /// `AiNoName` when no address is of the family that is wanted; `AiMemory` where there is no node; `AddrNotAvail`,
-    /// `Fault`.
+    /// `AiNoName` when no address is of the wanted family; `AiMemory` when there is no node; `AddrNotAvail`, `Fault`.
     pub fn answer(
         self,
         memory: &mut Memory<'_>,
@@ -38,18 +37,18 @@ impl Query {
             return Err(Errno::AiNoName);
         }
         let answers = addresses.iter().flat_map(|address| self.kinds().map(move |kind| (*address, kind)));
-        let (mut node, mut told) = (memory.u32(res)?, 0_u32);
+        let (mut node, mut count) = (memory.u32(res)?, 0_u32);
         for (address, kind) in answers.take(max_reslen as usize) {
             if node == 0 {
                 break;
             }
-            self.fill(memory, node, address, kind, told == 0)?;
-            (node, told) = (memory.u32(field(node, 24)?)?, told + 1);
+            self.fill(memory, node, address, kind, count == 0)?;
+            (node, count) = (memory.u32(field(node, 24)?)?, count + 1);
         }
-        Ok(memory.put(res_len, told.to_le_bytes())?)
+        Ok(memory.put(res_len, count.to_le_bytes())?)
     }
 
-    /// Those of the family that is wanted, or made to be.
+    /// The addresses of the wanted family, with IPv4 mapped to IPv6 as the flags say.
     fn wanted(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
         let of = |six: bool| addresses.iter().copied().filter(move |address| address.is_ipv6() == six);
         match self.family {
@@ -69,7 +68,7 @@ impl Query {
         }
     }
 
-    /// Fills one node: an addrinfo of 28 bytes, the sockaddr of 12 that it names, and the data that this names.
+    /// Fills one node: an addrinfo of 28 bytes, the sockaddr of 12 that it points to, and the data that this points to.
     fn fill(
         &self,
         memory: &mut Memory<'_>,
@@ -90,7 +89,7 @@ impl Query {
         self.fill_name(memory, node, first)
     }
 
-    /// The first node has the host's name, where it is wanted and there is room for it and a zero.
+    /// Writes the host's name to the first node, if it is wanted and fits with a zero.
     fn fill_name(&self, memory: &mut Memory<'_>, node: u32, first: bool) -> Result<(), Errno> {
         let (into, room) = (memory.u32(field(node, 16)?)?, memory.u32(field(node, 20)?)?);
         let fits = |host: &&str| first && self.flags & CANON_NAME != 0 && host.len() < room as usize;
@@ -108,12 +107,12 @@ pub(super) fn field(node: u32, offset: u32) -> Result<u32, Errno> {
     node.checked_add(offset).ok_or(Errno::Fault)
 }
 
-/// The family, the length of the kernel's address, and its bytes from the port on.
+/// The family, the length of the kernel's address, and the address from its port on.
 fn data(address: IpAddr, port: u16) -> (u8, u32, Vec<u8>) {
     let port = port.to_be_bytes();
     match address {
         IpAddr::V4(four) => (INET4 as u8, 16, [&port[..], &four.octets(), &[0; 8]].concat()),
-        // The flow before the address and the scope behind it are 0.
+        // The flow label before the address and the scope after it are 0.
         IpAddr::V6(six) => (INET6 as u8, 28, [&port[..], &[0; 4], &six.octets(), &[0; 4]].concat()),
     }
 }
@@ -122,15 +121,15 @@ fn data(address: IpAddr, port: u16) -> (u8, u32, Vec<u8>) {
 mod tests {
     use super::super::tests::query;
     use crate::socket::Errno;
-    use crate::socket::guest::{Guest, OUT};
+    use crate::socket::guest::{OUT, TestGuest};
 
     const NODES: u32 = 4096;
     const SOCKADDRS: u32 = 8192;
     const NAMES: u32 = 10240;
     const SA_DATA: u32 = 12288;
 
-    /// Lays nodes out as WasmEdge's crate does, with room for names besides.
-    fn lay_out(guest: &mut Guest, count: u32) {
+    /// Lays nodes out as WasmEdge's crate does, plus buffers for names.
+    fn lay_out(guest: &mut TestGuest, count: u32) {
         for nth in 0..count {
             let (node, sockaddr) = (NODES + nth * 28, SOCKADDRS + nth * 12);
             let next = if nth + 1 < count { node + 28 } else { 0 };
@@ -141,24 +140,24 @@ mod tests {
     }
 
     fn answer(
-        guest: &mut Guest,
+        guest: &mut TestGuest,
         hints: [u8; 4],
         addresses: &[&str],
         nodes: u32,
-        most: u32,
+        max: u32,
     ) -> Result<u32, Errno> {
         lay_out(guest, nodes);
-        let asked = query(guest, b"a.b\0", b"80\0", hints).unwrap();
+        let query = query(guest, b"a.b\0", b"80\0", hints).unwrap();
         let addresses: Vec<_> = addresses.iter().map(|one| one.parse().unwrap()).collect();
-        guest.call(|_, memory| asked.answer(memory, &addresses, OUT, most, OUT + 4))?;
+        guest.call(|_, memory| query.answer(memory, &addresses, OUT, max, OUT + 4))?;
         Ok(guest.u32(OUT + 4))
     }
 
     #[test]
     fn nodes_are_filled_as_wasmedge_fills_them() {
-        let mut guest = Guest::new();
+        let mut guest = TestGuest::new();
         assert_eq!(answer(&mut guest, [2, 0, 2, 0], &["10.0.0.1", "fe80::1"], 3, 3), Ok(2));
-        let at = |guest: &Guest, at: u32, length: usize| guest.bytes[at as usize..][..length].to_vec();
+        let at = |guest: &TestGuest, at: u32, length: usize| guest.bytes[at as usize..][..length].to_vec();
         assert_eq!(at(&guest, NODES, 12), [2, 0, 1, 2, 1, 0, 0, 0, 16, 0, 0, 0]);
         assert_eq!(guest.u32(NODES + 20), 3);
         assert_eq!(at(&guest, NAMES, 4), *b"a.b\0");
@@ -174,10 +173,10 @@ mod tests {
 
     #[test]
     fn as_many_as_are_wanted_and_fit() {
-        let mut guest = Guest::new();
+        let mut guest = TestGuest::new();
         let both = ["10.0.0.1", "fe80::1"];
-        let check = |guest: &mut Guest, hints, nodes, most, expected| {
-            assert_eq!(answer(guest, hints, &both, nodes, most), expected, "{hints:?} {nodes} {most}");
+        let check = |guest: &mut TestGuest, hints, nodes, max, expected| {
+            assert_eq!(answer(guest, hints, &both, nodes, max), expected, "{hints:?} {nodes} {max}");
         };
         check(&mut guest, [0, 0, 0, 0], 9, 9, Ok(4));
         check(&mut guest, [0, 0, 0, 0], 3, 9, Ok(3));

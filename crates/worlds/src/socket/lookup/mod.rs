@@ -1,4 +1,4 @@
-//! Name lookups: what the guest asks, who is asked, and (`answer`) what it is told.
+//! Name lookups: reads the guest's query, resolves it, and writes (`answer`) the result.
 
 mod answer;
 
@@ -11,14 +11,14 @@ use super::address::{INET4, INET6};
 use super::{DGRAM, Errno, STREAM};
 use crate::Memory;
 
-/// The longest names, with the zero at the end: a host's, as DNS has it, and a service's.
-const LONGEST_HOST: u32 = 256;
-const LONGEST_SERVICE: u32 = 32;
-/// Flags.
+// The longest names, with their zero: a host's, as in DNS, and a service's.
+const MAX_HOST: u32 = 256;
+const MAX_SERVICE: u32 = 32;
+// `AI_PASSIVE`, `AI_NUMERICHOST` and `AI_NUMERICSERV`.
 const PASSIVE: u16 = 1;
 const NUMERIC_HOST: u16 = 4;
 const NUMERIC_SERVICE: u16 = 8;
-/// Services that are called by their names.
+/// The services that are known by name.
 const SERVICES: [(&str, u16); 14] = [
     ("ftp", 21),
     ("ssh", 22),
@@ -36,11 +36,11 @@ const SERVICES: [(&str, u16); 14] = [
     ("postgresql", 5432),
 ];
 
-/// `sock_getaddrinfo` with its arguments in their order. Must be called within a tokio runtime with I/O and time.
+/// `sock_getaddrinfo` with its arguments in their order. Needs a Tokio runtime with I/O and time enabled.
 ///
 /// # Errors
 /// Those of [`Query::read`] and [`Query::answer`]; `AiNoName` for a name that has no address of the wanted family,
-/// `AiAgain` when that cannot be told just now, `Acces` when `egress` refuses to ask.
+/// `AiAgain` for a temporary failure, `Acces` if `egress` refuses the lookup.
 pub async fn getaddrinfo(egress: &Egress, memory: &mut Memory<'_>, arguments: [u32; 8]) -> Result<(), Errno> {
     let [node, node_len, service, service_len, hints, res, max_reslen, res_len] = arguments;
     let query = Query::read(memory, node, node_len, service, service_len, hints)?;
@@ -51,7 +51,7 @@ pub async fn getaddrinfo(egress: &Egress, memory: &mut Memory<'_>, arguments: [u
     query.answer(memory, &found, res, max_reslen, res_len)
 }
 
-/// What a guest asks `sock_getaddrinfo`.
+/// The query of a `sock_getaddrinfo` call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     host: Option<String>,
@@ -72,11 +72,11 @@ pub enum Family {
 }
 
 impl Query {
-    /// Reads the first five arguments of `sock_getaddrinfo`. Names end at their first zero; `hints` may be 0, no hints.
+    /// Reads the first five arguments of `sock_getaddrinfo`. Names end at their first zero; `hints` 0 means no hints.
     ///
     /// # Errors
-    /// `AiNoName` for what is no host's name, and where there is neither host nor service; `AiService`, `AiFamily`,
-    /// `AiSockType`; `AddrNotAvail`, `Fault`.
+    /// `AiNoName` for an invalid host name, and for neither host nor service; `AiService`, `AiFamily`, `AiSockType`;
+    /// `AddrNotAvail`, `Fault`.
     pub fn read(
         memory: &Memory<'_>,
         node: u32,
@@ -85,8 +85,8 @@ impl Query {
         service_len: u32,
         hints: u32,
     ) -> Result<Self, Errno> {
-        let host = name(memory, node, node_len, LONGEST_HOST)?.ok_or(Errno::AiNoName)?;
-        let service = name(memory, service, service_len, LONGEST_SERVICE)?.ok_or(Errno::AiService)?;
+        let host = name(memory, node, node_len, MAX_HOST)?.ok_or(Errno::AiNoName)?;
+        let service = name(memory, service, service_len, MAX_SERVICE)?.ok_or(Errno::AiService)?;
         if host.is_empty() && service.is_empty() {
             return Err(Errno::AiNoName);
         }
@@ -109,22 +109,22 @@ impl Query {
         Ok(query)
     }
 
-    /// The host's name, or its address as text; `None` stands for the guest's own.
+    /// The host's name, or its address as text; `None` means the guest's own host.
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }
 
-    /// The service's port; 0 where none was asked for.
+    /// The service's port; 0 without a service.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The family that is wanted, where not both are.
+    /// The wanted family; `None` for both.
     pub fn family(&self) -> Option<Family> {
         self.family
     }
 
-    /// The type of socket that is wanted: 1 datagrams, 2 stream, 0 both.
+    /// The wanted type of socket: 1 datagrams, 2 stream, 0 both.
     pub fn socktype(&self) -> u8 {
         self.socktype
     }
@@ -134,16 +134,16 @@ impl Query {
         self.flags
     }
 
-    /// Whether an address is wanted to listen at.
+    /// Whether the address is wanted for listening.
     pub fn passive(&self) -> bool {
         self.flags & PASSIVE != 0
     }
 
-    /// The addresses that nobody needs to be asked for: of no host, and what is an address already. `localhost`
-    /// is asked for as any name, for rules may name it.
+    /// The addresses that need no lookup: those for no host, and a host that is an address. `localhost` is looked up
+    /// like any name, since egress rules may name it.
     ///
     /// # Errors
-    /// `AiNoName` when a name is given where only an address may be.
+    /// `AiNoName` for a name if the flags only allow an address.
     pub fn known(&self) -> Result<Option<Vec<IpAddr>>, Errno> {
         let own = || vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let Some(host) = self.host() else {
@@ -170,7 +170,7 @@ impl Query {
         if found.is_empty() { Err(Errno::AiNoName) } else { Ok(found) }
     }
 
-    /// The types of socket that are wanted, each with its protocol. Stream comes first.
+    /// The wanted types of socket, each with its protocol, streams first.
     fn kinds(&self) -> impl Iterator<Item = [u8; 2]> + use<> {
         let (socktype, protocol) = (self.socktype, self.protocol);
         let fits = move |[kind, its]: &[u8; 2]| {
@@ -180,11 +180,11 @@ impl Query {
     }
 }
 
-/// What stands at `at`, up to the first zero; `None` for what is too long or no text.
-fn name<'m>(memory: &'m Memory<'_>, at: u32, length: u32, most: u32) -> Result<Option<&'m str>, Errno> {
+/// The name at `at`, up to its first zero; `None` if it is too long or not UTF-8.
+fn name<'m>(memory: &'m Memory<'_>, at: u32, length: u32, max: u32) -> Result<Option<&'m str>, Errno> {
     let bytes = memory.bytes(at, length)?;
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    let text = bytes.get(..end).filter(|name| name.len() < most as usize);
+    let text = bytes.get(..end).filter(|name| name.len() < max as usize);
     Ok(text.and_then(|name| std::str::from_utf8(name).ok()))
 }
 
@@ -206,11 +206,11 @@ fn port(service: &str, flags: u16) -> Result<u16, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::guest::{DATA, Guest};
+    use crate::socket::guest::{DATA, TestGuest};
 
-    /// What is read of a host, a service and hints: flags, family, type, protocol.
+    /// The query for a host, a service and hints: flags, family, type, protocol.
     pub(super) fn query(
-        guest: &mut Guest,
+        guest: &mut TestGuest,
         host: &[u8],
         service: &[u8],
         hints: [u8; 4],
@@ -226,13 +226,15 @@ mod tests {
 
     #[test]
     fn names_end_at_a_zero() {
-        let mut guest = Guest::new();
-        let check =
-            |guest: &mut Guest, host: &[u8], service: &[u8], expected: Result<(Option<&str>, u16), Errno>| {
-                let found = query(guest, host, service, [0; 4]);
-                let found = found.as_ref().map(|query| (query.host(), query.port())).map_err(|error| *error);
-                assert_eq!(found, expected, "{host:?} {service:?}");
-            };
+        let mut guest = TestGuest::new();
+        let check = |guest: &mut TestGuest,
+                     host: &[u8],
+                     service: &[u8],
+                     expected: Result<(Option<&str>, u16), Errno>| {
+            let found = query(guest, host, service, [0; 4]);
+            let found = found.as_ref().map(|query| (query.host(), query.port())).map_err(|error| *error);
+            assert_eq!(found, expected, "{host:?} {service:?}");
+        };
         check(&mut guest, b"a.b\0", b"80\0", Ok((Some("a.b"), 80)));
         check(&mut guest, b"a.b", b"https", Ok((Some("a.b"), 443)));
         check(&mut guest, b"a\0b", b"", Ok((Some("a"), 0)));
@@ -247,10 +249,10 @@ mod tests {
 
     #[test]
     fn hints_are_read() {
-        let mut guest = Guest::new();
-        let asked = query(&mut guest, b"a", b"1", [1, 2, 1, 2]).unwrap();
-        assert_eq!((asked.family(), asked.socktype(), asked.flags()), (Some(Family::V6), 1, 1));
-        assert!(asked.passive());
+        let mut guest = TestGuest::new();
+        let hinted = query(&mut guest, b"a", b"1", [1, 2, 1, 2]).unwrap();
+        assert_eq!((hinted.family(), hinted.socktype(), hinted.flags()), (Some(Family::V6), 1, 1));
+        assert!(hinted.passive());
         assert_eq!(query(&mut guest, b"a", b"1", [0, 3, 0, 0]), Err(Errno::AiFamily));
         assert_eq!(query(&mut guest, b"a", b"1", [0, 0, 3, 0]), Err(Errno::AiSockType));
         assert_eq!(
@@ -265,13 +267,14 @@ mod tests {
     }
 
     #[test]
-    fn some_are_known_to_everybody() {
-        let mut guest = Guest::new();
-        let check = |guest: &mut Guest, host: &[u8], flags: u8, expected: Result<Option<&[&str]>, Errno>| {
-            let known = query(guest, host, b"1", [flags, 0, 0, 0]).unwrap().known();
-            let parsed = |all: &[&str]| all.iter().map(|one| one.parse().unwrap()).collect();
-            assert_eq!(known, expected.map(|all| all.map(parsed)), "{host:?}");
-        };
+    fn some_need_no_lookup() {
+        let mut guest = TestGuest::new();
+        let check =
+            |guest: &mut TestGuest, host: &[u8], flags: u8, expected: Result<Option<&[&str]>, Errno>| {
+                let known = query(guest, host, b"1", [flags, 0, 0, 0]).unwrap().known();
+                let parsed = |all: &[&str]| all.iter().map(|one| one.parse().unwrap()).collect();
+                assert_eq!(known, expected.map(|all| all.map(parsed)), "{host:?}");
+            };
         check(&mut guest, b"", 0, Ok(Some(&["127.0.0.1", "::1"])));
         check(&mut guest, b"", 1, Ok(Some(&["0.0.0.0", "::"])));
         check(&mut guest, b"localhost\0", 0, Ok(None));

@@ -1,7 +1,7 @@
-//! Waiting for clocks, sockets and other files at once: `poll_oneoff`, and WasmEdge's `epoll_oneoff`.
+//! Polls clocks, sockets and other files: `poll_oneoff`, and WasmEdge's `epoll_oneoff`.
 //!
-//! All of it is one ppoll(2). An edge-triggered round asks ppoll for an epoll set that lives as long as the guest,
-//! so that an edge that comes between two rounds is seen by the second.
+//! Each call is one ppoll(2). An edge-triggered call polls an epoll set that lives as long as the guest, so that an
+//! edge between two calls is reported by the second.
 
 mod subscription;
 mod watch;
@@ -11,59 +11,57 @@ use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant, SystemTime};
 
-use self::subscription::{Event, Subscription, Wish};
+use self::subscription::{Event, Interest, Subscription};
 use self::watch::Watches;
 use super::{Errno, Sockets};
 use crate::Memory;
 
 pub(super) use self::watch::Edges;
 
-/// What preview1 knows and this crate does not.
+/// The engine's own descriptors and clock.
 pub trait Others {
-    /// How a descriptor that is no socket is waited for, to be read or to be written.
+    /// How to poll a descriptor that is no socket, for reading or for writing.
     ///
     /// # Errors
-    /// What the guest is told of it, `BadF` when it is not open.
+    /// The error of its event: `BadF` when it is not open.
     fn kind(&mut self, fd: u32, write: bool) -> Result<Readiness, Errno>;
 
-    /// The guest's monotonic clock, in nanoseconds, as `clock_time_get` would tell it now: where it began is the
-    /// engine's choice.
+    /// The guest's monotonic clock, in nanoseconds, as `clock_time_get` returns it; its origin is the engine's choice.
     fn monotonic(&mut self) -> u64;
 }
 
-/// How a descriptor is waited for.
+/// How to poll a descriptor.
 #[derive(Debug)]
 pub enum Readiness {
-    /// Not at all: it is always ready, as files are.
+    /// It is always ready, as files are.
     Ready,
-    /// By the kernel. What is open for as long as the process lives, as `rustix::stdio::stdin` is.
+    /// By the kernel: a descriptor that is open as long as the process lives, such as `rustix::stdio::stdin`.
     Watch(BorrowedFd<'static>),
 }
 
-/// What is known of a subscription before the kernel is asked.
+/// What is known of a subscription before the kernel is polled.
 enum Known {
     /// Its event.
     All(Event),
-    /// The time of its event; none, when it will never be.
+    /// The time of its event; `None` if that is never.
     Time(Option<Instant>),
-    /// The kernel will tell.
+    /// The kernel decides.
     Nothing,
 }
 
 impl Sockets {
-    /// `poll_oneoff`, and with `edge` `epoll_oneoff`: waits until there is an event for one of the `nsubs`
-    /// subscriptions (48 bytes each) at `input`, writes all events there are (32 bytes each) to `output`, and how many
-    /// to `nevents`.
+    /// `poll_oneoff`, or `epoll_oneoff` with `edge`: waits for an event of one of the `nsubs` subscriptions (48 bytes
+    /// each) at `input`, writes all pending events (32 bytes each) to `output`, and their number to `nevents`.
     ///
-    /// What is wrong with one subscription is told by its event: `BadF`, `Exist` for a second one of the same descriptor
-    /// and kind, `Inval` for a clock other than 0 (real time) and 1 (monotonic). An event to read has as many bytes as
-    /// the kernel knows of, any other 1; its flag is 1 when the other side has hung up.
+    /// An invalid subscription has an event with its error: `BadF`, `Exist` for a second one of the same descriptor and
+    /// kind, `Inval` for a clock other than 0 (real time) and 1 (monotonic). `nbytes` of a read event is the number of
+    /// bytes that the kernel reports, of a write event 1; the flag is 1 when the peer has hung up.
     ///
-    /// With `edge` a socket is told of when something has come since it was last told of, for as long as each call
-    /// subscribes to it in the same way; clocks and others as ever.
+    /// With `edge`, sockets are edge-triggered, as `EPOLLET`, as long as each call subscribes to them in the same way;
+    /// clocks and other descriptors stay level-triggered.
     ///
     /// # Errors
-    /// `Inval` for no subscriptions and for one of an unknown kind; `AddrNotAvail`, `Fault`.
+    /// `Inval` for no subscriptions and for an unknown kind; `AddrNotAvail`, `Fault`.
     #[expect(clippy::too_many_arguments, reason = "the import has them")]
     pub fn poll_oneoff(
         &mut self,
@@ -79,7 +77,7 @@ impl Sockets {
         Event::have_room(memory, output, nsubs)?;
         memory.place::<4>(nevents)?;
         self.settle();
-        // Out of the table for as long as the table is looked at.
+        // Taken out, since `events` borrows the table.
         let mut edges = mem::take(&mut self.edges);
         let events = self.events(&subscriptions, edge.then_some(&mut edges), others);
         self.edges = edges;
@@ -90,7 +88,7 @@ impl Sockets {
         Ok(memory.put(nevents, (events.len() as u32).to_le_bytes())?)
     }
 
-    /// One round: at least one event.
+    /// Waits for at least one event.
     fn events(
         &self,
         subscriptions: &[Subscription],
@@ -99,12 +97,12 @@ impl Sockets {
     ) -> Result<Vec<Event>, Errno> {
         let (now, mut watches, mut seen) = (Instant::now(), Watches::default(), BTreeSet::new());
         let mut know = |subscription: &Subscription| {
-            let known = match subscription.wish {
-                Wish::Clock { id, timeout, absolute } => {
+            let known = match subscription.interest {
+                Interest::Clock { id, timeout, absolute } => {
                     from_now(id, timeout, absolute, others).map(|left| Known::Time(now.checked_add(left)))
                 }
-                Wish::File { fd, write } if !seen.insert((fd, write)) => Err(Errno::Exist),
-                Wish::File { fd, write } => match self.at(fd) {
+                Interest::File { fd, write } if !seen.insert((fd, write)) => Err(Errno::Exist),
+                Interest::File { fd, write } => match self.at(fd) {
                     Ok(socket) => {
                         watches.add_socket(fd, socket.fd.as_fd(), write);
                         Ok(Known::Nothing)
@@ -135,7 +133,7 @@ impl Sockets {
     }
 }
 
-/// When the first event is known to come; at once, where one is there.
+/// The time of the first known event: `now` if one is pending.
 fn first(known: &[Known], now: Instant) -> Option<Instant> {
     let time = |known: &Known| match known {
         Known::All(_) => Some(now),
@@ -145,7 +143,7 @@ fn first(known: &[Known], now: Instant) -> Option<Instant> {
     known.iter().filter_map(time).min()
 }
 
-/// How long until a clock's time.
+/// The time left until a clock reaches `timeout`.
 fn from_now(id: u32, timeout: u64, absolute: bool, others: &mut dyn Others) -> Result<Duration, Errno> {
     let passed = match (id, absolute) {
         (0 | 1, false) => 0,
@@ -154,7 +152,7 @@ fn from_now(id: u32, timeout: u64, absolute: bool, others: &mut dyn Others) -> R
             u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
         }
         (1, true) => others.monotonic(),
-        // No time of processors is waited for, as by Wasmtime.
+        // CPU-time clocks cannot be polled, as in Wasmtime.
         _ => return Err(Errno::Inval),
     };
     Ok(Duration::from_nanos(timeout.saturating_sub(passed)))

@@ -1,23 +1,23 @@
-//! Subscriptions and events as preview1 lays them out.
+//! Subscriptions and events in preview1's layout.
 
 use super::super::Errno;
 use crate::Memory;
 
-/// What a guest waits for, with a number of its own that comes back with the event.
+/// What a guest polls for, and its number for the event.
 pub(super) struct Subscription {
     userdata: u64,
-    pub(super) wish: Wish,
+    pub(super) interest: Interest,
 }
 
-/// What it waits for.
-pub(super) enum Wish {
+/// What a guest polls for.
+pub(super) enum Interest {
     /// A time of a clock, or a time from now, in nanoseconds.
     Clock { id: u32, timeout: u64, absolute: bool },
-    /// That something can be read, or written.
+    /// A descriptor, to be read or written.
     File { fd: u32, write: bool },
 }
 
-/// What a guest is told.
+/// An event.
 pub(super) struct Event {
     userdata: u64,
     error: Errno,
@@ -27,10 +27,10 @@ pub(super) struct Event {
 }
 
 impl Subscription {
-    /// Bytes of one.
+    /// Its size in bytes.
     const SIZE: u32 = 48;
 
-    /// All subscriptions at `at`, copied: the events may be written over them.
+    /// Copies all subscriptions at `at`: the events may overwrite them.
     pub(super) fn all(memory: &Memory<'_>, at: u32, count: u32) -> Result<Vec<Self>, Errno> {
         if count == 0 {
             return Err(Errno::Inval);
@@ -42,61 +42,60 @@ impl Subscription {
 
     fn read(bytes: &[u8; Self::SIZE as usize]) -> Result<Self, Errno> {
         let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|nth| bytes[at + nth]));
-        // The clock's number and the descriptor are at the same place.
+        // The clock's number and the descriptor share an offset.
         let id = long(16) as u32;
-        let wish = match bytes[8] {
-            0 => Wish::Clock { id, timeout: long(24), absolute: bytes[40] & 1 != 0 },
-            1 => Wish::File { fd: id, write: false },
-            2 => Wish::File { fd: id, write: true },
+        let interest = match bytes[8] {
+            0 => Interest::Clock { id, timeout: long(24), absolute: bytes[40] & 1 != 0 },
+            1 => Interest::File { fd: id, write: false },
+            2 => Interest::File { fd: id, write: true },
             _ => return Err(Errno::Inval),
         };
-        Ok(Self { userdata: long(0), wish })
+        Ok(Self { userdata: long(0), interest })
     }
 
-    /// Its event.
+    /// Its event, with default values.
     pub(super) fn event(&self) -> Event {
-        let (kind, nbytes) = match self.wish {
-            Wish::Clock { .. } => (0, 0),
-            Wish::File { write: false, .. } => (1, 1),
-            Wish::File { write: true, .. } => (2, 1),
+        let (kind, nbytes) = match self.interest {
+            Interest::Clock { .. } => (0, 0),
+            Interest::File { write: false, .. } => (1, 1),
+            Interest::File { write: true, .. } => (2, 1),
         };
         Event { userdata: self.userdata, error: Errno::Success, kind, nbytes, hangup: false }
     }
 
-    /// That it cannot have one.
+    /// Its event, with an error.
     pub(super) fn failed(&self, error: Errno) -> Event {
         Event { error, nbytes: 0, ..self.event() }
     }
 
-    /// Its event, with how many bytes there are to be read, and whether the other side has gone.
+    /// Its event, with the number of bytes to be read, and whether the peer has hung up.
     pub(super) fn of_file(&self, nbytes: u64, hangup: bool) -> Event {
         Event { nbytes, hangup, ..self.event() }
     }
 }
 
 impl Event {
-    /// Bytes of one.
+    /// Its size in bytes.
     pub(super) const SIZE: u32 = 32;
 
-    /// That as many events can be written.
+    /// Checks that `count` events can be written at `at`.
     pub(super) fn have_room(memory: &Memory<'_>, at: u32, count: u32) -> Result<(), Errno> {
         array(memory, at, count, Self::SIZE).map(|_| ())
     }
 
-    /// Writes it.
     pub(super) fn put(&self, memory: &mut Memory<'_>, at: u32) -> Result<(), Errno> {
-        let mut told = [0; Self::SIZE as usize];
-        told[..8].copy_from_slice(&self.userdata.to_le_bytes());
-        told[8..10].copy_from_slice(&self.error.number().to_le_bytes());
-        told[10] = self.kind;
-        told[16..24].copy_from_slice(&self.nbytes.to_le_bytes());
-        told[24] = self.hangup.into();
-        memory.bytes_mut(at, Self::SIZE)?.copy_from_slice(&told);
+        let mut bytes = [0; Self::SIZE as usize];
+        bytes[..8].copy_from_slice(&self.userdata.to_le_bytes());
+        bytes[8..10].copy_from_slice(&self.error.number().to_le_bytes());
+        bytes[10] = self.kind;
+        bytes[16..24].copy_from_slice(&self.nbytes.to_le_bytes());
+        bytes[24] = self.hangup.into();
+        memory.bytes_mut(at, Self::SIZE)?.copy_from_slice(&bytes);
         Ok(())
     }
 }
 
-/// An array of structures that begin with 64 bits.
+/// An array of structures with an alignment of 8 bytes.
 fn array<'m>(memory: &'m Memory<'_>, at: u32, count: u32, size: u32) -> Result<&'m [u8], Errno> {
     if !at.is_multiple_of(8) {
         return Err(Errno::AddrNotAvail);

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::all;
 
 /// The body of the 500, whatever the reason.
-const FAILED: &str = "the application failed; its log tells why";
+const FAILED: &str = "the application failed; see its log";
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![

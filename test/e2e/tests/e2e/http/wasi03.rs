@@ -15,7 +15,7 @@ use crate::data::shared_dir;
 /// A guest with a path for each difference between 0.3 and 0.2.
 const P3: &[&str] = &["/guests/http-p3.wasm"];
 /// The body of the answer when a guest fails.
-const FAILED: &str = "the application failed; its log tells why";
+const FAILED: &str = "the application failed; see its log";
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
