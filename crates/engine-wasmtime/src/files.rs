@@ -123,7 +123,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use wasmtime::component::ResourceTable;
-    use wasmtime_wasi::p2::bindings::filesystem::preopens::TestView as _;
+    use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
     use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
     use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView};
 

@@ -4,14 +4,11 @@
 //! pings could stay idle for ever; this module bounds that, and the time until a client has sent its first request.
 
 use std::future::pending;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Version;
-use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep};
 
 /// The activity of one connection.
@@ -87,38 +84,6 @@ impl Drop for Running {
         let now = u64::try_from(self.0.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.ended.store(now, Ordering::Relaxed);
         self.0.running.fetch_sub(1, Ordering::Release);
-    }
-}
-
-/// A response's body, which keeps its request counted as in flight.
-pub struct TrackedBody<B> {
-    body: B,
-    _running: Running,
-}
-
-impl<B> TrackedBody<B> {
-    pub fn new(body: B, running: Running) -> Self {
-        Self { body, _running: running }
-    }
-}
-
-impl<B: Body + Unpin> Body for TrackedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(task)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,7 +19,7 @@ use tokio::time::timeout;
 use workload::Http;
 
 use crate::Handler;
-use crate::activity::{Activity, Idle, TrackedBody};
+use crate::activity::{Activity, Idle};
 use crate::admission::Admission;
 use crate::respond::Responder;
 use crate::room::{ConnectionSlot, Room};
@@ -120,7 +121,13 @@ async fn serve_http<H: Handler>(
         let server = Arc::clone(server);
         async move {
             let response = server.responder.respond(request).await;
-            Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, running)))
+            // The body holds the request as running until it is dropped: `map_err` passes all else on.
+            Ok::<_, Infallible>(response.map(|body| {
+                body.map_err(move |error| {
+                    let _held = &running;
+                    error
+                })
+            }))
         }
     });
     let mut connection = pin!(server.http.serve_connection(TokioIo::new(stream), service));
