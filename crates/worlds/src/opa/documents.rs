@@ -1,5 +1,4 @@
-//! The documents below `data`: those of `data.json`, which lies beside the policy as in a bundle, and the policy's
-//! entrypoints among them.
+//! The documents below `data`: those of `data.json`, beside the policy as in a bundle, and the policy's entrypoints.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +10,7 @@ use workload::{Entrypoint, Guest};
 
 use super::term::Term;
 
-/// What the policy is given as its data.
+/// The policy's data.
 pub struct Documents {
     /// A JSON object.
     pub json: Vec<u8>,
@@ -19,10 +18,10 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Those beside the policy of `guest`; none where there is no such file.
+    /// Reads `data.json` beside the policy of `guest`; empty if there is no such file.
     ///
     /// # Errors
-    /// Names the file that cannot be read, or is no JSON object.
+    /// Names the file that cannot be read, or is not a JSON object.
     pub fn beside(guest: &Guest) -> anyhow::Result<Self> {
         let path = directory(guest).join("data.json");
         match fs::read_to_string(&path) {
@@ -46,7 +45,7 @@ impl Documents {
     }
 }
 
-/// Where the policy lies.
+/// The directory of the policy.
 fn directory(guest: &Guest) -> PathBuf {
     let written = guest.args.first().map_or("", String::as_str);
     let path = Entrypoint::parse(written).map_or_else(|_| written.to_owned(), |entrypoint| entrypoint.path);
@@ -54,26 +53,26 @@ fn directory(guest: &Guest) -> PathBuf {
     path.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned)
 }
 
-/// Which of a policy's entrypoints a query is about.
+/// The entrypoints that a query selects.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Asked<'a> {
-    /// This one, or what of its result is at a path.
+pub enum Selection<'a> {
+    /// One, and a path into its result.
     Within(u32, &'a [&'a str]),
-    /// All of these, each at a path of its own below what is asked for; there may be none.
+    /// All below the query's path, each with the rest of its path; there may be none.
     Below(Vec<(Vec<&'a str>, u32)>),
 }
 
-/// Finds the entrypoints that `path` asks for.
-pub fn asked<'a>(entrypoints: &'a BTreeMap<String, u32>, path: &'a [&'a str]) -> Asked<'a> {
+/// Finds the entrypoints of the query `path`.
+pub fn select<'a>(entrypoints: &'a BTreeMap<String, u32>, path: &'a [&'a str]) -> Selection<'a> {
     let exact = |length: usize| Some((*entrypoints.get(&path[..length].join("/"))?, &path[length..]));
     if let Some((number, rest)) = (1..=path.len()).rev().find_map(exact) {
-        return Asked::Within(number, rest);
+        return Selection::Within(number, rest);
     }
     let below = entrypoints.iter().filter_map(|(entrypoint, number)| {
         let parts: Vec<_> = entrypoint.split('/').collect();
         parts.starts_with(path).then(|| (parts[path.len()..].to_vec(), *number))
     });
-    Asked::Below(below.collect())
+    Selection::Below(below.collect())
 }
 
 #[cfg(test)]
@@ -84,13 +83,14 @@ mod tests {
     fn a_path_finds_its_entrypoints() {
         let entrypoints =
             BTreeMap::from([("a/b".to_owned(), 1), ("a/c/d".to_owned(), 2), ("e".to_owned(), 3)]);
-        let check =
-            |path: &[&str], expected: Asked<'_>| assert_eq!(asked(&entrypoints, path), expected, "{path:?}");
-        check(&["a", "b"], Asked::Within(1, &[]));
-        check(&["a", "b", "x", "0"], Asked::Within(1, &["x", "0"]));
-        check(&["a"], Asked::Below(vec![(vec!["b"], 1), (vec!["c", "d"], 2)]));
-        check(&["a", "c"], Asked::Below(vec![(vec!["d"], 2)]));
-        check(&["x"], Asked::Below(vec![]));
-        assert!(matches!(asked(&entrypoints, &[]), Asked::Below(all) if all.len() == 3));
+        let check = |path: &[&str], expected: Selection<'_>| {
+            assert_eq!(select(&entrypoints, path), expected, "{path:?}")
+        };
+        check(&["a", "b"], Selection::Within(1, &[]));
+        check(&["a", "b", "x", "0"], Selection::Within(1, &["x", "0"]));
+        check(&["a"], Selection::Below(vec![(vec!["b"], 1), (vec!["c", "d"], 2)]));
+        check(&["a", "c"], Selection::Below(vec![(vec!["d"], 2)]));
+        check(&["x"], Selection::Below(vec![]));
+        assert!(matches!(select(&entrypoints, &[]), Selection::Below(all) if all.len() == 3));
     }
 }

@@ -1,4 +1,4 @@
-//! One query: its input on standard input, its result on standard output.
+//! Runs one query: its input from standard input, its result to standard output.
 
 use std::io::{Read as _, Write as _};
 
@@ -11,36 +11,36 @@ use super::Source;
 use super::policy::Failed;
 use super::rest::document;
 
-/// A policy at its gate that answers one query.
-pub struct Once {
+/// A policy that is ready to answer one query.
+pub struct SingleQuery {
     pub source: Source,
     pub entrypoint: String,
 }
 
-impl Loaded for Once {
+impl Loaded for SingleQuery {
     fn run(self: Box<Self>) -> Exit {
-        self.answer().map_or_else(ended, |()| Exit::Code(0))
+        self.run_query().map_or_else(ended, |()| Exit::Code(0))
     }
 }
 
-/// How a guest ends whose policy gives no answer.
+/// The exit of a guest whose policy failed.
 pub fn ended(error: anyhow::Error) -> Exit {
     match error.downcast::<Failed>() {
         Ok(Failed::Stopped(Stopped::OutOfMemory(story))) => Exit::OutOfMemory(story),
         Ok(Failed::Stopped(stopped)) => Exit::Trap(stopped.to_string()),
-        Ok(failed) => told(&failed.into()),
-        Err(error) => told(&error),
+        Ok(failed) => reported(&failed.into()),
+        Err(error) => reported(&error),
     }
 }
 
-/// An end with a reason for people.
-fn told(error: &anyhow::Error) -> Exit {
-    // The exit status says that it failed, if nobody reads this.
+/// Reports the error to standard error, and fails.
+fn reported(error: &anyhow::Error) -> Exit {
+    // If this fails, the exit status still reports the failure.
     let _ = writeln!(std::io::stderr(), "{error:#}");
     Exit::Code(1)
 }
 
-/// What stands on standard input; `None` where that is nothing.
+/// The document on standard input; `None` if it is empty.
 fn input() -> anyhow::Result<Option<Vec<u8>>> {
     let mut input = Vec::new();
     std::io::stdin().read_to_end(&mut input).context("cannot read the input")?;
@@ -51,8 +51,8 @@ fn input() -> anyhow::Result<Option<Vec<u8>>> {
     Ok(Some(input))
 }
 
-impl Once {
-    fn answer(self) -> anyhow::Result<()> {
+impl SingleQuery {
+    fn run_query(self) -> anyhow::Result<()> {
         let Self { source, entrypoint } = self;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.context("cannot set up the guest's event loop")?;

@@ -1,4 +1,4 @@
-//! What a policy imports, and the host's state behind it.
+//! The imports of a policy, and their state.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -19,59 +19,59 @@ use super::term::Term;
 use crate::Memory;
 
 /// The host's state for one instance.
-pub struct Host {
-    /// The functions that the policy calls, by its own numbers for them.
+pub struct PolicyState {
+    /// The built-in functions that the policy calls, by its own numbers.
     pub builtins: HashMap<u32, Builtin>,
-    /// Why it gave up.
+    /// The message of its abort.
     pub aborted: Option<String>,
     pub query: Query,
-    pub outside: Outside,
+    pub outside: HostAccess,
 }
 
-/// What stays the same while one query is answered.
+/// What stays the same during one query.
 #[derive(Debug)]
 pub struct Query {
     pub began: SystemTime,
-    /// What functions have answered that answer each question alike: random numbers, responses.
-    pub answered: HashMap<String, Value>,
+    /// Results that must be the same for each call with the same arguments: random numbers, HTTP responses.
+    pub cached: HashMap<String, Value>,
 }
 
 impl Default for Query {
     fn default() -> Self {
-        Self { began: SystemTime::now(), answered: HashMap::new() }
+        Self { began: SystemTime::now(), cached: HashMap::new() }
     }
 }
 
-/// What a policy reaches outside of itself, the same for all its instances.
+/// What a policy may use of the host, the same for all its instances.
 #[derive(Clone)]
-pub struct Outside {
+pub struct HostAccess {
     pub client: Client<Full<Bytes>>,
     /// For `opa.runtime`.
     pub env: Arc<[(String, String)]>,
 }
 
-impl Outside {
+impl HostAccess {
     pub fn new(egress: Arc<Egress>, env: &[(String, String)]) -> Self {
         Self { client: Client::new(egress, env), env: env.into() }
     }
 }
 
-impl Host {
-    pub fn new(outside: Outside) -> Self {
+impl PolicyState {
+    pub fn new(outside: HostAccess) -> Self {
         Self { builtins: HashMap::new(), aborted: None, query: Query::default(), outside }
     }
 
-    /// Another query begins.
+    /// Resets the state for another query.
     pub fn begin(&mut self) {
         self.query = Query::default();
     }
 }
 
-/// How many pages of memory a policy begins with, at least: each says that two are enough, whatever its data needs.
+/// The initial memory of a policy, at least: each declares two pages, however much its data needs.
 pub const MIN_PAGES: u32 = 16;
 
-/// All that a policy may import, but for its memory.
-pub static IMPORTS: [Import<Host>; 7] = [
+/// All imports of a policy, except its memory.
+pub static IMPORTS: [Import<PolicyState>; 7] = [
     plain("opa_abort", abort),
     plain("opa_println", println),
     within("opa_builtin0", 2),
@@ -81,40 +81,40 @@ pub static IMPORTS: [Import<Host>; 7] = [
     within("opa_builtin4", 6),
 ];
 
-type Plain = fn(&mut [u8], &mut Host, &[u32]) -> anyhow::Result<u32>;
+type Plain = fn(&mut [u8], &mut PolicyState, &[u32]) -> anyhow::Result<u32>;
 
-const fn plain(name: &'static str, call: Plain) -> Import<Host> {
+const fn plain(name: &'static str, call: Plain) -> Import<PolicyState> {
     Import { module: "env", name, parameters: 1, returns: false, call: HostCall::Plain(call) }
 }
 
-const fn within(name: &'static str, parameters: usize) -> Import<Host> {
+const fn within(name: &'static str, parameters: usize) -> Import<PolicyState> {
     Import { module: "env", name, parameters, returns: true, call: HostCall::Within(builtin) }
 }
 
-/// A text of the policy's.
+/// Reads a string in the policy's memory.
 fn text(memory: &mut [u8], arguments: &[u32]) -> anyhow::Result<String> {
     let &[at] = arguments else { bail!("it takes one argument") };
     Ok(String::from_utf8_lossy(Memory::new(memory).terminated(at)?).into_owned())
 }
 
-fn abort(memory: &mut [u8], host: &mut Host, arguments: &[u32]) -> anyhow::Result<u32> {
+fn abort(memory: &mut [u8], host: &mut PolicyState, arguments: &[u32]) -> anyhow::Result<u32> {
     let words = text(memory, arguments)?;
     host.aborted = Some(words.clone());
     bail!("the policy gave up: {words}")
 }
 
-/// What `print` prints goes to standard error, as OPA has it.
-fn println(memory: &mut [u8], _: &mut Host, arguments: &[u32]) -> anyhow::Result<u32> {
+/// Prints to standard error, as OPA does.
+fn println(memory: &mut [u8], _: &mut PolicyState, arguments: &[u32]) -> anyhow::Result<u32> {
     let line = text(memory, arguments)?;
-    // Nobody is left to read it if this fails.
+    // A failure has nowhere left to be reported.
     let _ = writeln!(std::io::stderr(), "{line}");
     Ok(0)
 }
 
-/// Calls a built-in function: its number, the query's own context, then values of the policy's. A function that fails
-/// has no result, which is undefined in Rego.
+/// Calls a built-in function. The arguments are its number, the query's context, then addresses of values. A function
+/// that fails has no result, which is undefined in Rego.
 fn builtin<'a>(
-    instance: &'a mut (dyn Instance<Host> + 'a),
+    instance: &'a mut (dyn Instance<PolicyState> + 'a),
     arguments: &'a [u32],
 ) -> Pending<'a, anyhow::Result<u32>> {
     const UNDEFINED: u32 = 0;

@@ -1,13 +1,13 @@
-//! Policies that Open Policy Agent compiled (`opa build -t wasm`), as OPA itself answers: queries over its REST API, or
-//! one query on standard input.
+//! Policies compiled by Open Policy Agent (`opa build -t wasm`): they answer queries over OPA's REST API, or one query
+//! on standard input, as OPA itself does.
 //!
-//! The ABI (1.2 and later) is OPA's: the host gives memory, an abort, a print and five ways into its built-in
-//! functions; values cross as JSON. `policy` drives an instance, `host` is what it imports, `builtins` are the
-//! functions that OPA's compiler leaves to the host, `term` are its values, `documents` is what `data.json` beside the
-//! policy holds, with the policy's entrypoints in it, and `rest` is the API.
+//! The ABI (1.2 and later) is OPA's: the host provides memory, an abort, a print and five imports for built-in
+//! functions; values are passed as JSON. `policy` runs an instance, `host` has its imports, `builtins` has the functions
+//! that OPA's compiler leaves to the host, `term` has its values, `documents` has the data of `data.json` beside the
+//! policy, with the policy's entrypoints, and `rest` is the API.
 //!
-//! The crate `opa-wasm` has the same for Wasmtime alone: its policies and its built-in functions can be had only
-//! through Wasmtime's own types, and what a guest may reach and how much memory it may have is not its to ask.
+//! The crate `opa-wasm` does the same for Wasmtime alone: its policies and built-in functions are only usable through
+//! Wasmtime's own types, and it has no egress rules and no memory limit.
 
 mod builtins;
 mod documents;
@@ -28,20 +28,20 @@ use workload::Guest;
 use workload::opa::Job;
 
 use documents::Documents;
-use host::{Host, Outside};
+use host::{HostAccess, PolicyState};
 use policy::Policy;
 use rest::Rest;
 
-/// What instances of a policy are made of.
+/// What instances of a policy are created from.
 struct Source {
-    module: Arc<dyn Module<Host>>,
+    module: Arc<dyn Module<PolicyState>>,
     documents: Documents,
-    outside: Outside,
+    outside: HostAccess,
 }
 
 impl Source {
     async fn make(&self) -> Result<Policy, policy::Failed> {
-        Policy::load(self.module.as_ref(), &self.documents.json, Host::new(self.outside.clone())).await
+        Policy::load(self.module.as_ref(), &self.documents.json, PolicyState::new(self.outside.clone())).await
     }
 }
 
@@ -55,25 +55,25 @@ pub(crate) fn load(
 ) -> anyhow::Result<Box<dyn Loaded>> {
     let module = core.link(&host::IMPORTS, host::MIN_PAGES).context("cannot link the policy")?;
     let documents = Documents::beside(guest)?;
-    let source = Source { module, documents, outside: Outside::new(Egress::of(guest), &guest.env) };
+    let source = Source { module, documents, outside: HostAccess::new(Egress::of(guest), &guest.env) };
     Ok(match job {
-        Job::Evaluate(entrypoint, _) => Box::new(evaluate::Once { source, entrypoint }),
+        Job::Evaluate(entrypoint, _) => Box::new(evaluate::SingleQuery { source, entrypoint }),
         Job::Serve(http) => {
             let socket = sockets.pop().context("no socket came with it")?;
             let reuse = http.reuse;
-            Box::new(Serving { process: Process::new(http, socket, stop)?, source, reuse })
+            Box::new(PolicyServer { process: Process::new(http, socket, stop)?, source, reuse })
         }
     })
 }
 
-/// A policy's server at its gate.
-struct Serving {
+/// A policy's server, ready to run.
+struct PolicyServer {
     process: Process,
     source: Source,
     reuse: u64,
 }
 
-impl Loaded for Serving {
+impl Loaded for PolicyServer {
     fn run(self: Box<Self>) -> Exit {
         let Self { process, source, reuse } = *self;
         let rest = match Rest::begin(source, reuse) {

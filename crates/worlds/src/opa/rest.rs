@@ -1,5 +1,5 @@
-//! OPA's REST API over a policy: `/v1/data`, `/v0/data`, `/health` and `/`. What changes policies or data, or asks what
-//! is not compiled, is answered with 501.
+//! OPA's REST API: `/v1/data`, `/v0/data`, `/health` and `/`. Requests that would change policies or data, or that need
+//! what is not compiled, are answered with 501.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use server::{BodyError, Failure, Handler, Permit, Pool, Pooled, RequestBody};
 use tokio::runtime::Builder;
 
 use super::Source;
-use super::documents::{Asked, asked};
+use super::documents::{Selection, select};
 use super::policy::{Failed, Policy};
 use super::term::Term;
 
@@ -30,8 +30,8 @@ pub struct Rest {
     entrypoints: BTreeMap<String, u32>,
 }
 
-/// An answer of the API: a status, the type of the text, and the text.
-struct Said(StatusCode, Option<&'static str>, String);
+/// A response of the API: status, content type and body.
+struct ApiResponse(StatusCode, Option<&'static str>, String);
 
 const JSON: &str = "application/json";
 
@@ -42,17 +42,17 @@ struct Body<'a> {
     input: Option<&'a RawValue>,
 }
 
-/// A result, as `/v1/data` gives it: undefined is no result at all.
+/// A result in the form of `/v1/data`: no field for an undefined one.
 pub fn document(result: Option<&Term>) -> String {
     result.map_or_else(|| "{}".into(), |result| format!("{{\"result\":{}}}", result.json()))
 }
 
 impl Rest {
-    /// Of instances that answer as often as `reuse` says, each with an empty heap. A first one is made at once: what is
-    /// wrong with the policy or its data is told before anybody asks.
+    /// A server whose instances answer `reuse` queries each, each query with an empty heap. Creates a first instance,
+    /// to report errors of the policy or its data before any query.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why it cannot be created.
     pub fn begin(source: Source, reuse: u64) -> anyhow::Result<Self> {
         let runtime =
             Builder::new_current_thread().build().context("cannot set up the guest's event loop")?;
@@ -65,7 +65,7 @@ impl Rest {
         policy.map_err(|failure| Failed::Stopped(stopped(failure)))
     }
 
-    /// What the document at `path` is for this input; `None` where it is undefined.
+    /// The document at `path` for this input; `None` if it is undefined.
     async fn result(&self, path: &[&str], input: Option<&[u8]>) -> Result<Option<Term>, Failed> {
         let mut policy = self.policy().await?;
         let result = self.evaluate(&mut policy.instance, path, input).await?;
@@ -79,14 +79,14 @@ impl Rest {
         path: &[&str],
         input: Option<&[u8]>,
     ) -> Result<Option<Term>, Failed> {
-        match asked(&self.entrypoints, path) {
-            Asked::Within(number, rest) => {
+        match select(&self.entrypoints, path) {
+            Selection::Within(number, rest) => {
                 let result = policy.evaluate(number, input).await?;
                 Ok(result.and_then(|result| rest.iter().try_fold(&result, |at, name| at.step(name)).cloned()))
             }
-            Asked::Below(all) => {
+            Selection::Below(all) => {
                 let base = self.source.documents.at(path).cloned();
-                // A package is there, even where none of its rules is defined.
+                // A package exists even if none of its rules is defined.
                 let mut document = base.or_else(|| (!all.is_empty()).then(Term::empty));
                 for (path, number) in all {
                     let result = policy.evaluate(number, input).await?;
@@ -102,11 +102,11 @@ impl Rest {
         }
     }
 
-    async fn say(&self, head: &Parts, body: &[u8]) -> Result<Said, Failed> {
+    async fn respond(&self, head: &Parts, body: &[u8]) -> Result<ApiResponse, Failed> {
         let parts: Vec<String> = parts(head.uri.path());
         let parts: Vec<_> = parts.iter().map(String::as_str).collect();
         match (&head.method, parts.as_slice()) {
-            (&Method::GET, ["health"]) => Ok(Said::json("{}".into())),
+            (&Method::GET, ["health"]) => Ok(ApiResponse::json("{}".into())),
             (&Method::POST, []) => self.v0(&DECISION, body).await,
             (&Method::POST, ["v0", "data", path @ ..]) => self.v0(path, body).await,
             (&Method::POST, ["v1", "data", path @ ..]) => match input(body) {
@@ -120,32 +120,34 @@ impl Rest {
                 text => self.v1(path, text.as_ref().map(String::as_bytes), false).await,
             },
             (_, ["v1", "policies" | "query" | "compile" | "config" | "status", ..])
-            | (&Method::PUT | &Method::PATCH | &Method::DELETE, ["v1", "data", _, ..]) => Ok(Said::error(
-                StatusCode::NOT_IMPLEMENTED,
-                "not_implemented",
-                "a compiled policy cannot be changed, and answers queries for its documents only",
-            )),
-            (_, ["health"] | [] | ["v0" | "v1", "data", ..]) => {
-                Ok(Said::bare(StatusCode::METHOD_NOT_ALLOWED, ""))
+            | (&Method::PUT | &Method::PATCH | &Method::DELETE, ["v1", "data", _, ..]) => {
+                Ok(ApiResponse::error(
+                    StatusCode::NOT_IMPLEMENTED,
+                    "not_implemented",
+                    "a compiled policy cannot be changed, and answers queries for its documents only",
+                ))
             }
-            _ => Ok(Said::bare(StatusCode::NOT_FOUND, "404 page not found\n")),
+            (_, ["health"] | [] | ["v0" | "v1", "data", ..]) => {
+                Ok(ApiResponse::bare(StatusCode::METHOD_NOT_ALLOWED, ""))
+            }
+            _ => Ok(ApiResponse::bare(StatusCode::NOT_FOUND, "404 page not found\n")),
         }
     }
 
-    async fn v1(&self, path: &[&str], input: Option<&[u8]>, warns: bool) -> Result<Said, Failed> {
+    async fn v1(&self, path: &[&str], input: Option<&[u8]>, warns: bool) -> Result<ApiResponse, Failed> {
         let result = self.result(path, input).await?;
-        let mut said = document(result.as_ref());
+        let mut text = document(result.as_ref());
         if warns && input.is_none() {
-            said.pop();
-            said.push_str(if result.is_some() { "," } else { "" });
-            said.push_str(WARNING);
-            said.push('}');
+            text.pop();
+            text.push_str(if result.is_some() { "," } else { "" });
+            text.push_str(WARNING);
+            text.push('}');
         }
-        Ok(Said::json(said))
+        Ok(ApiResponse::json(text))
     }
 
-    /// The body is the input, and the answer the result alone.
-    async fn v0(&self, path: &[&str], body: &[u8]) -> Result<Said, Failed> {
+    /// The body is the input, and the response is the bare result.
+    async fn v0(&self, path: &[&str], body: &[u8]) -> Result<ApiResponse, Failed> {
         let input = if body.trim_ascii().is_empty() { b"null" } else { body };
         if let Err(error) = serde_json::from_slice::<&RawValue>(input) {
             return Ok(invalid(&format!(
@@ -153,16 +155,16 @@ impl Rest {
             )));
         }
         if let Some(result) = self.result(path, Some(input)).await? {
-            return Ok(Said::json(result.json()));
+            return Ok(ApiResponse::json(result.json()));
         }
-        let is_rule = matches!(asked(&self.entrypoints, path), Asked::Within(..));
+        let is_rule = matches!(select(&self.entrypoints, path), Selection::Within(..));
         let why = if is_rule { "undefined" } else { "missing" };
         let message = format!("document {why}: data.{}", path.join("."));
-        Ok(Said::error(StatusCode::NOT_FOUND, "undefined_document", &message))
+        Ok(ApiResponse::error(StatusCode::NOT_FOUND, "undefined_document", &message))
     }
 }
 
-/// What a query without a path is about: the default decision of OPA's configuration.
+/// The path of a query without one: the default decision of OPA's configuration.
 const DECISION: [&str; 2] = ["system", "main"];
 const WARNING: &str =
     r#""warning":{"code":"api_usage_warning","message":"'input' key missing from the request"}"#;
@@ -179,7 +181,7 @@ fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// The input of a body of `/v1/data`; an empty body has none.
+/// The input in a body of `/v1/data`; none in an empty body.
 fn input(body: &[u8]) -> Result<Option<&[u8]>, String> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
@@ -189,11 +191,11 @@ fn input(body: &[u8]) -> Result<Option<&[u8]>, String> {
     Ok(body.input.map(|input| input.get().as_bytes()))
 }
 
-fn invalid(message: &str) -> Said {
-    Said::error(StatusCode::BAD_REQUEST, "invalid_parameter", message)
+fn invalid(message: &str) -> ApiResponse {
+    ApiResponse::error(StatusCode::BAD_REQUEST, "invalid_parameter", message)
 }
 
-impl Said {
+impl ApiResponse {
     fn json(document: String) -> Self {
         Self(StatusCode::OK, Some(JSON), document + "\n")
     }
@@ -206,16 +208,16 @@ impl Said {
         Self::failure(status, &json!({ "code": code, "message": message }))
     }
 
-    /// Errors are on several lines, whatever the client wants.
+    /// Errors are always pretty-printed.
     fn failure(status: StatusCode, error: &Value) -> Self {
         Self(status, Some(JSON), format!("{error:#}\n"))
     }
 
     fn into_response(self, pretty: bool) -> Response<Full<Bytes>> {
         let Self(status, kind, text) = self;
-        let shown = || Some(format!("{:#}\n", serde_json::from_str::<Value>(&text).ok()?));
-        let shown = (pretty && kind == Some(JSON)).then(shown).flatten().unwrap_or(text);
-        let mut response = Response::new(Full::new(shown.into()));
+        let printed = || Some(format!("{:#}\n", serde_json::from_str::<Value>(&text).ok()?));
+        let printed = (pretty && kind == Some(JSON)).then(printed).flatten().unwrap_or(text);
+        let mut response = Response::new(Full::new(printed.into()));
         *response.status_mut() = status;
         if let Some(kind) = kind {
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -234,25 +236,25 @@ impl Handler for Rest {
     ) -> Result<Response<Full<Bytes>>, Failure> {
         permit.begin();
         let (head, body) = request.into_parts();
-        let said = match body.collect().await {
-            Ok(body) => match self.say(&head, &body.to_bytes()).await {
+        let response = match body.collect().await {
+            Ok(body) => match self.respond(&head, &body.to_bytes()).await {
                 Err(Failed::Aborted(words)) => {
                     Failure::Declined(words.clone()).log("while it answered a query");
-                    Said::failure(StatusCode::INTERNAL_SERVER_ERROR, &aborted(&words))
+                    ApiResponse::failure(StatusCode::INTERNAL_SERVER_ERROR, &aborted(&words))
                 }
                 Err(failed) => return Err(failure(failed)),
-                Ok(said) => said,
+                Ok(response) => response,
             },
             Err(BodyError::TooLong) => invalid("request body too large"),
             Err(_) => invalid("the request's body did not come"),
         };
         let pretty =
             parameter(head.uri.query(), "pretty").is_some_and(|value| !value.eq_ignore_ascii_case("false"));
-        Ok(said.into_response(pretty))
+        Ok(response.into_response(pretty))
     }
 }
 
-/// What clients are told of a policy that gave up: `FILE:ROW:COLUMN: WHY`, in OPA's own words.
+/// The error for the client when a policy aborts with the message `FILE:ROW:COLUMN: WHY`, as OPA words it.
 fn aborted(words: &str) -> Value {
     let mut error =
         json!({ "code": "internal_error", "message": "error(s) occurred while evaluating query" });
@@ -274,7 +276,7 @@ fn aborted(words: &str) -> Value {
     error
 }
 
-/// Back again, from the pool's words.
+/// Maps a failure of the pool back.
 fn stopped(failure: Failure) -> Stopped {
     match failure {
         Failure::NoRoom(reason) => Stopped::NoRoom(reason),

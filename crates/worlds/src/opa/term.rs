@@ -1,12 +1,11 @@
-//! Values as OPA has them: JSON's, and sets. Numbers stay as they are written.
+//! OPA's values: JSON, and sets. Numbers keep their digits.
 //!
-//! Policies write them as Rego's text, of which JSON is a part; clients read JSON, in which a set is an array in OPA's
-//! order.
+//! Policies write them as Rego, a superset of JSON; clients read JSON, in which a set is an array in OPA's order.
 
 use std::cmp::Ordering;
 use std::iter;
 
-/// Deeper ones are refused: each level is one of the host's own stack.
+/// Deeper values are refused: each level takes a frame of the host's stack.
 const MAX_DEPTH: usize = 256;
 
 /// A value.
@@ -18,14 +17,14 @@ pub enum Term {
     Number(String),
     String(String),
     Array(Vec<Term>),
-    /// Fields in no order.
+    /// Unordered fields.
     Object(Vec<(Term, Term)>),
-    /// Members in no order.
+    /// Unordered members.
     Set(Vec<Term>),
 }
 
 impl Term {
-    /// Reads Rego's text, or JSON; `None` for what is neither.
+    /// Parses Rego or JSON; `None` if it is neither.
     pub fn read(text: &str) -> Option<Self> {
         let mut reader = Reader { rest: text };
         let term = reader.term(0)?;
@@ -33,12 +32,12 @@ impl Term {
         reader.rest.is_empty().then_some(term)
     }
 
-    /// No field.
+    /// An empty object.
     pub fn empty() -> Self {
         Self::Object(Vec::new())
     }
 
-    /// What the part `name` of a path leads to: a field, an item by its index, a member.
+    /// The child that the component `name` of a path selects: a field, an item by its index, or a member.
     pub fn step(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(fields) => fields.iter().find(|(key, _)| key.is_named(name)).map(|(_, value)| value),
@@ -48,7 +47,7 @@ impl Term {
         }
     }
 
-    /// Puts `value` at `path` below this; what is in its way goes.
+    /// Puts `value` at `path` below this, replacing what is in its way.
     pub fn put(&mut self, path: &[&str], value: Self) {
         let [name, rest @ ..] = path else {
             *self = value;
@@ -66,7 +65,7 @@ impl Term {
         }
     }
 
-    /// Sees to it that there is an object at `path`, or something else.
+    /// Puts an empty object at `path` if there is nothing.
     pub fn make(&mut self, path: &[&str]) {
         if path.iter().try_fold(&*self, |at, name| at.step(name)).is_none() {
             self.put(path, Self::empty());
@@ -80,8 +79,7 @@ impl Term {
         }
     }
 
-    /// As JSON, as OPA writes it: fields in the order of their names, members in OPA's order, and `<`, `>` and `&` so
-    /// that HTML may hold it.
+    /// JSON as OPA writes it: fields sorted by name, members in OPA's order, and `<`, `>` and `&` escaped for HTML.
     pub fn json(&self) -> String {
         let mut out = String::new();
         self.write(&mut out);
@@ -112,7 +110,7 @@ impl Term {
         }
     }
 
-    /// The members of a set in OPA's order; of any other value none.
+    /// The members of a set in OPA's order; empty for any other value.
     pub fn sorted(&self) -> Vec<Self> {
         let Self::Set(members) = self else { return Vec::new() };
         let mut members = members.clone();
@@ -120,7 +118,7 @@ impl Term {
         members
     }
 
-    /// As the name of a field.
+    /// The name of a field with this key.
     pub fn name(&self) -> String {
         match self {
             Self::String(text) => text.clone(),
@@ -207,7 +205,7 @@ impl Reader<'_> {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
     }
 
-    /// Whether `token` is next; then it is read.
+    /// Reads `token` if it is next, and returns whether it was.
     fn takes(&mut self, token: &str) -> bool {
         self.blanks();
         let behind = self.rest.strip_prefix(token);
@@ -235,7 +233,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What stands up to `end`, with commas between.
+    /// Comma-separated items up to `end`.
     fn items(&mut self, end: &str, depth: usize) -> Option<Vec<Term>> {
         let mut items = Vec::new();
         if self.takes(end) {
@@ -252,7 +250,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An object, or a set: the first colon tells.
+    /// An object or a set, depending on a colon after the first term.
     fn braces(&mut self, depth: usize) -> Option<Term> {
         self.takes("{");
         if self.takes("}") {
@@ -325,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_refused() {
+    fn invalid_text_is_refused() {
         for text in ["", "{", "{1", "[1,]", "\"", "\"\\", "1 2", "nul", "{1:2", "-", &"[".repeat(100_000)] {
             assert_eq!(json(text), None, "{text:.20}");
         }
@@ -349,7 +347,7 @@ mod tests {
         #[test]
         fn never_panics(text: String, inside in "[{}\\[\\],:\" 1a\\\\tset()null]{0,40}") {
             let _ = json(&text);
-            // What was read reads the same again.
+            // Its JSON parses to the same value.
             if let Some(text) = json(&inside) {
                 proptest::prop_assert_eq!(json(&text), Some(text));
             }

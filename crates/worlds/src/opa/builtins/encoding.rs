@@ -35,13 +35,13 @@ fn digested(algorithm: &'static digest::Algorithm, given: &[Value]) -> anyhow::R
     Ok(hex(digest::digest(algorithm, text(given, 0)?.as_bytes()).as_ref()).into())
 }
 
-/// The message comes first, then the key.
+/// The arguments are the message, then the key.
 fn keyed(algorithm: hmac::Algorithm, given: &[Value]) -> anyhow::Result<Value> {
     let key = hmac::Key::new(algorithm, text(given, 1)?.as_bytes());
     Ok(hex(hmac::sign(&key, text(given, 0)?.as_bytes()).as_ref()).into())
 }
 
-/// RFC 2104, for the digest that ring leaves out.
+/// HMAC (RFC 2104) with MD5, which ring lacks.
 fn hmac_md5(key: &str, message: &str) -> [u8; 16] {
     const BLOCK: usize = 64;
     let mut block = [0; BLOCK];
@@ -54,7 +54,7 @@ fn hmac_md5(key: &str, message: &str) -> [u8; 16] {
     Md5::new().chain_update(with(0x5c)).chain_update(inner).finalize().into()
 }
 
-/// Small letters, two for each byte.
+/// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -63,25 +63,25 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The bytes of digits of either size.
+/// Decodes hexadecimal digits of either case.
 ///
 /// # Errors
-/// There are others, or an odd number of them.
+/// For any other character, and for an odd number of digits.
 pub fn bytes_of_hex(text: &str) -> anyhow::Result<Vec<u8>> {
     ensure!(text.len().is_multiple_of(2), "an odd number of digits");
     let digit = |byte: u8| char::from(byte).to_digit(16).context("not a hexadecimal digit");
     text.as_bytes().chunks(2).map(|pair| Ok(u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?)?)).collect()
 }
 
-/// Bytes as a text: what is no UTF-8 cannot be one, and OPA too shows a mark for it.
+/// Bytes as a string. Invalid UTF-8 becomes U+FFFD, as in OPA.
 pub fn text_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What base64 of URLs stands for, with its `=` or without.
+/// Decodes base64url, with or without padding.
 ///
 /// # Errors
-/// It is no base64.
+/// When it is not valid.
 pub fn bytes_of_base64url(text: &str) -> anyhow::Result<Vec<u8>> {
     const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
@@ -97,7 +97,7 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string().replace("%20", "+")
 }
 
-/// As Go's `url.QueryUnescape`: `&` and `=` stand for themselves.
+/// As Go's `url.QueryUnescape`: `&` and `=` are literals.
 fn decoded(text: &str) -> anyhow::Result<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -117,7 +117,7 @@ fn decoded(text: &str) -> anyhow::Result<String> {
     Ok(text_of(&bytes))
 }
 
-/// Each name with all its values.
+/// Maps each name to all its values.
 fn decode_object(given: &[Value]) -> anyhow::Result<Value> {
     let mut object = Map::new();
     for pair in text(given, 0)?.split('&').filter(|pair| !pair.is_empty()) {
@@ -129,7 +129,7 @@ fn decode_object(given: &[Value]) -> anyhow::Result<Value> {
     Ok(object.into())
 }
 
-/// The names in order; the values as they are.
+/// Writes the names sorted, and the values of each in their order.
 fn encode_object(given: &[Value]) -> anyhow::Result<Value> {
     let mut pairs = Vec::new();
     for (name, value) in given.first().and_then(Value::as_object).context("not an object")? {
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_gos() {
+    fn queries_are_encoded_as_in_go() {
         assert_eq!(encoded("a b&c=d/é?~*"), "a+b%26c%3Dd%2F%C3%A9%3F~%2A");
         assert_eq!(encoded("%20"), "%2520");
         assert_eq!(decoded("a+b%26c%3Dd%2F%C3%A9").unwrap(), "a b&c=d/é");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_of_urls_is_read_with_its_end_or_without() {
+    fn base64url_is_decoded_with_or_without_padding() {
         for text in ["YQ", "YQ=="] {
             assert_eq!(bytes_of_base64url(text).unwrap(), b"a", "{text}");
         }

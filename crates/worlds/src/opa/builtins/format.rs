@@ -1,4 +1,4 @@
-//! `sprintf`: Go's `fmt.Sprintf` for the values that Rego has. How one value is written is [`verbs`](super::verbs)' part.
+//! `sprintf`: Go's `fmt.Sprintf` for Rego's values. [`verbs`](super::verbs) formats one value.
 
 use std::fmt::Write as _;
 
@@ -7,29 +7,29 @@ use serde_json::Value;
 
 use super::Builtin::{self, WithSets};
 use super::text;
-use super::verbs::{Flags, Given};
+use super::verbs::{Flags, GoValue};
 
 pub const ALL: &[(&str, Builtin)] = &[("sprintf", WithSets(sprintf))];
 
-/// The longest text, in bytes: a format asks for any width.
-const LONGEST: usize = 1 << 24;
+/// The longest result, in bytes: a format may have any width.
+const MAX_TEXT: usize = 1 << 24;
 
-/// Go's limit of widths, precisions and indices.
+/// Go's limit for widths, precisions and indices.
 const TOO_LARGE: i64 = 1_000_000;
 
 fn sprintf(given: &[Value]) -> anyhow::Result<Value> {
     let values = given.get(1).and_then(Value::as_array).context("the second argument is not an array")?;
-    let values: Vec<_> = values.iter().map(Given::of).collect();
+    let values: Vec<_> = values.iter().map(GoValue::of).collect();
     Ok(Printer::new(text(given, 0)?, &values).print()?.into())
 }
 
 struct Printer<'a> {
     format: &'a str,
-    /// How much of the format is read.
+    /// The position in the format.
     at: usize,
-    values: &'a [Given],
+    values: &'a [GoValue],
     next: usize,
-    /// A verb names its value by its index.
+    /// A verb has used an index.
     reordered: bool,
     good_index: bool,
     after_index: bool,
@@ -37,7 +37,7 @@ struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn new(format: &'a str, values: &'a [Given]) -> Self {
+    fn new(format: &'a str, values: &'a [GoValue]) -> Self {
         let out = String::new();
         Self { format, at: 0, values, next: 0, reordered: false, good_index: true, after_index: false, out }
     }
@@ -48,7 +48,7 @@ impl<'a> Printer<'a> {
             self.at += length + 1;
             self.good_index = true;
             let mut flags = self.flags();
-            // A letter right behind the flags needs no more of the syntax.
+            // A verb right after the flags has no width, precision or index.
             let simple = self.peek().is_some_and(|byte| byte.is_ascii_lowercase());
             if !(simple && self.next < self.values.len()) {
                 self.width(&mut flags);
@@ -64,11 +64,11 @@ impl<'a> Printer<'a> {
             };
             self.at += verb.len_utf8();
             self.verb(verb, flags);
-            ensure!(self.out.len() <= LONGEST, "the text is too long");
+            ensure!(self.out.len() <= MAX_TEXT, "the text is too long");
         }
         self.out.push_str(&self.format[self.at..]);
         self.extra()?;
-        ensure!(self.out.len() <= LONGEST, "the text is too long");
+        ensure!(self.out.len() <= MAX_TEXT, "the text is too long");
         Ok(self.out)
     }
 
@@ -135,7 +135,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// The digits here; one too large takes what is left of the format with it.
+    /// The number here; one that is too large discards the rest of the format.
     fn number(&mut self) -> Option<usize> {
         let start = self.at;
         let mut number = 0;
@@ -150,7 +150,7 @@ impl<'a> Printer<'a> {
         (self.at > start).then(|| usize::try_from(number).ok()).flatten()
     }
 
-    /// An index, as `[2]`, if there is one here.
+    /// Reads an index such as `[2]`, if there is one here.
     fn index(&mut self) {
         self.after_index = false;
         if self.peek() != Some(b'[') {
@@ -178,13 +178,13 @@ impl<'a> Printer<'a> {
         let value = self.values.get(self.next)?;
         self.next += 1;
         match value {
-            Given::Int(number) if (-TOO_LARGE..=TOO_LARGE).contains(number) => Some(*number),
+            GoValue::Int(number) if (-TOO_LARGE..=TOO_LARGE).contains(number) => Some(*number),
             _ => None,
         }
     }
 
     fn verb(&mut self, verb: char, mut flags: Flags) {
-        // Writing to a text does not fail.
+        // Writing to a String does not fail.
         let _ = match (verb, self.values.get(self.next)) {
             ('%', _) => write!(self.out, "%"),
             _ if !self.good_index => write!(self.out, "%!{verb}(BADINDEX)"),
@@ -201,7 +201,7 @@ impl<'a> Printer<'a> {
         };
     }
 
-    /// The values that no verb asked for.
+    /// Appends the values that no verb used.
     fn extra(&mut self) -> anyhow::Result<()> {
         if self.reordered || self.next >= self.values.len() {
             return Ok(());
@@ -214,7 +214,7 @@ impl<'a> Printer<'a> {
             self.out.push_str(value.kind());
             self.out.push('=');
             value.write(&mut self.out, 'v', Flags::default());
-            ensure!(self.out.len() <= LONGEST, "the text is too long");
+            ensure!(self.out.len() <= MAX_TEXT, "the text is too long");
         }
         self.out.push(')');
         Ok(())
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_cannot_ask_for_more_than_there_is_room_for() {
+    fn the_length_of_a_result_is_limited() {
         let format = "%1000000d".repeat(100);
         assert!(sprintf(&[json!(format), json!(vec![1; 100])]).is_err());
     }

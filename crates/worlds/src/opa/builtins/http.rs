@@ -1,4 +1,4 @@
-//! `http.send`: a request by the guest's own client, to where the guest may reach.
+//! `http.send`: a request by the guest's own client, within its egress rules.
 
 use std::time::Duration;
 
@@ -11,43 +11,43 @@ use http_body_util::{BodyExt, Full, Limited};
 use serde_json::{Map, Value, json};
 
 use super::{text, time};
-use crate::opa::host::Host;
+use crate::opa::host::PolicyState;
 
-/// A response's body, in bytes.
-const LARGEST: usize = 32 << 20;
+/// The maximum length of a response's body, in bytes.
+const MAX_BODY: usize = 32 << 20;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends the request that the one argument describes. The same one is sent once in a query.
+/// Sends the request that the argument describes. Within a query, the same request is sent only once.
 ///
 /// # Errors
-/// What of the request cannot be understood; why there is no response, unless the request says `raise_error: false`:
-/// then that is the result.
-pub async fn send(host: &mut Host, given: &[Value]) -> anyhow::Result<Value> {
-    let asked = given.first().and_then(Value::as_object).context("not an object")?;
-    let key = format!("http.send {}", Value::Object(asked.clone()));
-    if let Some(answered) = host.query.answered.get(&key) {
-        return Ok(answered.clone());
+/// Why the request is not valid; why there is no response, unless the request has `raise_error: false`: then the result
+/// describes the error.
+pub async fn send(host: &mut PolicyState, given: &[Value]) -> anyhow::Result<Value> {
+    let described = given.first().and_then(Value::as_object).context("not an object")?;
+    let key = format!("http.send {}", Value::Object(described.clone()));
+    if let Some(cached) = host.query.cached.get(&key) {
+        return Ok(cached.clone());
     }
-    let answer = match sent(host, asked).await {
-        Ok(answer) => answer,
-        Err(error) if asked.get("raise_error") == Some(&Value::Bool(false)) => json!({
+    let result = match sent(host, described).await {
+        Ok(result) => result,
+        Err(error) if described.get("raise_error") == Some(&Value::Bool(false)) => json!({
             "status_code": 0,
             "error": { "code": "eval_http_send_network_error", "message": format!("{error:#}") },
         }),
         Err(error) => return Err(error),
     };
-    host.query.answered.insert(key, answer.clone());
-    Ok(answer)
+    host.query.cached.insert(key, result.clone());
+    Ok(result)
 }
 
-async fn sent(host: &Host, asked: &Map<String, Value>) -> anyhow::Result<Value> {
-    let request = request(asked)?;
-    let timeout = timeout(asked)?;
+async fn sent(host: &PolicyState, described: &Map<String, Value>) -> anyhow::Result<Value> {
+    let request = request(described)?;
+    let timeout = timeout(described)?;
     let deadlines = Deadlines { connect: timeout, first_byte: timeout, between_bytes: timeout };
     let exchange = async {
         let response = host.outside.client.send(request, deadlines).await?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, LARGEST).collect().await;
+        let body = Limited::new(body, MAX_BODY).collect().await;
         let body = body.map_err(|error| anyhow::anyhow!("the response cannot be read: {error}"))?;
         anyhow::Ok((head, body.to_bytes()))
     };
@@ -56,7 +56,7 @@ async fn sent(host: &Host, asked: &Map<String, Value>) -> anyhow::Result<Value> 
     let raw = String::from_utf8_lossy(&body);
     let is_json =
         head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    let decode = is_json || asked.get("force_json_decode") == Some(&Value::Bool(true));
+    let decode = is_json || described.get("force_json_decode") == Some(&Value::Bool(true));
     let mut headers = Map::new();
     for (name, value) in &head.headers {
         let values = headers.entry(name.as_str()).or_insert_with(|| json!([]));
@@ -73,8 +73,8 @@ async fn sent(host: &Host, asked: &Map<String, Value>) -> anyhow::Result<Value> 
     }))
 }
 
-fn request(asked: &Map<String, Value>) -> anyhow::Result<Request<Full<Bytes>>> {
-    let field = |name: &str| asked.get(name).cloned();
+fn request(described: &Map<String, Value>) -> anyhow::Result<Request<Full<Bytes>>> {
+    let field = |name: &str| described.get(name).cloned();
     for name in [
         "tls_client_cert",
         "tls_client_cert_file",
@@ -106,9 +106,9 @@ fn request(asked: &Map<String, Value>) -> anyhow::Result<Request<Full<Bytes>>> {
     Ok(request)
 }
 
-/// Nanoseconds, or a text such as `2s`.
-fn timeout(asked: &Map<String, Value>) -> anyhow::Result<Duration> {
-    let ns = match asked.get("timeout") {
+/// Nanoseconds, or a string such as `2s`.
+fn timeout(described: &Map<String, Value>) -> anyhow::Result<Duration> {
+    let ns = match described.get("timeout") {
         None => return Ok(TIMEOUT),
         Some(Value::String(text)) => time::duration(text)?,
         Some(number) => super::integer(std::slice::from_ref(number), 0)?,

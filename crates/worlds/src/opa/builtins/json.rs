@@ -1,4 +1,4 @@
-//! Documents: `json.patch`, and JSON as Go writes it (`json.marshal_with_options`).
+//! JSON: `json.patch`, and `json.marshal_with_options`, which writes it as Go does.
 
 use std::fmt::Write as _;
 
@@ -11,10 +11,10 @@ use super::objects::compare;
 pub const ALL: &[(&str, Builtin)] =
     &[("json.marshal_with_options", Pure(marshal)), ("json.patch", Pure(patch))];
 
-/// The longest text, in bytes, and the most values that patches may copy.
-const LARGEST: usize = 1 << 24;
-/// How deep a document may be: less deep than what the policy's own JSON may be.
-const DEEPEST: usize = 120;
+/// The longest text, in bytes, and the maximum number of values that patches may copy.
+const MAX_SIZE: usize = 1 << 24;
+/// The maximum depth of a document: below that of the policy's own JSON.
+const MAX_DEPTH: usize = 120;
 
 fn marshal(given: &[Value]) -> anyhow::Result<Value> {
     let [value, Value::Object(options)] = given else { bail!("the options are not an object") };
@@ -37,10 +37,10 @@ fn marshal(given: &[Value]) -> anyhow::Result<Value> {
     Ok(out.into())
 }
 
-/// Compact JSON, as Go's `json.Marshal` has it.
+/// Compact JSON, as of Go's `json.Marshal`.
 ///
 /// # Errors
-/// It is too long.
+/// When it is too long.
 pub fn compact(value: &Value) -> anyhow::Result<String> {
     let mut out = String::new();
     write_json(&mut out, value, None, 0)?;
@@ -56,7 +56,7 @@ fn write_json(
     let line = |out: &mut String, depth: usize| {
         let Some((prefix, indent)) = lines else { return Ok(()) };
         let longer = indent.len().saturating_mul(depth).saturating_add(prefix.len() + 1);
-        ensure!(out.len().saturating_add(longer) <= LARGEST, "the text is too long");
+        ensure!(out.len().saturating_add(longer) <= MAX_SIZE, "the text is too long");
         out.push('\n');
         out.push_str(prefix);
         out.push_str(&indent.repeat(depth));
@@ -99,11 +99,11 @@ fn write_json(
     Ok(())
 }
 
-/// Go escapes what HTML or JavaScript would take for its own.
+/// Go escapes what is special in HTML or JavaScript.
 fn write_text(out: &mut String, text: &str) {
     out.push('"');
     for letter in text.chars() {
-        // Writing to a text does not fail.
+        // Writing to a String does not fail.
         let _ = match letter {
             '"' => write!(out, "\\\""),
             '\\' => write!(out, "\\\\"),
@@ -121,7 +121,7 @@ fn write_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// What the patches may still cost.
+/// The remaining budget of the patches.
 struct Budget(usize);
 
 impl Budget {
@@ -131,10 +131,10 @@ impl Budget {
     }
 }
 
-/// All of the patches, or none.
+/// Applies all patches, or none.
 fn patch(given: &[Value]) -> anyhow::Result<Value> {
     let [document, Value::Array(patches)] = given else { bail!("the patches are not an array") };
-    let mut budget = Budget(LARGEST);
+    let mut budget = Budget(MAX_SIZE);
     let mut document = Some(document.clone());
     for patch in patches {
         apply(&mut document, patch, &mut budget)?;
@@ -188,12 +188,12 @@ fn path(value: &Value) -> anyhow::Result<Vec<Value>> {
     }
 }
 
-/// How a step names a field: the names of a JSON object are texts, whatever Rego has.
+/// The name of a field for a step: the names of a JSON object are strings, unlike Rego's keys.
 fn name(step: &Value) -> String {
     step.as_str().map_or_else(|| step.to_string(), str::to_owned)
 }
 
-/// The item of an array that a step names, of `length`; the one behind the last is `-`.
+/// The index for a step into an array of `length`; `-` is the one after the last.
 fn index(step: &Value, length: usize) -> anyhow::Result<usize> {
     match step {
         Value::String(text) if text == "-" => Ok(length),
@@ -234,7 +234,7 @@ fn insert(
     value: Value,
     budget: &mut Budget,
 ) -> anyhow::Result<()> {
-    ensure!(steps.len() + depth(&value) <= DEEPEST, "the document would be too deep");
+    ensure!(steps.len() + depth(&value) <= MAX_DEPTH, "the document would be too deep");
     let Some((last, parents)) = steps.split_last() else {
         *document = Some(value);
         return Ok(());
@@ -268,12 +268,12 @@ fn remove(document: &mut Option<Value>, steps: &[Value], budget: &mut Budget) ->
     }
 }
 
-/// What it costs to move the items from `nth` on, which is little for each.
+/// The cost of moving the items from `nth` on, which is little for each.
 fn moved(items: &[Value], nth: usize) -> usize {
     items.len().saturating_sub(nth) / 64
 }
 
-/// How many values and bytes of text there are in one.
+/// The number of values and bytes of text in a value.
 fn size(value: &Value) -> usize {
     1 + match value {
         Value::String(text) => text.len(),
@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patches_apply_as_opa_has_it() {
+    fn patches_apply_as_in_opa() {
         let check = |document: Value, patches: Value, expected: Option<Value>| {
             assert_eq!(patch(&[document, patches.clone()]).ok(), expected, "{patches}");
         };

@@ -1,4 +1,4 @@
-//! Public keys that verify signatures: from PEM, as a key or a certificate, and from JWK.
+//! Keys that verify signatures: from PEM (a public key or a certificate), and from JWK.
 
 use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::encoding::bytes_of_base64url;
 
-/// A key, with what a set of keys says about it; what is not said is empty.
+/// A key, with the `kid` and `alg` of its JWK; empty if missing.
 #[derive(Debug)]
 pub struct Key {
     pub id: String,
@@ -23,22 +23,22 @@ pub struct Key {
 enum Material {
     /// Modulus and exponent.
     Rsa(Vec<u8>, Vec<u8>),
-    /// Points of the curves, uncompressed.
+    /// An uncompressed point of the curve.
     P256(Vec<u8>),
     P384(Vec<u8>),
     Secret(Vec<u8>),
-    /// What verifies nothing here: a private key, or one of a curve that is not here.
+    /// A key that verifies nothing: a private key, or one of an unsupported curve.
     Other,
 }
 
-/// Whether a name is one of the algorithms that are here.
+/// Whether the algorithm is supported.
 pub fn is_known(algorithm: &str) -> bool {
     let known =
         ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "HS256", "HS384", "HS512"];
     known.contains(&algorithm)
 }
 
-/// The algorithm of a shared key.
+/// The HMAC algorithm of a shared key.
 pub fn keyed(algorithm: &str) -> Option<hmac::Algorithm> {
     match algorithm {
         "HS256" => Some(hmac::HMAC_SHA256),
@@ -49,7 +49,7 @@ pub fn keyed(algorithm: &str) -> Option<hmac::Algorithm> {
 }
 
 impl Key {
-    /// Whether it made a signature. A key of another kind than the algorithm's has not.
+    /// Verifies a signature. False if the key is not of the algorithm's type.
     pub fn verifies(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {
             Material::Rsa(modulus, exponent) => rsa(algorithm).is_some_and(|algorithm| {
@@ -97,7 +97,7 @@ fn rsa(algorithm: &str) -> Option<&'static RsaParameters> {
     }
 }
 
-/// For a digest of another size than the curve's: those take the two numbers of a signature only as DER.
+/// For a digest of another size than the curve's: ring takes such signatures only as DER.
 fn verifies_der(
     algorithm: &'static dyn VerificationAlgorithm,
     point: &[u8],
@@ -112,7 +112,7 @@ fn verifies_der(
         }
         [&[2, number.len() as u8], &*number].concat()
     };
-    // No longer than 127 bytes, so that one byte has each length.
+    // Each length must fit one byte of DER: at most 127.
     if signature.len() > 96 {
         return false;
     }
@@ -121,16 +121,16 @@ fn verifies_der(
     UnparsedPublicKey::new(algorithm, point).verify(message, &der).is_ok()
 }
 
-/// Without zeros at the start.
+/// Removes leading zeros.
 fn trimmed(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     &number[zeros..]
 }
 
-/// The keys of a text: one block of PEM, a JWK, or a set of those.
+/// Parses one block of PEM, a JWK, or a JWK set.
 ///
 /// # Errors
-/// What of it is no key.
+/// Why it is not a valid key.
 pub fn parse(text: &str) -> anyhow::Result<Vec<Key>> {
     if let Some((kind, der)) = pem(text)? {
         let material = match kind {
@@ -147,13 +147,13 @@ pub fn parse(text: &str) -> anyhow::Result<Vec<Key>> {
     }
 }
 
-/// OPA leaves out keys for algorithms that it does not know.
+/// OPA skips keys for unknown algorithms.
 fn is_of_other_algorithm(key: &Value) -> bool {
     let algorithm = key.get("alg").and_then(Value::as_str);
     algorithm.is_some_and(|algorithm| !is_known(algorithm) && !matches!(algorithm, "ES512" | "none"))
 }
 
-/// A block's kind and its bytes, unless there is none. Nothing may follow it.
+/// The label and contents of a PEM block; `None` if there is none. Nothing may follow it.
 fn pem(text: &str) -> anyhow::Result<Option<(&str, Vec<u8>)>> {
     let Some((before, block)) = text.split_once("-----BEGIN ") else { return Ok(None) };
     if !(before.is_empty() || before.ends_with('\n')) {
@@ -189,7 +189,7 @@ fn element<'a>(der: &mut &'a [u8], tag: u8) -> anyhow::Result<&'a [u8]> {
     Ok(content)
 }
 
-/// The key in a certificate, which nobody verifies: it is the policy's.
+/// The key in a certificate. The certificate is not verified: it is the policy's own.
 fn certificate(der: &[u8]) -> anyhow::Result<Material> {
     let mut certificate = element(&mut &*der, SEQUENCE)?;
     let mut fields = element(&mut certificate, SEQUENCE)?;
@@ -260,8 +260,8 @@ fn jwk(key: &Value) -> anyhow::Result<Key> {
         },
         _ => bail!("no such kind of key"),
     };
-    let said = |name: &str| field(name).unwrap_or_default().to_owned();
-    Ok(Key { id: said("kid"), algorithm: said("alg"), material })
+    let owned = |name: &str| field(name).unwrap_or_default().to_owned();
+    Ok(Key { id: owned("kid"), algorithm: owned("alg"), material })
 }
 
 #[cfg(test)]

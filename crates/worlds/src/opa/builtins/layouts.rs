@@ -1,5 +1,5 @@
-//! Go's layouts of times, which are examples: `Mon Jan _2 15:04:05 2006`. Times are of UTC. How they are read is
-//! [`layouts_read`](super::layouts_read)'s part.
+//! Formats times by Go's layouts, which are examples such as `Mon Jan _2 15:04:05 2006`. Times are UTC.
+//! [`layouts_read`](super::layouts_read) parses them.
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _, Utc};
 
@@ -19,7 +19,7 @@ pub const MONTHS: [&str; 12] = [
 ];
 pub const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// The layout that a name stands for, if it is one.
+/// The layout of a name, or else the layout itself.
 pub fn named(layout: &str) -> &str {
     match layout {
         "ANSIC" => "Mon Jan _2 15:04:05 2006",
@@ -36,7 +36,7 @@ pub fn named(layout: &str) -> &str {
     }
 }
 
-/// A part of a time that a layout shows.
+/// An element of a layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     LongMonth,
@@ -59,25 +59,25 @@ pub enum Part {
     ZeroSecond,
     LongYear,
     Year,
-    /// In letters of this size.
+    /// AM or PM, in capitals if true.
     Noon(bool),
     Zone,
     Offset(Offset),
-    /// So many digits, behind this separator; whether zeros at the end stay.
+    /// The number of digits, the separator before them, and whether trailing zeros stay.
     Fraction(usize, char, bool),
 }
 
 /// How an offset from UTC is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offset {
-    /// None is `Z`.
+    /// `Z` for no offset.
     pub z: bool,
     pub minutes: bool,
     pub seconds: bool,
     pub colon: bool,
 }
 
-/// The parts that always look the same. Of those with the same start the longer one comes first.
+/// The fixed elements; of those with a common prefix, the longer one comes first.
 const PARTS: [(&str, Part); 23] = [
     ("January", Part::LongMonth),
     ("Jan", Part::Month),
@@ -104,7 +104,7 @@ const PARTS: [(&str, Part); 23] = [
     ("pm", Part::Noon(false)),
 ];
 
-/// The part that a layout starts with, and how long it is there.
+/// The element that a layout starts with, and its length.
 fn part(layout: &str) -> Option<(Part, usize)> {
     let first = layout.chars().next()?;
     if matches!(first, '.' | ',') {
@@ -128,12 +128,12 @@ fn part(layout: &str) -> Option<(Part, usize)> {
             after.is_some_and(|after| after.starts_with(|letter: char| letter.is_ascii_lowercase()));
         after.is_some() && !(is_word && matches!(part, Part::Month | Part::WeekDay))
     })?;
-    // An underscore belongs to a day, not to a year.
+    // `_2006` is an underscore and a year, not a day.
     let is_year = *part == Part::UnderDay && layout[1..].starts_with("2006");
     (!is_year).then_some((*part, text.len()))
 }
 
-/// What a layout has before its first part, the part, and what is behind it.
+/// The text of a layout before its first element, the element, and the rest.
 pub fn next(layout: &str) -> (&str, Option<Part>, &str) {
     for (at, _) in layout.char_indices() {
         if let Some((part, length)) = part(&layout[at..]) {
@@ -203,7 +203,7 @@ fn shown(at: &DateTime<Utc>, part: Part) -> String {
     }
 }
 
-/// How many days a month has.
+/// The number of days of a month.
 pub fn days_in(year: i32, month: u32) -> u32 {
     (28..=31).rev().find(|day| NaiveDate::from_ymd_opt(year, month, *day).is_some()).unwrap_or(31)
 }
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_shown_as_gos() {
+    fn times_are_formatted_as_in_go() {
         let at = DateTime::from_timestamp_nanos(1_659_996_459_131_330_001);
         let check =
             |layout: &str, expected: &str| assert_eq!(format(&at, named(layout)), expected, "{layout}");

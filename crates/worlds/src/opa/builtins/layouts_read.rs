@@ -1,13 +1,13 @@
-//! Times read from texts by Go's [`layouts`](super::layouts).
+//! Parses times by Go's [`layouts`](super::layouts).
 
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
 use super::layouts::{DAYS, MONTHS, Offset, Part, next};
 
-/// What of a time is read.
+/// The fields of a time, as far as parsed.
 #[derive(Default)]
-struct Read {
+struct ParsedTime {
     year: i32,
     month: Option<u32>,
     day: Option<u32>,
@@ -23,12 +23,12 @@ struct Read {
     utc: bool,
 }
 
-/// Go's `time.Parse`. A zone's name other than UTC is taken for UTC, as Go does where it does not know it.
+/// Go's `time.Parse`. Any zone name is taken for UTC, as Go does for unknown ones.
 ///
 /// # Errors
-/// The text is not of the layout, or is no time.
+/// When the text does not match the layout, or is no valid time.
 pub fn parse(layout: &str, text: &str) -> anyhow::Result<DateTime<Utc>> {
-    let mut read = Read::default();
+    let mut read = ParsedTime::default();
     let (mut layout, mut text) = (layout, text);
     loop {
         let (before, part, after) = next(layout);
@@ -41,7 +41,7 @@ pub fn parse(layout: &str, text: &str) -> anyhow::Result<DateTime<Utc>> {
     read.time()
 }
 
-/// What a layout has between its parts; blanks stand for any number of them.
+/// Skips the text of a layout between its elements; a blank matches any number of them.
 fn skip<'a>(mut text: &'a str, mut before: &str) -> anyhow::Result<&'a str> {
     while let Some(letter) = before.chars().next() {
         if letter == ' ' {
@@ -55,15 +55,10 @@ fn skip<'a>(mut text: &'a str, mut before: &str) -> anyhow::Result<&'a str> {
     Ok(text)
 }
 
-/// A number of so many digits, if it is in the range.
-fn digits(
-    text: &str,
-    least: usize,
-    most: usize,
-    range: std::ops::RangeInclusive<u32>,
-) -> Option<(u32, &str)> {
-    let end = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
-    let number = text[..end].parse().ok().filter(|number| end >= least && range.contains(number))?;
+/// A number of `min` to `max` digits, if it is in the range.
+fn digits(text: &str, min: usize, max: usize, range: std::ops::RangeInclusive<u32>) -> Option<(u32, &str)> {
+    let end = text.bytes().take(max).take_while(u8::is_ascii_digit).count();
+    let number = text[..end].parse().ok().filter(|number| end >= min && range.contains(number))?;
     Some((number, &text[end..]))
 }
 
@@ -76,8 +71,8 @@ fn name<'a>(names: &[&str], length: usize, text: &'a str) -> Option<(u32, &'a st
     Some((u32::try_from(nth).ok()?, &text[length.min(names[nth].len())..]))
 }
 
-impl Read {
-    /// Reads a part, and returns what is behind it.
+impl ParsedTime {
+    /// Reads an element, and returns the rest.
     fn part<'a>(&mut self, part: Part, text: &'a str, layout: &str) -> Option<&'a str> {
         let blank = |text: &'a str| text.strip_prefix(' ').unwrap_or(text);
         let rest;
@@ -119,7 +114,7 @@ impl Read {
                 let least = if part == Part::Second { 1 } else { 2 };
                 let (second, after) = digits(text, least, 2, 0..=59)?;
                 self.second = second;
-                // A fraction may follow that the layout does not have.
+                // A fraction may follow even if the layout has none.
                 let has = matches!(next(layout).1, Some(Part::Fraction(..)));
                 rest = if has { after } else { self.fraction(after, None).unwrap_or(after) };
             }
@@ -136,7 +131,7 @@ impl Read {
         Some(rest)
     }
 
-    /// Digits behind a separator: so many, or all that there are.
+    /// `count` digits after a separator, or all.
     fn fraction<'a>(&mut self, text: &'a str, count: Option<usize>) -> Option<&'a str> {
         let after = text.strip_prefix(['.', ','])?;
         let all = after.bytes().take_while(u8::is_ascii_digit).count();
@@ -236,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_gos() {
+    fn times_are_parsed_as_in_go() {
         let check = |layout: &str, text: &str, expected: Option<&str>| {
             let at = parse(named(layout), text).ok().map(|at| at.to_rfc3339());
             assert_eq!(at.as_deref(), expected, "{layout} {text}");

@@ -1,8 +1,8 @@
-//! The built-in functions that OPA's compiler leaves to the host. Values are JSON; a set is an array, but where it
-//! matters: see [`Builtin::WithSets`].
+//! The built-in functions that OPA's compiler leaves to the host. Values are JSON; sets are arrays, except where the
+//! difference matters: see [`Builtin::WithSets`].
 //!
-//! As in OPA, a function that fails has no result, and what is called with the same arguments within one query has the
-//! same.
+//! As in OPA, a function that fails has no result, and within one query a call with the same arguments has the same
+//! result.
 
 mod encoding;
 mod format;
@@ -28,19 +28,19 @@ use anyhow::{Context, ensure};
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
 
-use super::host::{Host, Query};
+use super::host::{PolicyState, Query};
 use super::term::Term;
 
-/// A function.
+/// A built-in function.
 #[derive(Clone, Copy, Debug)]
 pub enum Builtin {
-    /// It answers from its arguments.
+    /// Depends only on its arguments.
     Pure(fn(&[Value]) -> anyhow::Result<Value>),
-    /// The same, and its answer is an array that stands for a set.
+    /// The same, and returns an array that stands for a set.
     Set(fn(&[Value]) -> anyhow::Result<Value>),
-    /// As [`Pure`](Self::Pure), and sets among its arguments are told from arrays: see [`members`].
+    /// As [`Pure`](Self::Pure), with sets marked in its arguments: see [`members`].
     WithSets(fn(&[Value]) -> anyhow::Result<Value>),
-    /// It answers from what stays the same in a query as well.
+    /// Depends on the state of the query, too.
     OfQuery(fn(&mut Query, &[Value]) -> anyhow::Result<Value>),
     /// `http.send`.
     Send,
@@ -48,7 +48,7 @@ pub enum Builtin {
     Runtime,
 }
 
-/// Each by its name.
+/// All functions, by name.
 static ALL: &[&[(&str, Builtin)]] = &[
     encoding::ALL,
     format::ALL,
@@ -68,7 +68,10 @@ static ALL: &[&[(&str, Builtin)]] = &[
     ],
 ];
 
-/// The functions that a policy calls, by its own numbers for them; else the names of those that are not here.
+/// The functions that a policy calls, by its own numbers.
+///
+/// # Errors
+/// The names of those that are not implemented.
 pub fn named(names: BTreeMap<String, u32>) -> Result<HashMap<u32, Builtin>, String> {
     let mut found = HashMap::new();
     let mut missing = Vec::new();
@@ -81,11 +84,11 @@ pub fn named(names: BTreeMap<String, u32>) -> Result<HashMap<u32, Builtin>, Stri
     if missing.is_empty() { Ok(found) } else { Err(missing.join(", ")) }
 }
 
-/// Calls one.
+/// Calls a function.
 ///
 /// # Errors
 /// Why it has no result.
-pub async fn call(builtin: Builtin, host: &mut Host, arguments: &[Value]) -> anyhow::Result<Value> {
+pub async fn call(builtin: Builtin, host: &mut PolicyState, arguments: &[Value]) -> anyhow::Result<Value> {
     match builtin {
         Builtin::Pure(function) | Builtin::Set(function) | Builtin::WithSets(function) => function(arguments),
         Builtin::OfQuery(function) => function(&mut host.query, arguments),
@@ -96,10 +99,10 @@ pub async fn call(builtin: Builtin, host: &mut Host, arguments: &[Value]) -> any
     }
 }
 
-/// The name of the one field of an object that stands for a set.
+/// The name of the only field of an object that stands for a set.
 const SET: &str = "\0set";
 
-/// An argument as a function has it: sets are arrays, or marked as sets.
+/// Converts an argument: sets become arrays or, with `with_sets`, are marked as sets.
 pub fn argument(term: &Term, with_sets: bool) -> Value {
     let all = |terms: &[Term]| terms.iter().map(|term| argument(term, with_sets)).collect::<Vec<_>>();
     match term {
@@ -115,14 +118,14 @@ pub fn argument(term: &Term, with_sets: bool) -> Value {
     }
 }
 
-/// What is in a set among the arguments; `None` for any other value.
+/// The members of a marked set; `None` for any other value.
 fn members(value: &Value) -> Option<&[Value]> {
     let fields = value.as_object().filter(|fields| fields.len() == 1)?;
     fields.get(SET)?.as_array().map(Vec::as_slice)
 }
 
-/// `print`, as the compiler has it: each operand is the set of what it may be, empty where it is undefined; each choice
-/// is a line. They go to standard error.
+/// `print`, as compiled: each operand is the set of its possible values, empty if it is undefined. Writes a line to
+/// standard error for each combination.
 fn print(arguments: &[Value]) -> anyhow::Result<Value> {
     const MAX_LINES: usize = 1024;
     let operands = arguments.first().and_then(Value::as_array).context("not an array")?;
@@ -139,24 +142,24 @@ fn print(arguments: &[Value]) -> anyhow::Result<Value> {
         lines = joined.take(MAX_LINES).collect();
     }
     for line in lines {
-        // Nobody is left to read it if this fails.
+        // A failure has nowhere left to be reported.
         let _ = writeln!(std::io::stderr(), "{line}");
     }
     Ok(Value::Bool(true))
 }
 
-/// The text that an argument is.
+/// An argument that must be a string.
 fn text(arguments: &[Value], nth: usize) -> anyhow::Result<&str> {
     arguments.get(nth).and_then(Value::as_str).with_context(|| format!("argument {nth} is not a string"))
 }
 
-/// The whole number that an argument is, written as one: OPA has no others where it counts.
+/// An argument that must be written as an integer: OPA accepts no others where this is used.
 fn integer(arguments: &[Value], nth: usize) -> anyhow::Result<i64> {
     let number = arguments.get(nth).and_then(Value::as_i64);
     number.with_context(|| format!("argument {nth} is not a whole number"))
 }
 
-/// The whole number that an argument is, whether or not it is written with a fraction.
+/// An argument that must be a whole number, also if it is written with a fraction.
 fn whole(arguments: &[Value], nth: usize) -> anyhow::Result<i64> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     let number = arguments.get(nth).and_then(|value| match value {
@@ -169,23 +172,23 @@ fn whole(arguments: &[Value], nth: usize) -> anyhow::Result<i64> {
     number.with_context(|| format!("argument {nth} is not a whole number"))
 }
 
-/// What `make` makes the first time in a query that it is asked for by this name.
+/// The result of `make`, called once per query for each `name`.
 ///
 /// # Errors
-/// There are too many names: they take memory of the host's. Or `make` fails.
+/// When there are too many names, which take the host's memory; those of `make`.
 fn once(
     query: &mut Query,
     name: &str,
     make: impl FnOnce() -> anyhow::Result<Value>,
 ) -> anyhow::Result<Value> {
-    const MOST: usize = 1 << 16;
+    const MAX: usize = 1 << 16;
     let key = encoding::hex(digest(&SHA256, name.as_bytes()).as_ref());
-    if let Some(known) = query.answered.get(&key) {
+    if let Some(known) = query.cached.get(&key) {
         return Ok(known.clone());
     }
-    ensure!(query.answered.len() < MOST, "too many to remember");
+    ensure!(query.cached.len() < MAX, "too many to remember");
     let made = make()?;
-    query.answered.insert(key, made.clone());
+    query.cached.insert(key, made.clone());
     Ok(made)
 }
 
@@ -202,7 +205,7 @@ pub mod tests {
 
     use super::*;
 
-    /// Any JSON value, not very deep.
+    /// Any JSON value of small depth.
     pub fn any() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),

@@ -1,4 +1,4 @@
-//! Networks: `net.cidr_*`, as Go reads and writes them.
+//! Networks: `net.cidr_*`, parsed and formatted as in Go.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,12 +19,12 @@ pub const ALL: &[(&str, Builtin)] = &[
     ("net.cidr_merge", Set(merged)),
 ];
 
-/// The most addresses of a network that is written out, and the most matches.
-const LARGEST: usize = 1 << 20;
-/// The most pairs of networks to compare.
-const PAIRS: usize = 1 << 26;
+/// The maximum number of addresses of an expanded network, and of matches.
+const MAX_RESULTS: usize = 1 << 20;
+/// The maximum number of pairs of networks to compare.
+const MAX_PAIRS: usize = 1 << 26;
 
-/// A network, by numbers of IPv6. Those of IPv4 are mapped into it.
+/// A network of IPv6 addresses; those of IPv4 are mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     address: u128,
@@ -55,9 +55,9 @@ impl Network {
         let (address, prefix) = text.split_once('/').context("no prefix length")?;
         let address: IpAddr = address.parse()?;
         ensure!(prefix.bytes().all(|byte| byte.is_ascii_digit()), "not a prefix length");
-        let (before, most) = if address.is_ipv4() { (96, 32) } else { (0, 128) };
+        let (before, max) = if address.is_ipv4() { (96, 32) } else { (0, 128) };
         let prefix: u32 = prefix.parse()?;
-        ensure!(prefix <= most, "not a prefix length");
+        ensure!(prefix <= max, "not a prefix length");
         let network = Self { address: number(address), prefix: before + prefix };
         Ok(Self { address: network.first(), ..network })
     }
@@ -86,13 +86,13 @@ impl Network {
 
 fn expanded(text: &str) -> anyhow::Result<Value> {
     let network = Network::parse(text)?;
-    ensure!(network.rest() < LARGEST as u128, "the network is too large");
+    ensure!(network.rest() < MAX_RESULTS as u128, "the network is too large");
     let mut all: Vec<_> = (network.first()..=network.last()).map(shown).collect();
     all.sort();
     Ok(all.into())
 }
 
-/// The networks of an argument, each with the index or key that it has there.
+/// The networks of an argument, each with its index or key.
 fn indexed(value: &Value) -> anyhow::Result<Vec<(Value, &str)>> {
     fn network(value: &Value) -> anyhow::Result<&str> {
         match value {
@@ -113,14 +113,14 @@ fn indexed(value: &Value) -> anyhow::Result<Vec<(Value, &str)>> {
     }
 }
 
-/// Which networks contain which networks or addresses, as pairs of their indices.
+/// The networks that contain networks or addresses, as pairs of indices.
 fn contains_matches(given: &[Value]) -> anyhow::Result<Value> {
     let [networks, parts] = given else { bail!("two arguments") };
     let (networks, parts) = (indexed(networks)?, indexed(parts)?);
     if networks.is_empty() || parts.is_empty() {
         return Ok(Value::Array(Vec::new()));
     }
-    ensure!(networks.len().saturating_mul(parts.len()) <= PAIRS, "too many to compare");
+    ensure!(networks.len().saturating_mul(parts.len()) <= MAX_PAIRS, "too many to compare");
     let part = |(index, text): &(Value, &str)| match text.parse::<IpAddr>() {
         Ok(address) => Ok((index.clone(), number(address), number(address))),
         Err(_) => Network::parse(text).map(|network| (index.clone(), network.first(), network.last())),
@@ -131,7 +131,7 @@ fn contains_matches(given: &[Value]) -> anyhow::Result<Value> {
         let network = Network::parse(network)?;
         for (other, first, last) in &parts {
             if network.contains(*first) && network.contains(*last) {
-                ensure!(found.len() < LARGEST, "too many matches");
+                ensure!(found.len() < MAX_RESULTS, "too many matches");
                 found.push(Value::from(vec![index.clone(), other.clone()]));
             }
         }
@@ -140,7 +140,7 @@ fn contains_matches(given: &[Value]) -> anyhow::Result<Value> {
     Ok(found.into())
 }
 
-/// An address alone has the prefix that its class had; so has OPA.
+/// A bare address gets the prefix of its former class, as in OPA.
 fn network_or_address(text: &str) -> anyhow::Result<Network> {
     let Ok(address) = text.parse::<IpAddr>() else { return Network::parse(text) };
     let address = number(address);
@@ -153,7 +153,7 @@ fn network_or_address(text: &str) -> anyhow::Result<Network> {
     Ok(Network { address, prefix: 96 + class })
 }
 
-/// The fewest networks that have the same addresses.
+/// Merges networks into the fewest that contain the same addresses.
 fn merged(given: &[Value]) -> anyhow::Result<Value> {
     let all = given.first().and_then(Value::as_array).context("not an array")?;
     let network = |nth| text(all, nth).and_then(network_or_address);
@@ -178,7 +178,7 @@ fn merged(given: &[Value]) -> anyhow::Result<Value> {
     Ok(found.into())
 }
 
-/// The address before another; none is before the first of IPv4.
+/// The address before another; the first of IPv4 has none before it.
 fn previous(address: u128) -> u128 {
     match is_v4(address) && address as u32 == 0 {
         true => address,
@@ -186,14 +186,14 @@ fn previous(address: u128) -> u128 {
     }
 }
 
-/// Writes the networks that a range of addresses is made of: the last, the first, and the one network that it is.
+/// Appends the networks that make up a range of addresses: its last, its first, and its network if it is exactly one.
 fn write_range(found: &mut Vec<String>, (last, mut first, network): (u128, u128, Option<Network>)) {
     if let Some(network) = network {
         found.push(network.shown());
         return;
     }
     loop {
-        // As large as the first address allows, and as the last one does.
+        // The largest network that starts at the first address and does not exceed the last.
         let mut prefix = 128 - first.trailing_zeros();
         while (Network { address: first, prefix }).last() > last {
             prefix += 1;
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_are_read_as_go_does() {
+    fn networks_are_parsed_as_in_go() {
         let check = |text: &str, expected: Option<&str>| {
             let network = Network::parse(text).ok();
             assert_eq!(network.map(|network| network.shown()).as_deref(), expected, "{text}");
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn large_networks_are_not_written_out() {
+    fn large_networks_are_not_expanded() {
         assert_eq!(expanded("192.0.2.4/31").unwrap(), json!(["192.0.2.4", "192.0.2.5"]));
         assert_eq!(expanded("2001:db8::/128").unwrap(), json!(["2001:db8::"]));
         assert!(expanded("0.0.0.0/0").is_err() && expanded("::/0").is_err());

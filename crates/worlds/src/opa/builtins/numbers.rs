@@ -14,34 +14,34 @@ pub const ALL: &[(&str, Builtin)] = &[
     ("units.parse_bytes", Pure(|given| units_of_bytes(text(given, 0)?))),
 ];
 
-/// The most numbers in a range.
-const LARGEST: usize = 1 << 20;
+/// The maximum length of a range.
+const MAX_RANGE: usize = 1 << 20;
 
-/// From the first argument to the second, up or down.
+/// The numbers from the first argument to the second, up or down.
 fn range_step(given: &[Value]) -> anyhow::Result<Value> {
     let (from, to, step) = (whole(given, 0)?, whole(given, 1)?, whole(given, 2)?);
     ensure!(step > 0, "a step is above zero");
     let distance = i128::from(to) - i128::from(from);
     let steps = distance.unsigned_abs() / u128::from(step.unsigned_abs());
-    ensure!(steps < LARGEST as u128, "the range is too long");
+    ensure!(steps < MAX_RANGE as u128, "the range is too long");
     let step = i128::from(step) * distance.signum();
     let all = (0..=steps as i128).map(|nth| Ok(i64::try_from(i128::from(from) + nth * step)?.into()));
     all.collect::<anyhow::Result<Vec<Value>>>().map(Value::from)
 }
 
-/// A number below the second argument: the same for the same first one, for as long as the query lasts.
+/// A number below the second argument, the same for the same arguments during a query.
 fn rand_intn(query: &mut Query, given: &[Value]) -> anyhow::Result<Value> {
     let (name, below) = (text(given, 0)?, integer(given, 1)?.unsigned_abs());
     if below == 0 {
         return Ok(0.into());
     }
     super::once(query, &format!("rand.intn {below} {name}"), || {
-        // Of 128 bits, so that no number is likelier than another by more than one in 2⁶⁴.
+        // From 128 bits, so that the bias is below 2⁻⁶⁴.
         Ok(u64::try_from(u128::from_le_bytes(random()?) % u128::from(below))?.into())
     })
 }
 
-/// A number with a unit: of 1000, or of 1024 with an `i`; `m` is a thousandth.
+/// A number with a unit: a power of 1000, or of 1024 with an `i`; `m` is a thousandth.
 fn units(text: &str) -> anyhow::Result<Value> {
     let text = text.replace('"', "");
     let (amount, unit) = parted(&text)?;
@@ -49,7 +49,7 @@ fn units(text: &str) -> anyhow::Result<Value> {
     let first = letters.next().map(String::from).unwrap_or_default();
     let factor = match first + &letters.as_str().to_lowercase() {
         unit if unit == "m" => {
-            // Go's thousandth is a fraction of two, so that nothing of it is whole.
+            // OPA multiplies by 0.001 as a binary fraction, so that no product is an integer.
             let ten_digits = format!("{:.10}", approximate(amount)? * 0.001);
             return Ok(Number::from_f64(ten_digits.parse()?).context("not a number")?.into());
         }
@@ -66,7 +66,7 @@ fn units(text: &str) -> anyhow::Result<Value> {
     })
 }
 
-/// The same in bytes, with or without a `b` behind the unit; whole.
+/// The same in bytes, with or without a `b` after the unit; truncated to an integer.
 fn units_of_bytes(text: &str) -> anyhow::Result<Value> {
     let text = text.to_lowercase().replace('"', "");
     let (amount, unit) = parted(&text)?;
@@ -80,7 +80,7 @@ fn units_of_bytes(text: &str) -> anyhow::Result<Value> {
     }
 }
 
-/// The amount and its unit.
+/// Splits the amount from its unit.
 fn parted(text: &str) -> anyhow::Result<(&str, &str)> {
     ensure!(!text.contains(' '), "no blanks are allowed");
     let bytes = text.as_bytes();
@@ -89,7 +89,7 @@ fn parted(text: &str) -> anyhow::Result<(&str, &str)> {
         let next = bytes.get(end + 1);
         match byte {
             b'0'..=b'9' | b'.' | b'+' | b'-' => {}
-            // An exponent is a part of the number where digits follow it.
+            // An exponent belongs to the number if digits follow.
             b'e' | b'E' if next.is_some_and(u8::is_ascii_digit) => {}
             b'e' | b'E' if next.is_some_and(|next| matches!(next, b'+' | b'-')) => end += 1,
             _ => break,
@@ -111,7 +111,7 @@ enum Product {
     Parts(f64),
 }
 
-/// An amount times a factor: exact where 128 bits suffice.
+/// An amount times a factor: exact if it fits 128 bits.
 fn product(amount: &str, factor: u64) -> anyhow::Result<Product> {
     let rough = approximate(amount)?;
     let (digits, exponent) = amount.split_once(['e', 'E']).unwrap_or((amount, "0"));
@@ -140,7 +140,7 @@ fn product(amount: &str, factor: u64) -> anyhow::Result<Product> {
     Ok(if number.fract() == 0.0 { Product::Whole(from_f64(number)?) } else { Product::Parts(number) })
 }
 
-/// A number as JSON has it: a whole one without a fraction.
+/// A JSON number; an integer has no fraction.
 fn from_f64(value: f64) -> anyhow::Result<Value> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() < EXACT {

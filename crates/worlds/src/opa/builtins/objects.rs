@@ -1,4 +1,4 @@
-//! Values in relation to each other: their order, `object.subset`, `object.union_n`, `graph.reachable_paths`.
+//! Relations of values: their order, `object.subset`, `object.union_n`, `graph.reachable_paths`.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -15,8 +15,8 @@ pub const ALL: &[(&str, Builtin)] = &[
     ("object.union_n", Pure(union_n)),
 ];
 
-/// The most nodes in all paths of a graph, and the most steps to find them: there are more paths than edges.
-const LARGEST: usize = 1 << 20;
+/// The maximum number of nodes in all paths of a graph, and of search steps: there may be far more paths than edges.
+const MAX_NODES: usize = 1 << 20;
 
 /// Rego's order of values.
 pub fn compare(one: &Value, other: &Value) -> Ordering {
@@ -54,8 +54,8 @@ fn compare_numbers(one: &Number, other: &Number) -> Ordering {
     }
 }
 
-/// Where `part` is in `whole`, also where its places overlap: Knuth, Morris and Pratt's way, in linear time.
-pub fn places<T>(whole: &[T], part: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<usize> {
+/// The positions of `part` in `whole`, overlapping ones included, by the Knuth–Morris–Pratt algorithm.
+pub fn occurrences<T>(whole: &[T], part: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<usize> {
     let mut borders = vec![0; part.len()];
     let mut length = 0;
     for at in 1..part.len() {
@@ -79,13 +79,12 @@ pub fn places<T>(whole: &[T], part: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<
     found
 }
 
-/// Whether the second argument is within the first: an array in a row, an object field by field.
-///
-/// A set comes as an array, and is taken for one.
+/// Whether the second argument is within the first: an array as a contiguous part, an object field by field, a set
+/// member by member.
 fn is_subset(given: &[Value]) -> anyhow::Result<bool> {
     match given {
         [whole, part] if members(whole).is_some() && members(part).is_some() => Ok(is_within(whole, part)),
-        // An array may hold all of a set.
+        // An array may contain all members of a set.
         [Value::Array(whole), part] if let Some(part) = members(part) => Ok(all_in(whole, part)),
         [Value::Object(_), Value::Object(_)] | [Value::Array(_), Value::Array(_)] => {
             Ok(is_within(&given[0], &given[1]))
@@ -107,13 +106,13 @@ fn is_within(whole: &Value, part: &Value) -> bool {
             part.iter().all(|(name, part)| whole.get(name).is_some_and(|whole| is_within(whole, part)))
         }
         (Value::Array(whole), Value::Array(part)) => {
-            part.is_empty() || !places(whole, part, |one, other| compare(one, other).is_eq()).is_empty()
+            part.is_empty() || !occurrences(whole, part, |one, other| compare(one, other).is_eq()).is_empty()
         }
         (whole, part) => compare(whole, part).is_eq(),
     }
 }
 
-/// Later ones count, object by object.
+/// Merges objects recursively; later ones take precedence.
 fn union_n(given: &[Value]) -> anyhow::Result<Value> {
     let all = given.first().and_then(Value::as_array).context("not an array")?;
     let mut union = Value::Object(Map::new());
@@ -135,15 +134,15 @@ fn merge(into: &mut Value, from: &Value) {
     }
 }
 
-/// A search for paths, from one node on.
+/// A search for the paths from one node.
 struct Search<'a> {
     graph: &'a Map<String, Value>,
     path: Vec<&'a Value>,
-    /// The nodes of the path whose neighbours are being looked at. No recursion: a path may be long.
+    /// The nodes of the path whose neighbours are being visited. Not recursive, since a path may be long.
     open: Vec<Open<'a>>,
     reached: HashSet<String>,
     found: &'a mut Vec<Value>,
-    /// What it may still cost.
+    /// The remaining budget.
     left: &'a mut usize,
 }
 
@@ -151,12 +150,12 @@ struct Open<'a> {
     node: String,
     neighbours: &'a [Value],
     next: usize,
-    /// How often it ended at what was reached before. OPA then has the path once more behind itself.
+    /// How often a neighbour was reached before. OPA then repeats the path once more.
     ends: usize,
 }
 
 impl<'a> Search<'a> {
-    /// Notes the path, `times` times in a row.
+    /// Records the path, repeated `times` times.
     fn end(&mut self, times: usize) -> anyhow::Result<()> {
         let cost = self.path.len().saturating_mul(times);
         *self.left = self.left.checked_sub(cost).context("the paths are too many")?;
@@ -202,7 +201,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How a node is named among the graph's: the names of a JSON object are texts.
+/// The name of a node in the graph: the names of a JSON object are strings.
 fn key(node: &Value) -> String {
     node.as_str().map_or_else(|| node.to_string(), str::to_owned)
 }
@@ -210,7 +209,7 @@ fn key(node: &Value) -> String {
 fn reachable_paths(given: &[Value]) -> anyhow::Result<Value> {
     let [Value::Object(graph), Value::Array(nodes)] = given else { bail!("not a graph and its nodes") };
     let mut found = Vec::new();
-    let mut left = LARGEST;
+    let mut left = MAX_NODES;
     for node in nodes {
         let Some(edges) = graph.get(&key(node)) else { continue };
         let neighbours = edges.as_array().map_or(&[][..], Vec::as_slice);
@@ -250,12 +249,12 @@ mod tests {
         check(json!([1, 1, 2]), json!([1, 2]), true);
         check(json!([1, 2, 3]), json!([1, 3]), false);
         check(json!([1]), json!([]), true);
-        assert_eq!(places(b"aabaabaa", b"aabaa", u8::eq), [0, 3]);
-        assert_eq!(places(b"aaaa", b"a", u8::eq), [0, 1, 2, 3]);
+        assert_eq!(occurrences(b"aabaabaa", b"aabaa", u8::eq), [0, 3]);
+        assert_eq!(occurrences(b"aaaa", b"a", u8::eq), [0, 1, 2, 3]);
     }
 
     #[test]
-    fn paths_end_where_they_have_been() {
+    fn paths_end_at_visited_nodes() {
         let graph = json!({ "a": ["b", "c"], "b": ["d"], "c": [], "d": ["a"] });
         assert_eq!(reachable_paths(&[graph, json!(["a"])]).unwrap(), json!([["a", "b", "d"], ["a", "c"]]));
         let long: Map<_, _> =

@@ -1,4 +1,4 @@
-//! `regex`: Go's patterns, given to a library that reads some of them otherwise.
+//! `regex`: Go's patterns, translated for a library whose syntax differs in parts.
 
 use anyhow::{Context, bail, ensure};
 use regex::{Captures, Regex};
@@ -14,17 +14,20 @@ pub const ALL: &[(&str, Builtin)] = &[
     ("regex.template_match", Pure(template_match)),
 ];
 
-/// How large a compiled pattern may be, in bytes: each is compiled for one call.
-const PATTERN: usize = 1 << 20;
-/// The longest text that replacing makes, in bytes.
-const LONGEST: usize = 1 << 24;
+/// The maximum size of a compiled pattern, in bytes: each is compiled for one call.
+const MAX_PATTERN: usize = 1 << 20;
+/// The longest result of a replacement, in bytes.
+const MAX_TEXT: usize = 1 << 24;
 
 fn pattern(text: &str) -> anyhow::Result<Regex> {
-    Ok(regex::RegexBuilder::new(&translated(text)?).size_limit(PATTERN).dfa_size_limit(PATTERN).build()?)
+    Ok(regex::RegexBuilder::new(&translated(text)?)
+        .size_limit(MAX_PATTERN)
+        .dfa_size_limit(MAX_PATTERN)
+        .build()?)
 }
 
-/// A pattern of Go's as one of the library's, where they differ: classes and word boundaries are of ASCII, `\Q…\E` is
-/// there, `\<` is a letter, and within `[]` only what is Go's has a meaning.
+/// Translates Go's syntax where the library's differs: classes and word boundaries are ASCII, `\Q…\E` exists, `\<` is a
+/// literal, and within `[]` only Go's operators have a meaning.
 fn translated(pattern: &str) -> anyhow::Result<String> {
     let mut out = String::new();
     let mut rest = pattern;
@@ -51,7 +54,7 @@ fn translated(pattern: &str) -> anyhow::Result<String> {
             }
             '[' if !within => {
                 within = true;
-                // What stands first is a member, even `]` and `-`.
+                // The first character is a member, even `]` or `-`.
                 let start = usize::from(after.starts_with('^'));
                 let end = start + usize::from(after[start..].starts_with([']', '-']));
                 let escape = if end > start { "\\" } else { "" };
@@ -76,7 +79,7 @@ fn translated(pattern: &str) -> anyhow::Result<String> {
     Ok(out)
 }
 
-/// What follows a `\`: how much of it belongs to it, and what it is for the library.
+/// The escape after a `\`: its length, and its translation.
 fn escape(after: &str, within: bool) -> anyhow::Result<(usize, String)> {
     let letter = after.chars().next().context("nothing behind a backslash")?;
     let class = match letter {
@@ -97,7 +100,7 @@ fn escape(after: &str, within: bool) -> anyhow::Result<(usize, String)> {
         '0'..='7' => {
             let digits: String =
                 after.chars().take(3).take_while(|digit| matches!(digit, '0'..='7')).collect();
-            // One digit that is not zero is a reference, which Go has as little as the library.
+            // A single digit other than zero is a back-reference, which neither Go nor the library has.
             return Ok(match u32::from_str_radix(&digits, 8) {
                 Ok(code) if digits.len() > 1 || letter == '0' => (digits.len(), format!("\\x{{{code:x}}}")),
                 _ => (1, format!("\\{letter}")),
@@ -108,21 +111,21 @@ fn escape(after: &str, within: bool) -> anyhow::Result<(usize, String)> {
     Ok((1, if within && !class.starts_with('^') { class.to_owned() } else { format!("[{class}]") }))
 }
 
-/// How long the repetition is that a pattern starts with; 0 without one. One in braces is `{2}`, `{2,}` or `{2,3}`,
-/// else the brace is a letter.
+/// The length of the repetition that a pattern starts with; 0 without one. In braces, it is `{2}`, `{2,}` or `{2,3}`;
+/// any other brace is a literal.
 fn repetition(pattern: &str) -> anyhow::Result<usize> {
-    const MOST: u64 = 1000;
+    const MAX: u64 = 1000;
     let length = if pattern.starts_with(['*', '+', '?']) {
         1
     } else {
         let range = pattern.strip_prefix('{').and_then(|pattern| pattern.split_once('}'));
         let Some((range, _)) = range else { return Ok(0) };
-        let (least, most) = range.split_once(',').unwrap_or((range, ""));
-        if least.is_empty() || !least.bytes().chain(most.bytes()).all(|byte| byte.is_ascii_digit()) {
+        let (min, max) = range.split_once(',').unwrap_or((range, ""));
+        if min.is_empty() || !min.bytes().chain(max.bytes()).all(|byte| byte.is_ascii_digit()) {
             return Ok(0);
         }
-        for number in [least, most] {
-            ensure!(number.is_empty() || number.parse::<u64>()? <= MOST, "too many repetitions");
+        for number in [min, max] {
+            ensure!(number.is_empty() || number.parse::<u64>()? <= MAX, "too many repetitions");
         }
         range.len() + 2
     };
@@ -197,14 +200,14 @@ fn expand(out: &mut String, template: &str, found: &Captures<'_>) -> anyhow::Res
             false => found.name(name),
         };
         out.push_str(group.map_or("", |group| group.as_str()));
-        ensure!(out.len() <= LONGEST, "the text is too long");
+        ensure!(out.len() <= MAX_TEXT, "the text is too long");
     }
     out.push_str(rest);
-    ensure!(out.len() <= LONGEST, "the text is too long");
+    ensure!(out.len() <= MAX_TEXT, "the text is too long");
     Ok(())
 }
 
-/// A text with patterns between delimiters, which are one byte each.
+/// Matches a template: literal text with patterns between delimiters of one byte.
 fn template_match(given: &[Value]) -> anyhow::Result<Value> {
     let (template, whole) = (text(given, 0)?, text(given, 1)?);
     let delimiter = |nth| -> anyhow::Result<u8> {
@@ -233,7 +236,7 @@ fn template_match(given: &[Value]) -> anyhow::Result<Value> {
     }
     ensure!(depth == 0, "unbalanced delimiters");
     full.push_str(&format!("{}$", literal(&template[end..])));
-    // The whole bounds what its parts may cost, so it comes first.
+    // The whole comes first: its size limit bounds the cost of its parts.
     let full = pattern(&full)?;
     for part in parts {
         pattern(&format!("^{part}$"))?;
@@ -241,7 +244,7 @@ fn template_match(given: &[Value]) -> anyhow::Result<Value> {
     Ok(full.is_match(whole).into())
 }
 
-/// A text as a pattern of Go's for itself.
+/// A pattern of Go's that matches `text` literally.
 fn literal(text: &str) -> String {
     let mut out = String::new();
     for letter in text.chars() {
@@ -260,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_are_gos() {
+    fn patterns_match_as_in_go() {
         let check = |pattern: &str, whole: &str, expected: Value| {
             assert_eq!(find_n(&[json!(pattern), json!(whole), json!(-1)]).unwrap(), expected, "{pattern}");
         };
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_expand_as_gos() {
+    fn templates_expand_as_in_go() {
         let check = |template: &str, expected: &str| {
             let given = [json!("hello world"), json!(r"(?P<a>\w+) (\w+)"), json!(template)];
             assert_eq!(replace(&given).unwrap(), json!(expected), "{template}");

@@ -1,10 +1,10 @@
-//! Texts: `strings`, `indexof_n`, `glob.quote_meta`, `trace`.
+//! Strings: `strings`, `indexof_n`, `glob.quote_meta`, `trace`.
 
 use anyhow::{bail, ensure};
 use serde_json::Value;
 
 use super::Builtin::{self, Pure};
-use super::objects::places;
+use super::objects::occurrences;
 use super::text;
 
 pub const ALL: &[(&str, Builtin)] = &[
@@ -13,7 +13,7 @@ pub const ALL: &[(&str, Builtin)] = &[
     ("strings.any_prefix_match", Pure(|given| any_starts(given, |text| text.bytes().collect()))),
     ("strings.any_suffix_match", Pure(|given| any_starts(given, |text| text.bytes().rev().collect()))),
     ("strings.count", Pure(|given| Ok(text(given, 0)?.matches(text(given, 1)?).count().into()))),
-    // Nobody reads the notes.
+    // Notes are discarded.
     ("trace", Pure(|given| text(given, 0).map(|_| true.into()))),
 ];
 
@@ -28,15 +28,15 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Where the second text is in the first, counted in characters.
+/// The positions of the second string in the first, in characters.
 fn indexof_n(given: &[Value]) -> anyhow::Result<Value> {
     let letters = |nth| text(given, nth).map(|text| text.chars().collect::<Vec<_>>());
     let (whole, part) = (letters(0)?, letters(1)?);
     ensure!(!part.is_empty(), "an empty text is everywhere");
-    Ok(places(&whole, &part, char::eq).into())
+    Ok(occurrences(&whole, &part, char::eq).into())
 }
 
-/// Whether any of some texts starts with any of others, by their bytes in the order that is asked for.
+/// Whether any of some strings starts with any of others, compared by `bytes`.
 fn any_starts(given: &[Value], bytes: fn(&str) -> Vec<u8>) -> anyhow::Result<Value> {
     let all = |nth: usize| match given.get(nth) {
         Some(Value::String(text)) => Ok(vec![bytes(text)]),

@@ -1,4 +1,4 @@
-//! Times, in nanoseconds since 1970, of UTC: other zones need a table that changes each year, and are not here.
+//! Times, in nanoseconds since 1970, UTC only: other zones need the time zone database, which is not included.
 
 use std::time::UNIX_EPOCH;
 
@@ -52,7 +52,7 @@ fn moment(given: &[Value]) -> anyhow::Result<DateTime<Utc>> {
     Ok(DateTime::from_timestamp_nanos(ns))
 }
 
-/// In the layout that stands third in the array, or as RFC 3339 has it.
+/// Formats by the layout that is third in the array, or by RFC 3339.
 fn format(given: &[Value]) -> anyhow::Result<Value> {
     let at = moment(given)?;
     let layout = match given.first() {
@@ -67,7 +67,7 @@ fn parsed(layout: &str, text: &str) -> anyhow::Result<Value> {
     Ok(at.timestamp_nanos_opt().context("too far from 1970")?.into())
 }
 
-/// Years, months, days, hours, minutes and seconds between two moments, of which either may be the first.
+/// The years, months, days, hours, minutes and seconds between two times in any order.
 fn diff(given: &[Value]) -> anyhow::Result<Value> {
     let (one, other) = (moment(given)?, moment(given.get(1..).unwrap_or_default())?);
     let (first, last) = if one > other { (other, one) } else { (one, other) };
@@ -98,7 +98,7 @@ fn diff(given: &[Value]) -> anyhow::Result<Value> {
     Ok([by, clock].concat().into())
 }
 
-/// Years, months and days later; a day that the month has not is one of the next month, as Go has it.
+/// Adds years, months and days; a day beyond the end of the month falls in the next month, as in Go.
 fn add_date(given: &[Value]) -> anyhow::Result<Value> {
     let at = moment(given)?;
     let months =
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_gos() {
+    fn durations_are_parsed_as_in_go() {
         let check = |text: &str, expected: Option<i64>| assert_eq!(duration(text).ok(), expected, "{text}");
         check("1h30m", Some(5_400_000_000_000));
         check("-1.5s", Some(-1_500_000_000));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_move_as_gos_do() {
+    fn dates_are_added_as_in_go() {
         let ns = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().timestamp_nanos_opt().unwrap();
         let check = |from: &str, by: [i64; 3], to: &str| {
             let moved = add_date(&[json!(ns(from)), json!(by[0]), json!(by[1]), json!(by[2])]).unwrap();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_gos() {
+    fn differences_are_as_in_go() {
         let ns = |text: &str| parsed("RFC3339", text).unwrap();
         let check = |one: &str, other: &str, expected: [i64; 6]| {
             assert_eq!(diff(&[ns(one), ns(other)]).unwrap(), json!(expected), "{one} {other}");

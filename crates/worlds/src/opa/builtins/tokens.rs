@@ -1,4 +1,4 @@
-//! JSON Web Tokens: read, verified, and signed where the key is shared.
+//! JSON Web Tokens: decodes and verifies them, and signs them with shared keys.
 
 use std::collections::HashSet;
 use std::time::UNIX_EPOCH;
@@ -37,12 +37,12 @@ pub const ALL: &[(&str, Builtin)] = &[
     ("io.jwt.verify_rs512", Pure(|given| verify("RS512", given))),
 ];
 
-/// A token's three parts, as they stand there.
+/// The three parts of a token, still encoded.
 struct Token<'a> {
     header: &'a str,
     claims: &'a str,
     signature: &'a str,
-    /// What the signature is about.
+    /// The signed part: header and claims.
     signed: &'a str,
 }
 
@@ -73,14 +73,14 @@ fn object(json: &str) -> anyhow::Result<Map<String, Value>> {
     Ok(serde_json::from_str(json)?)
 }
 
-/// A token's header, its claims, and its signature in hexadecimal digits. Nothing is verified.
+/// Returns a token's header, its claims, and its signature in hexadecimal digits. Verifies nothing.
 fn decode(given: &[Value]) -> anyhow::Result<Value> {
     let mut whole = text(given, 0)?.to_owned();
     loop {
         let token = Token::parse(&whole)?;
         let (header, claims) = (token.header()?, token.claims()?);
         match header.get("cty") {
-            // A token in a token, of which the inner one counts.
+            // A nested token: decodes the inner one.
             Some(Value::String(kind)) if kind == "JWT" => {
                 whole = claims.trim_matches(['"', '\'']).to_owned();
             }
@@ -92,7 +92,7 @@ fn decode(given: &[Value]) -> anyhow::Result<Value> {
     }
 }
 
-/// Whether the signature is that of the shared key; of the header nothing is believed.
+/// Verifies the signature with a shared key; the header is ignored.
 fn verify_shared(algorithm: &str, given: &[Value]) -> anyhow::Result<Value> {
     let (token, secret) = (Token::parse(text(given, 0)?)?, text(given, 1)?);
     Ok(is_shared(algorithm, secret, &token)?.into())
@@ -103,7 +103,7 @@ fn is_shared(algorithm: &str, secret: &str, token: &Token<'_>) -> anyhow::Result
     Ok(hmac::verify(&key, token.signed.as_bytes(), &token.signature()?).is_ok())
 }
 
-/// Whether the signature is that of one of the public keys.
+/// Verifies the signature with public keys.
 fn verify(algorithm: &str, given: &[Value]) -> anyhow::Result<Value> {
     let (token, keys) = (Token::parse(text(given, 0)?)?, keys::parse(text(given, 1)?)?);
     let signature = token.signature()?;
@@ -111,12 +111,12 @@ fn verify(algorithm: &str, given: &[Value]) -> anyhow::Result<Value> {
     Ok(header.is_of(&keys, algorithm, token.signed, &signature).into())
 }
 
-/// What counts of a header; what is not there is empty.
+/// The relevant fields of a header; empty if missing.
 struct Header {
     algorithm: String,
     key: String,
     content: String,
-    /// It has a part that must be understood, and is not.
+    /// It has a critical field that is not supported.
     is_critical: bool,
 }
 
@@ -142,7 +142,7 @@ impl Header {
         Ok(Self { algorithm: field("alg")?, key: field("kid")?, content: field("cty")?, is_critical })
     }
 
-    /// The key that it names decides, else any that is for its algorithm.
+    /// Verifies with the key that it names, or else with any key for its algorithm.
     fn is_of(&self, keys: &[Key], algorithm: &str, signed: &str, signature: &[u8]) -> bool {
         let named = keys.iter().find(|key| !self.key.is_empty() && key.id == self.key);
         if let Some(key) = named {
@@ -153,7 +153,7 @@ impl Header {
     }
 }
 
-/// What a token must fulfil.
+/// The constraints on a token.
 #[derive(Default)]
 struct Constraints<'a> {
     keys: Option<Vec<Key>>,
@@ -210,7 +210,7 @@ impl<'a> Constraints<'a> {
     }
 }
 
-/// Whether a token is all that is asked for, with its header and its claims; those are empty if it is not.
+/// Returns whether a token meets the constraints, its header and its claims; both are empty if it does not.
 fn decode_verify(query: &mut Query, given: &[Value]) -> anyhow::Result<Value> {
     let constraints = given.get(1).and_then(Value::as_object).context("the constraints are not an object")?;
     let constraints = Constraints::parse(constraints, query)?;
@@ -223,8 +223,8 @@ fn decode_verify(query: &mut Query, given: &[Value]) -> anyhow::Result<Value> {
         if header.algorithm.is_empty() || header.is_critical {
             return Ok(refused);
         }
-        let is_asked = constraints.algorithm.is_empty() || constraints.algorithm == header.algorithm;
-        if !is_asked {
+        let is_allowed = constraints.algorithm.is_empty() || constraints.algorithm == header.algorithm;
+        if !is_allowed {
             return Ok(refused);
         }
         let signature = token.signature()?;
@@ -251,7 +251,7 @@ fn encode_sign(given: &[Value]) -> anyhow::Result<Value> {
     Ok(signed(&compact(header)?, &compact(claims)?, &compact(key)?)?.into())
 }
 
-/// A token of a header, claims and a JWK, each as a text. The key is a shared one.
+/// Signs a header and claims with a shared key, a JWK; all three are JSON text.
 fn signed(header: &str, claims: &str, key: &str) -> anyhow::Result<String> {
     let key: Value = serde_json::from_str(key)?;
     let key = key.get("keys").and_then(|keys| keys.get(0)).unwrap_or(&key);
@@ -286,8 +286,8 @@ mod tests {
         let header = json!({ "alg": "HS384" });
         let given = token(header.clone(), json!({ "iss": "i", "aud": ["a", "b"], "exp": 20, "nbf": 10 }));
         let check = |constraints: Value, expected: Option<bool>| {
-            let answer = decode_verify(&mut Query::default(), &[given.clone(), constraints.clone()]);
-            assert_eq!(answer.ok().map(|answer| answer[0] == true), expected, "{constraints}");
+            let result = decode_verify(&mut Query::default(), &[given.clone(), constraints.clone()]);
+            assert_eq!(result.ok().map(|result| result[0] == true), expected, "{constraints}");
         };
         let time = 15_000_000_000_u64;
         check(

@@ -1,4 +1,4 @@
-//! Values as Go's `fmt` writes them: a verb, with its flags, width and precision.
+//! Formats values as Go's `fmt` does: by a verb, with its flags, width and precision.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::encoding::hex;
 use super::members;
 
-/// More digits than any number has. Rust itself formats no more than 65535.
-const MOST: usize = 1100;
+/// More digits than any number has. Rust formats at most 65535.
+const MAX_DIGITS: usize = 1100;
 
-/// What stands between `%` and the verb.
+/// The flags, width and precision between `%` and the verb.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Flags {
     pub sharp: bool,
@@ -24,17 +24,17 @@ pub struct Flags {
     pub precision: Option<usize>,
 }
 
-/// A value as OPA gives it to Go: only numbers and texts are themselves, the others are what Rego writes for them.
+/// A value as OPA passes it to Go: numbers and strings as they are, any other as its Rego text.
 #[derive(Debug)]
-pub enum Given {
+pub enum GoValue {
     Int(i64),
-    /// Beyond the others.
+    /// Beyond `i64`.
     Big(u64),
     Float(f64),
     Text(String),
 }
 
-impl Given {
+impl GoValue {
     pub fn of(value: &Value) -> Self {
         match value {
             Value::Number(number) => match (number.as_i64(), number.as_u64()) {
@@ -47,7 +47,7 @@ impl Given {
         }
     }
 
-    /// Go's name of its type.
+    /// The name of its type in Go.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Int(_) => "int",
@@ -76,7 +76,7 @@ impl Given {
     }
 }
 
-/// Go's `big.Int` writes itself, and knows fewer verbs.
+/// Go's `big.Int` formats itself, and has fewer verbs.
 fn big(out: &mut String, verb: char, flags: Flags, number: u64) -> bool {
     match verb {
         's' | 'v' => flags.integer(out, 'd', false, number),
@@ -125,7 +125,7 @@ impl Flags {
             'x' => format!("{number:x}"),
             'X' => format!("{number:X}"),
             'c' | 'q' | 'U' => {
-                // As a number of 64 bits, of which a negative one is no letter.
+                // As a `u64`, in which a negative number is no valid character.
                 let number = if negative { number.wrapping_neg() } else { number };
                 out.push_str(&self.letter(verb, number));
                 return true;
@@ -155,7 +155,7 @@ impl Flags {
         true
     }
 
-    /// A number as the letter that it is of Unicode.
+    /// A number as a Unicode character.
     fn letter(&self, verb: char, number: u64) -> String {
         let letter = u32::try_from(number).ok().and_then(char::from_u32);
         let known = letter.unwrap_or(char::REPLACEMENT_CHARACTER);
@@ -177,14 +177,14 @@ impl Flags {
         let size = number.abs();
         let precision = self.precision.unwrap_or(6);
         let mut digits = match verb {
-            'f' | 'F' => format!("{size:.*}", precision.min(MOST)),
-            'e' | 'E' => exponent(&format!("{size:.*e}", precision.min(MOST))),
+            'f' | 'F' => format!("{size:.*}", precision.min(MAX_DIGITS)),
+            'e' | 'E' => exponent(&format!("{size:.*e}", precision.min(MAX_DIGITS))),
             'v' | 'g' | 'G' => self.shortest(size),
             _ => return false,
         };
-        if precision > MOST && matches!(verb, 'f' | 'F' | 'e' | 'E') {
+        if precision > MAX_DIGITS && matches!(verb, 'f' | 'F' | 'e' | 'E') {
             let end = digits.find('e').unwrap_or(digits.len());
-            digits.insert_str(end, &"0".repeat(precision - MOST));
+            digits.insert_str(end, &"0".repeat(precision - MAX_DIGITS));
         }
         if matches!(verb, 'E' | 'G') {
             digits.make_ascii_uppercase();
@@ -206,9 +206,9 @@ impl Flags {
         true
     }
 
-    /// `%g`: `%e` for what is very small or large.
+    /// `%g`: `%e` for very small and very large numbers.
     fn shortest(&self, size: f64) -> String {
-        let precision = self.precision.map(|precision| precision.clamp(1, MOST));
+        let precision = self.precision.map(|precision| precision.clamp(1, MAX_DIGITS));
         let scientific = match precision {
             Some(precision) => format!("{size:.*e}", precision - 1),
             None => format!("{size:e}"),
@@ -277,7 +277,7 @@ fn exponent(text: &str) -> String {
 }
 
 fn is_printable(letter: char) -> bool {
-    // Behind another letter, what combines with it is not escaped.
+    // After a letter, so that combining characters are not escaped.
     letter == ' '
         || !letter.is_whitespace() && format!("a{letter}").escape_debug().nth(2).is_none()
         || matches!(letter, '"' | '\'' | '\\')
@@ -312,7 +312,7 @@ pub fn quoted(text: &str, mark: char, ascii: bool) -> String {
     out
 }
 
-/// A value as `print` writes it: a text is not quoted.
+/// A value as `print` writes it: strings are not quoted.
 pub fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| rego(value), str::to_owned)
 }

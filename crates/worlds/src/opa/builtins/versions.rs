@@ -1,4 +1,4 @@
-//! Names of versions and things: `semver`, `uuid`.
+//! Versions and identifiers: `semver`, `uuid`.
 
 use std::cmp::Ordering;
 
@@ -17,7 +17,7 @@ pub const ALL: &[(&str, Builtin)] = &[
     ("uuid.rfc4122", OfQuery(uuid)),
 ];
 
-/// A version as OPA reads it, which is less strict than the standard: leading zeros are no error.
+/// A version as OPA parses it, which is less strict than the standard: leading zeros are allowed.
 struct Version<'a> {
     numbers: [i64; 3],
     before: &'a str,
@@ -48,7 +48,7 @@ impl Version<'_> {
     }
 }
 
-/// A part of what comes before a version: numbers are below words.
+/// An identifier of a pre-release: numbers precede words.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Name<'a> {
     Number(i64, &'a str),
@@ -71,7 +71,7 @@ fn uuid(query: &mut Query, given: &[Value]) -> anyhow::Result<Value> {
     })
 }
 
-/// What can be read in a UUID. As in OPA: bare, in brackets of any kind, or with `urn:uuid:` before it.
+/// Describes a UUID. As in OPA, it may be bare, in brackets of any kind, or have the prefix `urn:uuid:`.
 fn parsed(text: &str) -> anyhow::Result<Value> {
     let bytes = text.as_bytes();
     let digits = match bytes.len() {
@@ -105,7 +105,7 @@ fn parsed(text: &str) -> anyhow::Result<Value> {
     Ok(object)
 }
 
-/// What those have that were made of a time and an address.
+/// Adds the fields of a UUID made from a time and a node address.
 fn describe(object: &mut Value, bytes: &[u8; 16]) {
     /// From 1582 to 1970, in units of 100 ns.
     const EPOCH: i64 = 122_192_928_000_000_000;
