@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -18,13 +18,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use workload::Http;
 
-use crate::Handler;
-use crate::activity::{Activity, Idle};
+use crate::activity::{Activity, Idle, Running};
 use crate::admission::Admission;
 use crate::respond::Responder;
 use crate::room::{ConnectionSlot, Room};
 use crate::stream::Patient;
 use crate::tls::Tls;
+use crate::{BoxError, Handler};
 
 /// All connections of a server.
 pub struct Connections<H> {
@@ -109,6 +109,17 @@ async fn serve<H: Handler>(server: Arc<ConnectionServer<H>>, stream: TcpStream, 
     }
 }
 
+/// The body, which keeps its request running until it is dropped; all else of it is passed on as it is.
+fn holding<B>(body: B, running: Running) -> impl Body<Data = B::Data, Error = BoxError> + Send + Unpin
+where
+    B: Body<Error = BoxError> + Send + Unpin,
+{
+    body.map_err(move |error| {
+        let _held = &running;
+        error
+    })
+}
+
 async fn serve_http<H: Handler>(
     server: &Arc<ConnectionServer<H>>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -121,13 +132,7 @@ async fn serve_http<H: Handler>(
         let server = Arc::clone(server);
         async move {
             let response = server.responder.respond(request).await;
-            // The body holds the request as running until it is dropped: `map_err` passes all else on.
-            Ok::<_, Infallible>(response.map(|body| {
-                body.map_err(move |error| {
-                    let _held = &running;
-                    error
-                })
-            }))
+            Ok::<_, Infallible>(response.map(|body| holding(body, running)))
         }
     });
     let mut connection = pin!(server.http.serve_connection(TokioIo::new(stream), service));

@@ -49,7 +49,7 @@ mod tests {
             "fn a() { Namespaces::of(s) } mod tests { fn b() { Namespaces::of(s) } }",
         );
         let two = File::new("crates/shim/src/b.rs", "fn a() { Namespaces::of(s) }");
-        assert_eq!(is_computed(&[one.clone()]), [""; 0]);
+        assert_eq!(is_computed(std::slice::from_ref(&one)), [""; 0]);
         let sentence = "the namespaces that `launch` computes travel with the request";
         assert_eq!(
             is_computed(&[one, two]),
