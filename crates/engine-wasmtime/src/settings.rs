@@ -34,8 +34,9 @@ pub fn config(stack: usize) -> Config {
 /// The same for components with asynchronous calls.
 pub fn concurrent(stack: usize) -> Config {
     let mut config = config(stack);
+    config.concurrency_support(cfg!(feature = "p3"));
     #[cfg(feature = "p3")]
-    config.concurrency_support(true).wasm_component_model_async(true);
+    config.wasm_component_model_async(true);
     config
 }
 

@@ -43,19 +43,22 @@ pub fn is_cgroup_work(files: &[File]) -> Vec<String> {
 fn on_the_first_thread(tokens: &[Token]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut bodies: Vec<usize> = Vec::new();
-    let (mut awaits_body, mut depth, mut at) = (false, 0, 0);
+    // Of brackets of each kind: a `;` in an array's type ends no declaration.
+    let (mut depth, mut at) = (0, 0);
+    let mut declared_at = None;
     while let Some(token) = tokens.get(at) {
         let next = tokens.get(at + 1).map(|next| next.word.as_str());
         match token.word.as_str() {
-            "async" => awaits_body = true,
-            ";" if depth == bodies.last().copied().unwrap_or(0) => awaits_body = false,
+            "async" => declared_at = Some(depth),
+            ";" if declared_at == Some(depth) => declared_at = None,
+            "(" | "[" => depth += 1,
             "{" => {
                 depth += 1;
-                if std::mem::take(&mut awaits_body) {
+                if declared_at.take().is_some() {
                     bodies.push(depth);
                 }
             }
-            "}" => {
+            ")" | "]" | "}" => {
                 bodies.pop_if(|body| *body == depth);
                 depth -= 1;
             }
@@ -111,5 +114,6 @@ mod tests {
         check("fn a() { tokio::spawn(async move { cgroup.pids() }); cgroup.pids() }", &[".pids("]);
         check("async fn a() { blocking(move || cgroup.pids()).await } fn b() { cgroup.pids() }", &[]);
         check("trait A { async fn a(); } fn b() { cgroup.pids() }", &[]);
+        check("async fn a(b: [u8; 2]) { cgroup.pids() }", &[".pids("]);
     }
 }

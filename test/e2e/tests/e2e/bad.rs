@@ -18,7 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
     for (name, entry, words) in [
         ("truncated-module", "/bad/truncated.wasm", &["/bad/truncated.wasm"][..]),
         ("empty-file", "/bad/empty.wasm", &["/bad/empty.wasm"]),
-        ("folder", "/bad/directory.wasm", &["/bad/directory.wasm"]),
+        ("directory", "/bad/directory.wasm", &["/bad/directory.wasm"]),
         ("missing-file", "/bad/none.wasm", &["/bad/none.wasm"]),
         ("missing-import", "/guests/import.wasm", &["no_such_world", "no_such_function"]),
     ] {
