@@ -41,7 +41,7 @@ pub(crate) fn source_of(workload: &Workload, bind: &Mount) -> PathBuf {
 }
 
 /// Checks that a volume and its destination are both directories, or neither. The message's first words are those
-/// that Docker recognizes.
+/// by which Docker derives an exit code; "is a directory" would change it.
 ///
 /// # Errors
 /// Names the type of both.
@@ -49,7 +49,7 @@ pub(crate) fn check_kinds(volume_is_dir: bool, dir_is_there: bool) -> anyhow::Re
     let word = |is_dir: bool| if is_dir { "directory" } else { "file" };
     ensure!(
         volume_is_dir == dir_is_there,
-        "not a directory: the volume is a {}, and the image has a {} there",
+        "not a directory: this mounts a {} on a {} of the image",
         word(volume_is_dir),
         word(dir_is_there)
     );

@@ -304,14 +304,12 @@ fn mount_kinds(daemon: &Containerd) -> Result<()> {
     let dir = shared_dir(daemon, "kinds")?;
     let file = dir.join("file");
     fs::write(&file, "")?;
-    let volumes = [
-        (&file, "/bin", "is a file, and the image has a directory"),
-        (&dir, "/bin/busybox", "is a directory, and the image has a file"),
-    ];
+    let volumes = [(&file, "/bin", "a file on a directory"), (&dir, "/bin/busybox", "a directory on a file")];
     for (source, target, why) in volumes {
         let output = daemon.run("kinds").bind(source, target, false).args(Guest::Wasm.hello()).finish()?;
         ensure!(output.code != 0, "it runs: {output:?}");
-        output.complains(&format!("cannot mount {target}: not a directory: the volume {why} there"))?;
+        output
+            .complains(&format!("cannot mount {target}: not a directory: this mounts {why} of the image"))?;
     }
     Ok(())
 }

@@ -179,7 +179,7 @@ pub const CASES: &[Case] = &[
     refused(
         "volume-of-another-kind",
         r#"{"mounts": [{"destination": "/data", "source": "volume/file", "options": ["bind"]}]}"#,
-        "not a directory: the volume is a file, and the image has a directory there",
+        "not a directory: this mounts a file on a directory of the image",
     ),
     refused(
         "volume-of-no-kind",
