@@ -2,8 +2,8 @@
 # The end-to-end tests on the configuration of most clusters: one cgroup hierarchy (v2) and systemd as init, in a
 # virtual machine with Debian 12, once with the shim making the cgroups and once with systemd making them.
 # Arguments are those of the e2e binary (versions, parts of names). Without any, Debian 12's containerd
-# runs the tests of containers; those of engines do not depend on the machine, and those that repeat
-# something hundreds of times take too long in an emulated one.
+# runs the tests of what cgroup v2 and systemd do otherwise: containers, their limits, devices and ends; those of
+# engines do not depend on the machine, and those that repeat something hundreds of times take too long in an emulated one.
 #
 # The machine's disk and kernel are made once, into target/vm, from the mirror that this system's apt
 # uses; set DEBIAN_MIRROR where that one carries no Debian. The machine never writes to them and has
@@ -20,7 +20,7 @@ target=$(dirname "$(dirname "$(scripts/target-dir.sh)")")
 vm=$target/vm
 [ $# -gt 0 ] || set -- 1.6 native-hello hello-p2 cpuset metrics pause native-oom grow-refused memory-limit rpc- census kill-all \
   sigkill delete-running exec-inside exec-killed exec-power exec-process terminal-size user-namespace \
-  shim-killed containerd-killed events hooks propagation file-mount small-address pod-one pod-pid pod-mounts jail-capabilities device- cgroups-read-only root-nodev option- '!cri-' '!in-create'
+  shim-killed containerd-killed events hooks propagation file-mount pod-one pod-pid pod-mounts jail-capabilities device- cgroups-read-only root-nodev option-shim-cgroup '!cri-' '!in-create' '!survives-' '!http-'
 packages=linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,kmod,iproute2,iptables,containerd,runc,busybox-static
 mkdir -p "$vm"
 scratch=$(mktemp -d "$vm/run.XXXXXX")

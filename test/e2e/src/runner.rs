@@ -18,6 +18,9 @@ pub struct Scenario {
     pub name: String,
     /// Whether it only makes sense on our shim: it runs Wasm, or checks what only ours answers.
     pub ours: bool,
+    /// Whether it runs on the newest containerd alone: it takes long, and what it shows is the daemon's doing, whichever
+    /// containerd asks.
+    pub newest: bool,
     /// The client it uses.
     pub by: By,
     /// The check; returns its measurement, which may be empty.
@@ -60,7 +63,7 @@ impl Scenario {
     /// A scenario for any runtime.
     pub fn any(name: impl Into<String>, check: impl Fn(&Containerd) -> Result<()> + 'static) -> Self {
         let check = move |daemon: &Containerd| check(daemon).map(|()| String::new());
-        Self { name: name.into(), ours: false, by: By::Ctr, check: Box::new(check) }
+        Self { name: name.into(), ours: false, newest: false, by: By::Ctr, check: Box::new(check) }
     }
 
     /// A scenario for our shim only.
@@ -73,7 +76,12 @@ impl Scenario {
         name: impl Into<String>,
         check: impl Fn(&Containerd) -> Result<String> + 'static,
     ) -> Self {
-        Self { name: name.into(), ours: true, by: By::Ctr, check: Box::new(check) }
+        Self { name: name.into(), ours: true, newest: false, by: By::Ctr, check: Box::new(check) }
+    }
+
+    /// The same on the newest containerd of those that are asked for.
+    pub fn on_newest(self) -> Self {
+        Self { newest: true, ..self }
     }
 }
 
@@ -120,17 +128,21 @@ impl Filter {
 }
 
 impl Verdict {
-    /// Runs every selected scenario on one version of containerd: first those that run on a plain one, then those of
-    /// the CRI, then Docker's. `prepare` starts a containerd for the client that it is passed.
+    /// Runs every selected scenario on one version of containerd, the `newest` or another: first those that run on a
+    /// plain one, then those of the CRI, then Docker's. `prepare` starts a containerd for the client that it is passed.
     pub fn run(
         &mut self,
-        install: &Install,
+        (install, newest): (&Install, bool),
         shim: &Shim,
         scenarios: &[&Scenario],
         prepare: impl Fn(&Install, By) -> Result<Containerd>,
     ) {
         for by in [By::Ctr, By::Cri, By::Docker] {
-            let of_kind: Vec<_> = scenarios.iter().copied().filter(|scenario| scenario.by == by).collect();
+            let of_kind: Vec<_> = scenarios
+                .iter()
+                .copied()
+                .filter(|scenario| scenario.by == by && (newest || !scenario.newest))
+                .collect();
             if by == By::Docker
                 && !of_kind.is_empty()
                 && let Err(why) = versions::docker(install)

@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_secs(2);
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::ours("wasm-compiler-jail", jail),
-        Scenario::ours("wasm-compile-places", places),
+        Scenario::ours("wasm-compile-places", places).on_newest(),
         Scenario::ours("wasm-compile-given-up", given_up),
         Scenario::ours("wasm-compile-charged", charged),
     ]

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::ours("faults-of-daemons", |daemon| mix(daemon, true, false)),
+        Scenario::ours("faults-of-daemons", |daemon| mix(daemon, true, false)).on_newest(),
         Scenario::ours("faults-of-containerd", |daemon| mix(daemon, false, true)),
     ]
 }

@@ -17,7 +17,8 @@ const AT_ONCE: usize = 20;
 
 pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios = vec![
-        Scenario::ours(format!("wasm-{IN_A_ROW}-in-a-row"), |daemon| in_a_row(daemon, Guest::Wasm, IN_A_ROW)),
+        Scenario::ours(format!("wasm-{IN_A_ROW}-in-a-row"), |daemon| in_a_row(daemon, Guest::Wasm, IN_A_ROW))
+            .on_newest(),
         Scenario::any(format!("native-{NATIVE_IN_A_ROW}-in-a-row"), |daemon| {
             in_a_row(daemon, Guest::Native, NATIVE_IN_A_ROW)
         }),

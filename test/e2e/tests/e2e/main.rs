@@ -100,8 +100,12 @@ fn run() -> Result<bool> {
     missing.iter().for_each(|why| verdict.skip(&format!("skipped: {why}"), chosen.len()));
     let asked: Vec<&Install> = filter.installs(&installs).collect();
     ensure!(!asked.is_empty(), "of the versions of containerd that were asked for none is here");
-    for install in asked {
-        verdict.run(install, &shim, &chosen, |install, by| prepare(install, &shim, by, &nodes, &users));
+    let last = asked.len() - 1;
+    for (at, install) in asked.into_iter().enumerate() {
+        let newest = at == last;
+        verdict.run((install, newest), &shim, &chosen, |install, by| {
+            prepare(install, &shim, by, &nodes, &users)
+        });
     }
     Ok(verdict.end())
 }

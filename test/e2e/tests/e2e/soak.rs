@@ -28,9 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::measured(format!("soak-{TASKS}-tasks"), soak),
+        Scenario::measured(format!("soak-{TASKS}-tasks"), soak).on_newest(),
         Scenario::ours(format!("soak-{AT_ONCE}-at-once"), at_once),
-        Scenario::ours("soak-races", races),
+        Scenario::ours("soak-races", races).on_newest(),
     ]
 }
 
