@@ -12,6 +12,7 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 use container::cgroup::CgroupDirs;
 use containerd_shim::Flags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 use serde::Deserialize;
 use workload::{Options, Pod};
@@ -93,11 +94,21 @@ fn take_place(options: &Options) -> anyhow::Result<()> {
 /// Makes the C library use one heap for all threads, mallopt(3): saves 140 KiB per pod.
 const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
 
+/// Whether standard output is a pipe that no process reads.
+fn reader_is_gone() -> bool {
+    let stdout = io::stdout();
+    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+    // An error says nothing about the reader.
+    let _ = poll(&mut polled, Some(&Timespec::default()));
+    polled[0].revents().contains(PollFlags::ERR)
+}
+
 /// Executes the daemon with the listening socket as its standard input. Early clients wait in the socket's backlog.
 fn begin(listener: UnixListener, options: &Options, containerd: Option<Pid>) -> anyhow::Result<()> {
-    // The daemon watches for containerd's exit, but cannot notice one before its own start.
+    // The daemon watches for containerd's exit, but cannot notice one before its own start. An orphan's parent may be
+    // another from the beginning: then the pipe for the address has lost its reader.
     ensure!(
-        rustix::process::getppid() == containerd,
+        rustix::process::getppid() == containerd && !reader_is_gone(),
         "containerd is gone, so no client would use the daemon"
     );
     let containerd = containerd.map_or(0, |containerd| containerd.as_raw_nonzero().get());

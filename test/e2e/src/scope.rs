@@ -136,11 +136,13 @@ impl Scope {
     }
 
     /// Every file and directory in a directory with the namespace's name, that is bundles and shims' state; every unit
-    /// of systemd; and the state of pods.
+    /// of systemd; and the state of pods. Not what containerd has hidden: it renames a bundle so before it removes it, and
+    /// one that is killed in between never comes back to it.
     pub fn state(&self) -> Vec<PathBuf> {
         let mut units = entries(Path::new(UNITS));
         units.retain(|unit| named(unit).is_some_and(|name| is_scope(name, &self.tag)));
         let mut found: Vec<PathBuf> = self.tagged_state().iter().flat_map(|dir| entries(dir)).collect();
+        found.retain(|path| named(path).is_some_and(|name| !name.starts_with('.')));
         found.extend(units);
         if self.is_cri() {
             found.extend(self.pods());

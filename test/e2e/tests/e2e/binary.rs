@@ -27,6 +27,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::ours("binary-version", |daemon| version(daemon, "-version")),
         Scenario::ours("binary-alone", alone),
         Scenario::ours("binary-copied", copied),
+        Scenario::ours("binary-orphaned", orphaned),
     ]
 }
 
@@ -48,6 +49,25 @@ fn alone(daemon: &Containerd) -> Result<()> {
     start.args(["-namespace", &daemon.scope.namespace, "-id", "alone", "-address"]).arg(daemon.socket());
     let output = run(start.arg("start").current_dir(&bundle).stdin(Stdio::null()))?;
     output.exits(1)?.complains("lighter-daemon, which belongs beside this program")?;
+    let address = fs::read_to_string(bundle.join("address"))?;
+    let socket = address.strip_prefix("unix://").context("the address is no socket")?;
+    ensure!(!Path::new(socket).exists(), "{socket} is left");
+    Ok(())
+}
+
+/// The shim of a containerd that was killed meanwhile: it starts no daemon, which no client would ever ask to end.
+fn orphaned(daemon: &Containerd) -> Result<()> {
+    let binary = daemon.shim.binary.as_ref().context("the shim under test has no binary of ours")?;
+    let bundle = daemon.scope.dir.join("tmp/orphaned");
+    fs::create_dir(&bundle)?;
+    fs::write(bundle.join("config.json"), "{}")?;
+    let mut start = Command::new(binary);
+    start.args(["-namespace", &daemon.scope.namespace, "-id", "orphaned", "-address"]).arg(daemon.socket());
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let started = start.arg("start").current_dir(&bundle).stdin(Stdio::null()).stdout(writer).output()?;
+    let words = String::from_utf8_lossy(&started.stderr).into_owned();
+    ensure!(!started.status.success() && words.contains("containerd is gone"), "{}: {words}", started.status);
     let address = fs::read_to_string(bundle.join("address"))?;
     let socket = address.strip_prefix("unix://").context("the address is no socket")?;
     ensure!(!Path::new(socket).exists(), "{socket} is left");
