@@ -138,11 +138,7 @@ impl Verdict {
         prepare: impl Fn(&Install, By) -> Result<Containerd>,
     ) {
         for by in [By::Ctr, By::Cri, By::Docker] {
-            let of_kind: Vec<_> = scenarios
-                .iter()
-                .copied()
-                .filter(|scenario| scenario.by == by && (newest || !scenario.newest))
-                .collect();
+            let of_kind: Vec<_> = scenarios.iter().copied().filter(|scenario| scenario.by == by).collect();
             if by == By::Docker
                 && !of_kind.is_empty()
                 && let Err(why) = versions::docker(install)
@@ -150,20 +146,24 @@ impl Verdict {
                 self.skip(&format!("{} with Docker … skipped: {why:#}", install.version), of_kind.len());
                 continue;
             }
-            self.run_on(install, shim, &of_kind, |install| prepare(install, by));
+            self.run_on((install, newest), shim, &of_kind, |install| prepare(install, by));
         }
     }
 
     fn run_on(
         &mut self,
-        install: &Install,
+        (install, newest): (&Install, bool),
         shim: &Shim,
         scenarios: &[&Scenario],
         prepare: impl Fn(&Install) -> Result<Containerd>,
     ) {
         let mut fit = Vec::new();
         for scenario in scenarios.iter().copied() {
-            match unfit::why(shim.engine(), &scenario.name) {
+            let why = match scenario.newest && !newest {
+                true => Some("it runs on the newest containerd alone"),
+                false => unfit::why(shim.engine(), &scenario.name),
+            };
+            match why {
                 _ if scenario.ours && !shim.is_ours() => self.skipped += 1,
                 Some(why) => self.skip(&format!("{} {} … skipped: {why}", install.version, scenario.name), 1),
                 None => fit.push(scenario),

@@ -86,8 +86,8 @@ pub fn owners_are_alone(packages: &[Package], files: &[File]) -> Vec<String> {
 }
 
 /// The shim takes each engine behind a feature, and names it in one file.
-pub fn engines_are_behind_one_door(packages: &[Package], files: &[File]) -> Vec<String> {
-    const DOOR: &str = "crates/shim/src/engines.rs";
+pub fn engines_are_named_in_one_file(packages: &[Package], files: &[File]) -> Vec<String> {
+    const ENGINES: &str = "crates/shim/src/engines.rs";
     let mut found = Vec::new();
     let shim = packages.iter().filter(|package| package.name == "shim");
     for (package, need) in shim.flat_map(|shim| shim.needs.iter().map(move |need| (shim, need))) {
@@ -98,10 +98,10 @@ pub fn engines_are_behind_one_door(packages: &[Package], files: &[File]) -> Vec<
             found.push(at(package, need, files, format!("{} must be behind a feature", need.name)));
         }
         let word = need.name.replace('-', "_");
-        for file in files.iter().filter(|file| file.is_rust_in("crates/shim/") && file.path != DOOR) {
+        for file in files.iter().filter(|file| file.is_rust_in("crates/shim/") && file.path != ENGINES) {
             let lines = tokens::lines_of(&tokens::of(file.text()), &[&word]);
             found.extend(
-                lines.iter().map(|line| finding(&file.path, *line, format!("only {DOOR} names {word}"))),
+                lines.iter().map(|line| finding(&file.path, *line, format!("only {ENGINES} names {word}"))),
             );
         }
     }
@@ -138,7 +138,7 @@ mod tests {
             (package(name, need), [File::new("crates/shim/src/main.rs", "use engine_wasmtime as e;\n")]);
         let mut found = are_drawn(&packages, &files);
         found.extend(owners_are_alone(&packages, &files));
-        found.extend(engines_are_behind_one_door(&packages, &files));
+        found.extend(engines_are_named_in_one_file(&packages, &files));
         assert_eq!(found, expected, "{name}");
     }
 

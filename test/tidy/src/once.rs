@@ -32,7 +32,7 @@ pub fn is_computed(files: &[File]) -> Vec<String> {
         });
         let more = places.skip(max);
         found.extend(more.map(|(path, line)| {
-            finding(path, line, format!("`{}` a second time: {instead}", phrase.concat()))
+            finding(path, line, format!("`{}` once too often: {instead}", phrase.concat()))
         }));
     }
     found
@@ -53,7 +53,7 @@ mod tests {
         let sentence = "the namespaces that `launch` computes travel with the request";
         assert_eq!(
             is_computed(&[one, two]),
-            [format!("crates/shim/src/b.rs:1: `Namespaces::of` a second time: {sentence}")]
+            [format!("crates/shim/src/b.rs:1: `Namespaces::of` once too often: {sentence}")]
         );
     }
 }

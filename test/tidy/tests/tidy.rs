@@ -62,7 +62,7 @@ fn crates_from_outside_come_from_one_place() {
 
 #[test]
 fn only_one_file_of_the_shim_names_an_engine() {
-    none(arrows::engines_are_behind_one_door(&PACKAGES, &FILES));
+    none(arrows::engines_are_named_in_one_file(&PACKAGES, &FILES));
 }
 
 #[test]

@@ -63,9 +63,9 @@ fn refuse_all(daemon: &Channel, socket: &Path, sentence: &str) -> ! {
 fn spawn(request: &NurseryRequest<OwnedFd>) -> anyhow::Result<Option<Born>> {
     let (flags, cgroup) = match request {
         NurseryRequest::Wasm(guest) if !guest.namespaces.need_midwife() => {
-            (guest.namespaces.new, guest.cgroup.birth())
+            (guest.namespaces.new, guest.cgroup.directory())
         }
-        NurseryRequest::Prepare(prepare) => (compiler::NAMESPACES, prepare.cgroup.birth()),
+        NurseryRequest::Prepare(prepare) => (compiler::NAMESPACES, prepare.cgroup.directory()),
         _ => (0, None),
     };
     birth::sibling(flags, cgroup).context("cannot make a process")

@@ -137,12 +137,12 @@ pub struct GuestFiles<F> {
 /// How a process enters its cgroup.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Entrance<F> {
-    /// It is born into the cgroup of this directory (`CLONE_INTO_CGROUP`).
-    Birth(F),
+    /// It is cloned into the cgroup of this directory (`CLONE_INTO_CGROUP`).
+    CloneInto(F),
     /// It moves itself by writing to these files.
-    Doors(Vec<F>),
-    /// The daemon moves it after its birth.
-    Outside,
+    SelfMove(Vec<F>),
+    /// The daemon moves it once it exists.
+    FromOutside,
 }
 
 impl<F> Passed<F> for Stdio<F> {
@@ -186,12 +186,12 @@ impl<F> Passed<F> for Entrance<F> {
 
     fn pass<G>(self, to: &mut impl FnMut(&str, F) -> Result<G>) -> Result<Entrance<G>> {
         Ok(match self {
-            Self::Birth(dir) => Entrance::Birth(to("its cgroup", dir)?),
-            Self::Doors(doors) => {
-                let doors = doors.into_iter().map(|door| to("a file of its cgroup", door));
-                Entrance::Doors(doors.collect::<Result<_>>()?)
+            Self::CloneInto(dir) => Entrance::CloneInto(to("its cgroup", dir)?),
+            Self::SelfMove(files) => {
+                let files = files.into_iter().map(|file| to("a file of its cgroup", file));
+                Entrance::SelfMove(files.collect::<Result<_>>()?)
             }
-            Self::Outside => Entrance::Outside,
+            Self::FromOutside => Entrance::FromOutside,
         })
     }
 }
@@ -200,23 +200,23 @@ impl<'a> Entrance<BorrowedFd<'a>> {
     /// The entrance to the cgroup of `entry`.
     ///
     /// # Errors
-    /// When `entry` lacks the directory to be born into.
+    /// When `entry` lacks the directory to be cloned into.
     pub fn of(entry: &'a Entry) -> Result<Self> {
         Ok(match (entry.mode, entry.fds.as_slice()) {
-            (EntryMode::CloneInto, [dir]) => Self::Birth(dir.as_fd()),
-            (EntryMode::SelfMove(_), doors) => Self::Doors(doors.iter().map(AsFd::as_fd).collect()),
-            (EntryMode::FromOutside, _) => Self::Outside,
-            (EntryMode::CloneInto, _) => bail!("there is no cgroup directory to be born into"),
+            (EntryMode::CloneInto, [dir]) => Self::CloneInto(dir.as_fd()),
+            (EntryMode::SelfMove(_), files) => Self::SelfMove(files.iter().map(AsFd::as_fd).collect()),
+            (EntryMode::FromOutside, _) => Self::FromOutside,
+            (EntryMode::CloneInto, _) => bail!("there is no cgroup directory to be cloned into"),
         })
     }
 }
 
 impl Entrance<OwnedFd> {
-    /// The directory of the cgroup to be born into.
-    pub fn birth(&self) -> Option<BorrowedFd<'_>> {
+    /// The directory of the cgroup to be cloned into.
+    pub fn directory(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Birth(dir) => Some(dir.as_fd()),
-            Self::Doors(_) | Self::Outside => None,
+            Self::CloneInto(dir) => Some(dir.as_fd()),
+            Self::SelfMove(_) | Self::FromOutside => None,
         }
     }
 }

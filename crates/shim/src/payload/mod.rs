@@ -179,14 +179,14 @@ mod tests {
 
     #[test]
     fn each_descriptor_comes_where_it_belongs() {
-        let names = ["line", "host", "n1", "n2", "door", "json", "in", "out", "err", "code", "bound", "oom"];
+        let names = ["line", "host", "n1", "n2", "file", "json", "in", "out", "err", "code", "bound", "oom"];
         let files = names.map(called);
-        let [line, host, n1, n2, door, json, stdin, stdout, stderr, code, bound, oom] =
+        let [line, host, n1, n2, file, json, stdin, stdout, stderr, code, bound, oom] =
             files.each_ref().map(AsFd::as_fd);
         let request = NurseryRequest::Wasm(NewGuest {
             namespaces: Namespaces::default(),
             joined: vec![n1, n2],
-            cgroup: Entrance::Doors(vec![door]),
+            cgroup: Entrance::SelfMove(vec![file]),
             payload: PayloadFd(json),
             stdio: Stdio::from([stdin, stdout, stderr]),
             files: GuestFiles { code: CodeFd(code), bound: BoundFd(bound), oom_event: OomFd(oom) },
@@ -198,7 +198,7 @@ mod tests {
                 ("the host's mount namespace", "host"),
                 ("a namespace to enter", "n1"),
                 ("a namespace to enter", "n2"),
-                ("a file of its cgroup", "door"),
+                ("a file of its cgroup", "file"),
                 ("the container's description", "json"),
                 ("standard input", "in"),
                 ("standard output", "out"),
@@ -212,7 +212,7 @@ mod tests {
             namespaces: Namespaces::default(),
             pid: 1,
             first: PidFd(line),
-            cgroup: Entrance::Birth(door),
+            cgroup: Entrance::CloneInto(file),
             workload: WorkloadFd(json),
             stdio: Stdio::from([stdin, stdout, stderr]),
         };
@@ -220,7 +220,7 @@ mod tests {
             NurseryRequest::ExecProgram(exec),
             &[
                 ("the container's first process", "line"),
-                ("its cgroup", "door"),
+                ("its cgroup", "file"),
                 ("the container's description", "json"),
                 ("standard input", "in"),
                 ("standard output", "out"),

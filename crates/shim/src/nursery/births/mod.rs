@@ -49,7 +49,7 @@ fn wasm(request: NewGuest<OwnedFd>, line: Channel, inheritance: &Inheritance) ->
         let opened = namespaces.opened(joined);
         if namespaces.need_midwife() {
             opened.enter_before_birth()?;
-            if deliver(namespaces.new, cgroup.birth(), &line)? {
+            if deliver(namespaces.new, cgroup.directory(), &line)? {
                 birth::exit_now(0);
             }
         }

@@ -13,8 +13,8 @@ pub const PANICKED: i32 = 70;
 /// Enters the cgroup, if the process must do that itself.
 pub fn enter_cgroup(cgroup: Entrance<OwnedFd>) -> anyhow::Result<()> {
     match cgroup {
-        Entrance::Doors(doors) => move_self(doors),
-        Entrance::Birth(_) | Entrance::Outside => Ok(()),
+        Entrance::SelfMove(files) => move_self(files),
+        Entrance::CloneInto(_) | Entrance::FromOutside => Ok(()),
     }
 }
 
